@@ -1,0 +1,85 @@
+"""Intents that the planner emits and the engine carries out. Imperative; a closed union."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator.core.json import JsonObject, Model, Text
+from orchestrator.core.results import Failed, NotFound, Refused, Uncertain
+
+
+class InvokeAgent(Model):
+    """Call the bound agent version. `idempotency_key` is `run_id/step/iteration`, the same at every retry."""
+
+    type: Literal["invoke_agent"] = "invoke_agent"
+    step: str
+    iteration: int
+    attempt: int
+    input: JsonObject
+    timeout_seconds: float
+    idempotency_key: str
+
+
+class CancelAttempt(Model):
+    """Abort the call in flight; the fence refuses what still comes back."""
+
+    type: Literal["cancel_attempt"] = "cancel_attempt"
+    step: str
+    iteration: int
+    attempt: int
+
+
+class OpenReview(Model):
+    """Open a ReviewTask. For an exception, `result` is what went wrong and `proposal` the step's input."""
+
+    type: Literal["open_review"] = "open_review"
+    step: str
+    iteration: int
+    review: Literal["gate", "exception"]
+    question: Text
+    title: Text | None = None
+    why: Text | None = None
+    proposal: JsonObject
+    evidence: tuple[JsonObject, ...] = ()
+    """Each `{"title", "kind", "value", "sources"?}`: evaluated, ready to show."""
+    confidence: float | None = None
+    assign_role: str
+    due_at: datetime
+    result: (
+        Annotated[Failed | Refused | NotFound | Uncertain, Field(discriminator="type")] | None
+    ) = None
+
+
+class WithdrawReview(Model):
+    """The question no longer matters: the run ended."""
+
+    type: Literal["withdraw_review"] = "withdraw_review"
+    step: str
+    iteration: int
+
+
+class StartTimer(Model):
+    """Set a timer; `timer` is unique within the run and setting it again replaces it."""
+
+    type: Literal["start_timer"] = "start_timer"
+    timer: str
+    purpose: Literal["retry", "run_timeout", "review_due"]
+    due_at: datetime
+    step: str | None = None
+    iteration: int | None = None
+
+
+class CancelTimer(Model):
+    """Drop a timer; nothing happens when it is gone."""
+
+    type: Literal["cancel_timer"] = "cancel_timer"
+    timer: str
+
+
+Command = Annotated[
+    InvokeAgent | CancelAttempt | OpenReview | WithdrawReview | StartTimer | CancelTimer,
+    Field(discriminator="type"),
+]

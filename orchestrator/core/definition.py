@@ -1,0 +1,311 @@
+"""The workflow definition: one JSON document, `"format": "baton/1"`.
+
+Steps and links are objects keyed by id, so that differences are small. A step's id is a slug of its
+first name and survives renaming; a link's id is `<step>.<port>-<step>`. `positions` and notes are for
+the canvas only and no hash covers them (`WorkflowDefinition.hashed`).
+
+Values move by expressions (`core/expressions.py`), which see two names:
+`input` (the run's input) and `steps.<step id>` with the fields `result` (value, not_found, ...),
+`output`, `reason` and `score`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from orchestrator.core.json import JsonObject, JsonValue, Model, Text
+from orchestrator.core.policies import RetryPolicy, TimeoutPolicy
+
+FORMAT: Literal["baton/1"] = "baton/1"
+MAX_STEPS = 1_000
+RESERVED_IDS = frozenset(
+    "as break const continue else false for function if import in let loop null package namespace "
+    "return true var void while input steps output result reason score".split()
+)
+
+StepId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+PortName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Name = Annotated[Text, StringConstraints(min_length=1, max_length=120)]
+Note = Annotated[Text, StringConstraints(max_length=2_000)]
+Expression = Annotated[Text, StringConstraints(min_length=1, max_length=2_000)]
+Schema = JsonObject
+"""A JSON Schema 2020-12 document; `{"$ref": "baton:PolicyNumber"}` names a domain type."""
+
+Mapping = dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Expression]
+"""Field of the built object -> expression. A plain path whose value is absent leaves the field out."""
+
+
+class OutcomeKind(StrEnum):
+    """Whether a declared end state counts as success; a business "no" is a success."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class Outcome(Model):
+    """A declared end state of the workflow."""
+
+    kind: OutcomeKind
+    title: Name
+    summary: Note = ""
+    result: Schema | None = None
+
+
+class AgentRef(Model):
+    """The agent version that a step calls: pinned by number."""
+
+    agent: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    version: Annotated[int, Field(ge=1)]
+
+
+class StepBase(Model):
+    """What every step has."""
+
+    name: Name
+    summary: Note = ""
+
+
+class StartStep(StepBase):
+    """Receives the run's input, already checked against the input contract. Port: next."""
+
+    kind: Literal["start"] = "start"
+
+
+class AgentStep(StepBase):
+    """Calls one registered agent. Ports: next, not_found, uncertain, refused, failed.
+
+    A value whose score is below `confidence_threshold` is treated as uncertain.
+    """
+
+    kind: Literal["agent"] = "agent"
+    uses: AgentRef
+    input: Mapping = Field(default_factory=dict)
+    timeout: TimeoutPolicy = TimeoutPolicy()
+    retry: RetryPolicy = RetryPolicy()
+    confidence_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class Route(Model):
+    """One way out of a router. `port` names it, `when` decides it."""
+
+    port: PortName
+    title: Name
+    when: Expression
+
+
+class RouterStep(StepBase):
+    """The first route whose condition holds is taken, else `default`. Ports: one per route, default."""
+
+    kind: Literal["router"] = "router"
+    routes: Annotated[tuple[Route, ...], Field(min_length=1, max_length=50)]
+
+
+class JoinPolicy(StrEnum):
+    """What a join waits for; it always waits until every incoming link is resolved."""
+
+    ALL = "all"
+    BEST_EFFORT = "best_effort"
+
+
+class JoinStep(StepBase):
+    """Brings branches together. Ports: next, failed.
+
+    Incoming links with the same `Link.branch` (default: the source step's id) are one branch; it has
+    arrived when one of them is taken by a result other than failed or refused. `all` fails
+    (kind `unavailable`) when a branch is missing, `best_effort` goes on with at least one. Output:
+    `{"arrived": [branch], "missing": [{"branch", "reason"}]}`.
+    """
+
+    kind: Literal["join"] = "join"
+    policy: JoinPolicy = JoinPolicy.ALL
+
+
+class GateType(StrEnum):
+    """What is asked of the person."""
+
+    APPROVE = "approve"
+    REVIEW = "review"
+    FILL = "fill"
+
+
+class EvidenceKind(StrEnum):
+    """How the review page shows a piece of evidence."""
+
+    DOCUMENT = "document"
+    """An artefact; when `sources` (JSON pointer -> place) is given, each place is marked."""
+    IMAGE = "image"
+    FIELDS = "fields"
+    """An object, shown as name and value."""
+    CLAUSE = "clause"
+    """`{"id", "title", "text"}` of the policy or rule that applied."""
+    COMPUTATION = "computation"
+    """List of `{"label", "amount": Money, "source", "kind": add|subtract|total|note}` lines."""
+    SIGNALS = "signals"
+    """List of `{"label", "weight": number, "detail"}`."""
+    TEXT = "text"
+
+
+class Evidence(Model):
+    """One thing that the reviewer must see to decide."""
+
+    title: Name
+    kind: EvidenceKind
+    value: Expression
+    sources: Expression | None = None
+
+
+class PresetReason(Model):
+    """A reason that one key gives."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    text: Name
+
+
+class GateStep(StepBase):
+    """Asks a person. Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired.
+
+    `proposal` is what is decided on; `contract` is the schema of the proposal (approve, review) or of
+    what the person must fill in; an edited or filled output obeys it like any agent's. The step's
+    output is the proposal as approved (with the person's edits) or what was filled in.
+    `why` explains why the item is with a person; it is an expression giving text.
+    """
+
+    kind: Literal["gate"] = "gate"
+    type: GateType
+    question: Name
+    why: Expression | None = None
+    title: Expression | None = None
+    proposal: Mapping = Field(default_factory=dict)
+    contract: Schema
+    evidence: tuple[Evidence, ...] = ()
+    assign_role: Literal["reviewer", "operator", "business-owner", "compliance"] = "reviewer"
+    due_seconds: Annotated[int, Field(ge=60, le=90 * 86_400)] = 86_400
+    preset_reasons: tuple[PresetReason, ...] = ()
+    confidence: Expression | None = None
+
+
+class TransformStep(StepBase):
+    """Builds an object with expressions. Port: next."""
+
+    kind: Literal["transform"] = "transform"
+    output: Mapping
+
+
+class EndStep(StepBase):
+    """Ends the run in a declared outcome with the mapped result."""
+
+    kind: Literal["end"] = "end"
+    outcome: PortName
+    result: Mapping = Field(default_factory=dict)
+
+
+Step = Annotated[
+    StartStep | AgentStep | RouterStep | JoinStep | GateStep | TransformStep | EndStep,
+    Field(discriminator="kind"),
+]
+
+
+class Link(Model):
+    """An arrow from a port of one step to another step."""
+
+    source: StepId
+    port: PortName
+    target: StepId
+    branch: PortName | None = None
+
+    @property
+    def id(self) -> str:
+        """The link's key in `WorkflowDefinition.links`."""
+        return f"{self.source}.{self.port}-{self.target}"
+
+
+class ExceptionPolicy(Model):
+    """What happens to a result whose port is not linked.
+
+    `inbox`: a person decides (review of kind `exception`: run the step again, with this or an edited
+    input, or end the run). `end`: the run ends at once. Both end in `outcome`, a declared failure.
+    """
+
+    mode: Literal["inbox", "end"] = "inbox"
+    outcome: PortName
+    assign_role: Literal["reviewer", "operator", "business-owner"] = "operator"
+    due_seconds: Annotated[int, Field(ge=60, le=90 * 86_400)] = 2 * 86_400
+
+
+class RunPolicies(Model):
+    """Limits and rules of the whole run. `timeout_outcome` is a declared failure."""
+
+    exceptions: ExceptionPolicy
+    run_timeout_seconds: Annotated[int, Field(ge=1, le=366 * 86_400)] = 30 * 86_400
+    timeout_outcome: PortName
+    max_parallel: Annotated[int, Field(ge=1, le=256)] = 16
+
+
+class Position(Model):
+    """Where the canvas draws a step; pixels from the top left at zoom 1."""
+
+    x: int
+    y: int
+
+
+class WorkflowDefinition(Model):
+    """The whole document. Shape rules only; meaning is judged by `core/checks.py`."""
+
+    format: Literal["baton/1"] = FORMAT
+    name: Name
+    summary: Note = ""
+    input: Schema
+    run_title: Expression | None = None
+    """Expression over `input` and `steps` that names a run in lists, for example the claim's number."""
+    outcomes: Annotated[dict[PortName, Outcome], Field(min_length=1, max_length=50)]
+    steps: Annotated[dict[StepId, Step], Field(max_length=MAX_STEPS)]
+    links: Annotated[dict[str, Link], Field(max_length=4 * MAX_STEPS)]
+    policies: RunPolicies
+    positions: dict[StepId, Position] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _ids_agree(self) -> Self:
+        for key, link in self.links.items():
+            if key != link.id:
+                raise ValueError(f"link '{key}' must have the id '{link.id}'")
+            for end in (link.source, link.target):
+                if end not in self.steps:
+                    raise ValueError(f"link '{key}' names the step '{end}', which does not exist")
+        for step_id in self.steps:
+            if step_id in RESERVED_IDS:
+                raise ValueError(f"'{step_id}' is a reserved word and cannot be a step's id")
+        return self
+
+    def hashed(self) -> JsonValue:
+        """The part that content hashes cover: everything but the canvas positions."""
+        return self.model_dump(mode="json", exclude={"positions"})
+
+    def links_from(self, step_id: str) -> Iterator[Link]:
+        """The links that leave a step, in order of their ids."""
+        return (self.links[key] for key in sorted(self.links) if self.links[key].source == step_id)
+
+
+AGENT_PORTS = ("next", "not_found", "uncertain", "refused", "failed")
+
+
+def ports_of(step: Step) -> tuple[str, ...]:
+    """Every port that the step can leave by, in drawing order."""
+    match step:
+        case AgentStep():
+            return AGENT_PORTS
+        case StartStep() | TransformStep():
+            return ("next",)
+        case RouterStep():
+            return (*(route.port for route in step.routes), "default")
+        case JoinStep():
+            return ("next", "failed")
+        case GateStep(type=GateType.FILL):
+            return ("filled", "expired")
+        case GateStep():
+            return ("approved", "rejected", "returned", "expired")
+        case EndStep():
+            return ()

@@ -1,0 +1,281 @@
+"""Facts the planner reacts to, and facts that it derives. Past tense; a closed union with a `type` tag.
+
+*Driving* events come from outside the planner: the walker (its own calls), the sweeper (timers, lost
+attempts), people (decisions, cancel, pause, resume). *Derived* events are what one application of the
+planner made of it; they are journalled inside the driving event's row, in order.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator.core.json import JsonObject, Model, Text
+from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value, Violation
+
+ActorId = str
+
+
+class EventBase(Model):
+    """What every event has."""
+
+
+# ---- driving ---------------------------------------------------------------------------------------
+
+
+class RunStarted(EventBase):
+    """The run was accepted; its input fits the input contract."""
+
+    type: Literal["run_started"] = "run_started"
+    input: JsonObject
+
+
+class AttemptSucceeded(EventBase):
+    """The agent answered; contracts on its output were met."""
+
+    type: Literal["attempt_succeeded"] = "attempt_succeeded"
+    step: str
+    iteration: int
+    attempt: int
+    result: Annotated[Value | NotFound | Uncertain | Refused, Field(discriminator="type")]
+
+
+class AttemptFailed(EventBase):
+    """The call failed, timed out, or its answer broke the contract."""
+
+    type: Literal["attempt_failed"] = "attempt_failed"
+    step: str
+    iteration: int
+    attempt: int
+    result: Failed
+
+
+class AttemptLost(EventBase):
+    """The worker that held the lease is dead or cut off; nobody knows what the call did."""
+
+    type: Literal["attempt_lost"] = "attempt_lost"
+    step: str
+    iteration: int
+    attempt: int
+
+
+class TimerFired(EventBase):
+    """A timer came due. `purpose`: retry, run_timeout, review_due."""
+
+    type: Literal["timer_fired"] = "timer_fired"
+    timer: str
+    purpose: Literal["retry", "run_timeout", "review_due"]
+    step: str | None = None
+    iteration: int | None = None
+
+
+class ReviewDecided(EventBase):
+    """A person's decision on a gate takes effect. `output` is the proposal as approved, or what was filled in."""
+
+    type: Literal["review_decided"] = "review_decided"
+    step: str
+    iteration: int
+    task: str
+    decision: str
+    outcome: Literal["approved", "edited", "rejected", "returned", "filled"]
+    output: JsonObject | None = None
+    reason: Text | None = None
+    actor: ActorId
+
+
+class ExceptionDecided(EventBase):
+    """A person's decision on an exception: run the step again (with `input` when edited) or end the run."""
+
+    type: Literal["exception_decided"] = "exception_decided"
+    step: str
+    iteration: int
+    task: str
+    decision: str
+    choice: Literal["retry", "end"]
+    input: JsonObject | None = None
+    reason: Text | None = None
+    actor: ActorId
+
+
+class CancelRequested(EventBase):
+    """An operator ends the run."""
+
+    type: Literal["cancel_requested"] = "cancel_requested"
+    reason: Text
+    actor: ActorId
+
+
+class PauseRequested(EventBase):
+    """An operator holds the run; calls in flight are aborted and made again later."""
+
+    type: Literal["pause_requested"] = "pause_requested"
+    reason: Text
+    actor: ActorId
+
+
+class ContinueRequested(EventBase):
+    """An operator lets a paused run go on."""
+
+    type: Literal["continue_requested"] = "continue_requested"
+    reason: Text
+    actor: ActorId
+
+
+class RunResumed(EventBase):
+    """A failed run goes on at `step` (default: the step it failed at), with `input` when edited."""
+
+    type: Literal["run_resumed"] = "run_resumed"
+    step: str
+    input: JsonObject | None = None
+    reason: Text
+    actor: ActorId
+
+
+DrivingEvent = Annotated[
+    RunStarted
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptLost
+    | TimerFired
+    | ReviewDecided
+    | ExceptionDecided
+    | CancelRequested
+    | PauseRequested
+    | ContinueRequested
+    | RunResumed,
+    Field(discriminator="type"),
+]
+
+
+# ---- derived ---------------------------------------------------------------------------------------
+
+
+class StepReadied(EventBase):
+    """All incoming links are resolved and at least one is taken (or the step is tried again)."""
+
+    type: Literal["step_readied"] = "step_readied"
+    step: str
+    iteration: int
+
+
+class StepSkipped(EventBase):
+    """All incoming links are dead."""
+
+    type: Literal["step_skipped"] = "step_skipped"
+    step: str
+
+
+class AttemptLeased(EventBase):
+    """A worker starts the call."""
+
+    type: Literal["attempt_leased"] = "attempt_leased"
+    step: str
+    iteration: int
+    attempt: int
+
+
+class RetryPlanned(EventBase):
+    """The failure is of a kind that is tried again."""
+
+    type: Literal["retry_planned"] = "retry_planned"
+    step: str
+    iteration: int
+    attempt: int
+    due_at: datetime
+    kind: str
+
+
+class ReviewOpened(EventBase):
+    """The step waits for a person (a gate's question, or an exception)."""
+
+    type: Literal["review_opened"] = "review_opened"
+    step: str
+    iteration: int
+    review: Literal["gate", "exception"]
+    reason: Text | None = None
+
+
+class HandoffMade(EventBase):
+    """Input was passed to a step and checked. `links` are the taken links that led to it."""
+
+    type: Literal["handoff_made"] = "handoff_made"
+    step: str
+    iteration: int
+    links: tuple[str, ...]
+    verdict: Literal["fits", "repaired", "refused"]
+    violations: tuple[Violation, ...] = ()
+    repairs: tuple[Text, ...] = ()
+
+
+class RouteChosen(EventBase):
+    """A router decided. `tested` maps each path used by the conditions to the value it had."""
+
+    type: Literal["route_chosen"] = "route_chosen"
+    step: str
+    port: str
+    when: str | None = None
+    tested: JsonObject = Field(default_factory=dict)
+
+
+class StepEnded(EventBase):
+    """The step has its result and left by `port` (None: the exception policy took over)."""
+
+    type: Literal["step_ended"] = "step_ended"
+    step: str
+    iteration: int
+    result: StepResult
+    port: str | None
+
+
+class StepClosed(EventBase):
+    """The run ended (or was resumed) and took the open step with it."""
+
+    type: Literal["step_closed"] = "step_closed"
+    step: str
+    to: Literal["cancelled", "skipped", "pending"]
+
+
+class LinkResolved(EventBase):
+    """A link was taken or died."""
+
+    type: Literal["link_resolved"] = "link_resolved"
+    link: str
+    to: Literal["taken", "dead", "open"]
+
+
+class RunEnded(EventBase):
+    """The run reached an end. `outcome` is a declared one (None when cancelled)."""
+
+    type: Literal["run_ended"] = "run_ended"
+    status: Literal["succeeded", "failed", "cancelled"]
+    outcome: str | None
+    result: JsonObject | None = None
+    step: str | None = None
+    reason: Text | None = None
+
+
+class RunStatusChanged(EventBase):
+    """The run moved between running, waiting and paused."""
+
+    type: Literal["run_status_changed"] = "run_status_changed"
+    to: Literal["running", "waiting", "paused"]
+
+
+DerivedEvent = Annotated[
+    StepReadied
+    | StepSkipped
+    | AttemptLeased
+    | RetryPlanned
+    | ReviewOpened
+    | HandoffMade
+    | RouteChosen
+    | StepEnded
+    | StepClosed
+    | LinkResolved
+    | RunEnded
+    | RunStatusChanged,
+    Field(discriminator="type"),
+]
+Event = DrivingEvent | DerivedEvent
