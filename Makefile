@@ -1,0 +1,50 @@
+# Everything that is needed sets itself up; see README.md.
+SHELL := /bin/bash
+PY := .venv/bin/python
+PYTHON ?= python3
+PORT ?= 8000
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: run stack check test test-unit test-e2e chaos bench fix schema build setup-run setup-dev browser
+
+run: setup-run
+	@exec $(PY) -m orchestrator.embedded --port $(PORT)
+
+setup-run:
+	@bash scripts/setup.sh run
+
+setup-dev:
+	@bash scripts/setup.sh dev
+
+browser:
+	@bash scripts/browser.sh
+
+check: setup-dev
+	@bash scripts/check.sh
+
+test: setup-dev browser
+	@bash scripts/test.sh
+
+test-unit: setup-dev
+	@.venv/bin/pytest tests/unit -q
+
+test-e2e: setup-dev browser
+	@.venv/bin/pytest tests/e2e -q
+
+chaos: setup-dev
+	@.venv/bin/pytest tests/chaos -q -m "nightly or not nightly"
+
+bench: setup-dev
+	@$(PY) -m benchmarks.run
+
+stack: setup-dev
+	@exec $(PY) -m scripts.stack --port $(PORT)
+
+fix: setup-dev
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+schema: setup-dev
+	@$(PY) designer/canvas/generate_schema.py
+
+build:
+	@bash scripts/node.sh build

@@ -1,0 +1,7 @@
+"""Every address of the product, by app."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

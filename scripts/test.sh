@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# All tests but the nightly ones: unit, integration (SQLite, PostgreSQL and Redis), end to end.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+.venv/bin/pytest tests -q -n 2 --dist loadgroup -m "not nightly" "$@"
