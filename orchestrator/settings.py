@@ -145,7 +145,8 @@ def _database() -> dict[str, object]:
     if not DATABASE_URL:
         return {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": BATON_HOME / "baton.sqlite3",
+            "NAME": _text("BATON_SQLITE_PATH", str(BATON_HOME / "baton.sqlite3")),
+            "TEST": {"NAME": str(BATON_HOME / "test.sqlite3")},
             "CONN_MAX_AGE": None,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",

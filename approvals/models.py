@@ -1,0 +1,111 @@
+"""Questions for people and their answers."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from audit.governed import GovernedModel
+
+
+class ReviewStatus(models.TextChoices):
+    """Lifecycle of a review task."""
+
+    OPEN = "open"
+    CLAIMED = "claimed"
+    DECIDED = "decided"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+class ReviewTask(GovernedModel):
+    """One question for a person.
+
+    `evidence` is canonical JSON (RFC 8785), built once when the task opens; `shown_sha256` is its hash.
+    `kind` names the registered Subject (`gate`, `exception`); `subject_id` is the subject's own key
+    (for both: `<run id>/<step>/<iteration>`). `effects` says per choice what will happen next.
+    """
+
+    kind = models.CharField(max_length=32)
+    subject_id = models.CharField(max_length=200)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    run_id = models.UUIDField(null=True, blank=True, db_index=True)
+    title = models.CharField(max_length=200)
+    question = models.CharField(max_length=200)
+    evidence = models.BinaryField()
+    shown_sha256 = models.CharField(max_length=64)
+    status = models.CharField(max_length=16, choices=ReviewStatus.choices, default=ReviewStatus.OPEN)
+    assign_role = models.CharField(max_length=32)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    excluded_people = models.JSONField(default=list)
+    due_at = models.DateTimeField()
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=("workspace", "due_at"),
+                condition=models.Q(status__in=("open", "claimed")),
+                name="review_live",
+            ),
+            models.Index(fields=("kind", "subject_id"), name="review_subject"),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=("kind", "subject_id"),
+                condition=models.Q(status__in=("open", "claimed", "decided")),
+                name="one_live_review_per_subject",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.question}: {self.title}"
+
+
+class Decision(GovernedModel):
+    """What a person decided. Final when its `effective_at` has passed without `undone_at`.
+
+    `outcome`: approved rejected returned edited filled (gates); for exceptions `chosen` with `choice`
+    retry or end.
+    """
+
+    task = models.ForeignKey(ReviewTask, on_delete=models.PROTECT, related_name="decisions")
+    outcome = models.CharField(max_length=16)
+    choice = models.CharField(max_length=63, blank=True)
+    output = models.JSONField(null=True, blank=True)
+    reason_code = models.CharField(max_length=63, blank=True)
+    reason = models.TextField(blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    via = models.CharField(max_length=100, blank=True)
+    shown_sha256 = models.CharField(max_length=64)
+    decided_at = models.DateTimeField()
+    effective_at = models.DateTimeField()
+    took_effect_at = models.DateTimeField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("task",),
+                condition=models.Q(undone_at__isnull=True),
+                name="one_final_decision_per_task",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("effective_at",),
+                condition=models.Q(took_effect_at__isnull=True, undone_at__isnull=True),
+                name="decision_pending",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.outcome} by {self.decided_by}"

@@ -1,0 +1,62 @@
+"""Workflows and their versions."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from audit.governed import GovernedModel
+
+
+class WorkflowVersionStatus(models.TextChoices):
+    """Lifecycle of a workflow version."""
+
+    DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
+    ACTIVE = "active"
+    DEPRECATED = "deprecated"
+    RETIRED = "retired"
+
+
+class Workflow(GovernedModel):
+    """A named process. Its slug never changes."""
+
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=120)
+    summary = models.CharField(max_length=500, blank=True)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkflowVersion(GovernedModel):
+    """One version; `definition` is `core/definition.py`'s WorkflowDefinition, frozen unless draft."""
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    status = models.CharField(max_length=16, choices=WorkflowVersionStatus.choices)
+    definition = models.JSONField()
+    sha256 = models.CharField(max_length=64)
+    revision = models.PositiveIntegerField(default=1)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    activated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("workflow", "number"), name="one_version_number"),
+            models.UniqueConstraint(
+                fields=("workflow",), condition=models.Q(status="active"), name="one_active_version"
+            ),
+            models.UniqueConstraint(
+                fields=("workflow",), condition=models.Q(status="draft"), name="one_draft_version"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.workflow} v{self.number}"

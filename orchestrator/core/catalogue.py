@@ -1,0 +1,56 @@
+"""What the checker and the planner may know of the registry: agent interfaces and domain types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.core.json import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInterface:
+    """One agent version as a workflow sees it.
+
+    `effect`: `once` calls are never repeated after an ambiguous outcome. `side_effect`: what the agent
+    changes in the world. `waits`: the call spends its time waiting (network), not computing.
+    """
+
+    slug: str
+    version: int
+    name: str
+    kind: Literal["function", "rules", "template", "http"]
+    input_schema: JsonObject
+    output_schema: JsonObject
+    effect: Literal["idempotent", "once"] = "idempotent"
+    side_effect: Literal["none", "read", "write", "irreversible"] = "none"
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A rewriting of nearly right text: `pattern` (RE2) replaced by `replacement`, then the schema judges."""
+
+    pattern: str
+    replacement: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class DomainType:
+    """A named type of the shared vocabulary, referenced from contracts as `{"$ref": "baton:<name>"}`."""
+
+    name: str
+    version: int
+    schema: JsonObject
+    repairs: tuple[Repair, ...] = ()
+    uppercase: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything a definition may refer to. Agents by `(slug, version)`, types by name."""
+
+    agents: Mapping[tuple[str, int], AgentInterface] = field(default_factory=dict)
+    types: Mapping[str, DomainType] = field(default_factory=dict)

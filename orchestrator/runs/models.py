@@ -1,0 +1,251 @@
+"""Runs and what is kept of them. Statuses are the words of `core/state.py`."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from orchestrator.ids import new_id
+
+
+class Run(models.Model):
+    """The hot row: narrow, updated at every step. `state` is RunState.stored(); seq counts the journal.
+
+    `owner`, `lease_until` and `fence` are the walker's claim. `inbox_seq` counts committed inbox
+    events, `drained_seq` those applied.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    workflow = models.ForeignKey("designer.Workflow", on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey("designer.WorkflowVersion", on_delete=models.PROTECT, related_name="+")
+    mode = models.CharField(max_length=8, default="live")
+    status = models.CharField(max_length=16)
+    title = models.CharField(max_length=200, blank=True)
+    outcome = models.CharField(max_length=63, blank=True)
+    needs_attention = models.BooleanField(default=False)
+    """An exception waits, or the run failed and nobody has dismissed or resumed it."""
+    state = models.JSONField(default=dict)
+    seq = models.PositiveIntegerField(default=0)
+    inbox_seq = models.PositiveIntegerField(default=0)
+    drained_seq = models.PositiveIntegerField(default=0)
+    owner = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    fence = models.PositiveIntegerField(default=0)
+    rung_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("workspace", "-created_at"), name="run_list"),
+            models.Index(fields=("workflow", "-created_at"), name="run_by_workflow"),
+            models.Index(
+                fields=("rung_at",),
+                condition=models.Q(status__in=("pending", "running"), owner__isnull=True),
+                name="run_unclaimed",
+            ),
+            models.Index(
+                fields=("lease_until",),
+                condition=models.Q(owner__isnull=False),
+                name="run_claimed",
+            ),
+            models.Index(
+                fields=("workspace", "-created_at"),
+                condition=models.Q(needs_attention=True),
+                name="run_attention",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class RunDetail(models.Model):
+    """The cold half of a run: written at start and at the end.
+
+    `binding` lists what the run is pinned to: `{"definition_sha256", "agents": {"slug@n": {"id",
+    "sha256"}}, "types": {...}}`.
+    """
+
+    run = models.OneToOneField(Run, primary_key=True, on_delete=models.CASCADE, related_name="detail")
+    input = models.JSONField()
+    input_sha256 = models.CharField(max_length=64)
+    binding = models.JSONField()
+    started_by_kind = models.CharField(max_length=16)
+    started_by = models.CharField(max_length=64)
+    result = models.JSONField(null=True, blank=True)
+    end_reason = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"detail of {self.run_id}"
+
+
+class StepRun(models.Model):
+    """One iteration of one step of a run. `result` is the StepResult without its output."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="step_runs")
+    step = models.CharField(max_length=63)
+    iteration = models.PositiveIntegerField(default=1)
+    status = models.CharField(max_length=16)
+    attempt = models.PositiveIntegerField(default=0)
+    waiting_for = models.CharField(max_length=16, blank=True)
+    result_tag = models.CharField(max_length=16, blank=True)
+    port = models.CharField(max_length=63, blank=True)
+    input = models.JSONField(null=True, blank=True)
+    input_override = models.JSONField(null=True, blank=True)
+    output = models.JSONField(null=True, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("run", "step", "iteration"), name="one_step_iteration"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.step} of {self.run_id}"
+
+
+class Attempt(models.Model):
+    """One try of a step run by one agent version under one lease (`owner`, `lease_until`, `fence`)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
+    step = models.CharField(max_length=63)
+    iteration = models.PositiveIntegerField()
+    number = models.PositiveIntegerField()
+    agent_version_id = models.UUIDField()
+    status = models.CharField(max_length=16)
+    idempotency_key = models.CharField(max_length=200)
+    request_sha256 = models.CharField(max_length=64)
+    owner = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    fence = models.PositiveIntegerField(default=0)
+    offered = models.BooleanField(default=False)
+    """A branch lease offered to other workers (claimed by id), rather than called by the walker."""
+    result_tag = models.CharField(max_length=16, blank=True)
+    failure_kind = models.CharField(max_length=16, blank=True)
+    reason = models.TextField(blank=True)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("run", "step", "iteration", "number"), name="one_attempt_number"
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("lease_until",), condition=models.Q(status="leased"), name="attempt_leased"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"try {self.number} of {self.step}"
+
+
+class RunEvent(models.Model):
+    """The journal: append only. `body` is the driving event (outputs replaced by their sha256) and what
+    the planner derived: `{"event": {...}, "derived": [...]}`."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField()
+    type = models.CharField(max_length=32)
+    body = models.JSONField()
+    inbox_event_id = models.UUIDField(null=True, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("run", "seq"), name="one_journal_number"),)
+
+    def __str__(self) -> str:
+        return f"{self.run_id} #{self.seq} {self.type}"
+
+
+class InboxEvent(models.Model):
+    """What somebody other than the walker has to say to a run; drained in order of `seq`."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inbox")
+    seq = models.PositiveIntegerField()
+    body = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("run", "seq"), name="one_inbox_number"),)
+
+    def __str__(self) -> str:
+        return f"{self.run_id} inbox #{self.seq}"
+
+
+class Timer(models.Model):
+    """A row that becomes an event when due; `key` is unique within its run."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="timers")
+    key = models.CharField(max_length=120)
+    purpose = models.CharField(max_length=16)
+    step = models.CharField(max_length=63, blank=True)
+    iteration = models.PositiveIntegerField(null=True, blank=True)
+    due_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("run", "key"), name="one_timer_key"),)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} of {self.run_id} at {self.due_at}"
+
+
+class Handoff(models.Model):
+    """The recorded, contract-checked passing of input to a step along its taken links."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="handoffs")
+    seq = models.PositiveIntegerField()
+    step = models.CharField(max_length=63)
+    iteration = models.PositiveIntegerField()
+    links = models.JSONField()
+    verdict = models.CharField(max_length=16)
+    violations = models.JSONField(default=list)
+    repairs = models.JSONField(default=list)
+    payload_sha256 = models.CharField(max_length=64)
+    payload_bytes = models.PositiveIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index(fields=("run", "seq"), name="handoff_order"),)
+
+    def __str__(self) -> str:
+        return f"handoff to {self.step} of {self.run_id}"
+
+
+class Worker(models.Model):
+    """One boot of a process that walks or calls. Its id is the owner in claims and leases."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    hostname = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    stuck_threads = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.hostname}:{self.pid}"
+
+
+class Incident(models.Model):
+    """Something the sweeper found that should not be: for example a run that waits on nothing."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    kind = models.CharField(max_length=32)
+    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="incidents")
+    detail = models.JSONField(default=dict)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.kind

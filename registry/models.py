@@ -1,0 +1,91 @@
+"""Registered agents, their versions, the shared vocabulary, and the services agents may call."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from audit.governed import GovernedModel
+
+
+class AgentVersionStatus(models.TextChoices):
+    """Lifecycle of an agent version."""
+
+    DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
+    ACTIVE = "active"
+    DEPRECATED = "deprecated"
+    RETIRED = "retired"
+    SUSPENDED = "suspended"
+
+
+class Agent(GovernedModel):
+    """A registered capability with a named owner."""
+
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=120)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AgentVersion(GovernedModel):
+    """An immutable, content-hashed version. `manifest` is `registry/manifest.py`'s AgentManifest."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    status = models.CharField(max_length=16, choices=AgentVersionStatus.choices)
+    manifest = models.JSONField()
+    sha256 = models.CharField(max_length=64)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("agent", "number"), name="one_agent_version_number"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.agent} v{self.number}"
+
+
+class DomainType(GovernedModel):
+    """A named type (PolicyNumber, Money, ...), referenced from contracts as `baton:<name>`."""
+
+    name = models.CharField(max_length=63)
+    version = models.PositiveIntegerField(default=1)
+    is_current = models.BooleanField(default=True)
+    summary = models.CharField(max_length=300, blank=True)
+    schema = models.JSONField()
+    repairs = models.JSONField(default=list)
+    uppercase = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("name", "version"), name="one_type_version"),
+            models.UniqueConstraint(
+                fields=("name",), condition=models.Q(is_current=True), name="one_current_type"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+
+class Endpoint(GovernedModel):
+    """A service that HTTP agents may call: scheme, host and port are fixed here, never per call."""
+
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    name = models.SlugField(max_length=63, unique=True)
+    base_url = models.CharField(max_length=300)
+    allow_private = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name

