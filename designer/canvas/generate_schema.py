@@ -1,0 +1,141 @@
+"""Write `src/schema.gen.ts`: TypeScript types of what the server sends, from the pydantic models.
+
+`python designer/canvas/generate_schema.py` writes the file; with `--check` it says whether the file
+is up to date (exit 1 when not).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import cast
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from orchestrator.core.definition import WorkflowDefinition  # noqa: E402  path first
+from orchestrator.core.json import JsonObject, JsonValue  # noqa: E402
+from orchestrator.core.results import ResultTag  # noqa: E402
+from orchestrator.core.state import (  # noqa: E402
+    AttemptStatus,
+    LinkStatus,
+    RunStatus,
+    StepStatus,
+)
+
+TARGET = Path(__file__).resolve().parent / "src" / "schema.gen.ts"
+HEADER = """// Generated from the pydantic models: run `make schema`, do not edit.
+
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | JsonValue[]
+  | { [key: string]: JsonValue };
+export type JsonObject = { [key: string]: JsonValue };
+"""
+STATUSES: tuple[type[StrEnum], ...] = (
+    RunStatus,
+    StepStatus,
+    AttemptStatus,
+    LinkStatus,
+    ResultTag,
+)
+SCALARS = {
+    "string": "string",
+    "integer": "number",
+    "number": "number",
+    "boolean": "boolean",
+    "null": "null",
+}
+
+
+def render() -> str:
+    """Return the TypeScript source."""
+    schema: JsonObject = WorkflowDefinition.model_json_schema(mode="validation")
+    definitions = cast("dict[str, JsonObject]", schema.pop("$defs"))
+    parts = [HEADER]
+    parts += [
+        f"export type {enum.__name__} = {_words([item.value for item in enum])};\n"
+        for enum in STATUSES
+    ]
+    parts += [
+        _declaration(name, definitions[name]) for name in sorted(definitions) if name != "JsonValue"
+    ]
+    parts.append(_declaration("WorkflowDefinition", schema))
+    return "\n".join(parts)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the file, or compare it; returns the exit code."""
+    source = render()
+    if "--check" in arguments:
+        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == source:
+            return 0
+        sys.stderr.write(f"{TARGET.relative_to(ROOT)} is stale: run `make schema` and commit it.\n")
+        return 1
+    TARGET.write_text(source, encoding="utf-8")
+    return 0
+
+
+def _declaration(name: str, schema: Mapping[str, JsonValue]) -> str:
+    comment = _comment(schema, "")
+    if "properties" not in schema:
+        return f"{comment}export type {name} = {_type(schema)};\n"
+    return f"{comment}export interface {name} {_fields(schema)}\n"
+
+
+def _fields(schema: Mapping[str, JsonValue]) -> str:
+    required = set(cast("list[str]", schema.get("required", [])))
+    lines = []
+    for key, value in cast("dict[str, JsonObject]", schema["properties"]).items():
+        needed = key in required or "const" in value
+        lines.append(f"{_comment(value, '  ')}  {key}{'' if needed else '?'}: {_type(value)};\n")
+    return "{\n" + "".join(lines) + "}"
+
+
+def _type(schema: Mapping[str, JsonValue]) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if "enum" in schema:
+        return _words(cast("list[JsonValue]", schema["enum"]))
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            members = cast("list[JsonObject]", schema[union])
+            return " | ".join(dict.fromkeys(_type(member) for member in members))
+    return _structure(schema)
+
+
+def _structure(schema: Mapping[str, JsonValue]) -> str:
+    kind = schema.get("type")
+    if kind == "array":
+        items = cast("JsonObject", schema.get("items", {}))
+        inner = _type(items)
+        return f"({inner})[]" if " | " in inner else f"{inner}[]"
+    if kind == "object":
+        patterns = cast("dict[str, JsonObject]", schema.get("patternProperties", {}))
+        values = next(iter(patterns.values()), None) or schema.get("additionalProperties")
+        if isinstance(values, dict):
+            return f"{{ [key: string]: {_type(values)} }}"
+        return "JsonObject"
+    return SCALARS.get(str(kind), "JsonValue")
+
+
+def _words(values: list[JsonValue] | list[str]) -> str:
+    return " | ".join(json.dumps(value) for value in values)
+
+
+def _comment(schema: Mapping[str, JsonValue], indent: str) -> str:
+    text = str(schema.get("description", "")).partition("\n\n")[0].replace("\n", " ")
+    return f"{indent}/** {text} */\n" if text else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
