@@ -165,25 +165,14 @@ def _serve(port: int) -> int:
             server_header=False,
         )
     )
-    for number in (signal.SIGINT, signal.SIGTERM):  # a background process has SIGINT ignored
-        signal.signal(number, lambda *_: _ask_to_stop(server))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A background process has SIGINT ignored; uvicorn puts its own handler on top while it
+        # serves and raises the signal again at its end, when it must do nothing more.
+        signal.signal(number, lambda *_: None)
     announce = threading.Thread(target=_announce, args=(server, port), daemon=True)
     announce.start()
     server.run()
     return 0 if server.started else 1
-
-
-_asked_at: list[float] = []
-
-
-def _ask_to_stop(server: Server) -> None:
-    if not _asked_at:
-        _say("stopping")
-    _asked_at.append(time.monotonic())
-    server.should_exit = True
-    if len(_asked_at) > 1:
-        server.force_exit = True
 
 
 def _announce(server: Server, port: int) -> None:
