@@ -40,11 +40,15 @@ class Servers:
         redis_process, redis_url = start_redis(folder / "redis")
         return cls(folder, postgres.get_uri(), redis_url, redis_process, postgres)
 
-    def stop(self) -> None:
-        """End both servers."""
+    def stop_processes(self) -> None:
+        """End both servers and keep their data."""
         self.redis_process.terminate()
         self.redis_process.wait(10)
         self.postgres.cleanup()
+
+    def stop(self) -> None:
+        """End both servers and remove their data."""
+        self.stop_processes()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
