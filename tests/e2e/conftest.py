@@ -1,0 +1,184 @@
+"""A real server in a process of its own, and a browser. These tests never touch the ORM."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.servers import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "screenshots"
+CHROMIUM = os.environ.get("BATON_CHROMIUM", "/usr/bin/chromium")
+
+
+@dataclass
+class LiveServer:
+    """`make run` in a process of its own. `home` is its BATON_HOME."""
+
+    url: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a management command beside the server, on its data folder."""
+        environment = {**os.environ, "BATON_HOME": str(self.home), "BATON_DEMO": "1"}
+        for name in ("DATABASE_URL", "REDIS_URL", "BATON_TESTING"):
+            environment.pop(name, None)
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment,
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def api(self, method: str, path: str, token: str, body: object = None):
+        """Call the API; returns (status, parsed answer)."""
+        import json
+        import urllib.error
+
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                raw = answer.read()
+                return answer.status, json.loads(raw) if raw else None
+        except urllib.error.HTTPError as error:
+            raw = error.read()
+            try:
+                return error.code, json.loads(raw)
+            except ValueError:
+                return error.code, raw
+
+    def token(self, user: str, *scopes: str) -> str:
+        """Make a token for a demo person."""
+        import json
+
+        arguments = [word for scope in scopes or ("*",) for word in ("--scope", scope)]
+        answer = self.manage("create_token", user, *arguments, "--json")
+        return str(json.loads(answer.stdout)["token"])
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The embedded profile with demo data, ready when all example runs have come to rest."""
+    home = Path(tempfile.mkdtemp(prefix="baton-e2e-"))
+    port = free_port()
+    environment = {**os.environ, "BATON_HOME": str(home)}
+    for name in ("DATABASE_URL", "REDIS_URL", "BATON_TESTING", "DJANGO_SETTINGS_MODULE"):
+        environment.pop(name, None)
+    log = (home / "server.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator.embedded", "--port", str(port)],
+        cwd=ROOT,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(url, process, home)
+        yield LiveServer(url, home, process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], home: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            pass
+        time.sleep(0.2)
+    raise RuntimeError(f"server not ready:\n{(home / 'server.log').read_text()[-4000:]}")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args():
+    """Debian's Chromium, which needs no download."""
+    return {
+        "executable_path": CHROMIUM,
+        "args": [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    }
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args, server):
+    """Pages open relative to the server, at the size the design was made for."""
+    return {
+        **browser_context_args,
+        "base_url": server.url,
+        "viewport": {"width": 1440, "height": 900},
+    }
+
+
+class Person:
+    """Somebody at a browser."""
+
+    def __init__(self, page, problems):
+        self.page = page
+        self.problems = problems
+
+    def sign_in(self, role_title: str):
+        """Continue as a demo role from the landing page."""
+        self.page.goto("/")
+        self.page.get_by_role("button", name=re.compile(f"Continue as {role_title}", re.I)).click()
+        self.page.wait_for_load_state("networkidle")
+        return self
+
+    def screenshot(self, name: str):
+        """Keep what the page looks like in screenshots/ (ignored by git)."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=str(SCREENSHOTS / f"{name}.png"))
+
+
+@pytest.fixture
+def person(page):
+    """One person; at the end no console error and no refused request may have been seen."""
+    problems: list[str] = []
+    page.on(
+        "console",
+        lambda message: problems.append(message.text)
+        if message.type == "error" and "status of 4" not in message.text
+        else None,
+    )
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield Person(page, problems)
+    assert problems == []
