@@ -1,0 +1,191 @@
+"""The closed list of audit actions: what each says in a list, and one line of meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`title` is what a list shows ("Started a run"), `meaning` explains it to an auditor."""
+
+    title: str
+    meaning: str
+
+
+ACTIONS: Mapping[str, Action] = {
+    # runs
+    "run.started": Action("Started a run", "A run began; versions and input are pinned from here."),
+    "run.ended": Action(
+        "Ended a run", "A run reached a declared outcome, failed or was cancelled."
+    ),
+    "run.cancel_requested": Action(
+        "Asked to cancel a run", "A person asked a run to stop for good."
+    ),
+    "run.paused": Action(
+        "Paused a run", "A run was told to begin nothing new until it is continued."
+    ),
+    "run.continued": Action("Continued a run", "A paused run was told to go on."),
+    "run.resumed": Action(
+        "Resumed a run", "A failed run went on from one step; the input may be new."
+    ),
+    "run.dismissed": Action("Dismissed a failure", "A person took a run off the attention list."),
+    "step.completed": Action(
+        "Finished a step", "A step ended with a value, nothing found or uncertain; basis given."
+    ),
+    "step.failed": Action(
+        "Failed a step", "A step ended without a usable result; kind and reason."
+    ),
+    "step.retry_planned": Action(
+        "Planned another try", "An attempt failed and the retry policy allows another one."
+    ),
+    "attempt.lost": Action(
+        "Lost an attempt", "The worker of an attempt is gone; its late result is refused."
+    ),
+    "handoff.made": Action(
+        "Handed data on", "Data passed from step to step and fits its contract."
+    ),
+    "handoff.refused": Action(
+        "Refused a handoff", "Data between two steps breaks the contract; nothing was passed on."
+    ),
+    "call.refused": Action(
+        "Refused a call", "Permission, policy, kill switch or egress forbade a call to an agent."
+    ),
+    "incident.opened": Action("Opened an incident", "The sweeper found something that cannot be."),
+    "incident.closed": Action("Closed an incident", "An incident was settled."),
+    # reviews
+    "review.opened": Action("Asked for a review", "A question for a person was opened."),
+    "review.claimed": Action("Claimed a review", "A person took a review."),
+    "review.released": Action("Released a review", "A person gave a claimed review back."),
+    "review.handed_over": Action(
+        "Handed a review over", "A review went to another person or role."
+    ),
+    "review.decided": Action(
+        "Decided a review", "A person decided; the hash of what was shown is kept."
+    ),
+    "review.expired": Action("Let a review expire", "Nobody decided before the due time."),
+    "review.withdrawn": Action("Withdrew a review", "A question needs no answer any more."),
+    "decision.undone": Action(
+        "Undid a decision", "A person took a decision back before it took effect."
+    ),
+    "decision.took_effect": Action(
+        "Put a decision into effect", "The time to undo a decision is over."
+    ),
+    # workflows
+    "workflow.created": Action(
+        "Created a workflow", "A workflow was created with its first draft."
+    ),
+    "workflow.changed": Action(
+        "Changed a workflow", "Name, summary or owner of a workflow changed."
+    ),
+    "workflow.archived": Action(
+        "Archived a workflow", "A workflow takes no new runs; all is kept."
+    ),
+    "workflow_version.drafted": Action("Began a draft", "A new draft of a workflow was begun."),
+    "workflow_version.submitted": Action(
+        "Asked for a sign-off", "A draft was frozen and handed in for sign-off."
+    ),
+    "workflow_version.returned": Action("Returned a version", "A version went back to its author."),
+    "workflow_version.approved": Action(
+        "Signed off a version", "A workflow version was signed off."
+    ),
+    "workflow_version.published": Action(
+        "Published a version", "A signed-off version became the active one."
+    ),
+    "workflow_version.deprecated": Action(
+        "Deprecated a version", "A version takes no new runs; running ones go on."
+    ),
+    "workflow_version.retired": Action("Retired a version", "A version was taken out of use."),
+    "sign_off.voided": Action("Voided a sign-off", "Something that a sign-off binds has changed."),
+    # agents and what they use
+    "agent.registered": Action(
+        "Registered an agent", "An agent with a named owner was registered."
+    ),
+    "agent.changed": Action("Changed an agent", "Name or owner of an agent changed."),
+    "agent_version.registered": Action(
+        "Registered an agent version", "An immutable version of an agent was registered."
+    ),
+    "agent_version.submitted": Action(
+        "Asked for approval of an agent version", "An agent version was handed in for approval."
+    ),
+    "agent_version.approved": Action("Approved an agent version", "An agent version was approved."),
+    "agent_version.returned": Action("Returned an agent version", "It went back to its author."),
+    "agent_version.activated": Action("Activated an agent version", "Runs may use this version."),
+    "agent_version.deprecated": Action(
+        "Deprecated an agent version", "It runs only where it is already pinned."
+    ),
+    "agent_version.retired": Action("Retired an agent version", "It was taken out of use."),
+    "agent_version.suspended": Action(
+        "Suspended an agent version", "The kill switch: every call of this version is refused."
+    ),
+    "agent_version.reinstated": Action(
+        "Lifted a suspension", "A suspended agent version may be called again."
+    ),
+    "domain_type.registered": Action("Registered a type", "A named type, or its next version."),
+    "domain_type.replaced": Action(
+        "Replaced a type", "A newer version of a named type is current."
+    ),
+    "endpoint.registered": Action("Registered a service", "A host that HTTP agents may call."),
+    "endpoint.disabled": Action(
+        "Disabled a service", "HTTP agents may not call this host any more."
+    ),
+    "endpoint.changed": Action("Changed a service", "Address or rights of a service changed."),
+    # people and access
+    "workspace.created": Action("Created a workspace", "A workspace was created."),
+    "workspace.changed": Action("Changed a workspace", "The name of a workspace changed."),
+    "user.created": Action("Added a person", "A person can sign in from now on."),
+    "user.deactivated": Action("Locked a person out", "A person cannot sign in any more."),
+    "user.reactivated": Action("Let a person in again", "A person can sign in again."),
+    "user.password_changed": Action("Changed a password", "A password was changed or set."),
+    "membership.granted": Action(
+        "Granted a role", "A person has a role in a workspace from now on."
+    ),
+    "membership.ended": Action("Ended a role", "A person's role in a workspace ended."),
+    "service_identity.created": Action("Created a service identity", "A machine may use the API."),
+    "service_identity.disabled": Action("Disabled a service identity", "It may not use the API."),
+    "token.created": Action("Created a token", "A bearer token was issued, with scopes and end."),
+    "token.revoked": Action("Revoked a token", "A bearer token works no more."),
+    "session.signed_in": Action("Signed in", "A person signed in."),
+    "session.signed_out": Action("Signed out", "A person signed out."),
+    "session.failed": Action("Failed to sign in", "A sign-in was refused."),
+    "demo.role_used": Action(
+        "Entered as a demo role", "A visitor of the demo took a role by its card."
+    ),
+    "access.denied": Action("Was refused", "The permission table forbade what was asked for."),
+    # data and the log itself
+    "file.uploaded": Action("Uploaded a file", "A file was stored; its hash is the subject."),
+    "audit_export.requested": Action(
+        "Asked for an export", "An export of this log was asked for; it covers up to this entry."
+    ),
+    "audit_export.completed": Action(
+        "Exported the log", "An export was written; the digest of its bytes is given."
+    ),
+    "audit_export.broken_off": Action(
+        "Broke off an export", "An export ended before its last line."
+    ),
+    "audit_payload.read": Action("Read a payload", "A person read data kept beside an entry."),
+    "audit_log.check_failed": Action(
+        "Found the log changed", "Recomputing the log gave another result than what was signed."
+    ),
+    "audit_key.created": Action("Made a log key", "The key that signs tree heads was made."),
+    "demo.created": Action("Created the demo", "Demo people, agents and workflows were put in."),
+}
+
+
+class UnknownActionError(LookupError):
+    """Code named an audit action that the closed list does not hold: a bug, not a user's error."""
+
+
+def require_action(name: str) -> Action:
+    """Return the action.
+
+    Raises:
+        UnknownActionError: the list does not hold it.
+    """
+    try:
+        return ACTIONS[name]
+    except KeyError:
+        raise UnknownActionError(
+            f"'{name}' is not an audit action; the closed list is audit/actions.py"
+        ) from None

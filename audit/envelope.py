@@ -1,0 +1,116 @@
+"""The exact bytes of an audit entry. Pure: no clock, no randomness, no I/O.
+
+An envelope is canonical JSON (RFC 8785) whose numbers are integers only. Fields that do not apply
+are left out. Personal data never stands in it: people are pseudonymous ids, free text and payloads
+stand beside it and the envelope holds `commit = HMAC-SHA256(salt, bytes)` of each.
+
+    v            1
+    id           UUIDv7 of the entry
+    at           UTC with microseconds, "2026-11-20T16:41:58.204000Z"
+    workspace    UUID
+    action       a word of actions.py
+    actor        {kind: user|agent|system|service, id, via?, on_behalf_of?}
+    subject      {kind, id, version?, content_sha256?}
+    run, step, attempt
+    decision     {outcome, reason_code?, reason_text_ref?, shown_sha256?, policy?, basis?: [...]}
+    before_sha256, after_sha256
+    payload      {name: {commit, media, bytes}}; the reason's text is the one named "reason"
+    trace_id, request_id
+    run_seq      journal number (walker's entries), or
+    event_id     of the inbox event (everybody else's entries about a run)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+
+from orchestrator.core.canonical import canonical_bytes
+from orchestrator.core.errors import DomainError
+from orchestrator.core.json import JsonObject, JsonValue
+
+VERSION = 1
+MAX_BYTES = 65_535
+"""The length of an entry is a uint16 in tlog-tiles."""
+
+MAX_INTEGER = 2**53 - 1
+
+
+class EntryTooLargeError(DomainError):
+    """The envelope is longer than 65,535 bytes: move what is large into a payload."""
+
+    code = "audit_entry_too_large"
+    status = 422
+
+
+class NotCanonicalError(ValueError):
+    """The envelope holds a float, an integer beyond 2^53 or a key that is no text."""
+
+
+def instant(value: datetime) -> str:
+    """Return the UTC instant with microseconds, always 27 characters long.
+
+    Raises:
+        ValueError: the time has no zone.
+    """
+    if value.tzinfo is None:
+        raise ValueError("an audit entry needs a time with a zone")
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def commit_of(salt: bytes, content: bytes) -> str:
+    """Return the hex commitment that stands in an envelope for bytes kept elsewhere."""
+    return hmac.new(salt, content, hashlib.sha256).hexdigest()
+
+
+def envelope_bytes(fields: JsonObject) -> bytes:
+    """Return the canonical bytes of an envelope.
+
+    The standard library's encoder gives the same bytes as RFC 8785 asks for when keys are ASCII and
+    numbers are integers, at a fifth of the time; a property test compares the two.
+
+    Raises:
+        NotCanonicalError: a float, or an integer that is not exact in every reader.
+        EntryTooLargeError: more than 65,535 bytes.
+    """
+    encoded = _encode(fields) if _is_plain(fields) else canonical_bytes(fields)
+    if len(encoded) > MAX_BYTES:
+        raise EntryTooLargeError(
+            f"An audit entry of {len(encoded)} bytes is too large; at most {MAX_BYTES} fit.",
+            detail={"bytes": len(encoded), "max_bytes": MAX_BYTES},
+        )
+    return encoded
+
+
+def payload_bytes(value: JsonValue) -> bytes:
+    """Return the canonical bytes of a JSON payload; floats are allowed here."""
+    try:
+        plain = _is_plain(value)
+    except NotCanonicalError:
+        plain = False
+    return _encode(value) if plain else canonical_bytes(value)
+
+
+def _encode(value: JsonValue) -> bytes:
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode("utf-8")
+
+
+def _is_plain(value: JsonValue) -> bool:
+    """Whether every key is ASCII, so that the fast encoder sorts as RFC 8785 does."""
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, int):
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise NotCanonicalError(f"{value} is beyond 2^53 and not exact in every reader")
+        return True
+    if isinstance(value, float):
+        raise NotCanonicalError("an audit entry holds integers only, no floats")
+    children = list(value.values()) if isinstance(value, dict) else value
+    plain = all(key.isascii() for key in value) if isinstance(value, dict) else True
+    for child in children:
+        plain = _is_plain(child) and plain
+    return plain

@@ -1,0 +1,242 @@
+"""Writing audit entries: in the caller's transaction, in the one format, from the closed list."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Required, TypedDict, Unpack
+from uuid import UUID
+
+from django.db import models
+
+from audit import envelope
+from audit.actions import require_action
+from audit.models import AuditOutbox, AuditPayload
+from orchestrator.access import Actor
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.ids import new_id
+
+REASON = "reason"
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
+OCTETS = "application/octet-stream"
+SALT_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an entry is about. `kind` is a snake-case model name, `id` its key as text."""
+
+    kind: str
+    id: str
+    version: int | None = None
+    content_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPayload:
+    """A row of `audit_auditpayload`; `entry_id`, workspace and run are those of the entry."""
+
+    commit: str
+    name: str
+    salt: bytes
+    bytes: bytes
+    media: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedEntry:
+    """A row of `audit_auditoutbox` and its payload rows, not yet written."""
+
+    id: UUID
+    envelope: bytes
+    at: datetime
+    workspace_id: UUID | None
+    action: str
+    actor_kind: str
+    actor_id: str
+    subject_kind: str
+    subject_id: str
+    run_id: UUID | None
+    payloads: tuple[PreparedPayload, ...]
+
+
+def subject_of(model: models.Model) -> Subject:
+    """Return the Subject of a row: kind from the model's name, version and hash if it has them."""
+    name = type(model).__name__
+    number = getattr(model, "number", getattr(model, "version", None))
+    sha256 = getattr(model, "sha256", "")
+    return Subject(
+        kind=re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(),
+        id=str(model.pk),
+        version=number if isinstance(number, int) else None,
+        content_sha256=sha256 if isinstance(sha256, str) else "",
+    )
+
+
+class EntryFields(TypedDict, total=False):
+    """What a caller says about an entry; only the first four are always needed.
+
+    `decision` says on what basis: outcome, reason_code, shown_sha256, policy, basis (see
+    `audit/envelope.py`); integers only. `reason` and `payloads` are kept beside the log: bytes as
+    they are, anything else as canonical JSON. `run_seq` is the journal number of a walker's entry,
+    `event_id` the inbox event of anybody else's.
+    """
+
+    actor: Required[Actor]
+    action: Required[str]
+    subject: Required[Subject]
+    now: Required[datetime]
+    workspace_id: UUID | None
+    reason: str
+    before_sha256: str
+    after_sha256: str
+    run: UUID | None
+    step: str
+    attempt: int | None
+    decision: JsonObject | None
+    payloads: Mapping[str, bytes | JsonValue] | None
+    run_seq: int | None
+    event_id: UUID | None
+    request_id: str
+    trace_id: str
+    id: UUID | None
+
+
+def prepare_entry(**given: Unpack[EntryFields]) -> PreparedEntry:
+    """Return the rows of one entry without touching the database: for statements that insert them.
+
+    Raises:
+        UnknownActionError: the action is not in the closed list.
+        NotCanonicalError: `decision` holds a float or an integer beyond 2^53.
+        EntryTooLargeError: the envelope is longer than 65,535 bytes.
+    """
+    require_action(given["action"])
+    actor, subject = given["actor"], given["subject"]
+    entry_id = given.get("id") or new_id()
+    payloads = _prepare_payloads(given.get("reason", ""), given.get("payloads"))
+    return PreparedEntry(
+        id=entry_id,
+        envelope=envelope.envelope_bytes(_fields(entry_id, payloads, given)),
+        at=given["now"],
+        workspace_id=given.get("workspace_id"),
+        action=given["action"],
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        subject_kind=subject.kind,
+        subject_id=subject.id,
+        run_id=given.get("run"),
+        payloads=payloads,
+    )
+
+
+def append_entry(**given: Unpack[EntryFields]) -> AuditOutbox:
+    """Write one entry in the caller's transaction and return its outbox row.
+
+    It commits or rolls back together with the change that it records; the sequencer gives it its
+    place in the log afterwards. Errors as in `prepare_entry`.
+    """
+    return insert_entry(prepare_entry(**given))
+
+
+def insert_entry(prepared: PreparedEntry) -> AuditOutbox:
+    """Insert a prepared entry in the caller's transaction."""
+    row = AuditOutbox.objects.create(
+        id=prepared.id,
+        envelope=prepared.envelope,
+        at=prepared.at,
+        workspace_id=prepared.workspace_id,
+        action=prepared.action,
+        actor_kind=prepared.actor_kind,
+        actor_id=prepared.actor_id,
+        subject_kind=prepared.subject_kind,
+        subject_id=prepared.subject_id,
+        run_id=prepared.run_id,
+    )
+    if prepared.payloads:
+        AuditPayload.objects.bulk_create(
+            [
+                AuditPayload(
+                    commit=one.commit,
+                    entry=row,
+                    name=one.name,
+                    salt=one.salt,
+                    bytes=one.bytes,
+                    media=one.media,
+                    workspace_id=prepared.workspace_id,
+                    run_id=prepared.run_id,
+                )
+                for one in prepared.payloads
+            ]
+        )
+    return row
+
+
+def _prepare_payloads(
+    reason: str, payloads: Mapping[str, bytes | JsonValue] | None
+) -> tuple[PreparedPayload, ...]:
+    prepared = [_prepare_payload(REASON, reason.encode("utf-8"), TEXT)] if reason else []
+    for name, value in (payloads or {}).items():
+        if isinstance(value, bytes):
+            prepared.append(_prepare_payload(name, value, OCTETS))
+        else:
+            prepared.append(_prepare_payload(name, envelope.payload_bytes(value), JSON))
+    return tuple(prepared)
+
+
+def _prepare_payload(name: str, content: bytes, media: str) -> PreparedPayload:
+    salt = os.urandom(SALT_BYTES)
+    return PreparedPayload(envelope.commit_of(salt, content), name, salt, content, media)
+
+
+def _fields(
+    entry_id: UUID, payloads: tuple[PreparedPayload, ...], given: EntryFields
+) -> JsonObject:
+    actor, subject = given["actor"], given["subject"]
+    fields = _present(
+        v=envelope.VERSION,
+        id=str(entry_id),
+        at=envelope.instant(given["now"]),
+        workspace=_text(given.get("workspace_id")),
+        action=given["action"],
+        run=_text(given.get("run")),
+        step=given.get("step"),
+        attempt=given.get("attempt"),
+        before_sha256=given.get("before_sha256"),
+        after_sha256=given.get("after_sha256"),
+        run_seq=given.get("run_seq"),
+        event_id=_text(given.get("event_id")),
+        request_id=given.get("request_id"),
+        trace_id=given.get("trace_id"),
+    )
+    fields["actor"] = _present(
+        kind=actor.kind, id=actor.id, via=actor.via, on_behalf_of=actor.on_behalf_of
+    )
+    fields["subject"] = _present(
+        kind=subject.kind,
+        id=subject.id,
+        version=subject.version,
+        content_sha256=subject.content_sha256,
+    )
+    if payloads:
+        fields["payload"] = {
+            one.name: {"commit": one.commit, "media": one.media, "bytes": len(one.bytes)}
+            for one in payloads
+        }
+    decision = given.get("decision")
+    if decision is not None:
+        reference = _present(reason_text_ref=payloads[0].commit if given.get("reason") else None)
+        fields["decision"] = {**decision, **reference}
+    return fields
+
+
+def _text(value: UUID | None) -> str | None:
+    return str(value) if value else None
+
+
+def _present(**values: JsonValue) -> JsonObject:
+    """Leave out what does not apply: empty text and None."""
+    return {name: value for name, value in values.items() if value is not None and value != ""}
