@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.core import checks
+from django.db.models.signals import post_migrate
 
 
 class AuditConfig(AppConfig):
@@ -11,3 +13,9 @@ class AuditConfig(AppConfig):
     name = "audit"
     label = "audit"
     verbose_name = "Audit"
+
+    def ready(self) -> None:
+        from audit import guards
+
+        post_migrate.connect(guards.create_after_migrate, sender=self, dispatch_uid="audit.guards")
+        checks.register(guards.check_triggers, checks.Tags.database)
