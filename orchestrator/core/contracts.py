@@ -1,0 +1,491 @@
+"""Data contracts: does a payload fit, can it be repaired, and does what one step gives fit what another takes.
+
+A `Validator` is compiled once per contract and shared between threads; the valid path costs microseconds.
+`accept` is what happens at a handoff: values at places of a shared type with repairs are rewritten when,
+and only when, they violate it; then the schema alone judges. Violations name the place as a JSON pointer and
+say what is wrong in words; values of the classes pii, phi and secret never appear in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import jsonschema_rs
+from jsonschema_rs import canonical
+
+from orchestrator.core.catalogue import DomainType, Repair
+from orchestrator.core.examples import examples_of
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.results import Violation
+from orchestrator.core.schemas import (
+    DIALECT,
+    HIDDEN_CLASSES,
+    Place,
+    SchemaError,
+    bundle,
+    expand,
+    is_hidden,
+    mentions,
+    pointer,
+    schemas_at,
+)
+from orchestrator.core.types import standard_types
+
+__all__ = [
+    "DIALECT",
+    "Acceptance",
+    "Fit",
+    "FitVerdict",
+    "SchemaError",
+    "Validator",
+    "bundle",
+    "check_repair",
+    "fits",
+    "standard_types",
+]
+
+MAX_DEPTH = 64
+MAX_SIZE = 2_000_000
+"""Characters of text plus eight per other value: a cheap bound on a payload's size."""
+MAX_VIOLATIONS = 50
+MAX_REPAIRED_TEXT = 200
+
+_NO_TYPES: Mapping[str, DomainType] = {}
+_TYPE_WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "yes or no",
+    "object": "an object",
+    "array": "a list",
+    "null": "empty",
+}
+_FORMAT_WORDS = {
+    "date": "a date such as 2026-03-31",
+    "date-time": "a time such as 2026-03-31T09:30:00Z",
+    "email": "an e-mail address",
+    "uuid": "a UUID",
+    "uri": "an address such as https://example.org/",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What came of a handoff. `payload` is the repaired one; `repairs` says in words what was rewritten."""
+
+    payload: JsonValue
+    verdict: Literal["fits", "repaired", "refused"]
+    violations: tuple[Violation, ...] = ()
+    repairs: tuple[str, ...] = ()
+
+
+class FitVerdict(StrEnum):
+    """Whether everything that one contract allows is allowed by another."""
+
+    FITS = "fits"
+    DOES_NOT_FIT = "does_not_fit"
+    CANNOT_TELL = "cannot_tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """`counter_example` is a document that the producer may give and the consumer refuses."""
+
+    verdict: FitVerdict
+    path: str = ""
+    reason: str = ""
+    counter_example: JsonValue = None
+
+
+@dataclass(slots=True)
+class _Measure:
+    """What one walk over a payload found."""
+
+    size: int = 0
+    whole_floats: list[Place] = field(default_factory=list)
+
+
+class Validator:
+    """A compiled contract."""
+
+    __slots__ = ("_engine", "_has_integers", "_hides", "_type_engines", "_types", "schema")
+
+    def __init__(self, schema: JsonObject, types: Mapping[str, DomainType] | None = None) -> None:
+        """Compile a contract against the shared types.
+
+        Raises:
+            SchemaError: the contract is not JSON Schema 2020-12 or refers to something unknown.
+        """
+        self._types = _NO_TYPES if types is None else types
+        self.schema = bundle(schema, self._types)
+        self._engine = _compile(self.schema)
+        self._hides = mentions(self.schema, "x-class", HIDDEN_CLASSES)
+        self._has_integers = mentions(self.schema, "type", frozenset({"integer"}))
+        self._type_engines: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        for name in _definitions(self.schema):
+            if name in self._types and (self._types[name].repairs or self._types[name].uppercase):
+                self._type_engines[name] = _compile(
+                    {"$ref": f"#/$defs/{name}", "$defs": self.schema["$defs"]}
+                )
+
+    def is_valid(self, payload: JsonValue) -> bool:
+        """Whether the payload meets the contract."""
+        return isinstance(_measure(payload), _Measure) and self._engine.is_valid(payload)
+
+    def check(self, payload: JsonValue) -> tuple[Violation, ...]:
+        """Every reason why the payload does not meet the contract; none when it does."""
+        measured = _measure(payload)
+        if isinstance(measured, Violation):
+            return (measured,)
+        if self._engine.is_valid(payload):
+            return ()
+        return self._violations(payload)
+
+    def accept(self, payload: JsonValue) -> Acceptance:
+        """Judge a payload at a handoff, after repairing what the shared types know how to repair.
+
+        A whole number that arrived as `3.0` where the contract says integer becomes `3` without a word.
+        """
+        measured = _measure(payload)
+        if isinstance(measured, Violation):
+            return Acceptance(payload, "refused", (measured,))
+        if self._has_integers and measured.whole_floats:
+            payload = self._with_integers(payload, measured.whole_floats)
+        if self._engine.is_valid(payload):
+            return Acceptance(payload, "fits")
+        repaired, repairs = self._repaired(payload) if self._type_engines else (payload, ())
+        if repairs and self._engine.is_valid(repaired):
+            return Acceptance(repaired, "repaired", (), repairs)
+        return Acceptance(repaired, "refused", self._violations(repaired), repairs)
+
+    def _violations(self, payload: JsonValue) -> tuple[Violation, ...]:
+        found: dict[tuple[str, str, str], Violation] = {}
+        for error in self._engine.iter_errors(payload):
+            for violation in self._explain(error):
+                found.setdefault((violation.path, violation.rule, violation.reason), violation)
+            if len(found) >= MAX_VIOLATIONS:
+                break
+        return tuple(sorted(found.values(), key=lambda item: (item.path, item.rule)))
+
+    def _explain(self, error: jsonschema_rs.ValidationError) -> Iterator[Violation]:
+        place: Place = tuple(error.instance_path)
+        kind = error.kind
+        match kind:
+            case jsonschema_rs.ValidationErrorKind.AnyOf() | (
+                jsonschema_rs.ValidationErrorKind.OneOfNotValid()
+            ):
+                branch = _nearest_branch(kind.context, len(place))
+                if branch:
+                    for inner in branch:
+                        yield from self._explain(inner)
+                else:
+                    yield Violation(
+                        path=pointer(place), rule=kind.name, reason="has none of the allowed forms"
+                    )
+            case jsonschema_rs.ValidationErrorKind.Required():
+                where = pointer((*place, kind.property))
+                yield Violation(path=where, rule="required", reason="is required but missing")
+            case jsonschema_rs.ValidationErrorKind.AdditionalProperties() | (
+                jsonschema_rs.ValidationErrorKind.UnevaluatedProperties()
+            ):
+                for name in kind.unexpected:
+                    yield Violation(
+                        path=pointer((*place, name)),
+                        rule=kind.name,
+                        reason="is not a field of the contract",
+                    )
+            case _:
+                hidden = self._hides and is_hidden(self.schema, place)
+                reason = _reason(error, hidden=hidden)
+                yield Violation(path=pointer(place), rule=kind.name, reason=reason[:1_000])
+
+    def _repaired(self, payload: JsonValue) -> tuple[JsonValue, tuple[str, ...]]:
+        notes: list[str] = []
+        places = {
+            place: value
+            for error in self._engine.iter_errors(payload)
+            for place, value in _text_places(error)
+        }
+        for place, value in sorted(places.items(), key=lambda item: pointer(item[0])):
+            for name in {name for _, name in schemas_at(self.schema, place) if name}:
+                better = self._repair_one(name, value)
+                if better is not None:
+                    payload = _replaced(payload, place, better)
+                    notes.append(self._repair_note(place, value, better))
+                    break
+        return payload, tuple(notes)
+
+    def _repair_one(self, name: str, value: str) -> str | None:
+        engine = self._type_engines.get(name)
+        if engine is None or len(value) > MAX_REPAIRED_TEXT or engine.is_valid(value):
+            return None
+        kind = self._types[name]
+        text = value.upper() if kind.uppercase else value
+        for repair in kind.repairs:
+            if engine.is_valid(text):
+                break
+            text = re.sub(repair.pattern, repair.replacement, text)
+        return text if engine.is_valid(text) else None
+
+    def _repair_note(self, place: Place, old: str, new: str) -> str:
+        if self._hides and is_hidden(self.schema, place):
+            return f"{pointer(place)}: the value was put in its usual form"
+        return f"{pointer(place)}: '{old}' became '{new}'"
+
+    def _with_integers(self, payload: JsonValue, places: list[Place]) -> JsonValue:
+        for place in places:
+            stated = [schema.get("type") for schema, _ in schemas_at(self.schema, place)]
+            if "integer" in stated and "number" not in stated:
+                payload = _replaced(payload, place, int(_value_at(payload, place)))
+        return payload
+
+
+def check_repair(repair: Repair) -> str | None:
+    """Say why a repair is not acceptable; None when it is.
+
+    Repairs run on up to 200 characters of untrusted text, so constructs that can take exponential time
+    (nested repetition, back references, look-around) are refused.
+    """
+    if len(repair.pattern) > 300 or len(repair.replacement) > 200:
+        return "The pattern or the replacement is too long."
+    if re.search(r"\\[1-9]|\(\?[=!<P]", repair.pattern):
+        return "Back references and look-around are not allowed in a pattern."
+    if re.search(r"[*+}]\??\)[*+{]", repair.pattern):
+        return "A repetition inside a repetition is not allowed in a pattern."
+    try:
+        re.sub(repair.pattern, repair.replacement, "")
+    except (re.error, IndexError) as error:
+        return f"The pattern or the replacement cannot be used: {error}."
+    return None
+
+
+def fits(
+    producer: JsonObject, consumer: JsonObject, types: Mapping[str, DomainType] | None = None
+) -> Fit:
+    """Decide whether every document that `producer` allows is allowed by `consumer`.
+
+    `cannot_tell` is an honest answer (patterns inside patterns, recursion): the handoff is then checked
+    at run time only. A `does_not_fit` always comes with a document that shows it, unless none could be
+    built.
+
+    Raises:
+        SchemaError: one of the two is not a usable contract.
+    """
+    given, taken = Validator(producer, types), Validator(consumer, types)
+    given_form, taken_form = _canonical(given.schema), _canonical(taken.schema)
+    answer = taken_form.covers(given_form)
+    if answer == canonical.Containment.YES:
+        return Fit(FitVerdict.FITS)
+    refused = next(_refused_examples(given, taken, given_form, taken_form), None)
+    if refused is not None:
+        example, violation = refused
+        return Fit(FitVerdict.DOES_NOT_FIT, violation.path, violation.reason, example)
+    if answer == canonical.Containment.NO:
+        return Fit(FitVerdict.DOES_NOT_FIT, "", "allows values that are refused here")
+    return Fit(FitVerdict.CANNOT_TELL, "", "cannot be decided from the two contracts alone")
+
+
+def _refused_examples(
+    given: Validator,
+    taken: Validator,
+    given_form: jsonschema_rs.CanonicalSchema,
+    taken_form: jsonschema_rs.CanonicalSchema,
+) -> Iterator[tuple[JsonValue, Violation]]:
+    """Documents that the producer allows and the consumer refuses, most telling first."""
+    sources: list[JsonValue] = [given.schema]
+    try:
+        sources.insert(0, given_form.subtract(taken_form).to_json_schema())
+    except Exception:  # noqa: BLE001, S110  the difference is a help only; the library names no base class
+        pass
+    for source in sources:
+        if not isinstance(source, dict):
+            continue
+        for example in examples_of(source, taken.schema):
+            if given.is_valid(example):
+                violations = taken.check(example)
+                if violations:
+                    yield example, violations[0]
+
+
+def _compile(schema: JsonObject) -> jsonschema_rs.Draft202012Validator:
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        place = list(getattr(error, "instance_path", ()))
+        message = str(getattr(error, "message", error))
+        raise SchemaError(
+            f"The contract is not valid JSON Schema: {message[:300]}",
+            detail={"path": pointer(place)},
+        ) from None
+
+
+def _canonical(schema: JsonObject) -> jsonschema_rs.CanonicalSchema:
+    return jsonschema_rs.canonicalize(
+        schema, draft=jsonschema_rs.Draft202012, validate_formats=True, offline=True
+    )
+
+
+def _definitions(schema: JsonObject) -> tuple[str, ...]:
+    definitions = schema.get("$defs")
+    return tuple(definitions) if isinstance(definitions, dict) else ()
+
+
+def _measure(payload: JsonValue) -> _Measure | Violation:
+    """Walk a payload once: its size, and where whole numbers stand as floats."""
+    measured = _Measure()
+    stack: list[tuple[JsonValue, Place]] = [(payload, ())]
+    size = 0
+    while stack:
+        node, place = stack.pop()
+        if isinstance(node, str):
+            size += len(node)
+        elif isinstance(node, dict):
+            if len(place) >= MAX_DEPTH:
+                return Violation(
+                    path=pointer(place[:8]), rule="depth", reason="is nested too deeply"
+                )
+            stack.extend((child, (*place, key)) for key, child in node.items())
+        elif isinstance(node, list):
+            if len(place) >= MAX_DEPTH:
+                return Violation(
+                    path=pointer(place[:8]), rule="depth", reason="is nested too deeply"
+                )
+            stack.extend((child, (*place, index)) for index, child in enumerate(node))
+        elif isinstance(node, float) and node.is_integer():
+            measured.whole_floats.append(place)
+        size += 8
+        if size > MAX_SIZE:
+            return Violation(path="", rule="size", reason="is larger than a handoff may be")
+    measured.size = size
+    return measured
+
+
+def _text_places(error: jsonschema_rs.ValidationError) -> Iterator[tuple[Place, str]]:
+    """The texts that an error complains about, also inside the alternatives of anyOf and oneOf."""
+    if isinstance(error.instance, str):
+        yield tuple(error.instance_path), error.instance
+    for branch in getattr(error.kind, "context", ()):
+        for inner in branch:
+            yield from _text_places(inner)
+
+
+def _nearest_branch(
+    branches: list[list[jsonschema_rs.ValidationError]], depth: int
+) -> list[jsonschema_rs.ValidationError] | None:
+    """The alternative that the payload was most likely meant to be.
+
+    That is the one which fails deepest inside; alternatives of another type are out of the question.
+    """
+    plausible = [
+        branch
+        for branch in branches
+        if branch
+        and not any(
+            error.kind.name in {"type", "const", "enum"} and len(error.instance_path) == depth
+            for error in branch
+        )
+    ]
+    if not plausible:
+        return None
+    return max(
+        plausible, key=lambda branch: (max(len(e.instance_path) for e in branch), -len(branch))
+    )
+
+
+def _reason(error: jsonschema_rs.ValidationError, *, hidden: bool) -> str:
+    """One violated rule in words."""
+    kinds = jsonschema_rs.ValidationErrorKind
+    kind, shown = error.kind, _shown(error.instance, hidden=hidden)
+    match kind:
+        case kinds.Type():
+            wanted = " or ".join(_TYPE_WORDS.get(name, name) for name in kind.types)
+            return f"must be {wanted}, but is {_kind_word(error.instance)}"
+        case kinds.Enum() if not hidden:
+            options = ", ".join(_shown(option, hidden=False) for option in kind.options[:20])
+            return f"must be one of {options}, but is {shown}"
+        case kinds.Constant() if not hidden:
+            return f"must be {_shown(kind.expected_value, hidden=False)}, but is {shown}"
+        case kinds.MinLength() if kind.limit == 1:
+            return "must not be empty"
+        case kinds.MinLength():
+            return f"must have at least {kind.limit} characters"
+        case kinds.MaxLength():
+            return f"must have at most {kind.limit} characters"
+        case kinds.MinItems():
+            return (
+                "must not be empty"
+                if kind.limit == 1
+                else f"must have at least {kind.limit} entries"
+            )
+        case kinds.MaxItems():
+            return f"must have at most {kind.limit} entries"
+        case kinds.Minimum():
+            return f"must be at least {kind.limit}, but is {shown}"
+        case kinds.Maximum():
+            return f"must be at most {kind.limit}, but is {shown}"
+        case kinds.ExclusiveMinimum():
+            return f"must be more than {kind.limit}, but is {shown}"
+        case kinds.ExclusiveMaximum():
+            return f"must be less than {kind.limit}, but is {shown}"
+        case kinds.Pattern():
+            return f"must match the pattern {kind.pattern}, but is {shown}"
+        case kinds.Format():
+            return f"must be {_FORMAT_WORDS.get(kind.format, kind.format)}, but is {shown}"
+        case kinds.UniqueItems():
+            return "must not contain the same entry twice"
+        case kinds.FalseSchema():
+            return "is not allowed here"
+        case _:
+            return f"breaks the rule '{kind.name}'"
+
+
+def _kind_word(value: JsonValue) -> str:
+    if value is None:
+        return "empty (null)"
+    if isinstance(value, bool):
+        return "yes or no"
+    if isinstance(value, (int, float)):
+        return "a number"
+    return {str: "text", list: "a list", dict: "an object"}[type(value)]
+
+
+def _shown(value: JsonValue, *, hidden: bool) -> str:
+    if hidden:
+        return "something else (hidden)"
+    if isinstance(value, (dict, list)):
+        return _kind_word(value)
+    if isinstance(value, str):
+        return f"'{value[:80]}…'" if len(value) > 80 else f"'{value}'"
+    return (
+        {None: "empty (null)", True: "yes", False: "no"}.get(value, str(value))
+        if (value is None or isinstance(value, bool))
+        else str(value)
+    )
+
+
+def _value_at(payload: JsonValue, place: Place) -> JsonValue:
+    for part in place:
+        payload = payload[part]  # type: ignore[index,call-overload]  # the place was found in this payload
+    return payload
+
+
+def _replaced(payload: JsonValue, place: Place, value: JsonValue) -> JsonValue:
+    """A copy with one value exchanged; what does not lie on the way is shared."""
+    if not place:
+        return value
+    head, rest = place[0], place[1:]
+    if isinstance(payload, dict):
+        return {**payload, str(head): _replaced(payload[str(head)], rest, value)}
+    if isinstance(payload, list):
+        index = int(head)
+        return [*payload[:index], _replaced(payload[index], rest, value), *payload[index + 1 :]]
+    return payload
+
+
+def variants(schema: JsonObject) -> list[JsonObject]:
+    """The schema objects that apply at its root, references followed (for display and design-time types)."""
+    return [found for found, _ in expand(schema, schema)]
