@@ -21,7 +21,8 @@ class ReviewStatus(models.TextChoices):
 class ReviewTask(GovernedModel):
     """One question for a person.
 
-    `evidence` is canonical JSON (RFC 8785), built once when the task opens; `shown_sha256` is its hash.
+    `evidence` is canonical JSON (RFC 8785), built once when the task opens; `shown_sha256` is its
+    hash.
     `kind` names the registered Subject (`gate`, `exception`); `subject_id` is the subject's own key
     (for both: `<run id>/<step>/<iteration>`). `effects` says per choice what will happen next.
     """
@@ -34,7 +35,9 @@ class ReviewTask(GovernedModel):
     question = models.CharField(max_length=200)
     evidence = models.BinaryField()
     shown_sha256 = models.CharField(max_length=64)
-    status = models.CharField(max_length=16, choices=ReviewStatus.choices, default=ReviewStatus.OPEN)
+    status = models.CharField(
+        max_length=16, choices=ReviewStatus.choices, default=ReviewStatus.OPEN
+    )
     assign_role = models.CharField(max_length=32)
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -42,10 +45,14 @@ class ReviewTask(GovernedModel):
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    claimed_at = models.DateTimeField(null=True, blank=True)
     excluded_people = models.JSONField(default=list)
+    """Ids of the people who may not decide: whoever asked."""
     due_at = models.DateTimeField()
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
+    closed_because = models.CharField(max_length=200, blank=True)
+    """Why it was withdrawn, for people who come to it by an old link."""
 
     class Meta:
         indexes = (
@@ -59,7 +66,7 @@ class ReviewTask(GovernedModel):
         constraints = (
             models.UniqueConstraint(
                 fields=("kind", "subject_id"),
-                condition=models.Q(status__in=("open", "claimed", "decided")),
+                condition=models.Q(status__in=("open", "claimed")),
                 name="one_live_review_per_subject",
             ),
         )
@@ -71,8 +78,8 @@ class ReviewTask(GovernedModel):
 class Decision(GovernedModel):
     """What a person decided. Final when its `effective_at` has passed without `undone_at`.
 
-    `outcome`: approved rejected returned edited filled (gates); for exceptions `chosen` with `choice`
-    retry or end.
+    `outcome`: approved rejected returned edited filled (gates); for exceptions `chosen` with
+    `choice` retry or end. `output` is what the person gave: edited, filled, or a new input.
     """
 
     task = models.ForeignKey(ReviewTask, on_delete=models.PROTECT, related_name="decisions")
@@ -100,6 +107,7 @@ class Decision(GovernedModel):
             ),
         )
         indexes = (
+            models.Index(fields=("decided_by", "-decided_at"), name="decision_by_person"),
             models.Index(
                 fields=("effective_at",),
                 condition=models.Q(took_effect_at__isnull=True, undone_at__isnull=True),
