@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import JsonValue as JsonValue
 
 from orchestrator.core.errors import InvalidInputError
 
@@ -33,7 +34,9 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def parse_json(raw: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> JsonValue:
+def parse_json(
+    raw: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
+) -> JsonValue:
     """Parse JSON strictly: no duplicate keys, NaN, NUL, lone surrogates, excess depth or size.
 
     Raises:
