@@ -35,12 +35,16 @@ class Workflow(GovernedModel):
 
 
 class WorkflowVersion(GovernedModel):
-    """One version; `definition` is `core/definition.py`'s WorkflowDefinition, frozen unless draft."""
+    """One version; `definition` is `core/definition.py`'s WorkflowDefinition, frozen unless draft.
+
+    `types` pins the domain types that its contracts use, name -> version, when it leaves the draft.
+    """
 
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=WorkflowVersionStatus.choices)
     definition = models.JSONField()
+    types = models.JSONField(default=dict)
     sha256 = models.CharField(max_length=64)
     revision = models.PositiveIntegerField(default=1)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -60,3 +64,22 @@ class WorkflowVersion(GovernedModel):
 
     def __str__(self) -> str:
         return f"{self.workflow} v{self.number}"
+
+
+class AgentUse(models.Model):
+    """Which agent versions a workflow version calls; follows its definition."""
+
+    version = models.ForeignKey(
+        WorkflowVersion, on_delete=models.CASCADE, related_name="agent_uses"
+    )
+    agent_version = models.ForeignKey(
+        "registry.AgentVersion", on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("version", "agent_version"), name="one_agent_use"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.version_id} calls {self.agent_version_id}"

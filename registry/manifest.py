@@ -1,4 +1,4 @@
-"""The AgentManifest: what an agent version says about itself. Pure; stored as JSON, hashed, immutable."""
+"""The AgentManifest: what an agent version says about itself. Pure; stored as JSON and hashed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class HttpAnswer(Model):
     """What one HTTP status means. `match`: fields the JSON answer must carry for it to mean that.
 
     A service that says "not found" must be told apart from a wrong address that says so too: give
-    `match` whenever the service has a code for it. An answer that does not match is a contract failure.
+    `match` whenever the service has a code for it. What does not match breaks the contract.
     `output` maps output fields to places in the answer (default: the whole answer, for `value`).
     """
 
@@ -67,9 +67,9 @@ class HttpAnswer(Model):
 class HttpConfig(Model):
     """A request to a registered endpoint. Scheme, host and port come from the endpoint alone.
 
-    `path` may hold `{field}` of the input; `query` maps parameter names to input fields; `body` is the
-    whole input ("input") or maps body fields to input fields. `responses` by status: `"404"`, or a
-    class `"5xx"`; what is not named is judged by the guard's defaults.
+    `path` may hold `{field}` of the input; `query` maps parameter names to input fields; `body` is
+    the whole input ("input") or maps body fields to input fields. `responses` by status: `"404"`,
+    or a class `"5xx"`; what is not named means a failure.
     """
 
     endpoint: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -163,6 +163,6 @@ class AgentManifest(Model):
 
 
 def version_sha256(manifest: JsonObject, types: Mapping[str, int]) -> str:
-    """The content hash of an agent version: its stored manifest and the type versions it is bound to."""
+    """The content hash of an agent version: its manifest and the types it is bound to."""
     pinned: JsonValue = dict(types)
     return content_sha256({"manifest": manifest, "types": pinned})

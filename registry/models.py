@@ -34,12 +34,18 @@ class Agent(GovernedModel):
 
 
 class AgentVersion(GovernedModel):
-    """An immutable, content-hashed version. `manifest` is `registry/manifest.py`'s AgentManifest."""
+    """An immutable, content-hashed version. `manifest` is `registry/manifest.py`'s AgentManifest.
+
+    `types` pins the domain types its contracts use: name -> version. `suspended_from` is the status
+    that lifting a suspension brings back.
+    """
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=AgentVersionStatus.choices)
     manifest = models.JSONField()
+    types = models.JSONField(default=dict)
+    suspended_from = models.CharField(max_length=16, blank=True)
     sha256 = models.CharField(max_length=64)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()

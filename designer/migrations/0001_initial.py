@@ -13,6 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0001_initial'),
         ('audit', '0001_initial'),
+        ('registry', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -41,6 +42,7 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveIntegerField()),
                 ('status', models.CharField(choices=[('draft', 'Draft'), ('in_review', 'In Review'), ('approved', 'Approved'), ('active', 'Active'), ('deprecated', 'Deprecated'), ('retired', 'Retired')], max_length=16)),
                 ('definition', models.JSONField()),
+                ('types', models.JSONField(default=dict)),
                 ('sha256', models.CharField(max_length=64)),
                 ('revision', models.PositiveIntegerField(default=1)),
                 ('created_at', models.DateTimeField()),
@@ -51,6 +53,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('workflow', 'number'), name='one_version_number'), models.UniqueConstraint(condition=models.Q(('status', 'active')), fields=('workflow',), name='one_active_version'), models.UniqueConstraint(condition=models.Q(('status', 'draft')), fields=('workflow',), name='one_draft_version')],
+            },
+        ),
+        migrations.CreateModel(
+            name='AgentUse',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('agent_version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='registry.agentversion')),
+                ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='agent_uses', to='designer.workflowversion')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('version', 'agent_version'), name='one_agent_use')],
             },
         ),
     ]

@@ -55,6 +55,8 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveIntegerField()),
                 ('status', models.CharField(choices=[('draft', 'Draft'), ('in_review', 'In Review'), ('approved', 'Approved'), ('active', 'Active'), ('deprecated', 'Deprecated'), ('retired', 'Retired'), ('suspended', 'Suspended')], max_length=16)),
                 ('manifest', models.JSONField()),
+                ('types', models.JSONField(default=dict)),
+                ('suspended_from', models.CharField(blank=True, max_length=16)),
                 ('sha256', models.CharField(max_length=64)),
                 ('created_at', models.DateTimeField()),
                 ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='registry.agent')),

@@ -1,0 +1,383 @@
+"""Reading the registry: agents and their versions for people, interfaces and types for the engine.
+
+A version that left the draft never changes, so what is compiled from it is kept per process
+(`registered_version`). Only its status changes; `version_status` always asks the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
+
+from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
+
+from orchestrator import access
+from orchestrator.access import Actor
+from orchestrator.core.canonical import content_sha256
+from orchestrator.core.catalogue import AgentInterface, Catalogue, Repair
+from orchestrator.core.catalogue import DomainType as CoreType
+from orchestrator.core.contracts import Validator, bundle, standard_types
+from orchestrator.core.definition import AgentStep, GateStep, WorkflowDefinition
+from orchestrator.core.errors import ConflictError, NotFoundError
+from orchestrator.core.json import JsonObject
+from registry.lifecycle import STARTABLE
+from registry.manifest import AgentManifest
+from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
+
+Pins = Mapping[str, int]
+"""Domain types by name -> the version that is meant."""
+
+
+class AgentNotUsableError(ConflictError):
+    """A run cannot start: an agent version is missing or its status forbids it.
+
+    `detail["agents"]` lists each with its status ("missing" when it does not exist).
+    """
+
+    code = "agent_not_usable"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """An agent version made ready for calls: manifest read, contracts compiled."""
+
+    id: UUID
+    slug: str
+    number: int
+    name: str
+    workspace_id: UUID
+    sha256: str
+    manifest: AgentManifest
+    types: Pins
+    input: Validator
+    output: Validator
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"{self.name} v{self.number}"
+
+    def interface(self) -> AgentInterface:
+        """What a workflow may know of it."""
+        return AgentInterface(
+            slug=self.slug,
+            version=self.number,
+            name=self.name,
+            kind=self.manifest.kind,
+            input_schema=self.manifest.input,
+            output_schema=self.manifest.output,
+            effect=self.manifest.effect,
+            side_effect=self.manifest.side_effect,
+            waits=self.manifest.waits,
+        )
+
+
+# ---- for people --------------------------------------------------------------------------------
+
+
+def list_agents(
+    actor: Actor, *, search: str = "", status: str = "", kind: str = "", mine: bool = False
+) -> QuerySet[Agent]:
+    """Agents of the actor's workspaces by name, each with `versions` (newest first) and owner.
+
+    `search` looks at name, purpose, limits and capabilities of the newest version; `status` is that
+    of any version; `kind` that of the newest.
+    """
+    newest = AgentVersion.objects.filter(agent=OuterRef("pk")).order_by("-number")
+    agents = (
+        Agent.objects.filter(workspace_id__in=access.workspaces_where(actor, "agent.read"))
+        .annotate(
+            newest_kind=Subquery(newest.values("manifest__kind")[:1]),
+            newest_manifest=Subquery(newest.values("manifest")[:1]),
+        )
+        .select_related("owner", "workspace", "audit")
+        .prefetch_related(Prefetch("versions", AgentVersion.objects.order_by("-number")))
+        .order_by("name", "slug")
+    )
+    if search:
+        agents = agents.filter(
+            Q(name__icontains=search)
+            | Q(slug__icontains=search)
+            | Q(owner__name__icontains=search)
+            | Q(newest_manifest__purpose__icontains=search)
+            | Q(newest_manifest__capabilities__icontains=search)
+        )
+    if status in AgentVersionStatus.values:
+        having = AgentVersion.objects.filter(status=status).values("agent")
+        agents = agents.filter(pk__in=having)
+    if kind:
+        agents = agents.filter(newest_kind=kind)
+    if mine:
+        agents = agents.filter(owner_id=actor.id) if actor.kind == "user" else agents.none()
+    return agents
+
+
+def get_agent(actor: Actor, slug: str) -> Agent:
+    """One agent with its owner and `versions`, newest first.
+
+    Raises:
+        NotFoundError: there is none by this slug in the actor's workspaces.
+    """
+    agent = list_agents(actor).filter(slug=slug).first()
+    if agent is None:
+        raise NotFoundError("There is no such agent.")
+    return agent
+
+
+def list_agent_versions(actor: Actor) -> QuerySet[AgentVersion]:
+    """All agent versions of the actor's workspaces, by agent, newest first."""
+    return (
+        AgentVersion.objects.filter(
+            agent__workspace_id__in=access.workspaces_where(actor, "agent.read")
+        )
+        .select_related("agent", "author")
+        .order_by("agent__slug", "-number")
+    )
+
+
+def get_agent_version(slug: str, number: int) -> AgentVersion:
+    """One version with its agent, for services; asks no permission.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    version = (
+        AgentVersion.objects.select_related("agent").filter(agent__slug=slug, number=number).first()
+    )
+    if version is None:
+        raise NotFoundError(f"There is no version {number} of an agent '{slug}'.")
+    return version
+
+
+def get_version(version_id: UUID) -> AgentVersion:
+    """One version by id, with its agent, for services; asks no permission.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    version = AgentVersion.objects.select_related("agent").filter(pk=version_id).first()
+    if version is None:
+        raise NotFoundError("There is no such agent version.")
+    return version
+
+
+def shown_version(agent: Agent, number: int | None = None) -> AgentVersion | None:
+    """The version that the agent's page opens with: the asked one, the active one, or the newest.
+
+    Raises:
+        NotFoundError: the asked version does not exist.
+    """
+    versions = list(agent.versions.all())
+    if number is not None:
+        found = next((one for one in versions if one.number == number), None)
+        if found is None:
+            raise NotFoundError(f"{agent.name} has no version {number}.")
+        return found
+    active = (one for one in versions if one.status == AgentVersionStatus.ACTIVE)
+    return next(active, versions[0] if versions else None)
+
+
+def list_domain_types() -> QuerySet[DomainType]:
+    """The registered types that are current, by name."""
+    return DomainType.objects.filter(is_current=True).order_by("name")
+
+
+# ---- for the engine and the checker ------------------------------------------------------------
+
+
+def current_types() -> dict[str, CoreType]:
+    """Every type as it is now, by name: the built-in ones and the registered ones."""
+    return {
+        **standard_types(),
+        **{row.name: _core_type(row) for row in DomainType.objects.filter(is_current=True)},
+    }
+
+
+def types_at(pins: Pins) -> dict[str, CoreType]:
+    """The pinned versions of types, by name.
+
+    Raises:
+        NotFoundError: a pinned version is not known (built-in ones have version 1).
+    """
+    found = {name: one for name, one in standard_types().items() if pins.get(name) == one.version}
+    missing = {name: number for name, number in pins.items() if name not in found}
+    if missing:
+        for row in DomainType.objects.filter(name__in=missing, version__in=missing.values()):
+            if missing.get(row.name) == row.version:
+                found[row.name] = _core_type(row)
+    for name, number in pins.items():
+        if name not in found:
+            raise NotFoundError(f"There is no version {number} of the type '{name}'.")
+    return found
+
+
+def pins_of(schemas: Iterable[JsonObject], types: Mapping[str, CoreType]) -> dict[str, int]:
+    """The versions of all types that these contracts use, directly or through other types.
+
+    Raises:
+        SchemaError: a contract is malformed or names an unknown type.
+    """
+    pins: dict[str, int] = {}
+    for schema in schemas:
+        own = schema.get("$defs")
+        defined = bundle(schema, types).get("$defs")
+        names = defined if isinstance(defined, dict) else {}
+        for name in names:
+            if name in types and not (isinstance(own, dict) and name in own):
+                pins[name] = types[name].version
+    return pins
+
+
+def schemas_of(definition: WorkflowDefinition) -> list[JsonObject]:
+    """The contracts that stand in a workflow definition itself."""
+    gates = [step.contract for step in definition.steps.values() if isinstance(step, GateStep)]
+    results = [one.result for one in definition.outcomes.values() if one.result is not None]
+    return [definition.input, *gates, *results]
+
+
+def registered_version(version_id: UUID) -> RegisteredVersion:
+    """The version made ready for calls; kept per process once it left the draft.
+
+    Raises:
+        NotFoundError: there is none.
+        SchemaError: a contract of a draft is malformed.
+    """
+    try:
+        return _frozen(version_id)
+    except _IsDraftError as draft:
+        return _registered(draft.version)
+
+
+def version_status(version_id: UUID) -> str:
+    """The status of an agent version as the database has it now; empty when there is none."""
+    found = AgentVersion.objects.filter(pk=version_id).values_list("status", flat=True).first()
+    return found or ""
+
+
+def get_endpoint(name: str) -> Endpoint | None:
+    """A registered service, disabled or not; None when there is none."""
+    return Endpoint.objects.filter(name=name).first()
+
+
+def versions_used(definition: WorkflowDefinition) -> dict[tuple[str, int], AgentVersion]:
+    """The agent versions that a definition names, by (slug, number); missing ones are left out."""
+    wanted = _named(definition)
+    rows = AgentVersion.objects.select_related("agent").filter(
+        agent__slug__in={slug for slug, _ in wanted}, number__in={number for _, number in wanted}
+    )
+    found = {(row.agent.slug, row.number): row for row in rows}
+    return {key: found[key] for key in wanted if key in found}
+
+
+def catalogue_for(definition: WorkflowDefinition, types: Pins | None = None) -> Catalogue:
+    """What the checker and the planner may know: named agent versions, and domain types.
+
+    Types are the pinned versions when `types` is given, else the current ones; a type that an agent
+    version is bound to in another version than the rest is reported by `type_conflicts`.
+    """
+    versions = [registered_version(row.id) for row in versions_used(definition).values()]
+    known = current_types() if types is None else types_at({**_pins_of_all(versions), **types})
+    return Catalogue(
+        agents={(one.slug, one.number): one.interface() for one in versions}, types=known
+    )
+
+
+def type_conflicts(definition: WorkflowDefinition) -> list[str]:
+    """Agent versions bound to another version of a type than the current one, in words."""
+    current = {name: one.version for name, one in current_types().items()}
+    return [
+        f"{row.agent.name} v{row.number} was registered with version {number} of the type "
+        f"'{name}'; version {current.get(name)} is current."
+        for row in versions_used(definition).values()
+        for name, number in sorted(row.types.items())
+        if current.get(name) != number
+    ]
+
+
+def binding_of(definition: WorkflowDefinition, types: Pins | None = None) -> JsonObject:
+    """What a run that starts now is pinned to.
+
+    `{"definition_sha256", "agents": {"slug@n": {"id", "sha256"}}, "types": {name: version}}`.
+
+    Raises:
+        AgentNotUsableError: an agent version is missing, or its status forbids starting.
+    """
+    versions = versions_used(definition)
+    unusable = {
+        f"{slug}@{number}": versions[slug, number].status
+        if (slug, number) in versions
+        else "missing"
+        for slug, number in _named(definition)
+        if (slug, number) not in versions or versions[slug, number].status not in STARTABLE
+    }
+    if unusable:
+        listed = ", ".join(f"{name} is {status}" for name, status in unusable.items())
+        raise AgentNotUsableError(
+            f"This workflow cannot run now: {listed}.", detail={"agents": unusable}
+        )
+    pinned: dict[str, int] = {}
+    for row in versions.values():
+        pinned.update(row.types)
+    return {
+        "definition_sha256": content_sha256(definition.hashed()),
+        "agents": {
+            f"{slug}@{number}": {"id": str(row.id), "sha256": row.sha256}
+            for (slug, number), row in versions.items()
+        },
+        "types": {**pinned, **(types or {})},
+    }
+
+
+class _IsDraftError(Exception):
+    def __init__(self, version: AgentVersion) -> None:
+        super().__init__("draft")
+        self.version = version
+
+
+@lru_cache(maxsize=1_024)
+def _frozen(version_id: UUID) -> RegisteredVersion:
+    version = get_version(version_id)
+    if version.status == AgentVersionStatus.DRAFT:
+        raise _IsDraftError(version)
+    return _registered(version)
+
+
+def _registered(version: AgentVersion) -> RegisteredVersion:
+    manifest = AgentManifest.model_validate(version.manifest)
+    types = types_at(version.types)
+    return RegisteredVersion(
+        id=version.id,
+        slug=version.agent.slug,
+        number=version.number,
+        name=version.agent.name,
+        workspace_id=version.agent.workspace_id,
+        sha256=version.sha256,
+        manifest=manifest,
+        types=dict(version.types),
+        input=Validator(manifest.input, types),
+        output=Validator(manifest.output, types),
+    )
+
+
+def _named(definition: WorkflowDefinition) -> list[tuple[str, int]]:
+    steps = (step for step in definition.steps.values() if isinstance(step, AgentStep))
+    return sorted({(step.uses.agent, step.uses.version) for step in steps})
+
+
+def _pins_of_all(versions: Iterable[RegisteredVersion]) -> dict[str, int]:
+    pins: dict[str, int] = {}
+    for version in versions:
+        pins.update(version.types)
+    return pins
+
+
+def _core_type(row: DomainType) -> CoreType:
+    return CoreType(
+        name=row.name,
+        version=row.version,
+        schema=row.schema,
+        repairs=tuple(Repair(**one) for one in row.repairs),
+        uppercase=row.uppercase,
+    )
