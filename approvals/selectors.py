@@ -9,7 +9,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
 from django.db.models import F, Q, QuerySet
 
 from approvals import subjects
@@ -169,8 +168,10 @@ def may_take_part(actor: Actor, task: ReviewTask) -> Standing:
 
 def people_to_hand_over_to(actor: Actor, task: ReviewTask) -> list[tuple[str, str]]:
     """Id and name of everybody else who may decide the task, by name."""
+    ids = access.people_with_role(task.assign_role, task.workspace_id)
     people = (
-        _holders(task.assign_role, task.workspace_id)
+        get_user_model()
+        .objects.filter(pk__in=ids)
         .exclude(pk__in=[*task.excluded_people, actor.id])
         .order_by("name", "username")
     )
@@ -179,10 +180,8 @@ def people_to_hand_over_to(actor: Actor, task: ReviewTask) -> list[tuple[str, st
 
 def may_receive(user_id: UUID, task: ReviewTask) -> bool:
     """Whether the task may be handed to this person: holds the role here and is not excluded."""
-    return (
-        str(user_id) not in task.excluded_people
-        and _holders(task.assign_role, task.workspace_id).filter(pk=user_id).exists()
-    )
+    holders = access.people_with_role(task.assign_role, task.workspace_id)
+    return user_id in holders and str(user_id) not in task.excluded_people
 
 
 def closed_text(task: ReviewTask) -> str:
@@ -215,10 +214,10 @@ def _is_mine(actor: Actor) -> Q:
     """Claimed by or assigned to the person, or open to a role that the person holds there."""
     if actor.kind != "user":
         return Q(pk__in=())
-    roles = get_user_model().objects.filter(pk=actor.id, memberships__ended_at__isnull=True)
     role_match = Q(pk__in=())
-    for workspace_id, role in roles.values_list("memberships__workspace_id", "memberships__role"):
-        role_match |= Q(workspace_id=workspace_id, assign_role=role)
+    for workspace_id in access.workspaces_where(actor, "review.decide"):
+        for role in access.roles_in(actor, workspace_id):
+            role_match |= Q(workspace_id=workspace_id, assign_role=role.value)
     unassigned = Q(status=ReviewStatus.OPEN, assigned_to__isnull=True)
     return (
         Q(status=ReviewStatus.CLAIMED, claimed_by_id=actor.id)
@@ -237,7 +236,7 @@ def _refusal_of_person(
         return Standing(
             may_decide=False, code="excluded", reason=f"You {because}, so somebody else decides."
         )
-    holds_role = _holders(task.assign_role, task.workspace_id).filter(pk=actor.id).exists()
+    holds_role = task.assign_role in access.roles_in(actor, task.workspace_id)
     is_assigned = str(task.assigned_to_id) == actor.id
     if not access.can(actor, "review.decide", task) or not (holds_role or is_assigned):
         role = task.assign_role.replace("-", " ")
@@ -253,12 +252,3 @@ def _refusal_of_person(
             reason=f"It was handed to {task.assigned_to}. Take it over to decide it yourself.",
         )
     return None
-
-
-def _holders(role: str, workspace_id: UUID) -> QuerySet[AbstractUser]:
-    return get_user_model().objects.filter(
-        is_active=True,
-        memberships__workspace_id=workspace_id,
-        memberships__role=role,
-        memberships__ended_at__isnull=True,
-    )

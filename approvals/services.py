@@ -24,7 +24,7 @@ from approvals.lifecycle import LIVE_STATUSES, ReviewEvent, next_status, statuse
 from approvals.models import Decision, ReviewStatus, ReviewTask
 from approvals.subjects import TakenDecision
 from audit.services import Subject, append_entry
-from orchestrator import live
+from orchestrator import access, live
 from orchestrator.access import SYSTEM, Actor
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.contracts import Validator, standard_types
@@ -540,6 +540,8 @@ def _require_standing(actor: Actor, task: ReviewTask, now: datetime) -> None:
         raise ReviewClaimedError(standing.reason, detail={"claimed_by": str(task.claimed_by)})
     if standing.code in {"closed", "too_late"}:
         raise _closed_error(task)
+    if standing.code == "not_assigned":
+        access.require(actor, "review.decide", task)
     raise PermissionDeniedError(standing.reason, detail={"reason_code": standing.code})
 
 
