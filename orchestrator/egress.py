@@ -159,7 +159,7 @@ async def _look_up(destination: Destination, host: str, port: int) -> list[Addre
         raise CallFailedError(
             "unreachable", f"The host of {destination.name} is not known to the name service."
         ) from None
-    return [ipaddress.ip_address(row[4][0].split("%")[0]) for row in rows]
+    return [ipaddress.ip_address(str(row[4][0]).split("%")[0]) for row in rows]
 
 
 def _judge(destination: Destination, scheme: str, address: Address) -> None:

@@ -110,7 +110,7 @@ def list_agents(
     if kind:
         agents = agents.filter(newest_kind=kind)
     if mine:
-        agents = agents.filter(owner_id=actor.id) if actor.kind == "user" else agents.none()
+        agents = agents.filter(owner_id=UUID(actor.id)) if actor.kind == "user" else agents.none()
     return agents
 
 

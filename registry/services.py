@@ -1,4 +1,4 @@
-"""Writing the registry: agents, versions and their status, domain types, endpoints. All governed."""
+"""Writing the registry: agents, versions, their status, domain types, endpoints. All governed."""
 
 from __future__ import annotations
 

@@ -95,13 +95,20 @@ def artefacts_in(payload: JsonValue) -> Iterator[str]:
             stack.extend(node)
 
 
-def open_artefact(workspace_id: UUID, sha256: str) -> ArtefactFile:
+def open_artefact(
+    workspace_id: UUID, sha256: str, *, workflow_id: UUID | None = None
+) -> ArtefactFile:
     """A file of this workspace with its bytes, for an agent's call.
+
+    With `workflow_id` only a file that is attached to that workflow.
 
     Raises:
         ArtefactMissingError: the workspace has no such file, or its bytes are gone.
     """
-    artefact = Artefact.objects.filter(workspace_id=workspace_id, sha256=sha256).first()
+    found = Artefact.objects.filter(workspace_id=workspace_id, sha256=sha256)
+    if workflow_id is not None:
+        found = found.filter(uses__workflow_id=workflow_id)
+    artefact = found.first()
     if artefact is None:
         raise ArtefactMissingError(f"There is no file {sha256[:12]} in this workspace.")
     try:

@@ -1,0 +1,412 @@
+"""The one door to every agent: `prepare_call`, then `invoke` (waiting kinds) or `invoke_sync`.
+
+Whatever calls an agent, on whatever path, goes through here, and here alone stand
+
+1. the kill switch: the version's status as of at most one second ago;
+2. permission: agent and service are of the run's workspace; a test run calls nothing that writes;
+3. the input contract; 4. the egress guard (inside the http invoker); 5. time and byte limits;
+6. the output contract: what does not meet it is `Failed(contract)` with the places, never a value.
+
+None of the functions raises for what an agent, its service or its manifest does: the answer is then
+`Failed` or `Refused` with a reason for people. Cancelling the task of `invoke` aborts the call;
+`invoke_sync` asks `is_cancelled` twice a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from django.db import connection
+from pydantic_core import to_json
+
+from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
+from orchestrator.core.commands import InvokeAgent
+from orchestrator.core.errors import DomainError, InvalidInputError
+from orchestrator.core.json import JsonObject, check_json
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Failed, Refused, StepResult, Violation
+from orchestrator.egress import Destination
+from orchestrator.files import selectors as files
+from orchestrator.runs.invokers.base import (
+    AgentCall,
+    ComputingInvoker,
+    WaitingInvoker,
+    stopped_with_error,
+)
+from orchestrator.runs.invokers.function import call_function, stuck_threads
+from orchestrator.runs.invokers.http import call_http
+from orchestrator.runs.invokers.rules import call_rules
+from orchestrator.runs.invokers.template import call_template
+from registry import selectors as registry
+from registry.lifecycle import CALLABLE
+from registry.manifest import HttpConfig
+
+__all__ = [
+    "InvocationContext",
+    "PreparedCall",
+    "invoke",
+    "invoke_sync",
+    "prepare_call",
+    "stuck_threads",
+]
+
+logger = logging.getLogger("baton.runs.invoke")
+
+STATUS_SECONDS = 1.0
+"""How old the kill switch's state may be when a call begins."""
+MAX_OUTPUT_DEPTH = 32
+MAX_INPUT_BYTES = 2_000_000
+
+COMPUTING: Mapping[str, ComputingInvoker] = {
+    "function": call_function,
+    "rules": call_rules,
+    "template": call_template,
+}
+WAITING: Mapping[str, WaitingInvoker] = {"http": call_http}
+
+_TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationContext:
+    """On whose behalf, where and when. `agent_version_id` comes from the run's binding.
+
+    `actor_id` is who started the run; `trace` a W3C traceparent, when the caller has one.
+    """
+
+    run_id: UUID
+    workspace_id: UUID
+    workflow_id: UUID
+    agent_version_id: UUID
+    step: str
+    iteration: int
+    attempt: int
+    now: datetime
+    mode: str = "live"
+    actor_id: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A call that is ready, or `refusal`: the result that it has without being made."""
+
+    context: InvocationContext
+    version: registry.RegisteredVersion | None
+    call: AgentCall | None
+    refusal: StepResult | None = None
+    checked_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the call waits for the network: make it with `invoke`, beside others."""
+        return self.version is not None and self.version.manifest.waits
+
+
+class _Fresh(Generic[T]):
+    """Keeps what a reader gives for at most `seconds`; two threads may read at once."""
+
+    def __init__(self, reader: Callable[[str], T], seconds: float) -> None:
+        self._reader = reader
+        self._seconds = seconds
+        self._kept: dict[str, tuple[float, T]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> T:
+        now = time.monotonic()
+        kept = self._kept.get(key)
+        if kept is not None and now - kept[0] < self._seconds:
+            return kept[1]
+        value = self._reader(key)
+        with self._lock:
+            if len(self._kept) > 1_000:
+                self._kept.clear()
+            self._kept[key] = (now, value)
+        return value
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+
+def _read_status(version_id: str) -> str:
+    return registry.version_status(UUID(version_id))
+
+
+_statuses = _Fresh(_read_status, STATUS_SECONDS)
+_endpoints = _Fresh(registry.get_endpoint, STATUS_SECONDS)
+
+
+def forget_status() -> None:
+    """Read statuses and endpoints anew; for processes that have just changed them, and tests."""
+    _statuses.clear()
+    _endpoints.clear()
+
+
+def prepare_call(
+    context: InvocationContext,
+    command: InvokeAgent,
+    *,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> PreparedCall:
+    """Check what can be checked before the call. Cheap; reads the database: not in an event loop.
+
+    Never raises for what is wrong with the agent: the refusal stands in the prepared call.
+    """
+    try:
+        version = registry.registered_version(context.agent_version_id)
+        refusal: StepResult | None = (
+            _kill_switch(version)
+            or _authority(context, version)
+            or _input_violations(version, command.input)
+        )
+        destination = None
+        if refusal is None and isinstance(version.manifest.config, HttpConfig):
+            found = _destination(context, version.manifest.config)
+            if isinstance(found, Refused):
+                refusal = found
+            else:
+                destination = found
+    except (DomainError, ValueError) as error:
+        logger.exception("agent version cannot be used", extra=_fields(context))
+        return PreparedCall(context, None, None, _unusable(error))
+    call = AgentCall(
+        manifest=version.manifest,
+        input=command.input,
+        timeout_seconds=command.timeout_seconds,
+        idempotency_key=command.idempotency_key,
+        today=context.now.date(),
+        attempt=command.attempt,
+        traceparent=_traceparent(context),
+        destination=destination,
+        open_artefact=_artefact_opener(context, version, command.input),
+        **({"is_cancelled": is_cancelled} if is_cancelled else {}),
+    )
+    return PreparedCall(context, version, call, refusal)
+
+
+async def invoke(prepared: PreparedCall) -> StepResult:
+    """Make the call and return its judged result; a cancelled task aborts it."""
+    if prepared.refusal is not None or prepared.call is None or prepared.version is None:
+        return prepared.refusal or _unusable(None)
+    waiting = WAITING.get(prepared.version.manifest.kind)
+    if waiting is None:
+        return await asyncio.to_thread(_in_own_thread, invoke_sync, prepared)
+    if time.monotonic() - prepared.checked_at > STATUS_SECONDS:
+        stopped = await asyncio.to_thread(_in_own_thread, _kill_switch, prepared.version)
+        if stopped is not None:
+            return stopped
+    try:
+        result = await waiting(prepared.call)
+    except Exception as error:  # whatever an invoker or agent does wrong is a failure of the step
+        logger.exception("call failed", extra=_fields(prepared.context))
+        result = stopped_with_error(type(error).__name__)
+    return _judged(prepared.version, result)
+
+
+def invoke_sync(prepared: PreparedCall) -> StepResult:
+    """Make the call in this thread and return its judged result."""
+    if prepared.refusal is not None or prepared.call is None or prepared.version is None:
+        return prepared.refusal or _unusable(None)
+    computing = COMPUTING.get(prepared.version.manifest.kind)
+    if computing is None:
+        return asyncio.run(invoke(prepared))
+    if time.monotonic() - prepared.checked_at > STATUS_SECONDS:
+        stopped = _kill_switch(prepared.version)
+        if stopped is not None:
+            return stopped
+    try:
+        result = computing(prepared.call)
+    except Exception as error:  # whatever an invoker or agent does wrong is a failure of the step
+        logger.exception("call failed", extra=_fields(prepared.context))
+        result = stopped_with_error(type(error).__name__)
+    return _judged(prepared.version, result)
+
+
+# ---- before the call ---------------------------------------------------------------------------
+
+
+def _kill_switch(version: registry.RegisteredVersion) -> Refused | None:
+    status = _statuses.get(str(version.id))
+    if status in CALLABLE:
+        return None
+    return Refused(
+        policy="kill switch" if status == "suspended" else "agent status",
+        reason_code=f"agent_{status or 'missing'}",
+        reason=f"{version.label} is {(status or 'missing').replace('_', ' ')} and is not called."
+        + (" It can be called again once the suspension is lifted." * (status == "suspended")),
+    )
+
+
+def _authority(context: InvocationContext, version: registry.RegisteredVersion) -> Refused | None:
+    if version.workspace_id != context.workspace_id:
+        return Refused(
+            policy="workspace",
+            reason_code="foreign_agent",
+            reason=f"{version.label} belongs to another workspace than this run.",
+        )
+    if context.mode == "test" and version.manifest.side_effect not in {"none", "read"}:
+        return Refused(
+            policy="test runs",
+            reason_code="writes_in_test",
+            reason=f"{version.label} changes things outside; a test run does not call it.",
+        )
+    return None
+
+
+def _input_violations(version: registry.RegisteredVersion, given: JsonObject) -> Failed | None:
+    violations = version.input.check(given)
+    if len(to_json(given)) > MAX_INPUT_BYTES:
+        reason = f"The input is larger than {MAX_INPUT_BYTES:,} bytes."
+        violations = (Violation(path="", rule="size", reason=reason), *violations)
+    if not violations:
+        return None
+    return Failed(
+        kind=FailureKind.CONTRACT,
+        reason_code="input_contract",
+        reason=_first_of(f"The input does not fit what {version.label} takes", violations),
+        violations=violations,
+        retryable=False,
+    )
+
+
+def _destination(context: InvocationContext, config: HttpConfig) -> Destination | Refused:
+    endpoint = _endpoints.get(config.endpoint)
+    if endpoint is None or endpoint.workspace_id != context.workspace_id:
+        return Refused(
+            policy="egress",
+            reason_code="unknown_service",
+            reason=f"The service '{config.endpoint}' is not registered in this workspace.",
+        )
+    if endpoint.disabled_at is not None:
+        return Refused(
+            policy="egress",
+            reason_code="service_disabled",
+            reason=f"The service '{config.endpoint}' was disabled by an administrator.",
+        )
+    return Destination(endpoint.name, endpoint.base_url, endpoint.allow_private)
+
+
+def _artefact_opener(
+    context: InvocationContext, version: registry.RegisteredVersion, given: JsonObject
+) -> Callable[[str], ArtefactFile]:
+    """Files that the input names, when the workflow uses them; and those of the parameters."""
+    parameters: JsonObject = getattr(version.manifest.config, "parameters", {})
+
+    def open_artefact(sha256: str) -> ArtefactFile:
+        if sha256 in files.artefacts_in(parameters):
+            return files.open_artefact(version.workspace_id, sha256)
+        if sha256 in files.artefacts_in(given):
+            return files.open_artefact(
+                context.workspace_id, sha256, workflow_id=context.workflow_id
+            )
+        raise ArtefactMissingError(f"The file {sha256[:12]} is not part of this call.")
+
+    return open_artefact
+
+
+def _traceparent(context: InvocationContext) -> str:
+    """The caller's traceparent, else one whose trace id is the run's id."""
+    if _TRACEPARENT.match(context.trace):
+        return context.trace
+    span = f"{context.run_id}/{context.step}/{context.iteration}/{context.attempt}"
+    return f"00-{context.run_id.hex}-{hashlib.sha256(span.encode()).hexdigest()[:16]}-01"
+
+
+def _unusable(error: Exception | None) -> Failed:
+    known = error.message if isinstance(error, DomainError) else "its manifest cannot be read."
+    return Failed(
+        kind=FailureKind.AGENT_ERROR,
+        reason_code="agent_unusable",
+        reason=f"The agent version cannot be used: {known}"[:2_000],
+        retryable=False,
+    )
+
+
+# ---- after the call ----------------------------------------------------------------------------
+
+
+def _judged(version: registry.RegisteredVersion, result: StepResult) -> StepResult:
+    """The result, if it keeps what the manifest promises; else the failure that it is."""
+    if isinstance(result, Failed):
+        return _never_again(version, result)
+    output = result.output
+    if output is None:
+        return result
+    violations = _output_violations(version, output)
+    if not violations:
+        return result
+    return Failed(
+        kind=FailureKind.CONTRACT,
+        reason_code="output_contract",
+        reason=_first_of(f"The answer of {version.label} breaks its contract", violations),
+        violations=violations,
+        basis=result.basis,
+        retryable=version.manifest.waits and version.manifest.effect == "idempotent",
+    )
+
+
+def _output_violations(
+    version: registry.RegisteredVersion, output: JsonObject
+) -> tuple[Violation, ...]:
+    try:
+        check_json(output, max_depth=MAX_OUTPUT_DEPTH)
+        size = len(to_json(output))
+    except (InvalidInputError, ValueError) as error:
+        reason = error.message if isinstance(error, InvalidInputError) else "It is not JSON."
+        return (Violation(path="", rule="json", reason=reason[:1_000]),)
+    limit = version.manifest.max_output_bytes
+    if size > limit:
+        reason = f"The output is {size:,} bytes; at most {limit:,} are allowed."
+        return (Violation(path="", rule="size", reason=reason),)
+    return version.output.check(output)
+
+
+def _never_again(version: registry.RegisteredVersion, failed: Failed) -> Failed:
+    """After an ambiguous outcome an agent of effect `once` is not called again by itself."""
+    is_ambiguous = failed.reason_code != "service_unreachable" and failed.kind in {
+        FailureKind.TIMEOUT,
+        FailureKind.UNAVAILABLE,
+        FailureKind.AGENT_ERROR,
+    }
+    if version.manifest.effect == "once" and is_ambiguous and failed.retryable:
+        return failed.model_copy(update={"retryable": False})
+    return failed
+
+
+def _first_of(what: str, violations: tuple[Violation, ...]) -> str:
+    first = violations[0]
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return f"{what}: {first.path or 'the whole'}: {first.reason}{more}"[:2_000]
+
+
+def _fields(context: InvocationContext) -> dict[str, object]:
+    return {
+        "run": str(context.run_id),
+        "step": context.step,
+        "attempt": context.attempt,
+        "agent_version": str(context.agent_version_id),
+    }
+
+
+S = TypeVar("S")
+R = TypeVar("R")
+
+
+def _in_own_thread(function: Callable[[S], R], argument: S) -> R:
+    """Run in a pool thread and leave no database connection behind."""
+    try:
+        return function(argument)
+    finally:
+        connection.close()
