@@ -9,25 +9,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+if TYPE_CHECKING:
+    from orchestrator.core.json import JsonObject, JsonValue
 
-from orchestrator.core.definition import WorkflowDefinition  # noqa: E402  path first
-from orchestrator.core.json import JsonObject, JsonValue  # noqa: E402
-from orchestrator.core.results import ResultTag  # noqa: E402
-from orchestrator.core.state import (  # noqa: E402
-    AttemptStatus,
-    LinkStatus,
-    RunStatus,
-    StepStatus,
-)
-
-TARGET = Path(__file__).resolve().parent / "src" / "schema.gen.ts"
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TARGET = HERE / "src" / "schema.gen.ts"
 HEADER = """// Generated from the pydantic models: run `make schema`, do not edit.
 
 export type JsonValue =
@@ -39,13 +29,6 @@ export type JsonValue =
   | { [key: string]: JsonValue };
 export type JsonObject = { [key: string]: JsonValue };
 """
-STATUSES: tuple[type[StrEnum], ...] = (
-    RunStatus,
-    StepStatus,
-    AttemptStatus,
-    LinkStatus,
-    ResultTag,
-)
 SCALARS = {
     "string": "string",
     "integer": "number",
@@ -57,17 +40,24 @@ SCALARS = {
 
 def render() -> str:
     """Return the TypeScript source."""
+    sys.path.insert(0, str(ROOT))
+    from orchestrator.core.definition import WorkflowDefinition
+    from orchestrator.core.results import ResultTag
+    from orchestrator.core.state import AttemptStatus, LinkStatus, RunStatus, StepStatus
+
+    statuses = (RunStatus, StepStatus, AttemptStatus, LinkStatus, ResultTag)
     schema: JsonObject = WorkflowDefinition.model_json_schema(mode="validation")
     definitions = cast("dict[str, JsonObject]", schema.pop("$defs"))
     parts = [HEADER]
     parts += [
         f"export type {enum.__name__} = {_words([item.value for item in enum])};\n"
-        for enum in STATUSES
+        for enum in statuses
     ]
     parts += [
         _declaration(name, definitions[name]) for name in sorted(definitions) if name != "JsonValue"
     ]
     parts.append(_declaration("WorkflowDefinition", schema))
+    parts.append('export type Step = WorkflowDefinition["steps"][string];\n')
     return "\n".join(parts)
 
 

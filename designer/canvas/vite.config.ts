@@ -1,19 +1,24 @@
 import { defineConfig } from "vitest/config";
+import { manifest, notices } from "./bundle.js";
 
 // The names of the built files carry a hash of their content, so that a browser may keep them for good;
-// freshness.py writes the manifest that the template tag reads.
+// bundle.js writes the manifest that the template tag reads.
 export default defineConfig({
   base: "./",
   publicDir: false,
+  plugins: [notices(), manifest()],
   build: {
     outDir: "../../static/canvas",
     emptyOutDir: true,
     target: "es2022",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
     modulePreload: false,
     assetsInlineLimit: 0,
     cssCodeSplit: false,
-    manifest: "vite.json",
-    rollupOptions: {
+    rolldownOptions: {
+      onLog(level, log, write) {
+        if (log.code !== "MODULE_LEVEL_DIRECTIVE") write(level, log);
+      },
       input: "src/main.tsx",
       output: {
         entryFileNames: "canvas-[hash].js",
@@ -24,7 +29,7 @@ export default defineConfig({
   },
   worker: {
     format: "es",
-    rollupOptions: { output: { entryFileNames: "[name]-[hash].js" } },
+    rolldownOptions: { output: { entryFileNames: "[name]-[hash].js" } },
   },
   test: {
     environment: "node",

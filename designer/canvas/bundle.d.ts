@@ -1,0 +1,4 @@
+import type { Plugin } from "vite";
+
+export function notices(): Plugin;
+export function manifest(): Plugin;

@@ -1,0 +1,67 @@
+// Icons come from the sprite that the console's pages use; its address is in the mount element.
+import { createContext, useContext } from "react";
+import type { Step } from "../schema.gen";
+import type { Look } from "../graph/words";
+
+export const SpriteContext = createContext("");
+
+/** A thing: decorative, the word stands beside it. */
+export function Icon({ name, small = false }: { readonly name: string; readonly small?: boolean }) {
+  const sprite = useContext(SpriteContext);
+  return (
+    <svg className={small ? "icon icon--s" : "icon"} viewBox="0 0 16 16" aria-hidden="true">
+      <use href={`${sprite}#${name}`} />
+    </svg>
+  );
+}
+
+/** The shape of a state; only what runs turns. */
+export function StateIcon({ look }: { readonly look: Look }) {
+  const sprite = useContext(SpriteContext);
+  const turning = look.shape === "s-running" ? " spin" : "";
+  return (
+    <svg className={`state-icon${turning}`} viewBox="0 0 16 16" aria-hidden="true">
+      <use href={`${sprite}#${look.shape}`} />
+    </svg>
+  );
+}
+
+/** The icon of a step, by what it is. */
+export function iconOf(step: Step): string {
+  switch (step.kind) {
+    case "start":
+      return "i-play";
+    case "agent":
+      return "i-agent";
+    case "router":
+      return "i-branch";
+    case "join":
+      return "i-merge";
+    case "gate":
+      return step.type === "approve" ? "i-gate" : step.type === "review" ? "i-pen" : "i-list";
+    case "transform":
+      return "i-transform";
+    case "end":
+      return "i-flag";
+  }
+}
+
+/** What a step is, in words. */
+export function kindWord(step: Step): string {
+  switch (step.kind) {
+    case "start":
+      return "start";
+    case "agent":
+      return "agent step";
+    case "router":
+      return "router";
+    case "join":
+      return step.policy === "best_effort" ? "join, best effort" : "join, all";
+    case "gate":
+      return `${step.type} gate`;
+    case "transform":
+      return "transform";
+    case "end":
+      return "end";
+  }
+}

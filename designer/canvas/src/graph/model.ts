@@ -1,0 +1,80 @@
+// A definition as something to draw: boxes with sizes, arrows with words. No positions yet (layout.ts).
+import type { Step, WorkflowDefinition } from "../schema.gen";
+import { linkWord, portsOf } from "./ports";
+
+export type Shape = "card" | "pill";
+export type View = "design" | "run";
+
+export interface GraphStep {
+  readonly id: string;
+  readonly step: Step;
+  readonly shape: Shape;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface GraphLink {
+  readonly id: string;
+  readonly source: string;
+  readonly target: string;
+  readonly port: string;
+  readonly word: string;
+}
+
+export interface Graph {
+  readonly steps: readonly GraphStep[];
+  readonly links: readonly GraphLink[];
+}
+
+const CARD_WIDTH = 216;
+const CARD_HEIGHT: Readonly<Record<View, number>> = { design: 76, run: 52 };
+const PILL_HEIGHT = 30;
+const PILL_MIN = 120;
+const PILL_MAX = 260;
+/** Widest usual glyph width of the 12 px label, so that a name survives the widest system font. */
+const PILL_CHAR = 7.4;
+
+/** Pills are steps that only steer; cards are steps that work or ask. */
+export function shapeOf(step: Step): Shape {
+  return ["start", "join", "router", "end"].includes(step.kind) ? "pill" : "card";
+}
+
+/** Everything to draw, in an order that does not depend on the order of keys in the document. */
+export function graphOf(definition: WorkflowDefinition, view: View): Graph {
+  const steps = Object.keys(definition.steps)
+    .sort()
+    .flatMap((id) => {
+      const step = definition.steps[id];
+      return step ? [graphStep(id, step, view)] : [];
+    });
+  const links = Object.keys(definition.links)
+    .flatMap((id) => {
+      const link = definition.links[id];
+      if (!link) return [];
+      const { source, target, port } = link;
+      return [{ id, source, target, port, word: linkWord(definition, id) }];
+    })
+    .sort((a, b) => compare(a.source, b.source) || portOrder(definition, a, b) || compare(a.id, b.id));
+  return { steps, links };
+}
+
+function graphStep(id: string, step: Step, view: View): GraphStep {
+  const shape = shapeOf(step);
+  if (shape === "card") {
+    return { id, step, shape, width: CARD_WIDTH, height: CARD_HEIGHT[view] };
+  }
+  const text = Math.round((step.name.length * PILL_CHAR + 52) / 2) * 2;
+  const width = Math.min(PILL_MAX, Math.max(PILL_MIN, text));
+  return { id, step, shape, width, height: PILL_HEIGHT };
+}
+
+function portOrder(definition: WorkflowDefinition, a: GraphLink, b: GraphLink): number {
+  const step = definition.steps[a.source];
+  if (!step || a.source !== b.source) return 0;
+  const ports = portsOf(step);
+  return ports.indexOf(a.port) - ports.indexOf(b.port);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

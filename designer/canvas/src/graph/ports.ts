@@ -1,0 +1,71 @@
+// The ports of each step kind and the words for them. Mirrors `ports_of` in orchestrator/core/definition.py.
+import type { Step, WorkflowDefinition } from "../schema.gen";
+
+const AGENT_PORTS = ["next", "not_found", "uncertain", "refused", "failed"] as const;
+
+const PORT_WORDS: Readonly<Record<string, string>> = {
+  next: "next",
+  not_found: "not found",
+  uncertain: "uncertain",
+  refused: "refused",
+  failed: "failed",
+  default: "otherwise",
+  approved: "approved",
+  rejected: "rejected",
+  returned: "returned",
+  expired: "expired",
+  filled: "filled in",
+};
+
+/** Every port that the step can leave by, in drawing order. */
+export function portsOf(step: Step): readonly string[] {
+  switch (step.kind) {
+    case "agent":
+      return AGENT_PORTS;
+    case "start":
+    case "transform":
+      return ["next"];
+    case "router":
+      return [...step.routes.map((route) => route.port), "default"];
+    case "join":
+      return ["next", "failed"];
+    case "gate":
+      return step.type === "fill"
+        ? ["filled", "expired"]
+        : ["approved", "rejected", "returned", "expired"];
+    case "end":
+      return [];
+  }
+}
+
+/** What people call the port. */
+export function portWord(step: Step, port: string): string {
+  if (step.kind === "router") {
+    const route = step.routes.find((candidate) => candidate.port === port);
+    if (route) return route.title;
+  }
+  return PORT_WORDS[port] ?? port.replaceAll("_", " ");
+}
+
+/** The ports of a step that at least one link leaves by, in drawing order. */
+export function linkedPorts(definition: WorkflowDefinition, stepId: string): readonly string[] {
+  const step = definition.steps[stepId];
+  if (!step) return [];
+  const used = new Set(
+    Object.values(definition.links)
+      .filter((link) => link.source === stepId)
+      .map((link) => link.port),
+  );
+  return portsOf(step).filter((port) => used.has(port));
+}
+
+/** The word on a link: the port's, unless the step can be left in one way only. */
+export function linkWord(definition: WorkflowDefinition, linkId: string): string {
+  const link = definition.links[linkId];
+  const step = link && definition.steps[link.source];
+  if (!link || !step) return "";
+  const ports = linkedPorts(definition, link.source);
+  if (step.kind === "router") return portWord(step, link.port);
+  if (ports.length < 2 && ["next", "approved", "filled"].includes(link.port)) return "";
+  return link.port === "next" ? "" : portWord(step, link.port);
+}

@@ -1,0 +1,219 @@
+// How links run: smooth from the bottom of one step to the top of the next, never through a card.
+//
+// A route is a chain of pieces. Where dagre placed the steps, `via` says where a link passes each rank:
+// there it runs straight down, and bends only in the gaps between ranks. Where the document gives the
+// positions, the direct curve is tried first, then lanes beside the cards in the way.
+import type { Graph, GraphLink } from "./model";
+import type { Box, Layout, Point } from "./layout";
+
+export interface Route {
+  readonly path: string;
+  /** Where the link's word or count stands. */
+  readonly label: Point;
+}
+
+/** A straight piece has no control points. */
+interface Piece {
+  readonly from: Point;
+  readonly to: Point;
+  readonly bend?: readonly [Point, Point];
+}
+
+interface Passage {
+  readonly x: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+const SPREAD = 0.56;
+const MAX_GAP = 40;
+const CLEARANCE = 6;
+const LANE = 18;
+const GAP_HALF = 9;
+const SAMPLES = 12;
+
+/** The routes of all links. */
+export function routeLinks(graph: Graph, layout: Layout): Readonly<Record<string, Route>> {
+  const leave = anchors(graph, layout, "source");
+  const arrive = anchors(graph, layout, "target");
+  const routes: Record<string, Route> = {};
+  for (const link of graph.links) {
+    const source = layout.boxes[link.source];
+    const target = layout.boxes[link.target];
+    if (!source || !target) continue;
+    const from = { x: leave[link.id] ?? middle(source).x, y: source.y + source.height };
+    const to = { x: arrive[link.id] ?? middle(target).x, y: target.y };
+    const pieces = piecesOf(link, layout, { source, target, from, to });
+    routes[link.id] = {
+      path: pathOf(pieces),
+      label: layout.words[link.id] ?? labelPoint(pieces),
+    };
+  }
+  return routes;
+}
+
+interface Ends {
+  readonly source: Box;
+  readonly target: Box;
+  readonly from: Point;
+  readonly to: Point;
+}
+
+function piecesOf(link: GraphLink, layout: Layout, ends: Ends): readonly Piece[] {
+  if (ends.to.y - ends.from.y < 8) return sideways(ends);
+  const via = layout.via[link.id];
+  if (via) return chain(ends.from, via.map((point) => passageAt(point, layout)), ends.to);
+  const others = Object.entries(layout.boxes)
+    .filter(([id]) => id !== link.source && id !== link.target)
+    .map(([, box]) => box);
+  const direct = chain(ends.from, [], ends.to);
+  if (isClear(direct, others)) return direct;
+  return aroundCards(ends, others) ?? direct;
+}
+
+function passageAt(point: Point, layout: Layout): Passage {
+  let half = GAP_HALF;
+  for (const box of Object.values(layout.boxes)) {
+    if (Math.abs(middle(box).y - point.y) < 2) half = Math.max(half, box.height / 2);
+  }
+  return { x: point.x, top: point.y - half, bottom: point.y + half };
+}
+
+function aroundCards(ends: Ends, others: readonly Box[]): readonly Piece[] | undefined {
+  const between = others.filter(
+    (box) => box.y < ends.to.y - 4 && box.y + box.height > ends.from.y + 4,
+  );
+  const top = Math.max(ends.from.y + 10, Math.min(...between.map((box) => box.y)) - 4);
+  const bottom = Math.min(ends.to.y - 10, Math.max(...between.map((box) => box.y + box.height)) + 4);
+  if (bottom <= top) return undefined;
+  const centre = (ends.from.x + ends.to.x) / 2;
+  const lanes = between
+    .flatMap((box) => [box.x - LANE, box.x + box.width + LANE])
+    .sort((a, b) => Math.abs(a - centre) - Math.abs(b - centre));
+  for (const x of lanes) {
+    const pieces = chain(ends.from, [{ x, top, bottom }], ends.to);
+    if (isClear(pieces, others)) return pieces;
+  }
+  return undefined;
+}
+
+/** From side to side, for a step beside or above. */
+function sideways({ source, target }: Ends): readonly Piece[] {
+  const right = target.x >= source.x + source.width;
+  const left = target.x + target.width <= source.x;
+  if (right || left) {
+    const from = { x: right ? source.x + source.width : source.x, y: middle(source).y };
+    const to = { x: right ? target.x : target.x + target.width, y: middle(target).y };
+    const half = (from.x + to.x) / 2;
+    return [{ from, to, bend: [{ x: half, y: from.y }, { x: half, y: to.y }] }];
+  }
+  const from = { x: source.x + source.width, y: middle(source).y };
+  const to = { x: target.x + target.width, y: middle(target).y };
+  const out = Math.max(from.x, to.x) + 2 * LANE;
+  return [{ from, to, bend: [{ x: out, y: from.y }, { x: out, y: to.y }] }];
+}
+
+function chain(from: Point, passages: readonly Passage[], to: Point): readonly Piece[] {
+  const pieces: Piece[] = [];
+  let at = from;
+  for (const { x, top, bottom } of passages) {
+    if (top <= at.y) continue;
+    pieces.push(bow(at, { x, y: top }), { from: { x, y: top }, to: { x, y: bottom } });
+    at = { x, y: bottom };
+  }
+  pieces.push(bow(at, to));
+  return pieces;
+}
+
+function bow(from: Point, to: Point): Piece {
+  if (Math.abs(from.x - to.x) < 1) return { from, to };
+  const half = (from.y + to.y) / 2;
+  return { from, to, bend: [{ x: from.x, y: half }, { x: to.x, y: half }] };
+}
+
+/** Where each link leaves (or reaches) its step: spread, in the order of where it goes (or comes from). */
+function anchors(
+  graph: Graph,
+  layout: Layout,
+  end: "source" | "target",
+): Readonly<Record<string, number>> {
+  const groups = new Map<string, GraphLink[]>();
+  for (const link of graph.links) {
+    groups.set(link[end], [...(groups.get(link[end]) ?? []), link]);
+  }
+  const result: Record<string, number> = {};
+  for (const [stepId, links] of groups) {
+    const box = layout.boxes[stepId];
+    if (!box) continue;
+    const other = end === "source" ? "target" : "source";
+    const ordered = links
+      .map((link) => ({ link, x: towards(link, layout, other) }))
+      .sort((a, b) => a.x - b.x);
+    const gap = Math.min(MAX_GAP, (box.width * SPREAD) / Math.max(1, ordered.length - 1));
+    ordered.forEach(({ link }, index) => {
+      result[link.id] = middle(box).x + (index - (ordered.length - 1) / 2) * gap;
+    });
+  }
+  return result;
+}
+
+function towards(link: GraphLink, layout: Layout, other: "source" | "target"): number {
+  const via = layout.via[link.id];
+  const near = other === "target" ? via?.[0] : via?.at(-1);
+  const box = layout.boxes[link[other]];
+  return near?.x ?? (box ? middle(box).x : 0);
+}
+
+function isClear(pieces: readonly Piece[], boxes: readonly Box[]): boolean {
+  return pieces.every((piece) => {
+    for (let index = 0; index <= SAMPLES; index += 1) {
+      const point = pointOn(piece, index / SAMPLES);
+      if (boxes.some((box) => isInside(point, box))) return false;
+    }
+    return true;
+  });
+}
+
+function isInside(point: Point, box: Box): boolean {
+  return (
+    point.x > box.x - CLEARANCE &&
+    point.x < box.x + box.width + CLEARANCE &&
+    point.y > box.y - CLEARANCE &&
+    point.y < box.y + box.height + CLEARANCE
+  );
+}
+
+function pointOn({ from, to, bend }: Piece, t: number): Point {
+  if (!bend) return { x: from.x + (to.x - from.x) * t, y: from.y + (to.y - from.y) * t };
+  const u = 1 - t;
+  const [a, b] = bend;
+  const mix = (p: number, q: number, r: number, s: number) =>
+    u ** 3 * p + 3 * u * u * t * q + 3 * u * t * t * r + t ** 3 * s;
+  return { x: mix(from.x, a.x, b.x, to.x), y: mix(from.y, a.y, b.y, to.y) };
+}
+
+function labelPoint(pieces: readonly Piece[]): Point {
+  const first = pieces[0];
+  return first ? pointOn(first, 0.5) : { x: 0, y: 0 };
+}
+
+function pathOf(pieces: readonly Piece[]): string {
+  return pieces
+    .map(({ from, to, bend }, index) => {
+      const start = index === 0 ? `M${place(from)}` : "";
+      return bend ? `${start}C${place(bend[0])} ${place(bend[1])} ${place(to)}` : `${start}L${place(to)}`;
+    })
+    .join("");
+}
+
+function place({ x, y }: Point): string {
+  return `${round(x)} ${round(y)}`;
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function middle(box: Box): Point {
+  return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+}

@@ -1,0 +1,66 @@
+// What GET /api/v1/runs/<id>/?view=graph answers, and what the page embeds for the first picture.
+import type {
+  LinkStatus,
+  ResultTag,
+  RunStatus,
+  StepStatus,
+  WorkflowDefinition,
+} from "../schema.gen";
+
+export interface StepState {
+  readonly status: StepStatus;
+  readonly iteration: number;
+  readonly attempt: number;
+  readonly result_tag: ResultTag | "" | null;
+  readonly port: string | null;
+  readonly waiting_for: string | null;
+  readonly reason: string;
+  readonly reason_code: string;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly review: { readonly id: string; readonly status: string; readonly due_at: string } | null;
+}
+
+export interface HandoffMark {
+  readonly step: string;
+  readonly links: readonly string[];
+  readonly verdict: "fits" | "repaired" | "refused";
+}
+
+export interface RunSnapshot {
+  readonly id: string;
+  readonly title: string;
+  readonly status: RunStatus;
+  readonly outcome: string;
+  readonly seq: number;
+  readonly steps: Readonly<Record<string, StepState>>;
+  readonly links: Readonly<Record<string, LinkStatus>>;
+  readonly handoffs: readonly HandoffMark[];
+}
+
+/** The data block of the page. */
+export interface RunData {
+  readonly definition: WorkflowDefinition;
+  readonly run: RunSnapshot;
+}
+
+/** Who stands behind `slug@version`, for the designer's cards. */
+export interface AgentCard {
+  readonly name: string;
+  readonly owner?: string;
+  readonly kind?: string;
+  readonly summary?: string;
+}
+
+export interface DesignData {
+  readonly definition: WorkflowDefinition;
+  readonly agents?: Readonly<Record<string, AgentCard>>;
+  readonly findings?: readonly {
+    readonly severity: "error" | "warning" | "info";
+    readonly message: string;
+    readonly step?: string | null;
+    readonly link?: string | null;
+    readonly hint?: string;
+  }[];
+}
+
