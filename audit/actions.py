@@ -168,7 +168,6 @@ ACTIONS: Mapping[str, Action] = {
     "audit_log.check_failed": Action(
         "Found the log changed", "Recomputing the log gave another result than what was signed."
     ),
-    "audit_key.created": Action("Made a log key", "The key that signs tree heads was made."),
     "demo.created": Action("Created the demo", "Demo people, agents and workflows were put in."),
 }
 
