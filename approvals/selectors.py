@@ -59,7 +59,12 @@ def get_review(actor: Actor, task_id: UUID) -> ReviewTask:
 
 
 def list_reviews(
-    actor: Actor, *, segment: Segment = Segment.MINE, text: str = "", kind: str = ""
+    actor: Actor,
+    *,
+    segment: Segment = Segment.MINE,
+    text: str = "",
+    kind: str = "",
+    run_id: UUID | None = None,
 ) -> QuerySet[ReviewTask]:
     """Tasks as they fall due; decided ones newest first. Evidence is not loaded."""
     tasks = (
@@ -71,6 +76,8 @@ def list_reviews(
         tasks = tasks.filter(Q(title__icontains=text) | Q(question__icontains=text))
     if kind:
         tasks = tasks.filter(kind=kind)
+    if run_id is not None:
+        tasks = tasks.filter(run_id=run_id)
     if segment is Segment.DECIDED:
         closed = (ReviewStatus.DECIDED, ReviewStatus.EXPIRED, ReviewStatus.WITHDRAWN)
         return tasks.filter(status__in=closed).order_by(F("closed_at").desc(nulls_last=True), "-id")

@@ -1,0 +1,543 @@
+"""Evidence and queue as pages draw them: values in words, pages with their marks, due times.
+
+Nothing here decides anything. What comes from documents and agents is text and stays text:
+templates put it out through the `outside` filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.utils import timezone
+
+from approvals import subjects
+from approvals.evidence import Item, ReviewEvidence
+from approvals.models import ReviewTask
+from approvals.selectors import Standing
+from orchestrator.access import Actor
+from orchestrator.core.errors import NotFoundError
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.files import media, storage
+from orchestrator.files import selectors as files
+from orchestrator.web.templatetags.baton import NOTHING, money_text
+
+if TYPE_CHECKING:
+    from orchestrator.files.models import Artefact
+
+MAX_PAGES = 12
+MAX_LINES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a value was read. `number` ties the mark on the page to its line in the legend."""
+
+    number: int
+    label: str
+    text: str
+    place: str
+    page: int = 0
+    x: int = 0
+    y: int = 0
+    width: int = 0
+    height: int = 0
+    first_line: int = 0
+    last_line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PagePicture:
+    """A page image of a document, with what was read from it."""
+
+    number: int
+    width: int
+    height: int
+    marks: tuple[Mark, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One line of a text file; `number` of the mark that begins here."""
+
+    number: int
+    text: str
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A document or picture among the evidence."""
+
+    sha256: str
+    name: str
+    media: str
+    pages: tuple[PagePicture, ...] = ()
+    page_count: int = 0
+    lines: tuple[TextLine, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    trouble: str = ""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a photograph and no document."""
+        return self.media in {media.PNG, media.JPEG}
+
+
+@dataclass(frozen=True, slots=True)
+class ComputationLine:
+    """One line of a calculation; `amount` is lined up, `kind` decides sign and rule."""
+
+    label: str
+    amount: str
+    source: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalLine:
+    """One signal; `weight` with its sign."""
+
+    label: str
+    weight: str
+    detail: str
+    raises: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A value in words. `children` for objects and lists, `file` for artefacts."""
+
+    label: str
+    text: str = ""
+    kind: str = "text"
+    children: tuple[Leaf, ...] = ()
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One piece of evidence, ready for its template."""
+
+    title: str
+    kind: str
+    file: FileView | None = None
+    files: tuple[FileView, ...] = ()
+    leaves: tuple[Leaf, ...] = ()
+    lines: tuple[ComputationLine, ...] = ()
+    signals: tuple[SignalLine, ...] = ()
+    text: str = ""
+    clause: str = ""
+    clause_title: str = ""
+
+    @property
+    def template(self) -> str:
+        """The template that draws this kind."""
+        return f"approvals/evidence/{self.kind}.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When an item is due, in words. `tone` is the design's; `exact` stands on hover."""
+
+    words: str
+    left: str
+    tone: str
+    exact: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the queue."""
+
+    task: ReviewTask
+    due: Due
+    locked: str = ""
+
+    @property
+    def id(self) -> UUID:
+        """The task's id."""
+        return self.task.id
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Items that are due on the same day."""
+
+    title: str
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceView:
+    """What can be decided, with its key and what happens then."""
+
+    name: str
+    key: int
+    label: str
+    effect: str
+    needs_reason: bool
+    is_danger: bool
+    is_primary: bool
+    follows_edits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBand:
+    """A score on a line from 0 to 1 with the part in which a person decides; all in 1/1000."""
+
+    score: int
+    threshold: int | None
+    words: str
+
+
+def blocks_of(actor: Actor, evidence: ReviewEvidence) -> list[Block]:
+    """The evidence in its order; pictures that stand together become one block."""
+    blocks: list[Block] = []
+    for item in evidence.items:
+        block = _block(actor, item)
+        latest = blocks[-1] if blocks else None
+        if latest and latest.kind == block.kind == "image" and block.file:
+            blocks[-1] = Block(latest.title, "image", files=(*latest.files, block.file))
+        else:
+            blocks.append(block)
+    return blocks
+
+
+def choices_of(evidence: ReviewEvidence) -> list[ChoiceView]:
+    """The choices in order of their keys 1, 2, 3."""
+    return [
+        ChoiceView(
+            name=name,
+            key=number,
+            label=_CHOICE_WORDS.get(name, name.replace("_", " ").capitalize()),
+            effect=evidence.effects.get(name, ""),
+            needs_reason=name in {"rejected", "returned", "end"},
+            is_danger=name in {"rejected", "end"},
+            is_primary=name in {"approved", "filled", "retry"},
+            follows_edits=name in {"edited", "retry"},
+        )
+        for number, name in enumerate(evidence.decision.choices, 1)
+    ]
+
+
+def band_of(evidence: ReviewEvidence) -> ScoreBand | None:
+    """The score that sent the item here, when there is one."""
+    confidence = evidence.confidence
+    if confidence is None:
+        return None
+    words = f"Score {confidence.score:.2f}"
+    if confidence.threshold is not None:
+        words += f"; below {confidence.threshold:.2f} a person decides"
+    return ScoreBand(
+        score=round(confidence.score * 1_000),
+        threshold=None if confidence.threshold is None else round(confidence.threshold * 1_000),
+        words=words,
+    )
+
+
+def leaves_of(value: JsonValue) -> tuple[Leaf, ...]:
+    """An object as labelled values; anything else as one value without a label."""
+    if isinstance(value, dict):
+        return tuple(_leaf(words_of(key), child) for key, child in value.items())
+    return (_leaf("", value),)
+
+
+def groups_of(entries: Iterable[Entry], now: datetime) -> list[Group]:
+    """Entries under the day on which they are due, in the order given."""
+    groups: list[Group] = []
+    for entry in entries:
+        title = _day_title(entry.task.due_at, now)
+        if not groups or groups[-1].title != title:
+            groups.append(Group(title))
+        groups[-1].entries.append(entry)
+    return groups
+
+
+def entry_of(task: ReviewTask, actor: Actor, now: datetime) -> Entry:
+    """The queue's line of a task; locked for those who may never decide it."""
+    locked = ""
+    if actor.id in task.excluded_people:
+        because = (
+            subjects.get_subject(task.kind).excluded_because
+            if subjects.is_registered(task.kind)
+            else "asked for this"
+        )
+        locked = f"You {because}, so somebody else decides"
+    return Entry(task, due_of(task.due_at, now), locked)
+
+
+def due_of(at: datetime, now: datetime) -> Due:
+    """When something is due, as seen from now."""
+    local, today = timezone.localtime(at), timezone.localtime(now)
+    left = at - now
+    exact = f"{local.day} {local:%b %Y, %H:%M} {local:%Z}"
+    if left <= timedelta(0):
+        return Due(f"{_span(-left)} late", f"{_span(-left)} late", "bad", exact, at)
+    tone = "caution" if left < timedelta(hours=1) else ""
+    if local.date() == today.date():
+        words = _span(left)
+    elif left < timedelta(days=6):
+        words = f"{local:%a %H:%M}"
+    else:
+        words = f"{local.day} {local:%b}"
+    return Due(words, f"{_span(left)} left", tone, exact, at)
+
+
+def standing_tone(standing: Standing) -> str:
+    """How loud a refusal is shown: a closed item calmly, a held one as a person's."""
+    return {"closed": "idle", "claimed": "person", "assigned": "person"}.get(
+        standing.code, "caution"
+    )
+
+
+def money_words(value: JsonObject) -> str | None:
+    """Money in words, or None when the object is no Money."""
+    return money_text(value) if set(value) == {"minor", "currency"} else None
+
+
+def words_of(key: str) -> str:
+    """A field's name in words: `policy_number` becomes `Policy number`."""
+    words = key.replace("_", " ").strip()
+    return words[:1].upper() + words[1:] if words else key
+
+
+_CHOICE_WORDS = {
+    "approved": "Approve as proposed",
+    "edited": "Approve with edits",
+    "rejected": "Reject",
+    "returned": "Return",
+    "filled": "Send the answer",
+    "retry": "Run the step again",
+    "end": "End the run as failed",
+}
+
+
+def _block(actor: Actor, item: Item) -> Block:
+    match item.kind:
+        case "document" | "image":
+            return _file_block(actor, item)
+        case "computation":
+            return Block(item.title, "computation", lines=tuple(_computation(item.value)))
+        case "signals":
+            return Block(item.title, "signals", signals=tuple(_signals(item.value)))
+        case "clause":
+            return _clause(item)
+        case "text":
+            return Block(item.title, "text", text=_text(item.value))
+        case "fields" | "payload":
+            return Block(item.title, "fields", leaves=leaves_of(item.value))
+
+
+def _file_block(actor: Actor, item: Item) -> Block:
+    """A file with marks; a list of files is shown one after the other."""
+    values = item.value if isinstance(item.value, list) else [item.value]
+    views = [_file_view(actor, value, item.sources) for value in values if value is not None]
+    if not views:
+        return Block(item.title, "text", text="There is no file.")
+    if all(view.is_picture and not view.marks for view in views):
+        return Block(item.title, "image", file=views[0], files=tuple(views))
+    return Block(item.title, "document", file=views[0], files=tuple(views))
+
+
+def _file_view(actor: Actor, value: JsonValue, sources: JsonValue) -> FileView:
+    if not isinstance(value, dict) or not isinstance(value.get("artefact"), str):
+        return FileView("", "File", "", trouble="This is not a file.")
+    sha256 = str(value["artefact"])
+    name = str(value.get("name") or "File")
+    kind = str(value.get("media") or "")
+    try:
+        artefact = files.get_artefact(actor, sha256)
+        marks = _marks(sha256, sources)
+        if artefact.media in {media.PLAIN, media.CSV, media.JSON}:
+            lines = _text_lines(files.text_of(artefact)[0], marks)
+            return FileView(sha256, name, artefact.media, lines=lines, marks=marks)
+        views = files.pages_of(artefact)
+    except NotFoundError:
+        return FileView(sha256, name, kind, trouble="The file is gone, or you may not read it.")
+    except files.NoPreviewError as error:
+        return FileView(sha256, name, kind, trouble=error.message)
+    trouble = "" if views else "The file cannot be shown as pages; open the original."
+    pages = tuple(
+        PagePicture(
+            view.number,
+            view.width,
+            view.height,
+            tuple(mark for mark in marks if mark.page == view.number),
+            _page_words(artefact, view.number) if artefact.media == media.PDF else "",
+        )
+        for view in views[:MAX_PAGES]
+    )
+    return FileView(
+        sha256, name, artefact.media, pages=pages, page_count=len(views), marks=marks,
+        trouble=trouble,
+    )  # fmt: skip
+
+
+def _page_words(artefact: Artefact, page: int) -> str:
+    try:
+        return files.page_text(artefact, page)
+    except files.NoPreviewError:
+        return ""
+
+
+def _marks(sha256: str, sources: JsonValue) -> tuple[Mark, ...]:
+    """Every place in this file, numbered in reading order of the fields."""
+    if not isinstance(sources, dict) or not storage.is_sha256(sha256):
+        return ()
+    marks: list[Mark] = []
+    for pointer, place in sources.items():
+        if isinstance(place, dict) and place.get("artefact") == sha256:
+            mark = _mark(len(marks) + 1, pointer, place)
+            if mark is not None:
+                marks.append(mark)
+    return tuple(marks)
+
+
+def _mark(number: int, pointer: str, place: JsonObject) -> Mark | None:
+    label = words_of(" ".join(part for part in pointer.split("/") if part))
+    text = str(place.get("text") or "")
+    box, lines, page = place.get("box"), place.get("lines"), place.get("page")
+    if isinstance(page, int) and (corners := _whole_numbers(box, 4)):
+        x0, y0, x1, y1 = corners
+        return Mark(
+            number, label, text, f"page {page}", page=page,
+            x=x0, y=y0, width=max(x1 - x0, 1), height=max(y1 - y0, 1),
+        )  # fmt: skip
+    if ends := _whole_numbers(lines, 2):
+        first, last = ends
+        where = f"line {first}" if first == last else f"lines {first} to {last}"
+        return Mark(number, label, text, where, first_line=first, last_line=last)
+    return None
+
+
+def _whole_numbers(value: JsonValue, count: int) -> list[int] | None:
+    if not isinstance(value, list) or len(value) != count:
+        return None
+    numbers = [number for number in value if isinstance(number, int)]
+    return numbers if len(numbers) == count else None
+
+
+def _text_lines(text: str, marks: Sequence[Mark]) -> tuple[TextLine, ...]:
+    return tuple(
+        TextLine(
+            number,
+            line,
+            tuple(mark for mark in marks if mark.first_line <= number <= mark.last_line),
+        )
+        for number, line in enumerate(text.splitlines()[:MAX_LINES], 1)
+    )
+
+
+def _computation(value: JsonValue) -> Iterable[ComputationLine]:
+    for line in value if isinstance(value, list) else []:
+        if not isinstance(line, dict):
+            continue
+        amount = line.get("amount")
+        kind = str(line.get("kind") or "note")
+        words = (money_words(amount) if isinstance(amount, dict) else None) or _text(amount)
+        if kind == "subtract" and not words.startswith("\N{MINUS SIGN}") and amount is not None:
+            words = f"\N{MINUS SIGN}{words}"
+        yield ComputationLine(
+            _text(line.get("label")), "" if amount is None else words, _text(line.get("source")),
+            kind if kind in {"add", "subtract", "total", "note"} else "note",
+        )  # fmt: skip
+
+
+def _signals(value: JsonValue) -> Iterable[SignalLine]:
+    for signal in value if isinstance(value, list) else []:
+        if not isinstance(signal, dict):
+            continue
+        weight = signal.get("weight")
+        number = weight if isinstance(weight, int | float) else 0
+        words = f"{abs(number):.2f}".rstrip("0").rstrip(".") or "0"
+        sign = "+" if number > 0 else "\N{MINUS SIGN}" if number < 0 else ""
+        yield SignalLine(
+            _text(signal.get("label")),
+            "" if weight is None else sign + words,
+            _text(signal.get("detail")),
+            number > 0,
+        )
+
+
+def _clause(item: Item) -> Block:
+    if not isinstance(item.value, dict):
+        return Block(item.title, "clause", text=_text(item.value))
+    return Block(
+        item.title,
+        "clause",
+        clause=_text(item.value.get("id")),
+        clause_title=_text(item.value.get("title")),
+        text=_text(item.value.get("text")),
+    )
+
+
+def _leaf(label: str, value: JsonValue) -> Leaf:
+    if isinstance(value, dict):
+        money = money_words(value)
+        if money is not None:
+            return Leaf(label, money, "money")
+        sha256 = value.get("artefact")
+        if isinstance(sha256, str) and storage.is_sha256(sha256) and "media" in value:
+            return Leaf(label, str(value.get("name") or "File"), "file", sha256=sha256)
+        return (
+            Leaf(label, kind="group", children=leaves_of(value)) if value else Leaf(label, NOTHING)
+        )
+    if isinstance(value, list):
+        if not value:
+            return Leaf(label, "none")
+        if all(not isinstance(child, dict | list) for child in value):
+            return Leaf(label, ", ".join(_text(child) for child in value))
+        numbered = enumerate(value, 1)
+        return Leaf(
+            label,
+            kind="group",
+            children=tuple(_leaf(str(number), child) for number, child in numbered),
+        )
+    return Leaf(label, _text(value), "number" if isinstance(value, int | float) else "text")
+
+
+def _text(value: JsonValue) -> str:
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return money_words(value) or ", ".join(
+                f"{words_of(key)}: {_text(child)}" for key, child in value.items()
+            )
+        case list():
+            return ", ".join(_text(child) for child in value)
+        case _:
+            return str(value)
+
+
+def _span(length: timedelta) -> str:
+    minutes = max(int(length.total_seconds() // 60), 0)
+    if minutes < 1:
+        return "under a minute"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {rest} min" if rest and hours < 10 else f"{hours} h"
+    days = hours // 24
+    return f"{days} day" if days == 1 else f"{days} days"
+
+
+def _day_title(at: datetime, now: datetime) -> str:
+    local, today = timezone.localtime(at).date(), timezone.localtime(now).date()
+    if at <= now:
+        return "Late"
+    days = (local - today).days
+    if days == 0:
+        return "Due today"
+    if days == 1:
+        return "Due tomorrow"
+    return f"Due {local:%A}" if days < 7 else f"Due {local.day} {local:%B}"
