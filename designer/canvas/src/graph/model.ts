@@ -33,6 +33,8 @@ const PILL_MIN = 120;
 const PILL_MAX = 260;
 /** Widest usual glyph width of the 12 px label, so that a name survives the widest system font. */
 const PILL_CHAR = 7.4;
+/** Room for "2 of 3". */
+const JOIN_NOTE = 44;
 
 /** Pills are steps that only steer; cards are steps that work or ask. */
 export function shapeOf(step: Step): Shape {
@@ -63,7 +65,8 @@ function graphStep(id: string, step: Step, view: View): GraphStep {
   if (shape === "card") {
     return { id, step, shape, width: CARD_WIDTH, height: CARD_HEIGHT[view] };
   }
-  const text = Math.round((step.name.length * PILL_CHAR + 52) / 2) * 2;
+  const note = step.kind === "join" && view === "run" ? JOIN_NOTE : 0;
+  const text = Math.round((step.name.length * PILL_CHAR + 52 + note) / 2) * 2;
   const width = Math.min(PILL_MAX, Math.max(PILL_MIN, text));
   return { id, step, shape, width, height: PILL_HEIGHT };
 }

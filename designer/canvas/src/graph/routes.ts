@@ -29,7 +29,6 @@ const SPREAD = 0.56;
 const MAX_GAP = 40;
 const CLEARANCE = 6;
 const LANE = 18;
-const GAP_HALF = 9;
 const SAMPLES = 12;
 
 /** The routes of all links. */
@@ -62,7 +61,11 @@ interface Ends {
 function piecesOf(link: GraphLink, layout: Layout, ends: Ends): readonly Piece[] {
   if (ends.to.y - ends.from.y < 8) return sideways(ends);
   const via = layout.via[link.id];
-  if (via) return chain(ends.from, via.map((point) => passageAt(point, layout)), ends.to);
+  if (via) {
+    const word = layout.words[link.id];
+    const passages = via.flatMap((point) => passageAt(point, layout, word));
+    return chain(ends.from, passages, ends.to);
+  }
   const others = Object.entries(layout.boxes)
     .filter(([id]) => id !== link.source && id !== link.target)
     .map(([, box]) => box);
@@ -71,12 +74,15 @@ function piecesOf(link: GraphLink, layout: Layout, ends: Ends): readonly Piece[]
   return aroundCards(ends, others) ?? direct;
 }
 
-function passageAt(point: Point, layout: Layout): Passage {
-  let half = GAP_HALF;
+/** Straight down beside the cards of a rank, through the word; free anywhere else. */
+function passageAt(point: Point, layout: Layout, word: Point | undefined): readonly Passage[] {
+  let half = 0;
   for (const box of Object.values(layout.boxes)) {
     if (Math.abs(middle(box).y - point.y) < 2) half = Math.max(half, box.height / 2);
   }
-  return { x: point.x, top: point.y - half, bottom: point.y + half };
+  if (half > 0) return [{ x: point.x, top: point.y - half, bottom: point.y + half }];
+  if (word && Math.abs(word.y - point.y) < 2) return [{ x: word.x, top: word.y, bottom: word.y }];
+  return [];
 }
 
 function aroundCards(ends: Ends, others: readonly Box[]): readonly Piece[] | undefined {
@@ -118,7 +124,8 @@ function chain(from: Point, passages: readonly Passage[], to: Point): readonly P
   let at = from;
   for (const { x, top, bottom } of passages) {
     if (top <= at.y) continue;
-    pieces.push(bow(at, { x, y: top }), { from: { x, y: top }, to: { x, y: bottom } });
+    pieces.push(bow(at, { x, y: top }));
+    if (bottom > top) pieces.push({ from: { x, y: top }, to: { x, y: bottom } });
     at = { x, y: bottom };
   }
   pieces.push(bow(at, to));

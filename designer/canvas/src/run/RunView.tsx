@@ -137,7 +137,7 @@ function RunStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
       </span>
       <span className="step__state">
         <StateIcon look={look} />
-        <span className="truncate">{look.word}</span>
+        <span>{look.word}</span>
         {note && <span className="step__note num">{note}</span>}
       </span>
     </button>
