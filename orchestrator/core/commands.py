@@ -54,11 +54,12 @@ class OpenReview(Model):
 
 
 class WithdrawReview(Model):
-    """The question no longer matters: the run ended."""
+    """The question no longer matters: the run ended, or nobody answered in time (`expired`)."""
 
     type: Literal["withdraw_review"] = "withdraw_review"
     step: str
     iteration: int
+    because: Literal["run_ended", "expired"] = "run_ended"
 
 
 class StartTimer(Model):

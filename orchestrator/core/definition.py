@@ -35,7 +35,9 @@ Expression = Annotated[Text, StringConstraints(min_length=1, max_length=2_000)]
 Schema = JsonObject
 """A JSON Schema 2020-12 document; `{"$ref": "baton:PolicyNumber"}` names a domain type."""
 
-Mapping = dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Expression]
+Mapping = dict[
+    Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Expression
+]
 """Field of the built object -> expression. A plain path whose value is absent leaves the field out."""
 
 

@@ -13,7 +13,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.core.json import JsonObject, Model, Text
-from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value, Violation
+from orchestrator.core.results import (
+    Failed,
+    NotFound,
+    Refused,
+    StepResult,
+    Uncertain,
+    Value,
+    Violation,
+)
 
 ActorId = str
 

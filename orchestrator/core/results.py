@@ -44,7 +44,9 @@ class Basis(Model):
     kind: BasisKind
     id: Annotated[Text, Field(max_length=120)]
     row: Annotated[Text, Field(max_length=120)] | None = None
-    values: dict[str, int | Annotated[Text, Field(max_length=120)] | bool] = Field(default_factory=dict)
+    values: dict[str, int | Annotated[Text, Field(max_length=120)] | bool] = Field(
+        default_factory=dict
+    )
 
 
 class Violation(Model):
@@ -62,11 +64,15 @@ class ResultBase(Model):
 
 
 class Value(ResultBase):
-    """The step did its work. `score` is the agent's confidence, 0 to 1, when it states one."""
+    """The step did its work. `score` is the agent's confidence, 0 to 1, when it states one.
+
+    `reason` is what a person said when the step is a gate (why it was rejected or returned).
+    """
 
     type: Literal["value"] = "value"
     output: JsonObject
     score: Annotated[float, Field(ge=0, le=1)] | None = None
+    reason: Reason | None = None
 
 
 class NotFound(ResultBase):
@@ -110,6 +116,4 @@ class Failed(ResultBase):
     """False when trying again with the same input cannot help."""
 
 
-StepResult = Annotated[
-    Value | NotFound | Uncertain | Refused | Failed, Field(discriminator="type")
-]
+StepResult = Annotated[Value | NotFound | Uncertain | Refused | Failed, Field(discriminator="type")]

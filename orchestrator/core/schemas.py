@@ -103,6 +103,12 @@ def lookup(ref: str, root: JsonObject) -> JsonValue:
     return node
 
 
+def inline(schema: JsonObject, *, levels: int = 12) -> JsonObject:
+    """Return the schema with its references replaced by what they name; deep recursion becomes "anything"."""
+    result = _inlined(schema, schema, levels)
+    return result if isinstance(result, dict) else {}
+
+
 def expand(schema: JsonValue, root: JsonObject) -> Iterator[tuple[JsonObject, str | None]]:
     """Every schema object that applies at the same place, each with the shared name it stands under."""
     seen: set[int] = set()
@@ -171,6 +177,35 @@ def walk(schema: JsonValue, path: str = "") -> Iterator[tuple[str, JsonObject]]:
             raise SchemaError("The contract is too large.", detail={"path": path})
         yield here, node
         stack.extend(_subschemas(here, node))
+
+
+def _inlined(node: JsonValue, root: JsonObject, levels: int) -> JsonValue:
+    if not isinstance(node, dict):
+        return node
+    ref = node.get("$ref")
+    if isinstance(ref, str):
+        if levels <= 0:
+            return {}
+        target = _inlined(lookup(ref, root), root, levels - 1)
+        rest = {key: value for key, value in node.items() if key != "$ref"}
+        siblings = _inlined(rest, root, levels)
+        if not isinstance(target, dict) or not isinstance(siblings, dict):
+            return target
+        overlap = siblings.keys() & target.keys() - {"title", "description"}
+        return {"allOf": [target, siblings]} if overlap else {**target, **siblings}
+    copied: JsonObject = {}
+    for key, value in node.items():
+        if key == "$defs":
+            continue
+        if key in _SCHEMA_MAPS and isinstance(value, dict):
+            copied[key] = {name: _inlined(child, root, levels) for name, child in value.items()}
+        elif key in _SCHEMA_LISTS and isinstance(value, list):
+            copied[key] = [_inlined(child, root, levels) for child in value]
+        elif key in _SCHEMAS:
+            copied[key] = _inlined(value, root, levels)
+        else:
+            copied[key] = value
+    return copied
 
 
 def _subschemas(here: str, node: JsonObject) -> Iterator[tuple[str, JsonValue]]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from pydantic import Field
 
+from orchestrator.core.errors import IllegalTransitionError
 from orchestrator.core.json import JsonObject, Model
 from orchestrator.core.results import StepResult
 
@@ -83,9 +85,12 @@ class StepRunState(Model):
     """One step in one run.
 
     `iteration` starts at 1 and grows with an edited input or a loop round; `attempt` counts tries
-    within the iteration (0 before the first). `port` is the port that was left by. `input` is what the
-    agent saw after mapping and repair; `input_override` what a person gave instead.
-    `waiting_for` names what a waiting step waits for: `review`, `retry` or `exception`.
+    within the iteration (0 before the first). `port` is the port that was left by. `input` is what
+    the agent saw after mapping and repair (for a gate: the proposal); `input_override` what a person
+    gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry` or `exception`.
+    `free_attempts` are those that no longer count against the retry policy, because a person let the
+    step run again or a pause aborted them. `reviews` counts the reviews that were opened for the step
+    and names their timers; `latest_task` is the review task whose decision was applied last.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -98,12 +103,15 @@ class StepRunState(Model):
     waiting_for: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    free_attempts: int = 0
+    reviews: int = 0
+    latest_task: str | None = None
 
 
 class RunState(Model):
     """Everything the planner knows of a run. `input` is the run's input.
 
-    `held` keeps commands' cause while paused: the steps that became ready and were not started.
+    `resumes` counts how often a failed run was resumed; it names the timer of the run's time limit.
     """
 
     run_id: str
@@ -138,4 +146,123 @@ def is_terminal(status: RunStatus) -> bool:
     return status in TERMINAL_RUN
 
 
+# ---- lifecycles: status -> what happens -> status; a pair that is absent is illegal ---------------
+
 StepTable = Mapping[StepStatus, Mapping[str, StepStatus]]
+RunTable = Mapping[RunStatus, Mapping[str, RunStatus]]
+AttemptTable = Mapping[AttemptStatus, Mapping[str, AttemptStatus]]
+LinkTable = Mapping[LinkStatus, Mapping[str, LinkStatus]]
+
+STEP_TRANSITIONS: StepTable = {
+    StepStatus.PENDING: {
+        "step_readied": StepStatus.READY,
+        "step_skipped": StepStatus.SKIPPED,
+    },
+    StepStatus.READY: {
+        "attempt_leased": StepStatus.RUNNING,
+        "review_opened": StepStatus.WAITING,
+        "step_succeeded": StepStatus.SUCCEEDED,
+        "step_failed": StepStatus.FAILED,
+        "step_cancelled": StepStatus.CANCELLED,
+    },
+    StepStatus.RUNNING: {
+        "step_succeeded": StepStatus.SUCCEEDED,
+        "step_failed": StepStatus.FAILED,
+        "retry_planned": StepStatus.WAITING,
+        "review_opened": StepStatus.WAITING,
+        "step_readied": StepStatus.READY,  # the run was paused and the call aborted
+        "step_cancelled": StepStatus.CANCELLED,
+    },
+    StepStatus.WAITING: {
+        "step_readied": StepStatus.READY,  # a retry came due, or a person lets it run again
+        "step_succeeded": StepStatus.SUCCEEDED,
+        "step_failed": StepStatus.FAILED,
+        "review_opened": StepStatus.WAITING,  # a gate expired without a way out: now an exception
+        "step_cancelled": StepStatus.CANCELLED,
+    },
+    # Out of a final status only when a failed run is resumed.
+    StepStatus.SUCCEEDED: {
+        "step_readied": StepStatus.READY,
+        "step_returned": StepStatus.PENDING,
+        "step_compensated": StepStatus.COMPENSATED,
+    },
+    StepStatus.FAILED: {
+        "step_readied": StepStatus.READY,
+        "step_returned": StepStatus.PENDING,
+    },
+    StepStatus.SKIPPED: {
+        "step_returned": StepStatus.PENDING,
+    },
+    StepStatus.CANCELLED: {
+        "step_readied": StepStatus.READY,
+        "step_returned": StepStatus.PENDING,
+    },
+    StepStatus.COMPENSATED: {},
+}
+
+RUN_TRANSITIONS: RunTable = {
+    RunStatus.PENDING: {
+        "run_started": RunStatus.RUNNING,
+        "run_cancelled": RunStatus.CANCELLED,
+    },
+    RunStatus.RUNNING: {
+        "run_waiting": RunStatus.WAITING,
+        "run_paused": RunStatus.PAUSED,
+        "run_succeeded": RunStatus.SUCCEEDED,
+        "run_failed": RunStatus.FAILED,
+        "run_cancelled": RunStatus.CANCELLED,
+    },
+    RunStatus.WAITING: {
+        "run_running": RunStatus.RUNNING,
+        "run_paused": RunStatus.PAUSED,
+        "run_succeeded": RunStatus.SUCCEEDED,
+        "run_failed": RunStatus.FAILED,
+        "run_cancelled": RunStatus.CANCELLED,
+    },
+    RunStatus.PAUSED: {
+        "run_running": RunStatus.RUNNING,
+        "run_failed": RunStatus.FAILED,
+        "run_cancelled": RunStatus.CANCELLED,
+    },
+    RunStatus.SUCCEEDED: {},
+    RunStatus.FAILED: {"run_resumed": RunStatus.RUNNING},
+    RunStatus.CANCELLED: {},
+    RunStatus.ROLLING_BACK: {},
+    RunStatus.ROLLED_BACK: {},
+}
+
+ATTEMPT_TRANSITIONS: AttemptTable = {
+    AttemptStatus.LEASED: {
+        "attempt_succeeded": AttemptStatus.SUCCEEDED,
+        "attempt_failed": AttemptStatus.FAILED,
+        "attempt_timed_out": AttemptStatus.TIMED_OUT,
+        "attempt_lost": AttemptStatus.ABANDONED,
+        "attempt_cancelled": AttemptStatus.ABANDONED,
+    },
+    AttemptStatus.SUCCEEDED: {},
+    AttemptStatus.FAILED: {},
+    AttemptStatus.TIMED_OUT: {},
+    AttemptStatus.ABANDONED: {},
+}
+
+LINK_TRANSITIONS: LinkTable = {
+    LinkStatus.OPEN: {"link_taken": LinkStatus.TAKEN, "link_died": LinkStatus.DEAD},
+    LinkStatus.TAKEN: {"link_reopened": LinkStatus.OPEN},
+    LinkStatus.DEAD: {"link_reopened": LinkStatus.OPEN},
+}
+
+_Status = TypeVar("_Status", bound=StrEnum)
+
+
+def next_status(
+    table: Mapping[_Status, Mapping[str, _Status]], status: _Status, event: str
+) -> _Status:
+    """Look a transition up in its table.
+
+    Raises:
+        IllegalTransitionError: the table has no entry for this pair.
+    """
+    try:
+        return table[status][event]
+    except KeyError:
+        raise IllegalTransitionError(status.value, event) from None

@@ -1,0 +1,343 @@
+"""A definition made ready for the planner: parsed expressions, compiled contracts, adjacency, ranks.
+
+Compiled once per version and shared between threads; nothing in it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+
+from orchestrator.core.catalogue import AgentInterface, Catalogue
+from orchestrator.core.contracts import Validator, bundle
+from orchestrator.core.definition import (
+    AgentStep,
+    EndStep,
+    Evidence,
+    GateStep,
+    JoinStep,
+    OutcomeKind,
+    Route,
+    RouterStep,
+    StartStep,
+    Step,
+    TransformStep,
+    WorkflowDefinition,
+)
+from orchestrator.core.errors import DomainError
+from orchestrator.core.expressions import (
+    CompiledExpression,
+    NumberTree,
+    Path,
+    compile_expression,
+    number_tree,
+)
+from orchestrator.core.json import JsonObject
+from orchestrator.core.schemas import inline
+
+CompiledMapping = tuple[tuple[str, CompiledExpression], ...]
+
+
+class DefinitionError(DomainError):
+    """The definition cannot be run; `core/checks.py` says everything that is wrong with it."""
+
+    code = "invalid_definition"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledEvidence:
+    """One piece of evidence of a gate."""
+
+    evidence: Evidence
+    value: CompiledExpression
+    sources: CompiledExpression | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledStep:
+    """One step. Fields that its kind does not have are empty.
+
+    `rank` is its place in a fixed topological order; the planner works in that order, so that it does
+    the same whatever order a database returned the definition's keys in. `mapping` is the input (agent),
+    proposal (gate), output (transform) or result (end). `contract` judges that mapping, for a gate also
+    what the person gives back. `reads` are the steps whose results the expressions need.
+    """
+
+    id: str
+    step: Step
+    rank: int
+    incoming: tuple[str, ...]
+    outgoing: tuple[str, ...]
+    by_port: Mapping[str, tuple[str, ...]]
+    interface: AgentInterface | None = None
+    mapping: CompiledMapping = ()
+    contract: Validator | None = None
+    routes: tuple[tuple[Route, CompiledExpression], ...] = ()
+    why: CompiledExpression | None = None
+    title: CompiledExpression | None = None
+    confidence: CompiledExpression | None = None
+    evidence: tuple[CompiledEvidence, ...] = ()
+    branches: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    reads: frozenset[str] = frozenset()
+
+    @property
+    def calls_once(self) -> bool:
+        """Whether a call with an unknown outcome must never be repeated by the machine."""
+        return self.interface is not None and self.interface.effect == "once"
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledWorkflow:
+    """A definition ready to be walked. `order` lists the step ids by rank."""
+
+    definition: WorkflowDefinition
+    steps: Mapping[str, CompiledStep]
+    order: tuple[str, ...]
+    start: str
+    input_contract: Validator
+    run_title: CompiledExpression | None = None
+    descendants: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def title_of(self, input_: JsonObject) -> str:
+        """The run's name in lists, as far as its input tells; empty when it does not."""
+        if self.run_title is None:
+            return ""
+        try:
+            value = self.run_title.evaluate({"input": input_, "steps": {}})
+        except DomainError:
+            return ""
+        return value if isinstance(value, str) else ""
+
+
+def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> CompiledWorkflow:
+    """Compile a definition against the agent versions and shared types that it names.
+
+    Raises:
+        DefinitionError: no single start, a cycle, an agent version that the catalogue does not have.
+        ExpressionError: an expression cannot be compiled.
+        SchemaError: a contract cannot be compiled.
+    """
+    order = step_order(definition)
+    starts = [step_id for step_id in order if isinstance(definition.steps[step_id], StartStep)]
+    if len(starts) != 1:
+        raise DefinitionError(f"A workflow has exactly one start; this one has {len(starts)}.")
+    compiler = _Compiler(definition, catalogue, _numbers(definition, catalogue))
+    steps = {step_id: compiler.step(step_id, rank) for rank, step_id in enumerate(order)}
+    return CompiledWorkflow(
+        definition=definition,
+        steps=steps,
+        order=order,
+        start=starts[0],
+        input_contract=Validator(definition.input, catalogue.types),
+        run_title=compiler.expression(definition.run_title),
+        descendants=_descendants(definition, order),
+    )
+
+
+def step_order(definition: WorkflowDefinition) -> tuple[str, ...]:
+    """A topological order of the steps that depends on the ids only.
+
+    Raises:
+        DefinitionError: the links form a cycle; `detail["cycle"]` names its steps.
+    """
+    sorter: TopologicalSorter[str] = TopologicalSorter({step: () for step in definition.steps})
+    for link in definition.links.values():
+        sorter.add(link.target, link.source)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        cycle = list(dict.fromkeys(reversed(error.args[1])))
+        raise DefinitionError(
+            f"The links form a cycle: {' → '.join([*cycle, cycle[0]])}.", detail={"cycle": cycle}
+        ) from None
+    order: list[str] = []
+    while sorter.is_active():
+        layer = sorted(sorter.get_ready())
+        order.extend(layer)
+        sorter.done(*layer)
+    return tuple(order)
+
+
+def _descendants(
+    definition: WorkflowDefinition, order: tuple[str, ...]
+) -> dict[str, frozenset[str]]:
+    targets: dict[str, set[str]] = {step_id: set() for step_id in order}
+    for link in definition.links.values():
+        targets[link.source].add(link.target)
+    found: dict[str, frozenset[str]] = {}
+    for step_id in reversed(order):
+        direct = targets[step_id]
+        found[step_id] = frozenset(direct).union(*(found[target] for target in direct))
+    return found
+
+
+def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, NumberTree]:
+    """Where the run's input and the outputs of steps are fractions by contract."""
+    steps: dict[str, NumberTree] = {}
+    for step_id, step in definition.steps.items():
+        schema: JsonObject | None = None
+        if isinstance(step, AgentStep):
+            interface = catalogue.agents.get((step.uses.agent, step.uses.version))
+            schema = interface.output_schema if interface else None
+        elif isinstance(step, GateStep):
+            schema = step.contract
+        if schema is not None:
+            tree = number_tree(inline(bundle(schema, catalogue.types)))
+            if tree:
+                steps[step_id] = {"output": tree}
+    return {
+        "input": number_tree(inline(bundle(definition.input, catalogue.types))),
+        "steps": steps or False,
+    }
+
+
+class _Compiler:
+    def __init__(
+        self,
+        definition: WorkflowDefinition,
+        catalogue: Catalogue,
+        numbers: Mapping[str, NumberTree],
+    ) -> None:
+        self.definition = definition
+        self.catalogue = catalogue
+        self.numbers = numbers
+        self.incoming: dict[str, list[str]] = {step_id: [] for step_id in definition.steps}
+        self.outgoing: dict[str, list[str]] = {step_id: [] for step_id in definition.steps}
+        for link_id in sorted(definition.links):
+            link = definition.links[link_id]
+            self.incoming[link.target].append(link_id)
+            self.outgoing[link.source].append(link_id)
+
+    def expression(self, text: str | None) -> CompiledExpression | None:
+        """Compile an optional expression."""
+        return None if text is None else compile_expression(text).typed(self.numbers)
+
+    def mapping(self, mapping: Mapping[str, str]) -> CompiledMapping:
+        """Compile a mapping; its fields in a fixed order."""
+        return tuple(
+            (name, compile_expression(mapping[name]).typed(self.numbers))
+            for name in sorted(mapping)
+        )
+
+    def step(self, step_id: str, rank: int) -> CompiledStep:
+        """Compile one step."""
+        step = self.definition.steps[step_id]
+        by_port: dict[str, list[str]] = {}
+        for link_id in self.outgoing[step_id]:
+            by_port.setdefault(self.definition.links[link_id].port, []).append(link_id)
+        base = CompiledStep(
+            id=step_id,
+            step=step,
+            rank=rank,
+            incoming=tuple(self.incoming[step_id]),
+            outgoing=tuple(self.outgoing[step_id]),
+            by_port={port: tuple(links) for port, links in by_port.items()},
+        )
+        match step:
+            case AgentStep():
+                return self._agent(base, step)
+            case GateStep():
+                return self._gate(base, step)
+            case RouterStep():
+                routes = tuple(
+                    (route, compile_expression(route.when).typed(self.numbers))
+                    for route in step.routes
+                )
+                return _with(base, routes=routes, reads=_reads(when for _, when in routes))
+            case JoinStep():
+                return _with(base, branches=self._branches(step_id))
+            case TransformStep():
+                return self._mapped(base, self.mapping(step.output), None)
+            case EndStep():
+                return self._end(base, step)
+            case StartStep():
+                return base
+
+    def _agent(self, base: CompiledStep, step: AgentStep) -> CompiledStep:
+        interface = self.catalogue.agents.get((step.uses.agent, step.uses.version))
+        if interface is None:
+            raise DefinitionError(
+                f"'{step.name}' calls {step.uses.agent} version {step.uses.version}, "
+                "which does not exist.",
+                detail={"step": base.id},
+            )
+        contract = Validator(interface.input_schema, self.catalogue.types)
+        return _with(self._mapped(base, self.mapping(step.input), contract), interface=interface)
+
+    def _gate(self, base: CompiledStep, step: GateStep) -> CompiledStep:
+        mapping = self.mapping(step.proposal)
+        evidence = tuple(
+            CompiledEvidence(
+                item,
+                compile_expression(item.value).typed(self.numbers),
+                self.expression(item.sources),
+            )
+            for item in step.evidence
+        )
+        why, title, confidence = (
+            self.expression(text) for text in (step.why, step.title, step.confidence)
+        )
+        used = [expression for _, expression in mapping]
+        used += [part for part in (why, title, confidence) if part is not None]
+        for item in evidence:
+            used += [item.value, *([item.sources] if item.sources is not None else [])]
+        return _with(
+            base,
+            mapping=mapping,
+            contract=Validator(step.contract, self.catalogue.types),
+            evidence=evidence,
+            why=why,
+            title=title,
+            confidence=confidence,
+            reads=_reads(used),
+        )
+
+    def _end(self, base: CompiledStep, step: EndStep) -> CompiledStep:
+        outcome = self.definition.outcomes.get(step.outcome)
+        if outcome is None:
+            raise DefinitionError(
+                f"'{step.name}' ends in '{step.outcome}', which is not a declared outcome.",
+                detail={"step": base.id},
+            )
+        contract = Validator(outcome.result, self.catalogue.types) if outcome.result else None
+        return self._mapped(base, self.mapping(step.result), contract)
+
+    def _mapped(
+        self, base: CompiledStep, mapping: CompiledMapping, contract: Validator | None
+    ) -> CompiledStep:
+        reads = _reads(expression for _, expression in mapping)
+        return _with(base, mapping=mapping, contract=contract, reads=reads)
+
+    def _branches(self, step_id: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        branches: dict[str, list[str]] = {}
+        for link_id in self.incoming[step_id]:
+            branches.setdefault(branch_of(self.definition, link_id), []).append(link_id)
+        return tuple((name, tuple(branches[name])) for name in sorted(branches))
+
+
+def branch_of(definition: WorkflowDefinition, link_id: str) -> str:
+    """The branch of a join that a link belongs to: named, or the source step's id."""
+    link = definition.links[link_id]
+    return link.branch or link.source
+
+
+def is_failure(definition: WorkflowDefinition, outcome: str) -> bool:
+    """Whether a declared outcome is a failure; one that is not declared counts as a failure."""
+    declared = definition.outcomes.get(outcome)
+    return declared is None or declared.kind is OutcomeKind.FAILURE
+
+
+def _reads(expressions: Iterable[CompiledExpression]) -> frozenset[str]:
+    """The steps that expressions read; `*` when one of them takes all of them."""
+    return frozenset(_step_read(path) for e in expressions for path in e.used if path[0] == "steps")
+
+
+def _step_read(path: Path) -> str:
+    return path[1] if len(path) > 1 else "*"
+
+
+def _with(step: CompiledStep, **changes: object) -> CompiledStep:
+    values = {name: getattr(step, name) for name in CompiledStep.__slots__}
+    return CompiledStep(**{**values, **changes})
