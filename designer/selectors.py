@@ -1,0 +1,243 @@
+"""Reading workflows: lists and versions for people, compiled definitions for the engine.
+
+What left the draft never changes, so definitions and their compiled forms are kept per process by
+version and content hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from pydantic import TypeAdapter
+
+from designer.models import AgentUse, Workflow, WorkflowVersion, WorkflowVersionStatus
+from orchestrator import access
+from orchestrator.access import Actor
+from orchestrator.core.catalogue import Catalogue
+from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
+from orchestrator.core.definition import WorkflowDefinition
+from orchestrator.core.errors import ConflictError, NotFoundError
+from orchestrator.core.json import JsonObject
+from registry import selectors as registry
+
+if TYPE_CHECKING:
+    from orchestrator.core.checks import Finding
+
+
+class NoActiveVersionError(ConflictError):
+    """The workflow has no active version, so nothing can start."""
+
+    code = "no_active_version"
+
+
+def list_workflows(
+    actor: Actor, *, search: str = "", status: str = "", mine: bool = False
+) -> QuerySet[Workflow]:
+    """Workflows of the actor's workspaces by name, each with `versions` (newest first) and owner.
+
+    `search` looks at name, summary, owner and the agents called; `status` is that of any version.
+    """
+    workflows = (
+        Workflow.objects.filter(
+            workspace_id__in=access.workspaces_where(actor, "workflow.read"),
+            archived_at__isnull=True,
+        )
+        .select_related("owner", "workspace")
+        .prefetch_related(
+            Prefetch(
+                "versions",
+                WorkflowVersion.objects.defer("definition")
+                .select_related("author", "audit")
+                .order_by("-number"),
+            )
+        )
+        .order_by("name", "slug")
+    )
+    if search:
+        calls = AgentUse.objects.filter(
+            version__workflow=OuterRef("pk"), agent_version__agent__name__icontains=search
+        )
+        workflows = workflows.filter(
+            Q(name__icontains=search)
+            | Q(summary__icontains=search)
+            | Q(owner__name__icontains=search)
+            | Q(Exists(calls))
+        )
+    if status in WorkflowVersionStatus.values:
+        having = WorkflowVersion.objects.filter(workflow=OuterRef("pk"), status=status)
+        workflows = workflows.filter(Exists(having))
+    if mine:
+        is_mine = Q(owner_id=UUID(actor.id)) if actor.kind == "user" else Q(pk__in=[])
+        workflows = workflows.filter(is_mine)
+    return workflows
+
+
+def find_workflow(actor: Actor, slug: str) -> Workflow:
+    """One workflow with owner and `versions` (newest first, without definitions).
+
+    Raises:
+        NotFoundError: there is none by this slug in the actor's workspaces.
+    """
+    workflow = list_workflows(actor).filter(slug=slug).first()
+    if workflow is None:
+        raise NotFoundError("There is no such workflow.")
+    return workflow
+
+
+def get_workflow(slug: str) -> Workflow:
+    """One workflow by its slug, for services; asks no permission.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    workflow = Workflow.objects.filter(slug=slug).first()
+    if workflow is None:
+        raise NotFoundError("There is no such workflow.")
+    return workflow
+
+
+def active_version(workflow: Workflow) -> WorkflowVersion:
+    """The version that new runs execute.
+
+    Raises:
+        NoActiveVersionError: there is none, or the workflow is archived.
+    """
+    version = workflow.versions.filter(status=WorkflowVersionStatus.ACTIVE).first()
+    if version is None or workflow.archived_at is not None:
+        raise NoActiveVersionError(f"{workflow.name} has no active version to run.")
+    return version
+
+
+def get_version(version_id: UUID) -> WorkflowVersion:
+    """One version by id, with its workflow, for services; asks no permission.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    version = WorkflowVersion.objects.select_related("workflow").filter(pk=version_id).first()
+    if version is None:
+        raise NotFoundError("There is no such workflow version.")
+    return version
+
+
+def list_versions(
+    actor: Actor, *, workflow: str = "", status: str = ""
+) -> QuerySet[WorkflowVersion]:
+    """Versions of the workflows that the actor may read, newest first, without definitions."""
+    versions = (
+        WorkflowVersion.objects.filter(
+            workflow__workspace_id__in=access.workspaces_where(actor, "workflow.read")
+        )
+        .defer("definition")
+        .select_related("workflow", "author", "audit")
+        .order_by("-created_at", "-id")
+    )
+    if workflow:
+        versions = versions.filter(workflow__slug=workflow)
+    if status:
+        versions = versions.filter(status=status)
+    return versions
+
+
+def find_version(actor: Actor, version_id: UUID) -> WorkflowVersion:
+    """One version with its definition.
+
+    Raises:
+        NotFoundError: there is none in the actor's workspaces.
+    """
+    version = list_versions(actor).defer(None).filter(pk=version_id).first()
+    if version is None:
+        raise NotFoundError("There is no such workflow version.")
+    return version
+
+
+def shown_version(workflow: Workflow, number: int | None = None) -> WorkflowVersion:
+    """The version that pages open with: the asked one, else the active one, else the newest.
+
+    Raises:
+        NotFoundError: the asked version does not exist.
+    """
+    versions = list(workflow.versions.all())
+    if number is not None:
+        versions = [one for one in versions if one.number == number]
+    if not versions:
+        raise NotFoundError(f"{workflow.name} has no version {number or 1}.")
+    active = (one for one in versions if one.status == WorkflowVersionStatus.ACTIVE)
+    return get_version(next(active, versions[0]).id)
+
+
+def definition_of(version: WorkflowVersion) -> WorkflowDefinition:
+    """The version's definition as a model."""
+    return WorkflowDefinition.model_validate(version.definition)
+
+
+def catalogue_of(version: WorkflowVersion) -> Catalogue:
+    """What the version's definition refers to: with its pinned types, a draft with today's."""
+    types = None if version.status == WorkflowVersionStatus.DRAFT else version.types
+    return registry.catalogue_for(definition_of(version), types)
+
+
+def compiled(version_id: UUID) -> CompiledWorkflow:
+    """The version ready for the planner; kept per process once it left the draft.
+
+    Raises:
+        NotFoundError: there is no such version.
+        DomainError: a draft that does not compile.
+    """
+    try:
+        return _compiled(version_id)
+    except _IsDraftError as draft:
+        return compile_workflow(definition_of(draft.version), catalogue_of(draft.version))
+
+
+def findings_of(version: WorkflowVersion) -> list[Finding]:
+    """What the checker says about a version today."""
+    from orchestrator.core.checks import check_definition
+
+    return check_definition(definition_of(version), catalogue_of(version))
+
+
+def binding_of(version: WorkflowVersion) -> JsonObject:
+    """What a run of this version that starts now is pinned to; see `registry.selectors.binding_of`.
+
+    Raises:
+        AgentNotUsableError: an agent version is missing, or its status forbids starting.
+    """
+    return registry.binding_of(definition_of(version), version.types)
+
+
+def uses_of(agent_version_ids: Iterable[UUID]) -> Sequence[AgentUse]:
+    """Which workflow versions call these agent versions, by workflow, newest first."""
+    return list(
+        AgentUse.objects.filter(agent_version_id__in=list(agent_version_ids))
+        .select_related("version__workflow", "agent_version")
+        .defer("version__definition", "agent_version__manifest")
+        .order_by("version__workflow__name", "-version__number")
+    )
+
+
+@lru_cache(maxsize=1)
+def workflow_schema() -> JsonObject:
+    """The JSON Schema of a workflow definition."""
+    schema: JsonObject = TypeAdapter(WorkflowDefinition).json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["$id"] = "/api/v1/schemas/workflow.json"
+    return schema
+
+
+class _IsDraftError(Exception):
+    def __init__(self, version: WorkflowVersion) -> None:
+        super().__init__("draft")
+        self.version = version
+
+
+@lru_cache(maxsize=256)
+def _compiled(version_id: UUID) -> CompiledWorkflow:
+    version = get_version(version_id)
+    if version.status == WorkflowVersionStatus.DRAFT:
+        raise _IsDraftError(version)
+    return compile_workflow(definition_of(version), catalogue_of(version))

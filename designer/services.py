@@ -1,0 +1,322 @@
+"""Writing workflows: drafts with a revision, versions with a lifecycle. All governed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Max
+from pydantic import ValidationError
+
+from audit.services import append_entry, subject_of
+from designer import selectors
+from designer.lifecycle import EVENT_RULES, WorkflowVersionEvent, next_status
+from designer.models import AgentUse, Workflow, WorkflowVersion, WorkflowVersionStatus
+from orchestrator import access
+from orchestrator.access import Actor
+from orchestrator.core.canonical import content_sha256
+from orchestrator.core.definition import WorkflowDefinition
+from orchestrator.core.errors import ConflictError, InvalidInputError, PermissionDeniedError
+from orchestrator.core.json import JsonObject, check_json, clean_text
+from orchestrator.ids import new_id
+from registry import selectors as registry
+from registry.lifecycle import PUBLISHABLE
+
+if TYPE_CHECKING:
+    from orchestrator.core.checks import Finding
+
+
+class RevisionConflictError(ConflictError):
+    """Somebody else saved the draft; `detail` has `revision` and `definition` as it is saved."""
+
+    code = "revision_conflict"
+
+
+class NotPublishableError(InvalidInputError):
+    """The version cannot become active; `detail["findings"]` lists every reason."""
+
+    code = "not_publishable"
+
+
+@transaction.atomic
+def create_workflow(
+    *,
+    slug: str,
+    workspace_id: UUID,
+    owner_id: UUID,
+    definition: WorkflowDefinition | JsonObject,
+    actor: Actor,
+    now: datetime,
+    author_id: UUID | None = None,
+) -> Workflow:
+    """Create a workflow with its first draft; name and summary are the definition's.
+
+    `author_id` is needed when the actor is not a person.
+
+    Raises:
+        ConflictError: the slug is taken.
+        InvalidInputError: the definition is malformed.
+    """
+    access.require(actor, "workflow.edit", workspace_id)
+    model = _read_definition(definition)
+    if Workflow.objects.filter(slug=slug).exists():
+        raise ConflictError(f"A workflow with the address '{slug}' exists already.")
+    workflow = Workflow(
+        id=new_id(),
+        slug=slug,
+        name=model.name,
+        summary=model.summary[:500],
+        workspace_id=workspace_id,
+        owner_id=owner_id,
+        created_at=now,
+    )
+    entry = append_entry(
+        actor=actor,
+        action="workflow.created",
+        subject=subject_of(workflow),
+        workspace_id=workspace_id,
+        now=now,
+        payloads={"workflow": {"slug": slug, "name": workflow.name, "owner": str(owner_id)}},
+    )
+    workflow.audit_id = entry.id
+    workflow.save(force_insert=True)
+    _begin_draft(workflow, model, actor=actor, now=now, author_id=author_id)
+    return workflow
+
+
+@transaction.atomic
+def save_draft(
+    *,
+    slug: str,
+    definition: WorkflowDefinition | JsonObject,
+    revision: int,
+    actor: Actor,
+    now: datetime,
+    author_id: UUID | None = None,
+) -> WorkflowVersion:
+    """Save the workflow's draft, or begin one (`revision` 0). Autosave: no audit entry per save.
+
+    Raises:
+        RevisionConflictError: the draft has another revision than the caller read.
+        InvalidInputError: the definition is malformed.
+    """
+    workflow = selectors.get_workflow(slug)
+    access.require(actor, "workflow.edit", workflow)
+    model = _read_definition(definition)
+    draft = workflow.versions.filter(status=WorkflowVersionStatus.DRAFT).first()
+    if draft is None:
+        if revision != 0:
+            raise RevisionConflictError(
+                "This draft is no longer there; it was handed in or deleted.",
+                detail={"revision": 0, "definition": None},
+            )
+        return _begin_draft(workflow, model, actor=actor, now=now, author_id=author_id)
+    stored = model.model_dump(mode="json")
+    changed = WorkflowVersion.objects.filter(
+        id=draft.id, status=WorkflowVersionStatus.DRAFT, revision=revision
+    ).update(definition=stored, sha256=content_sha256(model.hashed()), revision=F("revision") + 1)
+    if not changed:
+        raise RevisionConflictError(
+            "Somebody else saved this draft meanwhile.",
+            detail={"revision": draft.revision, "definition": draft.definition},
+        )
+    saved = selectors.get_version(draft.id)
+    _note_uses(saved, model)
+    return saved
+
+
+@transaction.atomic
+def set_workflow_version_status(
+    *,
+    version_id: UUID,
+    event: WorkflowVersionEvent,
+    actor: Actor,
+    now: datetime,
+    reason: str = "",
+) -> WorkflowVersion:
+    """Let an event of the lifecycle happen to a version; `publish` goes by its own service.
+
+    Raises:
+        IllegalTransitionError: the table does not know the event in this status.
+        InvalidInputError: the event needs a reason.
+        PermissionDeniedError: the actor may not; an author never signs off his own version.
+        ConflictError: somebody else changed the version meanwhile.
+    """
+    version = selectors.get_version(version_id)
+    rule = EVENT_RULES[event]
+    access.require(actor, rule.permission, version.workflow)
+    if event == WorkflowVersionEvent.APPROVE and actor.id == str(version.author_id):
+        raise PermissionDeniedError(
+            "Nobody signs off a version that he wrote; ask compliance or another business owner.",
+            detail={"action": "workflow.sign_off"},
+        )
+    if rule.needs_reason and not reason.strip():
+        raise InvalidInputError("Say why: this change is recorded with its reason.")
+    return _change(version, event, actor=actor, now=now, reason=reason)
+
+
+@transaction.atomic
+def publish_workflow_version(
+    *, version_id: UUID, actor: Actor, now: datetime, reason: str = ""
+) -> WorkflowVersion:
+    """Make a signed-off version the active one; the version that was active becomes deprecated.
+
+    The system may install a draft at once: that is how what ships with the product comes in. Safe
+    to call twice: the second call changes nothing and writes no audit entry.
+
+    Raises:
+        IllegalTransitionError: the version was not signed off.
+        NotPublishableError: the checker finds errors, or an agent version is not active.
+    """
+    version = selectors.get_version(version_id)
+    access.require(actor, "workflow.publish", version.workflow)
+    if version.status == WorkflowVersionStatus.ACTIVE:
+        return version
+    is_shipped = actor.kind == "system" and version.status == WorkflowVersionStatus.DRAFT
+    event = WorkflowVersionEvent.INSTALL if is_shipped else WorkflowVersionEvent.PUBLISH
+    next_status(version.status, event)
+    _require_publishable(version)
+    if version.status == WorkflowVersionStatus.DRAFT:
+        version.types = _pins_of(version)
+    active = version.workflow.versions.filter(status=WorkflowVersionStatus.ACTIVE).first()
+    if active is not None:
+        _change(active, WorkflowVersionEvent.DEPRECATE, actor=actor, now=now, reason=reason)
+    return _change(version, event, actor=actor, now=now, reason=reason)
+
+
+def _change(
+    version: WorkflowVersion,
+    event: WorkflowVersionEvent,
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str,
+) -> WorkflowVersion:
+    target, old = next_status(version.status, event), version.status
+    if old == WorkflowVersionStatus.DRAFT and target != WorkflowVersionStatus.ACTIVE:
+        version.types = _pins_of(version)
+    entry = append_entry(
+        actor=actor,
+        action=EVENT_RULES[event].action,
+        subject=subject_of(version),
+        workspace_id=version.workflow.workspace_id,
+        now=now,
+        reason=_clean(reason),
+        after_sha256=version.sha256,
+        decision={"outcome": target.value, "from": old},
+    )
+    version.status, version.audit_id = target, entry.id
+    if target == WorkflowVersionStatus.ACTIVE:
+        version.activated_at = now
+    changed = WorkflowVersion.objects.filter(id=version.id, status=old).update(
+        status=target,
+        types=version.types,
+        activated_at=version.activated_at,
+        audit_id=entry.id,
+    )
+    if not changed:
+        raise ConflictError("Somebody else has just changed this version. Look again.")
+    return version
+
+
+def _begin_draft(
+    workflow: Workflow,
+    model: WorkflowDefinition,
+    *,
+    actor: Actor,
+    now: datetime,
+    author_id: UUID | None,
+) -> WorkflowVersion:
+    number = (workflow.versions.aggregate(top=Max("number"))["top"] or 0) + 1
+    version = WorkflowVersion(
+        id=new_id(),
+        workflow=workflow,
+        number=number,
+        status=WorkflowVersionStatus.DRAFT,
+        definition=model.model_dump(mode="json"),
+        sha256=content_sha256(model.hashed()),
+        author_id=author_id or UUID(actor.id),
+        created_at=now,
+    )
+    entry = append_entry(
+        actor=actor,
+        action="workflow_version.drafted",
+        subject=subject_of(version),
+        workspace_id=workflow.workspace_id,
+        now=now,
+        after_sha256=version.sha256,
+    )
+    version.audit_id = entry.id
+    version.save(force_insert=True)
+    _note_uses(version, model)
+    return version
+
+
+def _note_uses(version: WorkflowVersion, model: WorkflowDefinition) -> None:
+    """Keep the index of called agent versions in step with the definition."""
+    wanted = {row.id for row in registry.versions_used(model).values()}
+    version.agent_uses.exclude(agent_version_id__in=wanted).delete()
+    AgentUse.objects.bulk_create(
+        [AgentUse(version=version, agent_version_id=one) for one in wanted], ignore_conflicts=True
+    )
+
+
+def _require_publishable(version: WorkflowVersion) -> None:
+    model = selectors.definition_of(version)
+    found = [one.model_dump(mode="json") for one in _errors_of(version)]
+    found += [
+        _finding("agent_not_active", f"{row.agent.name} v{row.number} is {row.status}.")
+        for row in registry.versions_used(model).values()
+        if row.status not in PUBLISHABLE
+    ]
+    found += [_finding("type_changed", text) for text in registry.type_conflicts(model)]
+    if found:
+        raise NotPublishableError(
+            f"This version cannot be published: {found[0]['message']}",
+            detail={"findings": found},
+        )
+
+
+def _errors_of(version: WorkflowVersion) -> Sequence[Finding]:
+    return [one for one in selectors.findings_of(version) if one.severity == "error"]
+
+
+def _finding(code: str, message: str) -> JsonObject:
+    return {"severity": "error", "code": code, "message": message}
+
+
+def _pins_of(version: WorkflowVersion) -> dict[str, int]:
+    schemas = registry.schemas_of(selectors.definition_of(version))
+    return registry.pins_of(schemas, registry.current_types())
+
+
+def _read_definition(given: WorkflowDefinition | JsonObject) -> WorkflowDefinition:
+    if isinstance(given, WorkflowDefinition):
+        return given
+    check_json(given)
+    try:
+        return WorkflowDefinition.model_validate(given)
+    except ValidationError as error:
+        violations = [
+            {
+                "path": "".join(f"/{part}" for part in one["loc"]),
+                "rule": one["type"],
+                "reason": one["msg"],
+            }
+            for one in error.errors(include_url=False)
+        ]
+        raise InvalidInputError(
+            f"The definition is not valid: {violations[0]['path'] or '/'}: "
+            f"{violations[0]['reason']}",
+            detail={"violations": violations},
+        ) from None
+
+
+def _clean(text: str) -> str:
+    try:
+        return clean_text(text).strip()
+    except ValueError as error:
+        raise InvalidInputError(f"The text {error}.") from None
