@@ -14,6 +14,14 @@ class Action:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Actions that one filter of the audit page shows together."""
+
+    title: str
+    actions: tuple[str, ...]
+
+
 ACTIONS: Mapping[str, Action] = {
     # runs
     "run.started": Action("Started a run", "A run began; versions and input are pinned from here."),
@@ -170,6 +178,73 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "demo.created": Action("Created the demo", "Demo people, agents and workflows were put in."),
 }
+
+
+GROUPS: Mapping[str, Group] = {
+    "decisions": Group(
+        "Decisions by people",
+        (
+            "review.decided",
+            "decision.undone",
+            "run.resumed",
+            "run.dismissed",
+            "run.cancel_requested",
+        ),
+    ),
+    "agents": Group("Work of agents", ("step.completed", "step.failed", "call.refused")),
+    "sign_offs": Group(
+        "Sign-offs",
+        (
+            "workflow_version.submitted",
+            "workflow_version.approved",
+            "workflow_version.published",
+            "agent_version.submitted",
+            "agent_version.approved",
+            "agent_version.activated",
+            "sign_off.voided",
+        ),
+    ),
+    "failures": Group(
+        "Failures and refusals",
+        ("step.failed", "handoff.refused", "call.refused", "attempt.lost", "access.denied"),
+    ),
+    "access": Group(
+        "Access",
+        (
+            "session.signed_in",
+            "session.signed_out",
+            "session.failed",
+            "access.denied",
+            "membership.granted",
+            "membership.ended",
+            "token.created",
+            "token.revoked",
+            "demo.role_used",
+        ),
+    ),
+    "exports": Group("Exports", ("audit_export.requested", "audit_export.completed")),
+}
+
+OUTCOME_TITLES: Mapping[tuple[str, str], str] = {
+    ("review.decided", "approved"): "Approved",
+    ("review.decided", "edited"): "Approved with edits",
+    ("review.decided", "rejected"): "Rejected",
+    ("review.decided", "returned"): "Returned for more",
+    ("review.decided", "chosen"): "Chose how to go on",
+    ("review.decided", "filled"): "Filled in what was missing",
+    ("step.completed", "not_found"): "Answered: not found",
+    ("step.completed", "uncertain"): "Answered: uncertain",
+    ("step.failed", "refused"): "Answered: refused",
+    ("run.ended", "failed"): "Failed a run",
+    ("run.ended", "cancelled"): "Cancelled a run",
+    ("run.ended", "succeeded"): "Finished a run",
+}
+
+
+def title_of(action: str, outcome: str = "") -> str:
+    """Return what a list shows for an action; an old entry's unknown action shows its own name."""
+    known = ACTIONS.get(action)
+    return OUTCOME_TITLES.get((action, outcome)) or (known.title if known else action)
 
 
 class UnknownActionError(LookupError):

@@ -60,6 +60,13 @@ class AuditPayload(models.Model):
     workspace_id = models.UUIDField(null=True, blank=True)
     run_id = models.UUIDField(null=True, blank=True)
 
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=("entry",), condition=models.Q(name="reason"), name="audit_reasons"
+            ),
+        )
+
     def __str__(self) -> str:
         return f"{self.name} {self.commit[:12]}"
 

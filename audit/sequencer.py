@@ -9,10 +9,10 @@ Finding rows without a place is the delicate part, because rows become visible i
 than their ids, times or transaction numbers say: tailing `id > latest` misses rows (44 % when
 measured).
 
-* PostgreSQL: each row notes its transaction (`txid`). Before each look the smallest transaction that
-  is still running (`pg_snapshot_xmin`) is read: all below it have ended, so the look that follows
-  sees all of their rows that will ever be. When that look has placed everything it saw, rows with a
-  smaller txid need never be looked for again: the next look starts there (`low`).
+* PostgreSQL: each row notes its transaction (`txid`). Before each look the smallest transaction
+  that is still running (`pg_snapshot_xmin`) is read: all below it have ended, so the look that
+  follows sees all of their rows that will ever be. When that look has placed everything it saw,
+  rows with a smaller txid need never be looked for again: the next look starts there (`low`).
 * SQLite has one writer at a time, so rows become visible in the order of their rowid, and rows are
   never deleted: `rowid > latest` misses nothing.
 

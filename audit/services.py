@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from django.db import models
 
 from audit import envelope
 from audit.actions import require_action
+from audit.labels import kind_of
 from audit.models import AuditOutbox, AuditPayload
 from orchestrator.access import Actor
 from orchestrator.core.json import JsonObject, JsonValue
@@ -66,11 +66,10 @@ class PreparedEntry:
 
 def subject_of(model: models.Model) -> Subject:
     """Return the Subject of a row: kind from the model's name, version and hash if it has them."""
-    name = type(model).__name__
     number = getattr(model, "number", getattr(model, "version", None))
     sha256 = getattr(model, "sha256", "")
     return Subject(
-        kind=re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(),
+        kind=kind_of(type(model)),
         id=str(model.pk),
         version=number if isinstance(number, int) else None,
         content_sha256=sha256 if isinstance(sha256, str) else "",

@@ -96,4 +96,8 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('level', 'index'), name='one_node_per_place')],
             },
         ),
+        migrations.AddIndex(
+            model_name='auditpayload',
+            index=models.Index(condition=models.Q(('name', 'reason')), fields=['entry'], name='audit_reasons'),
+        ),
     ]

@@ -1,0 +1,132 @@
+"""Names for ids: an entry holds pseudonymous ids, a page shows what they stand for now.
+
+Apps above may `register` a resolver for a kind of subject or actor. Without one, a kind is the
+snake-case name of a model (as `services.subject_of` writes it) and the label is the row's own text.
+An id that is gone keeps its short form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import Model, Q
+
+OWN_APPS: Final = frozenset({"accounts", "approvals", "registry", "designer", "runs", "files"})
+ACTOR_KINDS: Final[Mapping[str, str]] = {"agent": "agent_version", "service": "service_identity"}
+ADDRESSES: Final[Mapping[str, str]] = {
+    "run": "/runs/{id}/",
+    "review_task": "/reviews/{id}/",
+    "audit_export": "/audit/?subject_kind=audit_export&subject_id={id}",
+}
+NAME_FIELDS: Final = ("name", "title", "username", "slug")
+MAX_FOUND: Final = 200
+
+
+class Label(NamedTuple):
+    """What stands for an id: a name and, where there is one, the address of its page."""
+
+    text: str
+    url: str = ""
+
+
+Resolver: TypeAlias = Callable[[Collection[str]], Mapping[str, Label]]
+Finder: TypeAlias = Callable[[str], Collection[str]]
+
+_resolvers: dict[str, Resolver] = {}
+_finders: dict[str, Finder] = {}
+
+
+def register(kind: str, resolver: Resolver, finder: Finder | None = None) -> None:
+    """Set how ids of a kind are named and, for searches by name, found."""
+    _resolvers[kind] = resolver
+    if finder is not None:
+        _finders[kind] = finder
+
+
+def labels_of(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Label]:
+    """Return a label for each (kind, id), in one query per kind."""
+    wanted: dict[str, set[str]] = {}
+    for kind, key in pairs:
+        wanted.setdefault(kind, set()).add(key)
+    found: dict[tuple[str, str], Label] = {}
+    for kind, keys in wanted.items():
+        known = _resolve(kind, keys)
+        for key in keys:
+            found[kind, key] = known.get(key) or Label(short(key), _address(kind, key))
+    return found
+
+
+def actor_kind(kind: str) -> str:
+    """Return the kind of subject that an actor of this kind is."""
+    return ACTOR_KINDS.get(kind, kind)
+
+
+def find(kind: str, text: str) -> list[str]:
+    """Return ids of this kind whose name contains the text; at most 200."""
+    finder = _finders.get(kind)
+    if finder is not None:
+        return list(finder(text))[:MAX_FOUND]
+    model = _model_of(kind)
+    if model is None:
+        return []
+    condition = Q()
+    for name in NAME_FIELDS:
+        if _has_field(model, name):
+            condition |= Q(**{f"{name}__icontains": text})
+    if not condition:
+        return []
+    keys = model._default_manager.filter(condition).values_list("pk", flat=True)[:MAX_FOUND]
+    return [str(key) for key in keys]
+
+
+def short(key: str) -> str:
+    """Return the last eight characters of a UUID; anything else as it is."""
+    bare = key.replace("-", "")
+    return bare[-8:] if len(key) == 36 and re.fullmatch("[0-9a-f]{32}", bare) else key
+
+
+def _resolve(kind: str, keys: Collection[str]) -> Mapping[str, Label]:
+    resolver = _resolvers.get(kind)
+    if resolver is not None:
+        return resolver(keys)
+    if kind == "system":
+        return {key: Label("Baton") for key in keys}
+    model = _model_of(kind)
+    if model is None:
+        return {}
+    try:
+        rows = list(model._default_manager.select_related().filter(pk__in=keys))
+    except (ValidationError, ValueError):
+        return {}
+    return {str(row.pk): Label(str(row), _address(kind, str(row.pk))) for row in rows}
+
+
+def _address(kind: str, key: str) -> str:
+    if kind == "step_run":
+        return f"/runs/{key.split('/', 1)[0]}/"
+    pattern = ADDRESSES.get(kind)
+    return pattern.format(id=key) if pattern else ""
+
+
+def _model_of(kind: str) -> type[Model] | None:
+    for model in apps.get_models():
+        if model._meta.app_label in OWN_APPS and kind_of(model) == kind:
+            return model
+    return None
+
+
+def kind_of(model: type[Model]) -> str:
+    """Return the snake-case name of a model, which is its kind of subject."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", model.__name__).lower()
+
+
+def _has_field(model: type[Model], name: str) -> bool:
+    try:
+        model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return False
+    return True
