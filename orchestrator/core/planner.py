@@ -695,7 +695,7 @@ class _Work:
     ) -> None:
         taken = tuple(key for key in compiled.incoming if self.links[key] is LinkStatus.TAKEN)
         self.events.append(
-            HandoffMade.model_construct(
+            HandoffMade(
                 step=compiled.id,
                 iteration=self.steps[compiled.id].iteration,
                 links=taken,
@@ -751,7 +751,7 @@ class _Work:
                     break
         chosen = str(port)
         self.events.append(
-            RouteChosen.model_construct(step=compiled.id, port=chosen, when=when, tested=tested)
+            RouteChosen(step=compiled.id, port=chosen, when=when, tested=tested)
         )
         basis = Basis(kind=BasisKind.RULE, id=compiled.id, row=chosen, values=_basis_values(tested))
         result = Value.model_construct(basis=(basis,), output={"port": chosen})
@@ -983,7 +983,7 @@ class _Work:
         )
         self.views.pop(step_id, None)
         self.events.append(
-            StepEnded.model_construct(
+            StepEnded(
                 step=step_id, iteration=run.iteration, result=result, port=port
             )
         )
@@ -1107,7 +1107,7 @@ class _Work:
             "ended_at": self.now,
         }
         self.events.append(
-            RunEnded.model_construct(
+            RunEnded(
                 status=_RUN_ENDS[event], outcome=outcome, result=result, step=step, reason=reason
             )
         )
