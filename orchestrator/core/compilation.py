@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from orchestrator.core.catalogue import AgentInterface, Catalogue
+from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
 from orchestrator.core.contracts import Validator, bundle
 from orchestrator.core.definition import (
     AgentStep,
@@ -99,6 +99,7 @@ class CompiledWorkflow:
     input_contract: Validator
     run_title: CompiledExpression | None = None
     descendants: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    types: Mapping[str, DomainType] = field(default_factory=dict)
 
     def title_of(self, input_: JsonObject) -> str:
         """The run's name in lists, as far as its input tells; empty when it does not."""
@@ -133,6 +134,7 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
         input_contract=Validator(definition.input, catalogue.types),
         run_title=compiler.expression(definition.run_title),
         descendants=_descendants(definition, order),
+        types=catalogue.types,
     )
 
 

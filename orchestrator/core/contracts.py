@@ -27,7 +27,6 @@ from orchestrator.core.schemas import (
     Place,
     SchemaError,
     bundle,
-    expand,
     is_hidden,
     mentions,
     pointer,
@@ -45,6 +44,7 @@ __all__ = [
     "bundle",
     "check_repair",
     "fits",
+    "may_meet",
     "standard_types",
 ]
 
@@ -289,6 +289,22 @@ def fits(
     return Fit(FitVerdict.CANNOT_TELL, "", "cannot be decided from the two contracts alone")
 
 
+def may_meet(
+    producer: JsonObject, consumer: JsonObject, types: Mapping[str, DomainType] | None = None
+) -> bool:
+    """Whether some document may be allowed by both; False only when that is certain not to be.
+
+    Raises:
+        SchemaError: one of the two is not a usable contract.
+    """
+    given, taken = Validator(producer, types), Validator(consumer, types)
+    try:
+        both = _canonical(given.schema).intersect(_canonical(taken.schema))
+    except Exception:  # noqa: BLE001  the library names no base class; without an answer it may
+        return True
+    return both.satisfiability() != canonical.Satisfiability.NO
+
+
 def _refused_examples(
     given: Validator,
     taken: Validator,
@@ -484,8 +500,3 @@ def _replaced(payload: JsonValue, place: Place, value: JsonValue) -> JsonValue:
         index = int(head)
         return [*payload[:index], _replaced(payload[index], rest, value), *payload[index + 1 :]]
     return payload
-
-
-def variants(schema: JsonObject) -> list[JsonObject]:
-    """The schema objects that apply at its root, references followed (for display and design-time types)."""
-    return [found for found, _ in expand(schema, schema)]

@@ -750,9 +750,7 @@ class _Work:
                     port, when = route.port, route.when
                     break
         chosen = str(port)
-        self.events.append(
-            RouteChosen(step=compiled.id, port=chosen, when=when, tested=tested)
-        )
+        self.events.append(RouteChosen(step=compiled.id, port=chosen, when=when, tested=tested))
         basis = Basis(kind=BasisKind.RULE, id=compiled.id, row=chosen, values=_basis_values(tested))
         result = Value.model_construct(basis=(basis,), output={"port": chosen})
         self._leave(compiled.id, result, port=chosen)
@@ -983,9 +981,7 @@ class _Work:
         )
         self.views.pop(step_id, None)
         self.events.append(
-            StepEnded(
-                step=step_id, iteration=run.iteration, result=result, port=port
-            )
+            StepEnded(step=step_id, iteration=run.iteration, result=result, port=port)
         )
         if port is not None:
             self._resolve_links(step_id, port)

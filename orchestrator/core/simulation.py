@@ -1,0 +1,243 @@
+"""A dry run: the planner, scripted agents and people, and a virtual clock. No time passes for real.
+
+The simulator does what the engine does with commands: it calls agents, asks people, keeps timers, and feeds
+what happens back as events in order of virtual time. Agents' values are held against their contracts as
+at the real door, so a simulated run fails where a real one would.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from orchestrator.core.commands import (
+    CancelAttempt,
+    CancelTimer,
+    Command,
+    InvokeAgent,
+    OpenReview,
+    StartTimer,
+    WithdrawReview,
+)
+from orchestrator.core.compilation import CompiledWorkflow
+from orchestrator.core.contracts import Validator
+from orchestrator.core.definition import AgentStep
+from orchestrator.core.errors import DomainError
+from orchestrator.core.events import (
+    AttemptFailed,
+    AttemptSucceeded,
+    DerivedEvent,
+    DrivingEvent,
+    ExceptionDecided,
+    ReviewDecided,
+    RunStarted,
+    TimerFired,
+)
+from orchestrator.core.json import JsonObject
+from orchestrator.core.planner import initial_state, plan
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Failed, StepResult, Value
+from orchestrator.core.state import RunState, is_terminal
+
+MAX_EVENTS = 20_000
+
+
+class SimulationError(DomainError):
+    """The simulated run did not come to an end within the event limit."""
+
+    code = "simulation_too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a simulated person says. For an exception use outcome `retry` or `end`.
+
+    `output` is the edited or filled output, for a retry the edited input.
+    """
+
+    outcome: Literal["approved", "edited", "rejected", "returned", "filled", "retry", "end"]
+    output: JsonObject | None = None
+    reason: str | None = None
+    after_seconds: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One driving event, when it happened, and what the planner made of it."""
+
+    seq: int
+    event: DrivingEvent
+    derived: tuple[DerivedEvent, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRun:
+    """A finished simulation; a run that nobody answered for is not terminal."""
+
+    state: RunState
+    journal: tuple[JournalEntry, ...]
+    commands: tuple[Command, ...]
+
+
+Agents: TypeAlias = Callable[[InvokeAgent, AgentStep], StepResult]
+People: TypeAlias = Callable[[OpenReview], "Answer | None"]
+"""None: nobody answers, and the review's due time passes."""
+
+
+def simulate(
+    workflow: CompiledWorkflow,
+    input_: JsonObject,
+    agents: Agents,
+    people: People,
+    *,
+    start: datetime,
+    run_id: str = "simulated",
+    agent_seconds: float = 1,
+) -> SimulatedRun:
+    """Run a workflow against scripted agents and people until it has ended.
+
+    Raises:
+        SimulationError: more than 20,000 events happened.
+    """
+    simulation = _Simulation(workflow, agents, people, start, run_id, agent_seconds)
+    simulation.run(input_)
+    return SimulatedRun(simulation.state, tuple(simulation.journal), tuple(simulation.commands))
+
+
+class _Simulation:
+    def __init__(  # noqa: PLR0917  all of it is given by `simulate`
+        self,
+        workflow: CompiledWorkflow,
+        agents: Agents,
+        people: People,
+        start: datetime,
+        run_id: str,
+        agent_seconds: float,
+    ) -> None:
+        self.workflow = workflow
+        self.agents = agents
+        self.people = people
+        self.now = start
+        self.agent_seconds = agent_seconds
+        self.state = initial_state(run_id)
+        self.journal: list[JournalEntry] = []
+        self.commands: list[Command] = []
+        self.queue: list[tuple[datetime, int, str, DrivingEvent]] = []
+        self.dropped: set[int] = set()
+        self.keys: dict[str, int] = {}
+        self.count = 0
+        self.contracts: dict[str, Validator] = {}
+
+    def run(self, input_: JsonObject) -> None:
+        """Go from event to event until nothing is left or the run has ended."""
+        self._later(self.now, "start", RunStarted(input=input_))
+        while self.queue and not is_terminal(self.state.status):
+            if len(self.journal) >= MAX_EVENTS:
+                raise SimulationError(f"The run made more than {MAX_EVENTS} events.")
+            at, number, _, event = heapq.heappop(self.queue)
+            if number in self.dropped:
+                continue
+            self.now = max(self.now, at)
+            made = plan(self.workflow, self.state, event, self.now)
+            self.state = made.state
+            self.journal.append(JournalEntry(len(self.journal) + 1, event, made.events, self.now))
+            for command in made.commands:
+                self.commands.append(command)
+                self._carry_out(command)
+
+    def _later(self, at: datetime, key: str, event: DrivingEvent) -> None:
+        """Queue an event; a newer one with the same key takes the place of an older."""
+        self._drop(key)
+        self.count += 1
+        self.keys[key] = self.count
+        heapq.heappush(self.queue, (at, self.count, key, event))
+
+    def _drop(self, key: str) -> None:
+        number = self.keys.pop(key, None)
+        if number is not None:
+            self.dropped.add(number)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case InvokeAgent():
+                self._call(command)
+            case OpenReview():
+                self._ask(command)
+            case StartTimer():
+                fired = TimerFired(
+                    timer=command.timer,
+                    purpose=command.purpose,
+                    step=command.step,
+                    iteration=command.iteration,
+                )
+                self._later(command.due_at, f"timer/{command.timer}", fired)
+            case CancelTimer():
+                self._drop(f"timer/{command.timer}")
+            case CancelAttempt():
+                self._drop(f"call/{command.step}")
+            case WithdrawReview():
+                self._drop(f"review/{command.step}")
+
+    def _call(self, command: InvokeAgent) -> None:
+        step = self.workflow.definition.steps[command.step]
+        assert isinstance(step, AgentStep)
+        result = self._judged(command.step, self.agents(command, step))
+        at = self.now + timedelta(seconds=min(self.agent_seconds, command.timeout_seconds))
+        place = {
+            "step": command.step,
+            "iteration": command.iteration,
+            "attempt": command.attempt,
+        }
+        event: DrivingEvent
+        if isinstance(result, Failed):
+            event = AttemptFailed.model_validate({**place, "result": result})
+        else:
+            event = AttemptSucceeded.model_validate({**place, "result": result})
+        self._later(at, f"call/{command.step}", event)
+
+    def _judged(self, step_id: str, result: StepResult) -> StepResult:
+        """Hold a value against its agent's output contract."""
+        interface = self.workflow.steps[step_id].interface
+        if interface is None or not isinstance(result, Value):
+            return result
+        if step_id not in self.contracts:
+            self.contracts[step_id] = Validator(interface.output_schema, self.workflow.types)
+        violations = self.contracts[step_id].check(result.output)
+        if not violations:
+            return result
+        return Failed(
+            kind=FailureKind.CONTRACT,
+            reason_code="output_refused",
+            reason=f"The answer does not meet its contract: "
+            f"{violations[0].path or '/'} {violations[0].reason}."[:2_000],
+            violations=violations,
+            retryable=False,
+        )
+
+    def _ask(self, command: OpenReview) -> None:
+        answer = self.people(command)
+        if answer is None:
+            return
+        place = {
+            "step": command.step,
+            "iteration": command.iteration,
+            "task": f"task-{len(self.journal) + 1}-{command.step}",
+            "decision": f"decision-{len(self.journal) + 1}-{command.step}",
+            "reason": answer.reason,
+            "actor": "simulated",
+        }
+        event: DrivingEvent
+        if command.review == "exception":
+            event = ExceptionDecided.model_validate(
+                {**place, "choice": answer.outcome, "input": answer.output}
+            )
+        else:
+            event = ReviewDecided.model_validate(
+                {**place, "outcome": answer.outcome, "output": answer.output}
+            )
+        at = self.now + timedelta(seconds=answer.after_seconds)
+        self._later(at, f"review/{command.step}", event)
