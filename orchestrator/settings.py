@@ -1,7 +1,8 @@
-"""One settings module for every environment; values come from the environment only and fail loudly."""
+"""One settings module for every environment; values come from the environment, bad ones fail."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from pathlib import Path
@@ -48,7 +49,7 @@ BATON_URL = _text("BATON_URL", "http://127.0.0.1:8000")
 DATABASE_URL = _text("DATABASE_URL")
 REDIS_URL = _text("REDIS_URL")
 EMBEDDED = not DATABASE_URL and not REDIS_URL
-"""The embedded profile: SQLite, Celery worker, sweeper and sequencer as threads of the web process."""
+"""The embedded profile: SQLite, and every part is a thread of the web process."""
 DEMO = _flag("BATON_DEMO", default=EMBEDDED)
 DEBUG = False
 
@@ -110,16 +111,20 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "orchestrator.web.middleware.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "orchestrator.accounts.middleware.ActorMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "orchestrator.web.problems.ProblemMiddleware",
 ]
 
 ROOT_URLCONF = "orchestrator.urls"
@@ -135,7 +140,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+                "orchestrator.web.frame.frame",
+            ],
+            "builtins": ["orchestrator.web.templatetags.baton"],
         },
     }
 ]
@@ -187,6 +194,97 @@ AUTHENTICATION_BACKENDS = [
 ANONYMOUS_USER_NAME = None
 GUARDIAN_MONKEY_PATCH_USER = False
 
+# ---- Sign-in -----------------------------------------------------------------------------------
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"
+ACCOUNT_ADAPTER = "orchestrator.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_FORMS = {"login": "orchestrator.accounts.forms.SignInForm"}
+ACCOUNT_USER_DISPLAY = "orchestrator.accounts.adapter.display_name"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# ---- Cookies and headers: __Host- names and Secure wherever the address is https ---------------
+SESSION_COOKIE_NAME = "__Host-baton-session" if HTTPS else "baton_session"
+CSRF_COOKIE_NAME = "__Host-baton-csrf" if HTTPS else "baton_csrf"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = _number("BATON_SESSION_SECONDS", 12 * 3600)
+CSRF_FAILURE_VIEW = "orchestrator.web.problems.csrf_failure"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+API_REQUESTS_PER_MINUTE = _number("BATON_API_REQUESTS_PER_MINUTE", 6000)
+"""For each person, service identity or, before sign-in, address."""
+
+# ---- API ---------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "orchestrator.accounts.authentication.TokenAuthentication",
+        "orchestrator.accounts.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["orchestrator.web.api_policy.TablePermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["orchestrator.web.api_policy.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "orchestrator.web.api_policy.CursorPages",
+    "DEFAULT_SCHEMA_CLASS": "orchestrator.web.schema.Schema",
+    "DEFAULT_THROTTLE_CLASSES": ["orchestrator.web.api_policy.ActorThrottle"],
+    "EXCEPTION_HANDLER": "orchestrator.web.api_problems.api_exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Baton",
+    "DESCRIPTION": "Design, approve, run, watch and prove multi-agent AI workflows.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["orchestrator.web.api_policy.SignedIn"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "/static/web/icon.svg",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orchestrator.web.schema.add_problems",
+    ],
+}
+
+# ---- Cache: rate limits; shared between processes in production --------------------------------
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+# ---- Live hints --------------------------------------------------------------------------------
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "baton"},
+    }
+    if REDIS_URL
+    else {"BACKEND": "orchestrator.live.ThreadCrossingLayer"}
+}
+
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -194,3 +292,35 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 MIGRATION_MODULES: dict[str, str] = {}
+
+
+# ---- Outgoing calls (orchestrator/egress.py) ---------------------------------------------------
+def _private_networks() -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Networks that agents may call although they are private: comma-separated CIDR blocks."""
+    raw = _text("BATON_EGRESS_PRIVATE_NETWORKS")
+    try:
+        return [ipaddress.ip_network(part.strip()) for part in raw.split(",") if part.strip()]
+    except ValueError as error:
+        raise SettingError(f"BATON_EGRESS_PRIVATE_NETWORKS: {error}") from None
+
+
+def _demo_hosts() -> dict[str, tuple[str, int]]:
+    """`name=127.0.0.1:port` pairs of demo services; for a demo on loopback or a test only."""
+    raw = _text("BATON_DEMO_HOSTS")
+    if not raw:
+        return {}
+    loopback = _host in {"127.0.0.1", "localhost", "::1"}
+    if not ((DEMO and loopback) or _flag("BATON_TESTING", default=False)):
+        raise SettingError("BATON_DEMO_HOSTS: only for a demo on loopback")
+    hosts: dict[str, tuple[str, int]] = {}
+    for pair in raw.split(","):
+        name, _, place = pair.strip().partition("=")
+        address, _, port = place.rpartition(":")
+        if not name.endswith(".demo") or address != "127.0.0.1" or not port.isdigit():
+            raise SettingError(f"BATON_DEMO_HOSTS: '{pair}' is not NAME.demo=127.0.0.1:PORT")
+        hosts[name] = (address, int(port))
+    return hosts
+
+
+EGRESS_PRIVATE_NETWORKS = _private_networks()
+EGRESS_HOSTS = _demo_hosts()

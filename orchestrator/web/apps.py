@@ -11,3 +11,9 @@ class WebConfig(AppConfig):
     name = "orchestrator.web"
     label = "web"
     verbose_name = "Web"
+
+    def ready(self) -> None:
+        """Let the palette find pages."""
+        from orchestrator.web import panels, views
+
+        panels.register_search(views.search_pages)

@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
                 ('audit', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='audit.auditoutbox')),
             ],
             options={
-                'permissions': (),
+                'permissions': (('workflow_read', 'Read workflows'), ('workflow_edit', 'Edit a draft, submit a version'), ('workflow_sign_off', 'Sign off a version'), ('workflow_publish', 'Publish or retire a signed-off version, delete a draft'), ('workflow_try', 'Test-run a draft, try a step'), ('agent_read', 'Read agents'), ('agent_edit', 'Register, edit and submit an agent version'), ('agent_approve', 'Approve an agent version'), ('agent_activate', 'Activate, deprecate and retire an approved agent version'), ('agent_try', 'Try an agent'), ('agent_suspend', 'Suspend an agent and lift it (kill switch)'), ('type_manage', 'Register domain types'), ('run_read', 'Read runs'), ('run_start', 'Start a run'), ('run_cancel', 'Cancel a run'), ('run_pause', 'Pause and continue a run'), ('run_resume', 'Resume or retry a run from a step'), ('run_override', 'Override a step, dismiss a failed run'), ('review_read', 'Read reviews'), ('review_decide', 'Claim, hand over and decide a review'), ('file_upload', "Upload files for a run or for a review's answer"), ('file_read', 'Read files'), ('audit_read', 'Search the audit log'), ('audit_export', 'Export the audit log'), ('people_manage', 'Manage people and roles'), ('workspace_manage', 'Manage workspaces'), ('policy_manage', 'Manage policies, endpoints and credentials'), ('token_manage', 'Manage service identities and their tokens')),
                 'default_permissions': (),
             },
         ),
