@@ -12,6 +12,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.fields.json import KT
 
 from orchestrator import access
 from orchestrator.access import Actor
@@ -82,18 +83,34 @@ def list_agents(
 ) -> QuerySet[Agent]:
     """Agents of the actor's workspaces by name, each with `versions` (newest first) and owner.
 
-    `search` looks at name, purpose, limits and capabilities of the newest version; `status` is that
-    of any version; `kind` that of the newest.
+    `newest_kind`, `newest_purpose`, `newest_side_effect` and `newest_capabilities` are those of the
+    newest version. `search` looks at them, name and owner; `status` is that of any version.
     """
-    newest = AgentVersion.objects.filter(agent=OuterRef("pk")).order_by("-number")
+    newest = (
+        AgentVersion.objects.filter(agent=OuterRef("pk"))
+        .order_by("-number")
+        .annotate(
+            kind=KT("manifest__kind"),
+            purpose=KT("manifest__purpose"),
+            side_effect=KT("manifest__side_effect"),
+            capabilities=KT("manifest__capabilities"),
+        )
+    )
     agents = (
         Agent.objects.filter(workspace_id__in=access.workspaces_where(actor, "agent.read"))
         .annotate(
-            newest_kind=Subquery(newest.values("manifest__kind")[:1]),
-            newest_manifest=Subquery(newest.values("manifest")[:1]),
+            newest_kind=Subquery(newest.values("kind")[:1]),
+            newest_purpose=Subquery(newest.values("purpose")[:1]),
+            newest_side_effect=Subquery(newest.values("side_effect")[:1]),
+            newest_capabilities=Subquery(newest.values("capabilities")[:1]),
         )
         .select_related("owner", "workspace", "audit")
-        .prefetch_related(Prefetch("versions", AgentVersion.objects.order_by("-number")))
+        .prefetch_related(
+            Prefetch(
+                "versions",
+                AgentVersion.objects.select_related("author", "audit").order_by("-number"),
+            )
+        )
         .order_by("name", "slug")
     )
     if search:
@@ -101,8 +118,8 @@ def list_agents(
             Q(name__icontains=search)
             | Q(slug__icontains=search)
             | Q(owner__name__icontains=search)
-            | Q(newest_manifest__purpose__icontains=search)
-            | Q(newest_manifest__capabilities__icontains=search)
+            | Q(newest_purpose__icontains=search)
+            | Q(newest_capabilities__icontains=search)
         )
     if status in AgentVersionStatus.values:
         having = AgentVersion.objects.filter(status=status).values("agent")
@@ -126,15 +143,22 @@ def get_agent(actor: Actor, slug: str) -> Agent:
     return agent
 
 
-def list_agent_versions(actor: Actor) -> QuerySet[AgentVersion]:
-    """All agent versions of the actor's workspaces, by agent, newest first."""
-    return (
+def list_agent_versions(
+    actor: Actor, *, agent: str = "", status: str = ""
+) -> QuerySet[AgentVersion]:
+    """Agent versions of the actor's workspaces, newest first; `agent` is a slug."""
+    versions = (
         AgentVersion.objects.filter(
             agent__workspace_id__in=access.workspaces_where(actor, "agent.read")
         )
         .select_related("agent", "author")
-        .order_by("agent__slug", "-number")
+        .order_by("-created_at", "-id")
     )
+    if agent:
+        versions = versions.filter(agent__slug=agent)
+    if status:
+        versions = versions.filter(status=status)
+    return versions
 
 
 def get_agent_version(slug: str, number: int) -> AgentVersion:
