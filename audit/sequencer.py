@@ -47,6 +47,7 @@ from audit import log_key, merkle
 from audit.checker import Checker
 from audit.models import AuditEntry, SequencerState, TreeHead, TreeNode
 from audit.note import Head, SignerKey
+from orchestrator import live
 
 logger = logging.getLogger("baton.audit")
 
@@ -190,17 +191,11 @@ def _run_while_held(lock: Lock, stop: threading.Event) -> None:
         placed = sequencer.place(now)
         head = sequencer.sign(now)
         if placed:
-            _hint()
+            live.hint("audit")
         if placed < BATCH:
             checker.advance(now, fresh=head is not None)
             stop.wait(max(0.0, ROUND_SECONDS - (time.monotonic() - began)))
         close_old_connections()
-
-
-def _hint() -> None:
-    from orchestrator import live
-
-    live.hint("audit")
 
 
 # Rows without a place
