@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.apps import AppConfig
 
 
@@ -11,3 +13,33 @@ class RunsConfig(AppConfig):
     name = "orchestrator.runs"
     label = "runs"
     verbose_name = "Runs"
+
+    def ready(self) -> None:
+        """Make the Celery app the current one, and answer for reviews that runs ask for."""
+        import orchestrator.celery  # noqa: F401  tasks bind to the app that is loaded first
+        from approvals import subjects
+        from orchestrator.runs import services
+
+        subjects.register(
+            "gate",
+            subjects.Subject(
+                title="Decision",
+                on_decided=services.gate_decided,
+                url=_run_url,
+                closes_at_due=True,
+                excluded_because="started this run",
+            ),
+        )
+        subjects.register(
+            "exception",
+            subjects.Subject(
+                title="Exception",
+                on_decided=services.exception_decided,
+                url=_run_url,
+                closes_at_due=True,
+            ),
+        )
+
+
+def _run_url(run_id: UUID | None, subject_id: str) -> str:  # noqa: ARG001  the registry's signature
+    return f"/runs/{run_id}/"

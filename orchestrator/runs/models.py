@@ -11,13 +11,17 @@ class Run(models.Model):
     """The hot row: narrow, updated at every step. `state` is RunState.stored(); seq counts the journal.
 
     `owner`, `lease_until` and `fence` are the walker's claim. `inbox_seq` counts committed inbox
-    events, `drained_seq` those applied.
+    events, `drained_seq` those applied. `rung_at`: the run wants a walker since then (NULL: it does
+    not); whoever gives it a reason sets it in his transaction, parking clears it, and the sweeper
+    rings again for what stays unclaimed. `status` is `pending` until the first walker comes.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
     workflow = models.ForeignKey("designer.Workflow", on_delete=models.PROTECT, related_name="+")
-    version = models.ForeignKey("designer.WorkflowVersion", on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(
+        "designer.WorkflowVersion", on_delete=models.PROTECT, related_name="+"
+    )
     mode = models.CharField(max_length=8, default="live")
     status = models.CharField(max_length=16)
     title = models.CharField(max_length=200, blank=True)
@@ -42,7 +46,7 @@ class Run(models.Model):
             models.Index(fields=("workflow", "-created_at"), name="run_by_workflow"),
             models.Index(
                 fields=("rung_at",),
-                condition=models.Q(status__in=("pending", "running"), owner__isnull=True),
+                condition=models.Q(rung_at__isnull=False, owner__isnull=True),
                 name="run_unclaimed",
             ),
             models.Index(
@@ -54,6 +58,11 @@ class Run(models.Model):
                 fields=("workspace", "-created_at"),
                 condition=models.Q(needs_attention=True),
                 name="run_attention",
+            ),
+            models.Index(
+                fields=("id",),
+                condition=~models.Q(status__in=("succeeded", "failed", "cancelled", "rolled_back")),
+                name="run_live",
             ),
         )
 
@@ -68,12 +77,16 @@ class RunDetail(models.Model):
     "sha256"}}, "types": {...}}`.
     """
 
-    run = models.OneToOneField(Run, primary_key=True, on_delete=models.CASCADE, related_name="detail")
+    run = models.OneToOneField(
+        Run, primary_key=True, on_delete=models.CASCADE, related_name="detail"
+    )
     input = models.JSONField()
     input_sha256 = models.CharField(max_length=64)
     binding = models.JSONField()
     started_by_kind = models.CharField(max_length=16)
     started_by = models.CharField(max_length=64)
+    idempotency_key = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    """SHA-256 of workspace, starter and the client's key: a repeat finds the same run."""
     result = models.JSONField(null=True, blank=True)
     end_reason = models.TextField(blank=True)
 
@@ -85,7 +98,7 @@ class StepRun(models.Model):
     """One iteration of one step of a run. `result` is the StepResult without its output."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="step_runs")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="step_runs", db_index=False)
     step = models.CharField(max_length=63)
     iteration = models.PositiveIntegerField(default=1)
     status = models.CharField(max_length=16)
@@ -110,10 +123,14 @@ class StepRun(models.Model):
 
 
 class Attempt(models.Model):
-    """One try of a step run by one agent version under one lease (`owner`, `lease_until`, `fence`)."""
+    """One try of a step run by one agent version.
+
+    A walker calls inline, so the lease of an attempt is its run's claim: `owner` is the walker's boot,
+    `fence` the claim's. `owner` NULL while leased: planned, but no walker has begun it yet.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     step = models.CharField(max_length=63)
     iteration = models.PositiveIntegerField()
     number = models.PositiveIntegerField()
@@ -122,10 +139,7 @@ class Attempt(models.Model):
     idempotency_key = models.CharField(max_length=200)
     request_sha256 = models.CharField(max_length=64)
     owner = models.UUIDField(null=True, blank=True)
-    lease_until = models.DateTimeField(null=True, blank=True)
     fence = models.PositiveIntegerField(default=0)
-    offered = models.BooleanField(default=False)
-    """A branch lease offered to other workers (claimed by id), rather than called by the walker."""
     result_tag = models.CharField(max_length=16, blank=True)
     failure_kind = models.CharField(max_length=16, blank=True)
     reason = models.TextField(blank=True)
@@ -140,7 +154,7 @@ class Attempt(models.Model):
         )
         indexes = (
             models.Index(
-                fields=("lease_until",), condition=models.Q(status="leased"), name="attempt_leased"
+                fields=("owner",), condition=models.Q(status="leased"), name="attempt_leased"
             ),
         )
 
@@ -150,9 +164,10 @@ class Attempt(models.Model):
 
 class RunEvent(models.Model):
     """The journal: append only. `body` is the driving event (outputs replaced by their sha256) and what
-    the planner derived: `{"event": {...}, "derived": [...]}`."""
+    the planner derived: `{"event": {...}, "derived": [...]}`.
+    """
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events", db_index=False)
     seq = models.PositiveIntegerField()
     type = models.CharField(max_length=32)
     body = models.JSONField()
@@ -170,7 +185,7 @@ class InboxEvent(models.Model):
     """What somebody other than the walker has to say to a run; drained in order of `seq`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inbox")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inbox", db_index=False)
     seq = models.PositiveIntegerField()
     body = models.JSONField()
     created_at = models.DateTimeField()
@@ -185,7 +200,8 @@ class InboxEvent(models.Model):
 class Timer(models.Model):
     """A row that becomes an event when due; `key` is unique within its run."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="timers")
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="timers", db_index=False)
     key = models.CharField(max_length=120)
     purpose = models.CharField(max_length=16)
     step = models.CharField(max_length=63, blank=True)
@@ -203,7 +219,7 @@ class Handoff(models.Model):
     """The recorded, contract-checked passing of input to a step along its taken links."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="handoffs")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="handoffs", db_index=False)
     seq = models.PositiveIntegerField()
     step = models.CharField(max_length=63)
     iteration = models.PositiveIntegerField()
@@ -246,6 +262,15 @@ class Incident(models.Model):
     detail = models.JSONField(default=dict)
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("kind", "run"),
+                condition=models.Q(closed_at__isnull=True),
+                name="one_open_incident_per_run",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.kind

@@ -1,0 +1,165 @@
+"""What a reviewer is shown, made from the planner's OpenReview. Pure: definition and state in, JSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from orchestrator.core.commands import OpenReview
+from orchestrator.core.compilation import CompiledWorkflow
+from orchestrator.core.definition import (
+    EndStep,
+    GateStep,
+    GateType,
+    Link,
+    StartStep,
+    Step,
+    WorkflowDefinition,
+)
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain
+from orchestrator.core.state import TERMINAL_STEP, RunState, StepRunState, StepStatus
+
+RETRY = "retry"
+END = "end"
+_GATE_CHOICES = {
+    GateType.APPROVE: ("approved", "rejected", "returned"),
+    GateType.REVIEW: ("approved", "edited", "rejected", "returned"),
+    GateType.FILL: ("filled",),
+}
+_PORT_OF_CHOICE = {"edited": "approved"}
+
+
+def review_evidence(command: OpenReview, compiled: CompiledWorkflow, state: RunState) -> JsonObject:
+    """The document of `approvals/evidence.py` for a gate's question or an exception."""
+    definition = compiled.definition
+    step = definition.steps[command.step]
+    contract = compiled.steps[command.step].contract
+    document: JsonObject = {
+        "asked_by": step.name,
+        "proposal": command.proposal,
+        "items": [_item(one) for one in command.evidence],
+        "path": [dict(one) for one in path_so_far(definition, state)],
+    }
+    if command.why:
+        document["why"] = command.why
+    if command.review == "exception" or not isinstance(step, GateStep):
+        choices: tuple[str, ...] = (RETRY, END)
+        end = _outcome(definition, definition.policies.exceptions.outcome)
+        document["effects"] = {
+            RETRY: f"Runs “{step.name}” again, with the input below; you may change it first.",
+            END: f"Ends the run: {end}.",
+        }
+        if command.result is not None:
+            document["failure"] = _failure(command.step, step, command.result)
+    else:
+        choices = gate_choices(definition, command.step, step)
+        document["effects"] = {
+            choice: effect(definition, command.step, _PORT_OF_CHOICE.get(choice, choice))
+            for choice in choices
+        }
+        document["preset_reasons"] = [
+            {"code": one.code, "text": one.text} for one in step.preset_reasons
+        ]
+        if command.confidence is not None:
+            document["confidence"] = {"score": command.confidence}
+    if contract is not None:
+        document["contract"] = contract.schema
+    document["decision"] = {"choices": list(choices)}
+    return document
+
+
+def gate_choices(definition: WorkflowDefinition, step_id: str, step: GateStep) -> tuple[str, ...]:
+    """What may be decided: every choice of the gate's type, but `returned` only where it leads on."""
+    linked = {link.port for link in definition.links_from(step_id)}
+    return tuple(
+        choice for choice in _GATE_CHOICES[step.type] if choice != "returned" or choice in linked
+    )
+
+
+def effect(definition: WorkflowDefinition, step_id: str, port: str) -> str:
+    """What happens when a step is left by a port, as one sentence."""
+    links = [link for link in definition.links_from(step_id) if link.port == port]
+    if links:
+        return _effect_of(definition, links)
+    policy = definition.policies.exceptions
+    if policy.mode == "end":
+        return f"Ends the run: {_outcome(definition, policy.outcome)}."
+    return f"Puts the run before a person as an exception ({policy.assign_role})."
+
+
+def path_so_far(definition: WorkflowDefinition, state: RunState) -> list[JsonObject]:
+    """The steps that have ended, in the order in which they did, with what came of each."""
+    ended = [
+        (name, one)
+        for name, one in state.steps.items()
+        if one.status in TERMINAL_STEP and one.status is not StepStatus.SKIPPED and one.ended_at
+    ]
+    ended.sort(key=lambda pair: (pair[1].ended_at, pair[0]))  # type: ignore[return-value,arg-type]  # filtered above
+    return [
+        _path_step(name, definition.steps[name], one)
+        for name, one in ended
+        if name in definition.steps and not isinstance(definition.steps[name], StartStep)
+    ]
+
+
+def reason_of(result: StepResult | None) -> str:
+    """The reason that a result gives; empty when it gives none."""
+    return "" if result is None else result.reason or ""
+
+
+def _effect_of(definition: WorkflowDefinition, links: Iterable[Link]) -> str:
+    ends, others = [], []
+    for link in links:
+        target = definition.steps[link.target]
+        if isinstance(target, EndStep):
+            ends.append(_outcome(definition, target.outcome))
+        else:
+            others.append(f"“{target.name}”")
+    parts = []
+    if others:
+        parts.append(f"Goes on to {' and '.join(others)}.")
+    if ends:
+        parts.append(f"Ends the run: {' and '.join(ends)}.")
+    return " ".join(parts)
+
+
+def _outcome(definition: WorkflowDefinition, name: str) -> str:
+    outcome = definition.outcomes.get(name)
+    return outcome.title if outcome else name
+
+
+def _item(one: JsonObject) -> JsonValue:
+    return {"title": "", "kind": "payload", **one}
+
+
+def _path_step(name: str, step: Step, one: StepRunState) -> JsonObject:
+    found: JsonObject = {"step": name, "name": step.name, "status": one.status.value}
+    if one.result is not None:
+        found["result"] = one.result.type
+    if text := reason_of(one.result):
+        found["text"] = text
+    if one.started_at and one.ended_at:
+        found["seconds"] = round((one.ended_at - one.started_at).total_seconds(), 3)
+    return found
+
+
+def _failure(
+    step_id: str, step: Step, result: Failed | Refused | NotFound | Uncertain
+) -> JsonObject:
+    failure: JsonObject = {
+        "step": step_id,
+        "name": step.name,
+        "result": result.type,
+        "reason_code": result.reason_code,
+        "reason": result.reason,
+    }
+    match result:
+        case Failed():
+            failure["kind"] = result.kind.value
+            failure["violations"] = [one.model_dump(mode="json") for one in result.violations]
+        case Refused() | NotFound() | Uncertain():
+            pass
+        case _:
+            assert_never(result)
+    return failure

@@ -1,0 +1,54 @@
+"""Named points at which a test kills this process, to prove that the run still finishes.
+
+Armed only by the environment of a test process: `BATON_FAULT=<point>[:<step>]` and
+`BATON_FAULT_MARKER=<file>`. The first process that passes the point creates the marker and dies by
+SIGKILL; while the marker exists nobody dies again. Unarmed, a point costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Literal
+
+Point = Literal[
+    "after_claim", "before_call", "after_call", "inside_commit", "after_commit", "before_doorbell"
+]
+
+POINTS: tuple[Point, ...] = (
+    "after_claim",
+    "before_call",
+    "after_call",
+    "inside_commit",
+    "after_commit",
+    "before_doorbell",
+)
+
+
+def _armed_by_environment() -> tuple[str, str, str] | None:
+    spec, marker = os.environ.get("BATON_FAULT", ""), os.environ.get("BATON_FAULT_MARKER", "")
+    if not spec:
+        return None
+    name, _, step = spec.partition(":")
+    if os.environ.get("BATON_TESTING") != "1" or name not in POINTS or not marker:
+        raise SystemExit("BATON_FAULT: only tests may set it, with a known point and a marker")
+    return name, step, marker
+
+
+_armed = _armed_by_environment()
+
+
+def is_armed(name: Point) -> bool:
+    """Whether this process may die at the point."""
+    return _armed is not None and _armed[0] == name
+
+
+def point(name: Point, step: str = "") -> None:
+    """Die here, if a test has armed this point (for this step) and nobody died of it before."""
+    if _armed is None or _armed[0] != name or (_armed[1] and _armed[1] != step):
+        return
+    try:
+        os.close(os.open(_armed[2], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,804 @@
+"""What an application of the planner becomes: rows, audit entries and reviews, committed together.
+
+A `Recording` holds the state of one run in memory. `apply` plans one event and collects what has to be
+written; `commit` writes all that was collected since the last commit in one statement guarded by the
+fence (with reviews to open or close: in one transaction, the guarded statement first). `begin` does
+the same for a run that does not exist yet. Nothing here calls an agent, waits or decides.
+
+Journal bodies hold no payloads: an `output` or `input` in an event is replaced by
+`{"sha256", "bytes"}`; the values stand once, in the step rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeAlias, assert_never
+from uuid import UUID
+
+from django.db import transaction
+
+from approvals.selectors import open_review_of
+from approvals.services import expire_review, open_review, withdraw_review
+from audit.envelope import payload_bytes
+from audit.services import PreparedEntry, Subject, prepare_entry
+from orchestrator.access import SYSTEM, Actor
+from orchestrator.core import events
+from orchestrator.core.commands import (
+    CancelAttempt,
+    CancelTimer,
+    Command,
+    InvokeAgent,
+    OpenReview,
+    StartTimer,
+    WithdrawReview,
+)
+from orchestrator.core.compilation import CompiledWorkflow
+from orchestrator.core.definition import AgentStep, GateStep, GateType, RouterStep
+from orchestrator.core.events import DerivedEvent, DrivingEvent
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.planner import plan, title_of
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
+from orchestrator.core.state import (
+    AttemptStatus,
+    RunState,
+    RunStatus,
+    StepRunState,
+    StepStatus,
+    is_terminal,
+)
+from orchestrator.ids import new_id
+from orchestrator.runs import faults, statements
+from orchestrator.runs.evidence import reason_of, review_evidence
+from orchestrator.runs.statements import Commit, Committed, Release, Row, Rows
+
+AttemptKey: TypeAlias = tuple[str, int, int]
+"""Step, iteration and number of an attempt."""
+
+CLOSE_TRIES: Final = 3
+TITLE_LENGTH: Final = 200
+_PAYLOADS: Final = frozenset({"input", "output"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What does not change while a run goes on. `starter` is whoever started it."""
+
+    run_id: UUID
+    workspace_id: UUID
+    workflow_id: UUID
+    workflow_slug: str
+    version_id: UUID
+    version_number: int
+    mode: str
+    compiled: CompiledWorkflow
+    binding: JsonObject
+    starter: Actor
+
+    def agent_of(self, step: AgentStep) -> tuple[UUID, str]:
+        """Id and content hash of the agent version that the run is pinned to."""
+        agents = self.binding["agents"]
+        assert isinstance(agents, dict)
+        pinned = agents[f"{step.uses.agent}@{step.uses.version}"]
+        assert isinstance(pinned, dict)
+        return UUID(str(pinned["id"])), str(pinned["sha256"])
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What waits for the next commit. Timers by key: a row to set, None to drop."""
+
+    rows: Rows = field(default_factory=Rows)
+    steps: dict[tuple[str, int], Row] = field(default_factory=dict)
+    attempts: dict[AttemptKey, Row] = field(default_factory=dict)
+    calls: dict[AttemptKey, InvokeAgent] = field(default_factory=dict)
+    timers: dict[str, Row | None] = field(default_factory=dict)
+    reviews: list[OpenReview | WithdrawReview] = field(default_factory=list)
+    ended: tuple[JsonValue, str] | None = None
+
+
+class Recording:
+    """The state of one run, and what has to be written of it.
+
+    `seq` is the number of the latest journal event, `live` the attempts that are leased.
+    """
+
+    def __init__(
+        self,
+        facts: RunFacts,
+        state: RunState,
+        *,
+        seq: int = 0,
+        title: str = "",
+        live: Mapping[AttemptKey, Row] | None = None,
+    ) -> None:
+        self.facts = facts
+        self.state = state
+        self.seq = seq
+        self.title = title
+        self.live: dict[AttemptKey, Row] = dict(live or {})
+        self._aborted: set[AttemptKey] = set()
+        self._pending = _Collected()
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything waits for a commit."""
+        return bool(self._pending.rows.events)
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether the next commit plans calls."""
+        return bool(self._pending.calls)
+
+    def unwritten_results(self) -> list[AttemptKey]:
+        """The attempts whose end waits for a commit: what is lost when the fence is stale."""
+        return [key for key, row in self._pending.attempts.items() if row["ended_at"] is not None]
+
+    def take_aborted(self) -> set[AttemptKey]:
+        """The attempts that the planner cancelled since this was asked last."""
+        aborted, self._aborted = self._aborted, set()
+        return aborted
+
+    def apply(self, event: DrivingEvent, now: datetime, *, inbox_id: UUID | None = None) -> None:
+        """Plan one event and collect what follows from it."""
+        before = self.state
+        planned = plan(self.facts.compiled, before, event, now)
+        self.state = planned.state
+        self.seq += 1
+        self._journal(event, planned.events, now, inbox_id)
+        self._settle(event, now)
+        self._collect_steps(before)
+        for command in planned.commands:
+            self._collect(command, now)
+        for entry in self._entries(event, planned.events, now):
+            self.add_entry(entry)
+        self._collect_end(planned.events)
+        if not self.title:
+            self.title = title_of(self.facts.compiled, self.state)[:TITLE_LENGTH]
+
+    def commit(
+        self, *, owner: UUID, fence: int, drained_seq: int, release: Release, now: datetime
+    ) -> tuple[Committed, list[InvokeAgent]] | None:
+        """Write what was collected; returns the row afterwards and the calls to make.
+
+        With `hand_back` the calls are left to the next walker. None: the fence is stale, nothing was
+        written. May be called again after a database error.
+        """
+        holder = None if release == "hand_back" else owner
+        what = Commit(
+            run=self._run_row(drained_seq),
+            rows=self._rows(holder, fence),
+            release=release,
+            dropped_timers=self._dropped_timers(),
+            ended=self._pending.ended,
+        )
+        if self._pending.reviews:
+            with transaction.atomic():
+                committed = statements.commit(self.facts.run_id, fence, what)
+                if committed is not None:
+                    self._change_reviews(now)
+        else:
+            committed = statements.commit(self.facts.run_id, fence, what)
+        if committed is None:
+            return None
+        faults.point("after_commit")
+        return committed, self._settled(holder)
+
+    def begin(self, detail: Row, *, now: datetime) -> bool:
+        """Write a run that starts now; False: its idempotency key is taken. Calls wait for a walker."""
+        wants_walker = bool(self._pending.calls)
+        run = {
+            **self._run_row(0),
+            "id": self.facts.run_id,
+            "workspace_id": self.facts.workspace_id,
+            "workflow_id": self.facts.workflow_id,
+            "version_id": self.facts.version_id,
+            "mode": self.facts.mode,
+            "status": RunStatus.PENDING.value if wants_walker else self.state.status.value,
+            "inbox_seq": 0,
+            "fence": 0,
+            "rung_at": now if wants_walker else None,
+            "created_at": now,
+        }
+        if self._pending.ended is not None:
+            detail = {
+                **detail,
+                "result": self._pending.ended[0],
+                "end_reason": self._pending.ended[1],
+            }
+        with transaction.atomic():
+            written = statements.start(run, detail, self._rows(None, 0))
+            if written:
+                self._change_reviews(now)
+        self._settled(None)
+        return written
+
+    # ---- collecting ------------------------------------------------------------------------------
+
+    def _journal(
+        self,
+        event: DrivingEvent,
+        derived: Iterable[DerivedEvent],
+        now: datetime,
+        inbox_id: UUID | None,
+    ) -> None:
+        body: JsonObject = {"event": _bare(event.model_dump(mode="json", exclude_none=True))}
+        body["derived"] = [_bare(one.model_dump(mode="json", exclude_none=True)) for one in derived]
+        self._pending.rows.events.append(
+            {
+                "run_id": self.facts.run_id,
+                "seq": self.seq,
+                "type": event.type,
+                "body": body,
+                "inbox_event_id": inbox_id,
+                "at": now,
+            }
+        )
+        for one in derived:
+            if isinstance(one, events.HandoffMade):
+                self._collect_handoff(one, now)
+
+    def _settle(self, event: DrivingEvent, now: datetime) -> None:
+        """Close the attempt that the event is about."""
+        match event:
+            case events.AttemptSucceeded():
+                self._end_attempt(_key(event), AttemptStatus.SUCCEEDED, now, event.result)
+            case events.AttemptFailed():
+                timed_out = event.result.kind is FailureKind.TIMEOUT
+                status = AttemptStatus.TIMED_OUT if timed_out else AttemptStatus.FAILED
+                self._end_attempt(_key(event), status, now, event.result)
+            case events.AttemptLost():
+                self._end_attempt(_key(event), AttemptStatus.ABANDONED, now)
+            case _:
+                pass
+
+    def _end_attempt(
+        self,
+        key: AttemptKey,
+        status: AttemptStatus,
+        now: datetime,
+        result: StepResult | None = None,
+    ) -> None:
+        row = self.live.pop(key, None)
+        if row is None:
+            return
+        self._pending.attempts[key] = {
+            **row,
+            "status": status.value,
+            "result_tag": result.type if result is not None else "",
+            "failure_kind": result.kind.value if isinstance(result, Failed) else "",
+            "reason": reason_of(result),
+            "ended_at": now,
+        }
+
+    def _collect_steps(self, before: RunState) -> None:
+        for name, step in self.state.steps.items():
+            former = before.steps.get(name)
+            if step is former:
+                continue
+            if step.status is StepStatus.PENDING and former is None:
+                continue  # a row begins with the step's first change
+            self._pending.steps[name, step.iteration] = self._step_row(name, step)
+
+    def _step_row(self, name: str, step: StepRunState) -> Row:
+        output: JsonValue = None
+        result: JsonValue = None
+        if step.result is not None:
+            dumped = step.result.model_dump(mode="json")
+            output = dumped.pop("output", None)
+            result = dumped
+        return {
+            "id": new_id(),
+            "run_id": self.facts.run_id,
+            "step": name,
+            "iteration": step.iteration,
+            "status": step.status.value,
+            "attempt": step.attempt,
+            "waiting_for": step.waiting_for or "",
+            "result_tag": step.result.type if step.result is not None else "",
+            "port": step.port or "",
+            "input": step.input,
+            "input_override": step.input_override,
+            "output": output,
+            "result": result,
+            "started_at": step.started_at,
+            "ended_at": step.ended_at,
+        }
+
+    def _collect(self, command: Command, now: datetime) -> None:
+        match command:
+            case InvokeAgent():
+                key = (command.step, command.iteration, command.attempt)
+                self._pending.calls[key] = command
+                self._pending.attempts[key] = self._planned_row(command, now)
+            case CancelAttempt():
+                key = (command.step, command.iteration, command.attempt)
+                self._aborted.add(key)
+                if self._pending.calls.pop(key, None) is not None:
+                    self.live[key] = self._pending.attempts[key]
+                self._end_attempt(key, AttemptStatus.ABANDONED, now)
+            case StartTimer():
+                self._pending.timers[command.timer] = {
+                    "id": new_id(),
+                    "run_id": self.facts.run_id,
+                    "key": command.timer,
+                    "purpose": command.purpose,
+                    "step": command.step or "",
+                    "iteration": command.iteration,
+                    "due_at": command.due_at,
+                }
+            case CancelTimer():
+                self._pending.timers[command.timer] = None
+            case OpenReview() | WithdrawReview():
+                self._pending.reviews.append(command)
+            case _:
+                assert_never(command)
+
+    def _planned_row(self, call: InvokeAgent, now: datetime) -> Row:
+        step = self.facts.compiled.definition.steps[call.step]
+        assert isinstance(step, AgentStep)
+        version_id, sha256 = self.facts.agent_of(step)
+        request = payload_bytes({"agent_sha256": sha256, "input": call.input})
+        return {
+            "id": new_id(),
+            "run_id": self.facts.run_id,
+            "step": call.step,
+            "iteration": call.iteration,
+            "number": call.attempt,
+            "agent_version_id": version_id,
+            "status": AttemptStatus.LEASED.value,
+            "idempotency_key": call.idempotency_key,
+            "request_sha256": hashlib.sha256(request).hexdigest(),
+            "owner": None,
+            "fence": 0,
+            "result_tag": "",
+            "failure_kind": "",
+            "reason": "",
+            "started_at": now,
+            "ended_at": None,
+        }
+
+    def _collect_handoff(self, made: events.HandoffMade, now: datetime) -> None:
+        step = self.state.steps[made.step]
+        content = payload_bytes(step.input if step.input is not None else {})
+        self._pending.rows.handoffs.append(
+            {
+                "id": new_id(),
+                "run_id": self.facts.run_id,
+                "seq": self.seq,
+                "step": made.step,
+                "iteration": made.iteration,
+                "links": list(made.links),
+                "verdict": made.verdict,
+                "violations": [one.model_dump(mode="json") for one in made.violations],
+                "repairs": list(made.repairs),
+                "payload_sha256": hashlib.sha256(content).hexdigest(),
+                "payload_bytes": len(content),
+                "at": now,
+            }
+        )
+
+    def _collect_end(self, derived: Iterable[DerivedEvent]) -> None:
+        for one in derived:
+            if isinstance(one, events.RunEnded):
+                self._pending.ended = (one.result, one.reason or "")
+
+    def add_entry(self, entry: PreparedEntry) -> None:
+        """Let an audit entry be written with the next commit."""
+        self._pending.rows.entries.append(_entry_row(entry))
+        self._pending.rows.payloads.extend(_payload_rows(entry))
+
+    # ---- rows ------------------------------------------------------------------------------------
+
+    def _run_row(self, drained_seq: int) -> dict[str, object]:
+        state = self.state
+        return {
+            "status": state.status.value,
+            "title": self.title,
+            "outcome": state.outcome or "",
+            "needs_attention": _needs_attention(state),
+            "state": state.stored(),
+            "seq": self.seq,
+            "drained_seq": drained_seq,
+            "started_at": state.started_at,
+            "ended_at": state.ended_at,
+        }
+
+    def _rows(self, holder: UUID | None, fence: int) -> Rows:
+        pending = self._pending
+        attempts = {
+            key: {**row, "owner": holder, "fence": fence} if key in pending.calls else row
+            for key, row in pending.attempts.items()
+        }
+        return Rows(
+            events=pending.rows.events,
+            steps=list(pending.steps.values()),
+            attempts=list(attempts.values()),
+            handoffs=pending.rows.handoffs,
+            timers=[]
+            if is_terminal(self.state.status)
+            else [row for row in pending.timers.values() if row is not None],
+            entries=pending.rows.entries,
+            payloads=pending.rows.payloads,
+        )
+
+    def _dropped_timers(self) -> tuple[str, ...] | None:
+        if is_terminal(self.state.status):
+            return None
+        return tuple(key for key, row in self._pending.timers.items() if row is None)
+
+    def _settled(self, holder: UUID | None) -> list[InvokeAgent]:
+        """Forget what is written; return the calls that are this walker's to make."""
+        written = self._pending
+        self._pending = _Collected()
+        if holder is None:
+            return []
+        for key in written.calls:
+            self.live[key] = written.attempts[key]
+        return list(written.calls.values())
+
+    # ---- reviews ---------------------------------------------------------------------------------
+
+    def _change_reviews(self, now: datetime) -> None:
+        for command in self._pending.reviews:
+            match command:
+                case OpenReview():
+                    self._open_review(command, now)
+                case WithdrawReview():
+                    self._close_review(command, now)
+                case _:
+                    assert_never(command)
+
+    def _open_review(self, command: OpenReview, now: datetime) -> None:
+        """Nobody decides on what he started himself, unless he is only asked to fill in."""
+        step = self.facts.compiled.definition.steps[command.step]
+        asks_for_judgement = isinstance(step, GateStep) and step.type is not GateType.FILL
+        excluded = (
+            [self.facts.starter.id]
+            if asks_for_judgement and self.facts.starter.kind == "user"
+            else []
+        )
+        open_review(
+            kind=command.review,
+            subject_id=self._subject_id(command.step, command.iteration),
+            workspace_id=self.facts.workspace_id,
+            run_id=self.facts.run_id,
+            title=command.title or self.title or step.name,
+            question=command.question,
+            evidence=review_evidence(command, self.facts.compiled, self.state),
+            assign_role=command.assign_role,
+            due_at=command.due_at,
+            excluded_people=excluded,
+            actor=SYSTEM,
+            now=now,
+        )
+
+    def _close_review(self, command: WithdrawReview, now: datetime) -> None:
+        subject_id = self._subject_id(command.step, command.iteration)
+        for kind in ("gate", "exception"):
+            # A person may change the task between our look and our write; then look again.
+            for _ in range(CLOSE_TRIES):
+                if open_review_of(kind, subject_id) is None:
+                    break
+                if command.because == "expired":
+                    expire_review(kind=kind, subject_id=subject_id, now=now)
+                else:
+                    withdraw_review(
+                        kind=kind, subject_id=subject_id, now=now, reason="The run ended."
+                    )
+
+    def _subject_id(self, step: str, iteration: int) -> str:
+        return subject_id_of(self.facts.run_id, step, iteration, self.state.steps[step].reviews)
+
+    # ---- audit -----------------------------------------------------------------------------------
+
+    def _entries(
+        self,
+        event: DrivingEvent,
+        derived: Sequence[DerivedEvent],
+        now: datetime,
+        inbox_id: UUID | None,
+    ) -> Iterator[PreparedEntry]:
+        """One entry for each thing that was decided: start, handoffs, steps, retries, end."""
+        if isinstance(event, events.AttemptLost) and derived:
+            yield self._entry(
+                "attempt.lost",
+                now,
+                step=event.step,
+                attempt=event.attempt,
+                subject=self._step_subject(event.step, event.iteration),
+                decision={"outcome": "lost"},
+                event_id=inbox_id,
+            )
+        for one in derived:
+            match one:
+                case events.HandoffMade():
+                    yield self._handoff_entry(one, now)
+                case events.StepEnded() if one.step != self.facts.compiled.start:
+                    yield self._step_entry(one.step, one.result, one.port or "", derived, now)
+                case events.ReviewOpened(review="exception"):
+                    result = self.state.steps[one.step].result
+                    assert result is not None
+                    yield self._step_entry(one.step, result, "exception", derived, now)
+                case events.RetryPlanned():
+                    yield self._retry_entry(event, one, now)
+                case events.RunEnded():
+                    yield self._end_entry(event, one, now)
+                case _:
+                    pass
+
+    def _handoff_entry(self, made: events.HandoffMade, now: datetime) -> PreparedEntry:
+        detail: JsonObject = {}
+        if made.repairs:
+            detail["repairs"] = list(made.repairs)
+        if made.violations:
+            detail["violations"] = [one.model_dump(mode="json") for one in made.violations]
+        return self._entry(
+            "handoff.refused" if made.verdict == "refused" else "handoff.made",
+            now,
+            step=made.step,
+            subject=self._step_subject(made.step, made.iteration),
+            decision={
+                "outcome": made.verdict,
+                "links": list(made.links),
+                "repairs": len(made.repairs),
+                "violations": len(made.violations),
+            },
+            payloads=detail,
+        )
+
+    def _step_entry(
+        self,
+        name: str,
+        result: StepResult,
+        port: str,
+        derived: Sequence[DerivedEvent],
+        now: datetime,
+    ) -> PreparedEntry:
+        """What came of a step, on what basis; port `exception`: a person is asked how to go on."""
+        run_step = self.state.steps[name]
+        step = self.facts.compiled.definition.steps[name]
+        decision = _decision_of(result)
+        if port:
+            decision["port"] = port
+        payloads: JsonObject = {}
+        if run_step.input is not None:
+            payloads["input"] = run_step.input
+        if not isinstance(result, Failed) and result.output is not None:
+            payloads["output"] = result.output
+        if isinstance(result, Failed) and result.violations:
+            payloads["violations"] = [one.model_dump(mode="json") for one in result.violations]
+        actor = self._system()
+        if isinstance(step, AgentStep):
+            actor = self._agent_actor(step)
+            decision["agent"] = self._agent_named(step)
+            if step.confidence_threshold is not None:
+                decision["threshold_ppm"] = _ppm(step.confidence_threshold)
+        elif isinstance(step, RouterStep):
+            self._explain_route(name, derived, decision, payloads)
+        failed = isinstance(result, Failed | Refused)
+        return self._entry(
+            "step.failed" if failed else "step.completed",
+            now,
+            actor=actor,
+            step=name,
+            attempt=run_step.attempt or None,
+            subject=self._step_subject(name, run_step.iteration),
+            reason=reason_of(result),
+            decision=decision,
+            payloads=payloads,
+        )
+
+    def _explain_route(
+        self,
+        step: str,
+        derived: Sequence[DerivedEvent],
+        decision: JsonObject,
+        payloads: JsonObject,
+    ) -> None:
+        """Which route was taken by which values; values that may be personal stand beside the log."""
+        for one in derived:
+            if isinstance(one, events.RouteChosen) and one.step == step:
+                rule = f"{self.facts.workflow_slug}.{step}@{self.facts.version_number}"
+                basis: JsonObject = {"kind": "rule", "id": rule, "row": one.port}
+                basis["values"] = {
+                    path: value for path, value in one.tested.items() if _may_stand(path, value)
+                }
+                decision["basis"] = [basis]
+                payloads["tested"] = one.tested
+                if one.when is not None:
+                    payloads["condition"] = one.when
+
+    def _retry_entry(
+        self, event: DrivingEvent, planned: events.RetryPlanned, now: datetime
+    ) -> PreparedEntry:
+        failed = event.result if isinstance(event, events.AttemptFailed) else None
+        return self._entry(
+            "step.retry_planned",
+            now,
+            step=planned.step,
+            attempt=planned.attempt,
+            subject=self._step_subject(planned.step, planned.iteration),
+            reason=reason_of(failed),
+            decision={
+                "outcome": "retry",
+                "kind": planned.kind,
+                "due_at": planned.due_at.isoformat(),
+                **({"reason_code": failed.reason_code} if failed else {}),
+            },
+        )
+
+    def _end_entry(
+        self, event: DrivingEvent, ended: events.RunEnded, now: datetime
+    ) -> PreparedEntry:
+        decision: JsonObject = {"outcome": ended.status, "cause": event.type}
+        if ended.outcome is not None:
+            decision["declared_outcome"] = ended.outcome
+        payloads: JsonObject = {} if ended.result is None else {"result": ended.result}
+        return self._entry(
+            "run.ended",
+            now,
+            step=ended.step or "",
+            subject=Subject("run", str(self.facts.run_id)),
+            reason=ended.reason or "",
+            decision=decision,
+            payloads=payloads,
+        )
+
+    def _entry(
+        self,
+        action: str,
+        now: datetime,
+        *,
+        subject: Subject,
+        decision: JsonObject,
+        actor: Actor | None = None,
+        step: str = "",
+        attempt: int | None = None,
+        reason: str = "",
+        payloads: JsonObject | None = None,
+        event_id: UUID | None = None,
+    ) -> PreparedEntry:
+        return prepare_entry(
+            actor=actor or self._system(),
+            action=action,
+            subject=subject,
+            now=now,
+            workspace_id=self.facts.workspace_id,
+            reason=reason,
+            run=self.facts.run_id,
+            step=step,
+            attempt=attempt,
+            decision=decision,
+            payloads=payloads,
+            run_seq=self.seq,
+            event_id=event_id,
+        )
+
+    def _step_subject(self, step: str, iteration: int) -> Subject:
+        return Subject("step", f"{self.facts.run_id}/{step}/{iteration}")
+
+    def _system(self) -> Actor:
+        return Actor(kind="system", id=SYSTEM.id, on_behalf_of=self.facts.starter.id)
+
+    def _agent_actor(self, step: AgentStep) -> Actor:
+        version_id, _ = self.facts.agent_of(step)
+        return Actor(
+            kind="agent",
+            id=f"{version_id}@{step.uses.version}",
+            on_behalf_of=self.facts.starter.id,
+        )
+
+    def _agent_named(self, step: AgentStep) -> JsonObject:
+        version_id, sha256 = self.facts.agent_of(step)
+        return {
+            "slug": step.uses.agent,
+            "version": step.uses.version,
+            "id": str(version_id),
+            "sha256": sha256,
+        }
+
+
+def subject_id_of(run_id: UUID, step: str, iteration: int, review: int) -> str:
+    """The key under which approvals knows a review of a run: the n-th review of that step."""
+    return f"{run_id}/{step}/{iteration}.{review}"
+
+
+def step_of_subject(subject_id: str) -> tuple[str, int]:
+    """Step and iteration out of a key that `subject_id_of` made."""
+    _, step, iteration = subject_id.split("/")
+    return step, int(iteration.partition(".")[0])
+
+
+def _key(event: events.AttemptSucceeded | events.AttemptFailed | events.AttemptLost) -> AttemptKey:
+    return event.step, event.iteration, event.attempt
+
+
+def _needs_attention(state: RunState) -> bool:
+    return state.status is RunStatus.FAILED or any(
+        step.waiting_for == "exception" for step in state.steps.values()
+    )
+
+
+def _bare(dumped: JsonObject) -> JsonObject:
+    """Replace payloads in a dumped event by their hash and size."""
+    bare: JsonObject = {}
+    for name, value in dumped.items():
+        if name in _PAYLOADS and isinstance(value, dict):
+            content = payload_bytes(value)
+            bare[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        elif name == "result" and isinstance(value, dict):
+            # A step's result, which has a tag, or the mapped result of the run.
+            bare[name] = _bare(value) if "type" in value else _bare({"output": value})["output"]
+        else:
+            bare[name] = value
+    return bare
+
+
+def _decision_of(result: StepResult) -> JsonObject:
+    decision: JsonObject = {"outcome": result.type}
+    match result:
+        case Value():
+            if result.score is not None:
+                decision["score_ppm"] = _ppm(result.score)
+        case Uncertain():
+            decision["score_ppm"] = _ppm(result.score)
+            decision["reason_code"] = result.reason_code
+        case Failed():
+            decision["kind"] = result.kind.value
+            decision["reason_code"] = result.reason_code
+        case Refused():
+            decision["policy"] = result.policy
+            decision["reason_code"] = result.reason_code
+        case NotFound():
+            decision["reason_code"] = result.reason_code
+        case _:
+            assert_never(result)
+    if result.basis:
+        decision["basis"] = [one.model_dump(mode="json", exclude_none=True) for one in result.basis]
+    return decision
+
+
+def _may_stand(path: str, value: JsonValue) -> bool:
+    """Whether a tested value may stand in the log itself: numbers, yes or no, tags of results."""
+    if isinstance(value, str):
+        return path.endswith(".result")
+    return isinstance(value, int) and abs(value) < 2**53
+
+
+def _ppm(ratio: float) -> int:
+    return round(ratio * 1_000_000)
+
+
+def _entry_row(entry: PreparedEntry) -> Row:
+    """A prepared audit entry as a row of the outbox."""
+    return {
+        "id": entry.id,
+        "envelope": entry.envelope,
+        "at": entry.at,
+        "workspace_id": entry.workspace_id,
+        "action": entry.action,
+        "actor_kind": entry.actor_kind,
+        "actor_id": entry.actor_id,
+        "subject_kind": entry.subject_kind,
+        "subject_id": entry.subject_id,
+        "run_id": entry.run_id,
+    }
+
+
+def _payload_rows(entry: PreparedEntry) -> Iterator[Row]:
+    """The payloads of a prepared audit entry as rows."""
+    for one in entry.payloads:
+        yield {
+            "commit": one.commit,
+            "entry_id": entry.id,
+            "name": one.name,
+            "salt": one.salt,
+            "bytes": one.bytes,
+            "media": one.media,
+            "workspace_id": entry.workspace_id,
+            "run_id": entry.run_id,
+        }

@@ -1,0 +1,548 @@
+"""Reading runs: lists and figures for people, a run's snapshot, journal and messages, its state."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import quantiles
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from approvals import selectors as approvals
+from designer import selectors as designer
+from orchestrator import access
+from orchestrator.access import Actor
+from orchestrator.core.definition import WorkflowDefinition
+from orchestrator.core.errors import NotFoundError
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.planner import resumable_steps
+from orchestrator.core.state import RunState, RunStatus, StepStatus, is_terminal
+from orchestrator.runs.models import (
+    Attempt,
+    Handoff,
+    Run,
+    RunDetail,
+    RunEvent,
+    StepRun,
+    Timer,
+    Worker,
+)
+from orchestrator.runs.sentences import sentence, step_of
+
+METRIC_DAYS: Final = 30
+METRIC_RUNS: Final = 2_000
+"""Figures look at the newest runs only: their cost does not grow with the history."""
+JOURNAL_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFigures:
+    """How a workflow has done lately. `success_rate` and `p95_seconds` are None without ended runs."""
+
+    runs: int
+    ended: int
+    failed: int
+    success_rate: float | None
+    p95_seconds: float | None
+    attention: int
+
+
+# ---- lists and figures -----------------------------------------------------------------------------
+
+
+def list_runs(
+    actor: Actor,
+    *,
+    status: str = "",
+    workflow: str = "",
+    attention: bool = False,
+    search: str = "",
+    mode: str = "",
+) -> QuerySet[Run]:
+    """Runs of the actor's workspaces, newest first, each with workflow and version.
+
+    `workflow` is a slug, `search` looks at the title and the beginning of the id, `attention` keeps
+    those with an open exception or an undismissed failure.
+    """
+    runs = (
+        Run.objects.filter(workspace_id__in=access.workspaces_where(actor, "run.read"))
+        .select_related("workflow", "version", "workspace")
+        .defer("state", "version__definition")
+        .order_by("-created_at", "-id")
+    )
+    if status:
+        runs = runs.filter(status=status)
+    if workflow:
+        runs = runs.filter(workflow__slug=workflow)
+    if attention:
+        runs = runs.filter(needs_attention=True)
+    if mode:
+        runs = runs.filter(mode=mode)
+    if search:
+        runs = runs.filter(Q(title__icontains=search) | _id_begins(search))
+    return runs
+
+
+def count_attention(actor: Actor) -> int:
+    """How many runs of the actor's workspaces need somebody's attention."""
+    return Run.objects.filter(
+        workspace_id__in=access.workspaces_where(actor, "run.read"), needs_attention=True
+    ).count()
+
+
+def get_run(actor: Actor, run_id: UUID) -> Run:
+    """One run with workflow and version.
+
+    Raises:
+        NotFoundError: there is none in the actor's workspaces.
+    """
+    run = Run.objects.select_related("workflow", "version", "workspace").filter(id=run_id).first()
+    if run is None:
+        raise NotFoundError("There is no such run.")
+    access.require(actor, "run.read", run)
+    return run
+
+
+def figures_of(workflow_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, WorkflowFigures]:
+    """The figures of each workflow over its newest live runs of the latest 30 days."""
+    rows = Run.objects.filter(
+        workflow_id__in=list(workflow_ids),
+        mode="live",
+        created_at__gte=now - timedelta(days=METRIC_DAYS),
+    ).order_by("-created_at")
+    columns = ("workflow_id", "status", "started_at", "ended_at", "needs_attention")
+    by_workflow: dict[UUID, list[tuple[Any, ...]]] = defaultdict(list)
+    for workflow_id, *rest in rows.values_list(*columns)[:METRIC_RUNS]:
+        by_workflow[workflow_id].append(tuple(rest))
+    return {key: _figures(found) for key, found in by_workflow.items()}
+
+
+def live_workers(since: datetime) -> int:
+    """How many workers have given a sign of life since then and have not ended."""
+    return Worker.objects.filter(seen_at__gte=since, ended_at__isnull=True).count()
+
+
+@dataclass(frozen=True, slots=True)
+class RunBrief:
+    """What a list says about one run. `steps` are (status, what it waits for) in order of the way.
+
+    `at` is the step that the run is at, failed at or ended with; `cause` why it waits or failed;
+    `due_at` when the review is due that it waits for.
+    """
+
+    steps: tuple[tuple[str, str], ...]
+    at: str
+    cause: str
+    outcome: str
+    failed_step: str
+    review_id: UUID | None = None
+    due_at: datetime | None = None
+    with_whom: str = ""
+
+
+def briefs_of(actor: Actor, runs: Sequence[Run]) -> dict[UUID, RunBrief]:
+    """What the list says about each run of a page; four queries, however many runs."""
+    ids = [run.id for run in runs]
+    states = dict(Run.objects.filter(id__in=ids).values_list("id", "state"))
+    reasons = dict(RunDetail.objects.filter(run_id__in=ids).values_list("run_id", "end_reason"))
+    troubled = {
+        (run_id, step): result
+        for run_id, step, result in StepRun.objects.filter(
+            Q(status=StepStatus.FAILED) | Q(waiting_for="exception"), run_id__in=ids
+        )
+        .order_by("iteration")
+        .values_list("run_id", "step", "result")
+    }
+    reviews = {
+        review.run_id: review
+        for review in approvals.list_reviews(actor, segment=approvals.Segment.TEAM)
+        .filter(run_id__in=ids)
+        .order_by("-due_at")
+    }
+    return {
+        run.id: _brief(
+            run,
+            states.get(run.id) or {},
+            troubled=troubled,
+            reasons=reasons,
+            review=reviews.get(run.id),
+        )
+        for run in runs
+    }
+
+
+# ---- one run ---------------------------------------------------------------------------------------
+
+
+def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
+    """Everything the run page shows, as JSON; eight queries, however large the run is.
+
+    `can` says what the actor may ask of the run now (nothing without an actor). A step that is
+    planned and that no worker has begun yet is shown as `ready`.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    run = Run.objects.select_related("workflow", "version").filter(id=run_id).first()
+    detail = RunDetail.objects.filter(run_id=run_id).first()
+    if run is None or detail is None:
+        raise NotFoundError("There is no such run.")
+    definition = designer.definition_of(run.version)
+    step_runs = list(StepRun.objects.filter(run_id=run_id).order_by("iteration"))
+    attempts = list(Attempt.objects.filter(run_id=run_id).order_by("iteration", "number"))
+    reviews = approvals.reviews_of_run(run_id)
+    inputs = {(row.step, row.iteration): row.input for row in step_runs}
+    handoffs = Handoff.objects.filter(run_id=run_id).order_by("seq", "id")
+    links = run.state.get("links", {})
+    return {
+        "id": str(run.id),
+        "title": run.title,
+        "status": run.status,
+        "mode": run.mode,
+        "outcome": run.outcome,
+        "outcome_title": _outcome_title(definition, run.outcome),
+        "workflow": {
+            "slug": run.workflow.slug,
+            "name": run.workflow.name,
+            "version": run.version.number,
+        },
+        "seq": run.seq,
+        "created_at": _at(run.created_at),
+        "started_at": _at(run.started_at),
+        "ended_at": _at(run.ended_at),
+        "needs_attention": run.needs_attention,
+        "failed_step": run.state.get("failed_step"),
+        "end_reason": detail.end_reason,
+        "input": detail.input,
+        "result": detail.result,
+        "started_by": {"kind": detail.started_by_kind, "id": detail.started_by},
+        "can": _allowed(run, step_runs, detail, actor),
+        "definition": definition.model_dump(mode="json"),
+        "steps": _steps(definition, run, step_runs, attempts, reviews),
+        "links": {name: links.get(name, "open") for name in definition.links},
+        "handoffs": [_handoff(row, inputs) for row in handoffs],
+    }
+
+
+def run_journal(run_id: UUID, after_seq: int = 0, limit: int = JOURNAL_PAGE) -> JsonObject:
+    """The journal after a number, in order: `{"events": [{"seq", "type", "at", "text", ...}]}`.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    definition = _definition_of(run_id)
+    rows = RunEvent.objects.filter(run_id=run_id, seq__gt=after_seq).order_by("seq")[:limit]
+    return {
+        "events": [
+            {
+                "seq": row.seq,
+                "type": row.type,
+                "at": _at(row.at),
+                "step": step_of(row.body),
+                "text": sentence(definition, row.body),
+                "body": row.body,
+            }
+            for row in rows
+        ]
+    }
+
+
+def message_log(run_id: UUID) -> list[JsonObject]:
+    """What was passed between steps, in order: handoffs with their payload, answers with their output.
+
+    Each `{"seq", "at", "type": "handoff" | "answer", "from": [step], "to": step, ...}`.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    definition = _definition_of(run_id)
+    step_runs = {(row.step, row.iteration): row for row in StepRun.objects.filter(run_id=run_id)}
+    messages: list[JsonObject] = []
+    for made in Handoff.objects.filter(run_id=run_id):
+        taker = step_runs.get((made.step, made.iteration))
+        messages.append(
+            {
+                "seq": made.seq,
+                "at": _at(made.at),
+                "type": "handoff",
+                "from": [definition.links[link].source for link in made.links],
+                "to": made.step,
+                "iteration": made.iteration,
+                "verdict": made.verdict,
+                "violations": made.violations,
+                "repairs": made.repairs,
+                "payload": taker.input if taker else None,
+                "payload_sha256": made.payload_sha256,
+            }
+        )
+    for event in RunEvent.objects.filter(run_id=run_id):
+        messages.extend(_answers(event, step_runs))
+    # An answer comes before the handoff that it leads to, within one journal event.
+    messages.sort(key=lambda one: (_whole(one["seq"]), one["type"] != "answer"))
+    return messages
+
+
+def run_state(run: Run) -> RunState:
+    """The planner's state of a run, with inputs and outputs put back."""
+    detail = RunDetail.objects.get(run_id=run.id)
+    columns = ("step", "iteration", "input", "input_override", "output", "result")
+    rows = StepRun.objects.filter(run_id=run.id).values(*columns)
+    return hydrated(run.state, detail.input, rows)
+
+
+def hydrated(
+    stored: JsonObject, run_input: JsonObject, step_rows: Iterable[Mapping[str, Any]]
+) -> RunState:
+    """Put inputs and outputs of the step rows back into a stored state.
+
+    Rows of earlier iterations are passed over.
+    """
+    steps = stored.get("steps")
+    filled: dict[str, dict[str, Any]] = {
+        name: dict(step) for name, step in (steps if isinstance(steps, dict) else {}).items()
+    }
+    for row in step_rows:
+        step = filled.get(row["step"])
+        if step is None or step.get("iteration", 1) != row["iteration"]:
+            continue
+        for name in ("input", "input_override"):
+            if row[name] is not None:
+                step[name] = row[name]
+        if row["result"] is not None:
+            output = {} if row["output"] is None else {"output": row["output"]}
+            step["result"] = {**row["result"], **output}
+    return RunState.model_validate({**stored, "input": run_input, "steps": filled})
+
+
+def get_timer(timer_id: UUID) -> Timer | None:
+    """A timer, or None when it is gone."""
+    return Timer.objects.filter(id=timer_id).first()
+
+
+# ---- parts -----------------------------------------------------------------------------------------
+
+
+def _brief(
+    run: Run,
+    state: JsonObject,
+    *,
+    troubled: Mapping[tuple[UUID, str], Any],
+    reasons: Mapping[UUID, str],
+    review: Any,
+) -> RunBrief:
+    compiled = designer.compiled(run.version_id)
+    stored = state.get("steps")
+    steps: dict[str, Any] = stored if isinstance(stored, dict) else {}
+    pairs = [
+        (str(one.get("status", StepStatus.PENDING)), str(one.get("waiting_for") or ""))
+        for one in (steps.get(name, {}) for name in compiled.order)
+    ]
+    by_step = dict(zip(compiled.order, pairs, strict=True))
+    failed_step = str(state.get("failed_step") or "")
+    at = failed_step or _place(compiled.order, by_step)
+    trouble = troubled.get((run.id, at)) or {}
+    return RunBrief(
+        steps=tuple(pairs),
+        at=compiled.definition.steps[at].name if at in compiled.definition.steps else "",
+        cause=str(trouble.get("reason") or reasons.get(run.id) or ""),
+        outcome=_outcome_title(compiled.definition, run.outcome),
+        failed_step=at if trouble else "",
+        review_id=review.id if review else None,
+        due_at=review.due_at if review else None,
+        with_whom=str(review.claimed_by or review.assigned_to or "") if review else "",
+    )
+
+
+def _place(order: Sequence[str], steps: Mapping[str, tuple[str, str]]) -> str:
+    """The step that says most about where a run is: in trouble, waiting, running, last ended."""
+    for wanted in (("waiting", "exception"), ("waiting", ""), ("running", ""), ("ready", "")):
+        for name in order:
+            status, waiting_for = steps[name]
+            if status == wanted[0] and wanted[1] in {"", waiting_for}:
+                return name
+    return next((name for name in reversed(order) if steps[name][0] == "succeeded"), "")
+
+
+def _id_begins(search: str) -> Q:
+    """Runs whose id begins like this, as a range of the primary key."""
+    digits = search.replace("-", "").lower()
+    if not 6 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+        return Q(pk__in=[])
+    return Q(id__gte=UUID(digits.ljust(32, "0")), id__lte=UUID(digits.ljust(32, "f")))
+
+
+def _figures(rows: Sequence[tuple[Any, ...]]) -> WorkflowFigures:
+    ended = [row for row in rows if row[0] in {RunStatus.SUCCEEDED, RunStatus.FAILED}]
+    failed = sum(row[0] == RunStatus.FAILED for row in ended)
+    seconds = [(row[2] - row[1]).total_seconds() for row in ended if row[1] and row[2]]
+    p95 = quantiles(seconds, n=20, method="inclusive")[18] if len(seconds) > 1 else None
+    return WorkflowFigures(
+        runs=len(rows),
+        ended=len(ended),
+        failed=failed,
+        success_rate=1 - failed / len(ended) if ended else None,
+        p95_seconds=p95 if p95 is not None else (seconds[0] if seconds else None),
+        attention=sum(bool(row[3]) for row in rows),
+    )
+
+
+def _definition_of(run_id: UUID) -> WorkflowDefinition:
+    version_id = Run.objects.filter(id=run_id).values_list("version_id", flat=True).first()
+    if version_id is None:
+        raise NotFoundError("There is no such run.")
+    return designer.compiled(version_id).definition
+
+
+def _allowed(
+    run: Run, step_runs: Sequence[StepRun], detail: RunDetail, actor: Actor | None
+) -> JsonObject:
+    if actor is None:
+        return {}
+    going_on = not is_terminal(RunStatus(run.status))
+    failed = run.status == RunStatus.FAILED
+    paused = run.status == RunStatus.PAUSED
+    resumable: tuple[str, ...] = ()
+    if failed and access.can(actor, "run.resume", run):
+        rows = [
+            {
+                name: getattr(row, name)
+                for name in ("step", "iteration", "input", "input_override", "output", "result")
+            }
+            for row in step_runs
+        ]
+        state = hydrated(run.state, detail.input, rows)
+        resumable = resumable_steps(designer.compiled(run.version_id), state)
+    may_pause = going_on and access.can(actor, "run.pause", run)
+    return {
+        "cancel": going_on and access.can(actor, "run.cancel", run),
+        "pause": may_pause and not paused,
+        "continue": may_pause and paused,
+        "resume": bool(resumable),
+        "resume_at": list(resumable),
+        "dismiss": failed and run.needs_attention and access.can(actor, "run.override", run),
+    }
+
+
+def _steps(
+    definition: WorkflowDefinition,
+    run: Run,
+    step_runs: Sequence[StepRun],
+    attempts: Sequence[Attempt],
+    reviews: Sequence[Any],
+) -> JsonObject:
+    latest = {row.step: row for row in step_runs}  # ordered by iteration
+    tries: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        tries[attempt.step].append(attempt)
+    asked = {review.subject_id.split("/")[1]: review for review in reviews}  # newest last
+    stored = run.state.get("steps", {})
+    return {
+        name: _step(latest.get(name), stored.get(name, {}), tries.get(name, []), asked.get(name))
+        for name in definition.steps
+    }
+
+
+def _step(
+    row: StepRun | None, stored: JsonObject, tries: Sequence[Attempt], review: Any
+) -> JsonObject:
+    if row is None:
+        status = stored.get("status", StepStatus.PENDING.value)
+        return {"status": status, "iteration": 1, "attempt": 0, "attempts": [], "review": None}
+    result = row.result or {}
+    not_begun = any(one.status == "leased" and one.owner is None for one in tries)
+    begun = row.status != StepStatus.RUNNING or not not_begun
+    return {
+        "status": row.status if begun else StepStatus.READY.value,
+        "iteration": row.iteration,
+        "attempt": row.attempt,
+        "result_tag": row.result_tag,
+        "port": row.port,
+        "waiting_for": row.waiting_for,
+        "reason": result.get("reason") or "",
+        "reason_code": result.get("reason_code") or "",
+        "failure_kind": result.get("kind") or "",
+        "started_at": _at(row.started_at),
+        "ended_at": _at(row.ended_at),
+        "input": row.input,
+        "output": row.output,
+        "score": result.get("score"),
+        "violations": result.get("violations", []),
+        "basis": result.get("basis", []),
+        "attempts": [_attempt(one) for one in tries],
+        "review": None
+        if review is None
+        else {"id": str(review.id), "status": review.status, "due_at": _at(review.due_at)},
+    }
+
+
+def _attempt(row: Attempt) -> JsonObject:
+    return {
+        "number": row.number,
+        "iteration": row.iteration,
+        "status": row.status,
+        "started_at": _at(row.started_at),
+        "ended_at": _at(row.ended_at),
+        "result_tag": row.result_tag,
+        "reason": row.reason,
+        "failure_kind": row.failure_kind,
+    }
+
+
+def _handoff(row: Handoff, inputs: Mapping[tuple[str, int], JsonValue]) -> JsonObject:
+    return {
+        "seq": row.seq,
+        "at": _at(row.at),
+        "step": row.step,
+        "iteration": row.iteration,
+        "links": row.links,
+        "verdict": row.verdict,
+        "violations": row.violations,
+        "repairs": row.repairs,
+        "payload": inputs.get((row.step, row.iteration)),
+    }
+
+
+def _answers(event: RunEvent, step_runs: Mapping[tuple[str, int], StepRun]) -> Iterable[JsonObject]:
+    for one in event.body["derived"]:
+        if one["type"] != "step_ended":
+            continue
+        giver = step_runs.get((one["step"], one["iteration"]))
+        if giver is None:
+            continue
+        result = giver.result or {}
+        yield {
+            "seq": event.seq,
+            "at": _at(event.at),
+            "type": "answer",
+            "from": [one["step"]],
+            "to": None,
+            "iteration": one["iteration"],
+            "port": one.get("port"),
+            "result": giver.result_tag,
+            "output": giver.output,
+            "reason": result.get("reason") or "",
+            "score": result.get("score"),
+        }
+
+
+def _outcome_title(definition: WorkflowDefinition, name: str) -> str:
+    outcome = definition.outcomes.get(name)
+    return outcome.title if outcome else name
+
+
+def _at(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _whole(value: JsonValue) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def runs_waiting_on_nothing(limit: int) -> list[UUID]:
+    """Runs that are going on although no walker, doorbell, timer or person will ever move them."""
+    return []

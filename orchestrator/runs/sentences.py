@@ -1,0 +1,152 @@
+"""The journal in words: one sentence for each event, for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from orchestrator.core.definition import WorkflowDefinition
+
+_RESULTS: Final[Mapping[str, str]] = {
+    "value": "gave its answer",
+    "not_found": "found nothing",
+    "uncertain": "is not sure enough",
+    "refused": "was refused",
+    "failed": "failed",
+}
+_OUTCOMES: Final[Mapping[str, str]] = {
+    "approved": "approved",
+    "edited": "approved with changes",
+    "rejected": "rejected",
+    "returned": "returned",
+    "filled": "filled in",
+}
+_KINDS: Final[Mapping[str, str]] = {
+    "timeout": "no answer in time",
+    "unavailable": "not available",
+    "contract": "broke its contract",
+    "agent_error": "agent error",
+    "budget": "over its budget",
+    "cancelled": "aborted",
+    "lost": "worker lost",
+}
+_STATUSES: Final[Mapping[str, str]] = {
+    "succeeded": "The run ended",
+    "failed": "The run failed",
+    "cancelled": "The run was cancelled",
+}
+
+
+def sentence(definition: WorkflowDefinition, body: Mapping[str, Any]) -> str:
+    """One journal body (`{"event", "derived"}`) in words: what happened, then what followed."""
+    names = _Names(definition)
+    event, derived = body["event"], body["derived"]
+    parts = [_said(names, event), *(_followed(names, one) for one in derived)]
+    return " ".join(part for part in parts if part)
+
+
+def step_of(body: Mapping[str, Any]) -> str:
+    """The step that a journal body is about; empty when it is about the run."""
+    step = body["event"].get("step")
+    return step if isinstance(step, str) else ""
+
+
+class _Names:
+    def __init__(self, definition: WorkflowDefinition) -> None:
+        self._definition = definition
+
+    def step(self, step_id: str | None) -> str:
+        step = self._definition.steps.get(step_id or "")
+        return f"“{step.name}”" if step else f"“{step_id}”"
+
+    def outcome(self, name: str | None) -> str:
+        outcome = self._definition.outcomes.get(name or "")
+        return outcome.title if outcome else (name or "")
+
+
+def _said(names: _Names, event: Mapping[str, Any]) -> str:
+    step = names.step(event.get("step"))
+    match event["type"]:
+        case "run_started":
+            return "The run started."
+        case "attempt_succeeded":
+            return _answered(step, event)
+        case "attempt_failed":
+            kind = _KINDS.get(event["result"]["kind"], event["result"]["kind"])
+            return f"Try {event['attempt']} of {step} failed ({kind}): {_reason(event['result'])}"
+        case "attempt_lost":
+            return f"The worker of try {event['attempt']} of {step} was lost."
+        case "timer_fired":
+            return _fired(step, event)
+        case "review_decided":
+            word = _OUTCOMES.get(event["outcome"], event["outcome"])
+            return f"A person decided {step}: {word}{_because(event)}."
+        case "exception_decided":
+            word = "run it again" if event["choice"] == "retry" else "end the run"
+            edited = " with changed input" if event.get("input") else ""
+            return f"A person decided about {step}: {word}{edited}{_because(event)}."
+        case "cancel_requested":
+            return f"Somebody cancelled the run{_because(event)}."
+        case "pause_requested":
+            return f"Somebody paused the run{_because(event)}."
+        case "continue_requested":
+            return f"Somebody let the run go on{_because(event)}."
+        case "run_resumed":
+            edited = " with changed input" if event.get("input") else ""
+            return f"Somebody resumed the run at {step}{edited}{_because(event)}."
+        case other:
+            return f"{other}."
+
+
+def _answered(step: str, event: Mapping[str, Any]) -> str:
+    result = event["result"]
+    said = f"{step} {_RESULTS.get(result['type'], result['type'])}"
+    return f"{said}: {_reason(result)}" if result.get("reason") else f"{said}."
+
+
+def _fired(step: str, event: Mapping[str, Any]) -> str:
+    match event["purpose"]:
+        case "retry":
+            return f"The pause before the next try of {step} is over."
+        case "review_due":
+            return f"Nobody decided {step} in time."
+        case _:
+            return "The run's time limit passed."
+
+
+def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
+    step = names.step(derived.get("step"))
+    match derived["type"]:
+        case "attempt_leased":
+            again = f", try {derived['attempt']}" if derived["attempt"] > 1 else ""
+            return f"{step} began{again}."
+        case "retry_planned":
+            return f"{step} will be tried again."
+        case "review_opened":
+            if derived["review"] == "exception":
+                return f"{step} cannot go on; a person decides what to do."
+            return f"{step} asks a person."
+        case "handoff_made" if derived["verdict"] == "repaired":
+            return f"The input of {step} was put right: {'; '.join(derived['repairs'])}."
+        case "handoff_made" if derived["verdict"] == "refused":
+            return f"The input of {step} was refused."
+        case "route_chosen":
+            return f"{step} chose “{derived['port']}”."
+        case "run_ended":
+            reached = names.outcome(derived.get("outcome"))
+            said = _STATUSES[derived["status"]]
+            return f"{said}: {reached}." if reached else f"{said}."
+        case "run_status_changed" if derived["to"] == "waiting":
+            return "The run waits."
+        case _:
+            return ""
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    reason = str(result.get("reason") or "").strip()
+    return reason if reason.endswith((".", "!", "?")) or not reason else f"{reason}."
+
+
+def _because(event: Mapping[str, Any]) -> str:
+    reason = str(event.get("reason") or "").strip().rstrip(".")
+    return f" — {reason}" if reason else ""

@@ -1,0 +1,527 @@
+"""What people, triggers and the sweeper may do to runs. Nobody here writes run or step state.
+
+A new run is planned once (purely) and written with its first journal event; from then on only the
+walker that holds the claim writes it. Everything else is an event put into the run's inbox, with its
+audit entry, in one transaction; after commit the doorbell is rung. A lost doorbell loses nothing: the
+sweeper finds what waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final, Literal
+from uuid import UUID, uuid5
+
+from django.db import IntegrityError, transaction
+from kombu.exceptions import OperationalError as BrokerError
+
+from approvals.subjects import TakenDecision
+from audit.services import PreparedEntry, Subject, append_entry, prepare_entry
+from designer import selectors as designer
+from orchestrator import access, live
+from orchestrator.access import Actor
+from orchestrator.core import events
+from orchestrator.core.canonical import content_sha256
+from orchestrator.core.compilation import CompiledWorkflow
+from orchestrator.core.errors import (
+    ConflictError,
+    IllegalTransitionError,
+    InvalidInputError,
+    NotFoundError,
+)
+from orchestrator.core.events import DrivingEvent
+from orchestrator.core.json import JsonObject, check_json, clean_text
+from orchestrator.core.planner import initial_state, resumable_steps
+from orchestrator.core.state import RunStatus
+from orchestrator.files.services import attach_payload
+from orchestrator.ids import new_id
+from orchestrator.runs import faults, selectors, statements
+from orchestrator.runs.models import Run, RunDetail
+from orchestrator.runs.recording import Recording, RunFacts, step_of_subject
+
+logger = logging.getLogger("baton.runs")
+
+QUEUE: Final = "runs"
+WALK_RUN: Final = "runs.walk_run"
+GOING_ON: Final = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
+_EVENTS: Final = UUID("6f1c1d5e-6a3e-4c57-9b3a-2f6f0f6f7d11")
+"""Namespace of the ids of events that are sent once for a reason, such as one lost attempt."""
+
+
+class IdempotencyKeyReusedError(ConflictError):
+    """The key was used before, for another workflow or another input."""
+
+    code = "idempotency_key_reused"
+
+
+class StepNotResumableError(ConflictError):
+    """The failed run cannot go on at this step; `detail["steps"]` lists where it can."""
+
+    code = "step_not_resumable"
+
+
+# ---- start ---------------------------------------------------------------------------------------
+
+
+def start_run(
+    *,
+    workflow_slug: str,
+    input: JsonObject,  # noqa: A002  the word of the API
+    actor: Actor,
+    now: datetime,
+    mode: Literal["live", "test"] = "live",
+    idempotency_key: str | None = None,
+) -> Run:
+    """Start a run of the workflow's active version and return it; its input is checked and repaired.
+
+    With an idempotency key a repeat returns the run that the first call started. The run is pinned
+    to the definition, the agent versions and the types of this moment.
+
+    Raises:
+        NotFoundError: no such workflow for this actor.
+        PermissionDeniedError: the actor may not start runs there.
+        NoActiveVersionError: no version is active.
+        AgentNotUsableError: an agent version is missing, suspended or not released.
+        InvalidInputError: the input breaks the contract; `detail["violations"]` lists each place.
+        IdempotencyKeyReusedError: the key belongs to another request.
+    """
+    workflow = designer.get_workflow(workflow_slug)
+    access.require(actor, "run.start" if mode == "live" else "workflow.try", workflow)
+    key = _key_digest(idempotency_key, workflow.workspace_id, actor)
+    check_json(input)
+    if key is not None and (earlier := _started_with(key, workflow.id, input)) is not None:
+        return earlier
+    version = designer.active_version(workflow)
+    compiled = designer.compiled(version.id)
+    accepted = _accept_input(compiled, input)
+    facts = RunFacts(
+        run_id=new_id(),
+        workspace_id=workflow.workspace_id,
+        workflow_id=workflow.id,
+        workflow_slug=workflow.slug,
+        version_id=version.id,
+        version_number=version.number,
+        mode=mode,
+        compiled=compiled,
+        binding={
+            **designer.binding_of(version),
+            "workflow": workflow.slug,
+            "version": version.number,
+        },
+        starter=actor,
+    )
+    recording = Recording(facts, initial_state(str(facts.run_id)))
+    with transaction.atomic():
+        attach_payload(
+            payload=accepted,
+            workspace_id=workflow.workspace_id,
+            workflow_id=workflow.id,
+            actor=actor,
+        )
+        recording.add_entry(_started_entry(facts, accepted, now))
+        recording.apply(events.RunStarted(input=accepted), now)
+        written = _begin(recording, _detail_row(facts, accepted, input, key), now)
+        if written:
+            transaction.on_commit(partial(ring, facts.run_id))
+            transaction.on_commit(partial(live.hint, "runs"))
+    if not written:
+        return _repeated(key, workflow.id, input)
+    return Run.objects.get(id=facts.run_id)
+
+
+def _begin(recording: Recording, detail: Mapping[str, object], now: datetime) -> bool:
+    """Write the run; False when another request with the same key was first."""
+    try:
+        with transaction.atomic():
+            return recording.begin(detail, now=now)
+    except IntegrityError:
+        if detail["idempotency_key"] is None:
+            raise
+        return False
+
+
+def _accept_input(compiled: CompiledWorkflow, given: JsonObject) -> JsonObject:
+    accepted = compiled.input_contract.accept(given)
+    if accepted.verdict == "refused" or not isinstance(accepted.payload, dict):
+        first = accepted.violations[0] if accepted.violations else None
+        where = f": {first.path or 'the input'} {first.reason}" if first else ""
+        raise InvalidInputError(
+            f"The input does not fit what this workflow takes{where}.",
+            detail={"violations": [one.model_dump(mode="json") for one in accepted.violations]},
+        )
+    return accepted.payload
+
+
+def _detail_row(
+    facts: RunFacts, accepted: JsonObject, given: JsonObject, key: str | None
+) -> dict[str, object]:
+    return {
+        "run_id": facts.run_id,
+        "input": accepted,
+        "input_sha256": content_sha256(given),
+        "binding": facts.binding,
+        "started_by_kind": facts.starter.kind,
+        "started_by": facts.starter.id,
+        "idempotency_key": key,
+        "result": None,
+        "end_reason": "",
+    }
+
+
+def _started_entry(facts: RunFacts, accepted: JsonObject, now: datetime) -> PreparedEntry:
+    return prepare_entry(
+        actor=facts.starter,
+        action="run.started",
+        subject=Subject("run", str(facts.run_id)),
+        now=now,
+        workspace_id=facts.workspace_id,
+        run=facts.run_id,
+        decision={
+            "outcome": "started",
+            "workflow": facts.workflow_slug,
+            "version": facts.version_number,
+            "version_id": str(facts.version_id),
+            "definition_sha256": facts.binding["definition_sha256"],
+            "mode": facts.mode,
+        },
+        after_sha256=content_sha256(facts.binding),
+        payloads={"input": accepted, "binding": facts.binding},
+        run_seq=1,
+    )
+
+
+def _key_digest(key: str | None, workspace_id: UUID, actor: Actor) -> str | None:
+    if not key:
+        return None
+    return hashlib.sha256(f"{workspace_id}\n{actor.kind}\n{actor.id}\n{key}".encode()).hexdigest()
+
+
+def _started_with(key: str, workflow_id: UUID, given: JsonObject) -> Run | None:
+    detail = RunDetail.objects.select_related("run").filter(idempotency_key=key).first()
+    if detail is None:
+        return None
+    if detail.run.workflow_id != workflow_id or detail.input_sha256 != content_sha256(given):
+        raise IdempotencyKeyReusedError(
+            "This idempotency key was used before, with another workflow or another input.",
+            detail={"run": str(detail.run_id)},
+        )
+    return detail.run
+
+
+def _repeated(key: str | None, workflow_id: UUID, given: JsonObject) -> Run:
+    found = _started_with(key, workflow_id, given) if key else None
+    if found is None:
+        raise ConflictError("Another request with this key is under way; try again.")
+    return found
+
+
+# ---- what people ask of a run ----------------------------------------------------------------------
+
+
+def cancel_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """End a run for good, also while it waits or an agent is being called.
+
+    Raises:
+        IllegalTransitionError: it has ended already.
+    """
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, "run.cancel", run)
+    reason = _reason(reason)
+    event = events.CancelRequested(reason=reason, actor=actor.id)
+    _ask(run, event, "run.cancel_requested", reason, actor=actor, now=now, statuses=GOING_ON)
+
+
+def pause_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """Let a run begin nothing new; calls in flight are aborted and made again later.
+
+    Raises:
+        IllegalTransitionError: it is paused or has ended.
+    """
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, "run.pause", run)
+    reason = _reason(reason)
+    event = events.PauseRequested(reason=reason, actor=actor.id)
+    _ask(run, event, "run.paused", reason, actor=actor, now=now, statuses=GOING_ON[:3])
+
+
+def continue_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """Let a paused run go on.
+
+    Raises:
+        IllegalTransitionError: it is not paused.
+    """
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, "run.pause", run)
+    reason = _reason(reason)
+    event = events.ContinueRequested(reason=reason, actor=actor.id)
+    _ask(run, event, "run.continued", reason, actor=actor, now=now, statuses=(RunStatus.PAUSED,))
+
+
+def resume_run(
+    *,
+    run_id: UUID,
+    step: str = "",
+    input: JsonObject | None = None,  # noqa: A002  the word of the API
+    reason: str,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Let a failed run go on at a step (default: the one it failed at), with its input edited or not.
+
+    Steps before it are not run again. An edited input must fit the step's contract.
+
+    Raises:
+        IllegalTransitionError: the run has not failed, or somebody has resumed it already.
+        StepNotResumableError: it cannot go on at that step.
+        InvalidInputError: the edited input breaks the step's contract.
+    """
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, "run.resume", run)
+    reason = _reason(reason)
+    if run.status != RunStatus.FAILED:
+        raise IllegalTransitionError(run.status, "resume")
+    compiled = designer.compiled(run.version_id)
+    state = selectors.run_state(run)
+    possible = resumable_steps(compiled, state)
+    step = step or state.failed_step or (possible[0] if possible else "")
+    if step not in possible:
+        raise StepNotResumableError(
+            "The run cannot go on at this step.", detail={"step": step, "steps": list(possible)}
+        )
+    if input is not None:
+        check_json(input)
+        input = _accept_step_input(compiled, step, input)  # noqa: A001  as above
+    event = events.RunResumed(step=step, input=input, reason=reason, actor=actor.id)
+    with transaction.atomic():
+        if input is not None:
+            attach_payload(
+                payload=input,
+                workspace_id=run.workspace_id,
+                workflow_id=run.workflow_id,
+                actor=actor,
+            )
+        _ask(
+            run,
+            event,
+            "run.resumed",
+            reason,
+            actor=actor,
+            now=now,
+            statuses=(RunStatus.FAILED,),
+            drained=True,
+            step=step,
+            payloads={} if input is None else {"input": input},
+        )
+
+
+def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """Take a failed run off the attention list; it stays failed. Twice changes nothing.
+
+    Raises:
+        IllegalTransitionError: it has not failed.
+    """
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, "run.override", run)
+    reason = _reason(reason)
+    if run.status != RunStatus.FAILED:
+        raise IllegalTransitionError(run.status, "dismiss")
+    with transaction.atomic():
+        dismissed = Run.objects.filter(
+            id=run.id, status=RunStatus.FAILED, needs_attention=True, owner__isnull=True
+        ).update(needs_attention=False)
+        if dismissed:
+            append_entry(
+                actor=actor,
+                action="run.dismissed",
+                subject=Subject("run", str(run.id)),
+                now=now,
+                workspace_id=run.workspace_id,
+                run=run.id,
+                reason=reason,
+            )
+            transaction.on_commit(partial(live.hint, "runs"))
+
+
+def _accept_step_input(compiled: CompiledWorkflow, step: str, given: JsonObject) -> JsonObject:
+    contract = compiled.steps[step].contract
+    if contract is None:
+        return given
+    accepted = contract.accept(given)
+    if accepted.verdict == "refused" or not isinstance(accepted.payload, dict):
+        raise InvalidInputError(
+            f"The input does not fit what “{compiled.definition.steps[step].name}” takes.",
+            detail={"violations": [one.model_dump(mode="json") for one in accepted.violations]},
+        )
+    return accepted.payload
+
+
+def _ask(
+    run: Run,
+    event: DrivingEvent,
+    action: str,
+    reason: str,
+    *,
+    actor: Actor,
+    now: datetime,
+    statuses: Sequence[str],
+    drained: bool = False,
+    step: str = "",
+    payloads: JsonObject | None = None,
+) -> None:
+    event_id = new_id()
+    with transaction.atomic():
+        sent = commit_inbox_event(
+            run.id, event, event_id=event_id, now=now, statuses=statuses, drained=drained
+        )
+        if not sent:
+            run.refresh_from_db(fields=["status"])
+            raise IllegalTransitionError(run.status, event.type)
+        append_entry(
+            actor=actor,
+            action=action,
+            subject=Subject("run", str(run.id)),
+            now=now,
+            workspace_id=run.workspace_id,
+            run=run.id,
+            step=step,
+            reason=reason,
+            payloads=payloads,
+            event_id=event_id,
+        )
+
+
+def _reason(reason: str) -> str:
+    try:
+        cleaned = clean_text(reason).strip()
+    except ValueError as error:
+        raise InvalidInputError(f"The reason {error}.") from None
+    if not cleaned:
+        raise InvalidInputError(
+            "Say why, in a few words.",
+            detail={"violations": [{"path": "/reason", "rule": "required", "reason": "is empty"}]},
+        )
+    return cleaned[:2_000]
+
+
+# ---- inbox and doorbell ----------------------------------------------------------------------------
+
+
+def commit_inbox_event(
+    run_id: UUID,
+    event: DrivingEvent,
+    *,
+    event_id: UUID,
+    now: datetime,
+    statuses: Sequence[str] = (),
+    drained: bool = False,
+) -> bool:
+    """Put an event into a run's inbox, in the caller's transaction, and ring after its commit.
+
+    False, and nothing written: the event was sent before, or the run's status is none of `statuses`,
+    or with `drained` something in its inbox waits to be applied.
+    """
+    body: JsonObject = event.model_dump(mode="json")
+    seq = statements.send(
+        run_id, body, event_id=event_id, now=now, statuses=statuses, drained=drained
+    )
+    if seq is None:
+        return False
+    transaction.on_commit(partial(ring, run_id))
+    return True
+
+
+def ring(run_id: UUID) -> None:
+    """Tell a worker to look at a run. Nothing depends on it: the sweeper rings again."""
+    from celery import current_app
+
+    faults.point("before_doorbell")
+    try:
+        current_app.send_task(WALK_RUN, kwargs={"run_id": str(run_id)}, queue=QUEUE, retry=False)
+    except (BrokerError, OSError):
+        logger.warning("doorbell could not be rung", extra={"run": str(run_id)})
+
+
+def free_run(*, run_id: UUID, owner: UUID, now: datetime, only_expired: bool = False) -> bool:
+    """Take a run from a walker that is dead or cut off, and tell the run which calls were lost.
+
+    False: the claim is not his any more, or with `only_expired` he renewed it.
+    """
+    with transaction.atomic():
+        lost = statements.free(run_id, owner, only_expired=only_expired)
+        if lost is None:
+            return False
+        for step, iteration, number in lost:
+            commit_inbox_event(
+                run_id,
+                events.AttemptLost(step=step, iteration=iteration, attempt=number),
+                event_id=uuid5(_EVENTS, f"lost/{run_id}/{step}/{iteration}/{number}"),
+                now=now,
+            )
+        transaction.on_commit(partial(ring, run_id))
+    return True
+
+
+def fire_timer(*, timer_id: UUID, now: datetime) -> bool:
+    """Turn a timer that is due into an event of its run; False: it is gone or was set anew."""
+    timer = selectors.get_timer(timer_id)
+    if timer is None:
+        return False
+    event = events.TimerFired(
+        timer=timer.key,
+        purpose=timer.purpose,
+        step=timer.step or None,
+        iteration=timer.iteration,
+    )
+    with transaction.atomic():
+        if not statements.take_timer(timer.id):
+            return False
+        return commit_inbox_event(timer.run_id, event, event_id=timer.id, now=now)
+
+
+# ---- decisions -----------------------------------------------------------------------------------
+
+
+def gate_decided(decision: TakenDecision) -> None:
+    """Tell the run what a person decided at a gate; in the transaction in which it takes effect."""
+    step, iteration = step_of_subject(decision.subject_id)
+    event = events.ReviewDecided.model_validate(
+        {
+            "step": step,
+            "iteration": iteration,
+            "task": str(decision.task_id),
+            "decision": str(decision.decision_id),
+            "outcome": decision.outcome,
+            "output": decision.output,
+            "reason": decision.reason or None,
+            "actor": decision.actor_id,
+        }
+    )
+    _send_decision(decision, event)
+
+
+def exception_decided(decision: TakenDecision) -> None:
+    """Tell the run what a person decided about an exception: run the step again, or end the run."""
+    step, iteration = step_of_subject(decision.subject_id)
+    event = events.ExceptionDecided.model_validate(
+        {
+            "step": step,
+            "iteration": iteration,
+            "task": str(decision.task_id),
+            "decision": str(decision.decision_id),
+            "choice": decision.choice,
+            "input": decision.output,
+            "reason": decision.reason or None,
+            "actor": decision.actor_id,
+        }
+    )
+    _send_decision(decision, event)
+
+
+def _send_decision(decision: TakenDecision, event: DrivingEvent) -> None:
+    if decision.run_id is None:
+        raise NotFoundError("This review belongs to no run.")
+    commit_inbox_event(decision.run_id, event, event_id=decision.decision_id, now=decision.at)

@@ -1,0 +1,880 @@
+"""The hot SQL of the engine: each statement for PostgreSQL, and its portable variant beside it.
+
+Rules that every statement here keeps:
+
+1. The guarded UPDATE of the run row comes first, and every INSERT selects from its RETURNING. With a
+   stale fence nothing of a statement lands.
+2. On PostgreSQL a statement is one data-modifying CTE, prepared, with one JSON document as its only
+   large parameter. SQLite has no such CTE: the portable variant does the same in one
+   `BEGIN IMMEDIATE` transaction, guarded UPDATE first.
+3. A claim is `owner` + `lease_until` + `fence`; each claim and each release by somebody else raises
+   the fence. Whatever a walker writes says `WHERE id = ? AND fence = ?`.
+4. Lease times are the database's; on SQLite, whose clock is the process's, the process's.
+
+`rung_at` says since when a run wants a walker: set by whoever gives it a reason, in his transaction,
+and cleared by parking, which is guarded by `inbox_seq = drained_seq`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, Literal, TypeAlias
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.runs import faults
+
+LEASE_SECONDS: Final = 20
+
+Row: TypeAlias = Mapping[str, object]
+"""A row to write: column -> value. UUIDs, instants and bytes as such, JSON columns as JSON values."""
+
+Release = Literal["hold", "park", "hand_back"]
+"""What a commit does with the claim. `park`: give it up unless the inbox holds something new;
+`hand_back`: give it up and ask for another walker."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table that commits insert into. `update`: columns renewed when the key is there already."""
+
+    name: str
+    columns: Mapping[str, str]
+    key: tuple[str, ...] = ()
+    update: tuple[str, ...] = ()
+
+
+_TABLES: Final[Mapping[str, _Table]] = {
+    "events": _Table(
+        "runs_runevent",
+        {
+            "run_id": "uuid",
+            "seq": "integer",
+            "type": "text",
+            "body": "jsonb",
+            "inbox_event_id": "uuid",
+            "at": "timestamptz",
+        },
+    ),
+    "steps": _Table(
+        "runs_steprun",
+        {
+            "id": "uuid",
+            "run_id": "uuid",
+            "step": "text",
+            "iteration": "integer",
+            "status": "text",
+            "attempt": "integer",
+            "waiting_for": "text",
+            "result_tag": "text",
+            "port": "text",
+            "input": "jsonb",
+            "input_override": "jsonb",
+            "output": "jsonb",
+            "result": "jsonb",
+            "started_at": "timestamptz",
+            "ended_at": "timestamptz",
+        },
+        key=("run_id", "step", "iteration"),
+        update=(
+            *("status", "attempt", "waiting_for", "result_tag", "port", "input", "input_override"),
+            *("output", "result", "started_at", "ended_at"),
+        ),
+    ),
+    "attempts": _Table(
+        "runs_attempt",
+        {
+            "id": "uuid",
+            "run_id": "uuid",
+            "step": "text",
+            "iteration": "integer",
+            "number": "integer",
+            "agent_version_id": "uuid",
+            "status": "text",
+            "idempotency_key": "text",
+            "request_sha256": "text",
+            "owner": "uuid",
+            "fence": "integer",
+            "result_tag": "text",
+            "failure_kind": "text",
+            "reason": "text",
+            "started_at": "timestamptz",
+            "ended_at": "timestamptz",
+        },
+        key=("run_id", "step", "iteration", "number"),
+        update=("status", "result_tag", "failure_kind", "reason", "ended_at"),
+    ),
+    "handoffs": _Table(
+        "runs_handoff",
+        {
+            "id": "uuid",
+            "run_id": "uuid",
+            "seq": "integer",
+            "step": "text",
+            "iteration": "integer",
+            "links": "jsonb",
+            "verdict": "text",
+            "violations": "jsonb",
+            "repairs": "jsonb",
+            "payload_sha256": "text",
+            "payload_bytes": "integer",
+            "at": "timestamptz",
+        },
+    ),
+    "timers": _Table(
+        "runs_timer",
+        {
+            "id": "uuid",
+            "run_id": "uuid",
+            "key": "text",
+            "purpose": "text",
+            "step": "text",
+            "iteration": "integer",
+            "due_at": "timestamptz",
+        },
+        key=("run_id", "key"),
+        update=("purpose", "step", "iteration", "due_at"),
+    ),
+    "entries": _Table(
+        "audit_auditoutbox",
+        {
+            "id": "uuid",
+            "envelope": "bytea",
+            "at": "timestamptz",
+            "workspace_id": "uuid",
+            "action": "text",
+            "actor_kind": "text",
+            "actor_id": "text",
+            "subject_kind": "text",
+            "subject_id": "text",
+            "run_id": "uuid",
+        },
+    ),
+    "payloads": _Table(
+        "audit_auditpayload",
+        {
+            "commit": "text",
+            "entry_id": "uuid",
+            "name": "text",
+            "salt": "bytea",
+            "bytes": "bytea",
+            "media": "text",
+            "workspace_id": "uuid",
+            "run_id": "uuid",
+        },
+    ),
+}
+
+_RUN_COLUMNS: Final[Mapping[str, str]] = {
+    "status": "text",
+    "title": "text",
+    "outcome": "text",
+    "needs_attention": "boolean",
+    "state": "jsonb",
+    "seq": "integer",
+    "drained_seq": "integer",
+    "started_at": "timestamptz",
+    "ended_at": "timestamptz",
+}
+
+_START_COLUMNS: Final[Mapping[str, str]] = {
+    "id": "uuid",
+    "workspace_id": "uuid",
+    "workflow_id": "uuid",
+    "version_id": "uuid",
+    "mode": "text",
+    "status": "text",
+    "title": "text",
+    "outcome": "text",
+    "needs_attention": "boolean",
+    "state": "jsonb",
+    "seq": "integer",
+    "inbox_seq": "integer",
+    "drained_seq": "integer",
+    "fence": "integer",
+    "rung_at": "timestamptz",
+    "created_at": "timestamptz",
+    "started_at": "timestamptz",
+    "ended_at": "timestamptz",
+}
+
+_DETAIL_COLUMNS: Final[Mapping[str, str]] = {
+    "run_id": "uuid",
+    "input": "jsonb",
+    "input_sha256": "text",
+    "binding": "jsonb",
+    "started_by_kind": "text",
+    "started_by": "text",
+    "idempotency_key": "text",
+    "result": "jsonb",
+    "end_reason": "text",
+}
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a commit inserts or renews, by table; at most one row per key and table."""
+
+    events: list[Row] = field(default_factory=list)
+    steps: list[Row] = field(default_factory=list)
+    attempts: list[Row] = field(default_factory=list)
+    handoffs: list[Row] = field(default_factory=list)
+    timers: list[Row] = field(default_factory=list)
+    entries: list[Row] = field(default_factory=list)
+    payloads: list[Row] = field(default_factory=list)
+
+    def filled(self) -> tuple[str, ...]:
+        """The tables that get rows, in the order in which they are written."""
+        return tuple(name for name in _TABLES if getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit of a walker. `run` has exactly the columns of `_RUN_COLUMNS`.
+
+    `dropped_timers` are keys to delete (None: all of the run); `ended` renews the cold row.
+    """
+
+    run: Row
+    rows: Rows
+    release: Release = "hold"
+    dropped_timers: tuple[str, ...] | None = ()
+    ended: tuple[JsonValue, str] | None = None
+    """Result and reason of the end, when the run has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the row looked like after a commit: `held` is False when the claim was given up."""
+
+    inbox_seq: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claimed run as the walker needs it. `now` is the database's time of the claim.
+
+    `steps`, `begun` and `lost` are rows as JSON: the step runs, the planned attempts that this claim
+    has taken over, and the attempts that an earlier claim left without a result.
+    """
+
+    run_id: UUID
+    fence: int
+    workspace_id: UUID
+    workflow_id: UUID
+    version_id: UUID
+    mode: str
+    status: str
+    title: str
+    state: JsonObject
+    seq: int
+    inbox_seq: int
+    drained_seq: int
+    input: JsonObject
+    binding: JsonObject
+    started_by_kind: str
+    started_by: str
+    now: datetime
+    steps: list[JsonObject]
+    begun: list[JsonObject]
+    lost: list[JsonObject]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A row of the inbox."""
+
+    id: UUID
+    seq: int
+    body: JsonObject
+
+
+class DatabaseClock:
+    """The database's time as this process knows it: an offset to its monotonic clock."""
+
+    def __init__(self) -> None:
+        self._offset = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+    def set(self, now: datetime) -> None:
+        """Learn the database's time."""
+        self._offset = now - timedelta(seconds=time.monotonic())
+
+    def now(self) -> datetime:
+        """The database's time, with microseconds, UTC."""
+        return self._offset + timedelta(seconds=time.monotonic())
+
+
+CLOCK: Final = DatabaseClock()
+
+
+def is_postgres() -> bool:
+    """Whether the database is PostgreSQL; anything else takes the portable variants."""
+    return connection.vendor == "postgresql"
+
+
+def database_now() -> datetime:
+    """Ask the database for its time (on SQLite: the process's), and let `CLOCK` know it."""
+    if is_postgres():
+        now: datetime = _fetch("SELECT clock_timestamp()", ())[0][0]
+    else:
+        now = datetime.now(UTC)
+    CLOCK.set(now)
+    return now
+
+
+# ---- start ---------------------------------------------------------------------------------------
+
+
+def start(run: Row, detail: Row, rows: Rows) -> bool:
+    """Insert a run with its first journal event and audit entry.
+
+    Returns False, and writes nothing, when the idempotency key has been used already.
+    """
+    if is_postgres():
+        document = _document({"run": run, "detail": detail, **_parts(rows)})
+        return bool(_fetch(_start_sql(rows.filled()), (document,)))
+    with transaction.atomic():
+        key = detail["idempotency_key"]
+        if key is not None and _portable_rows(
+            "SELECT 1 FROM runs_rundetail WHERE idempotency_key = %s", (key,)
+        ):
+            return False
+        _portable_insert("runs_run", _START_COLUMNS, [run])
+        _portable_insert("runs_rundetail", _DETAIL_COLUMNS, [detail])
+        _portable_tables(rows)
+    return True
+
+
+@lru_cache(maxsize=64)
+def _start_sql(filled: tuple[str, ...]) -> str:
+    """The key is checked first: with a used key no part of the statement has a row to insert.
+
+    Two first uses at the same time meet at the unique index, and the later one rolls back.
+    """
+    parts = [
+        "doc AS MATERIALIZED (SELECT %s::jsonb AS d)",
+        "fresh AS (SELECT 1 FROM doc WHERE NOT EXISTS (SELECT 1 FROM runs_rundetail "
+        "WHERE idempotency_key = doc.d->'detail'->>'idempotency_key'))",
+        f"guard AS (INSERT INTO runs_run ({_names(_START_COLUMNS)}) SELECT r.* FROM fresh, doc, "
+        f"jsonb_to_record(doc.d->'run') AS r({_typed(_START_COLUMNS)}) RETURNING id)",
+        f"detail AS (INSERT INTO runs_rundetail ({_names(_DETAIL_COLUMNS)}) SELECT r.* "
+        f"FROM guard, doc, jsonb_to_record(doc.d->'detail') AS r({_typed(_DETAIL_COLUMNS)}))",
+        *(_insert_part(name) for name in filled),
+    ]
+    return f"WITH {', '.join(parts)} SELECT id FROM guard"
+
+
+# ---- claim ---------------------------------------------------------------------------------------
+
+
+def claim(run_id: UUID, owner: UUID) -> Claim | None:
+    """Take a run that nobody holds, or whose lease is over, and read it.
+
+    1. Guarded UPDATE: owner, lease, fence + 1. No row: somebody else walks it.
+    2. In a second statement, whose snapshot begins after the row's lock was won: take over the
+       attempts that were planned and not begun, and read everything. (One statement would read with
+       the snapshot from before the wait for the lock, and miss the former walker's latest commit.)
+
+    Both in one transaction, so a claim costs one commit.
+    """
+    if is_postgres():
+        with transaction.atomic():
+            found = _fetch(_CLAIM_SQL, (owner, run_id))
+            if not found:
+                return None
+            taken = dict(zip(_CLAIMED, found[0], strict=True))
+            ((detail, steps, begun, lost),) = _fetch(_HYDRATE_SQL, (owner, taken["fence"], run_id))
+        details = json.loads(detail)
+        read = {
+            name: json.loads(value) for name, value in zip(_READ, (steps, begun, lost), strict=True)
+        }
+    else:
+        portable = _portable_claim(run_id, owner)
+        if portable is None:
+            return None
+        taken, details, read = portable
+    CLOCK.set(taken["now"])
+    return Claim(
+        run_id=run_id,
+        **{**taken, "state": _loaded(taken["state"])},
+        **details,
+        **read,
+    )
+
+
+_CLAIMED: Final = (
+    *("fence", "workspace_id", "workflow_id", "version_id", "mode", "status", "title", "state"),
+    *("seq", "inbox_seq", "drained_seq", "now"),
+)
+_READ: Final = ("steps", "begun", "lost")
+_DETAILS: Final = ("input", "binding", "started_by_kind", "started_by")
+_STEP_READ: Final = ("step", "iteration", "input", "input_override", "output", "result")
+_ATTEMPT_READ: Final = (
+    *("id", "step", "iteration", "number", "agent_version_id", "idempotency_key"),
+    *("request_sha256", "started_at"),
+)
+
+
+def _json_object(columns: Iterable[str], alias: str) -> str:
+    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in columns)
+    return f"jsonb_build_object({pairs})"
+
+
+_CLAIM_SQL: Final = f"""
+UPDATE runs_run SET owner = %s, fence = fence + 1,
+    lease_until = clock_timestamp() + interval '{LEASE_SECONDS} seconds',
+    status = CASE WHEN status = 'pending' THEN 'running' ELSE status END
+WHERE id = %s AND (owner IS NULL OR lease_until < clock_timestamp())
+RETURNING {", ".join(_CLAIMED[:-1])}, clock_timestamp()
+"""
+
+_HYDRATE_SQL: Final = f"""
+WITH me AS MATERIALIZED (SELECT %s::uuid AS owner, %s::integer AS fence, %s::uuid AS id),
+begun AS (
+    UPDATE runs_attempt a SET owner = me.owner, fence = me.fence, started_at = clock_timestamp()
+    FROM me, runs_run r
+    WHERE r.id = me.id AND r.fence = me.fence AND a.run_id = me.id
+        AND a.status = 'leased' AND a.owner IS NULL
+    RETURNING a.*
+)
+SELECT
+    (SELECT {_json_object(_DETAILS, "d")} FROM runs_rundetail d, me WHERE d.run_id = me.id),
+    (SELECT coalesce(jsonb_agg({_json_object(_STEP_READ, "s")}), '[]')
+        FROM runs_steprun s, me WHERE s.run_id = me.id),
+    (SELECT coalesce(jsonb_agg({_json_object(_ATTEMPT_READ, "b")}), '[]') FROM begun b),
+    (SELECT coalesce(jsonb_agg({_json_object(_ATTEMPT_READ, "a")}), '[]')
+        FROM runs_attempt a, me
+        WHERE a.run_id = me.id AND a.status = 'leased' AND a.owner IS NOT NULL)
+"""
+
+
+def _portable_claim(
+    run_id: UUID, owner: UUID
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
+    now = datetime.now(UTC)
+    with transaction.atomic():
+        found = _portable_rows(
+            "UPDATE runs_run SET owner = %s, fence = fence + 1, lease_until = %s, "
+            "status = CASE WHEN status = 'pending' THEN 'running' ELSE status END "
+            "WHERE id = %s AND (owner IS NULL OR lease_until < %s) "
+            f"RETURNING {', '.join(_CLAIMED[:-1])}",
+            (owner, now + timedelta(seconds=LEASE_SECONDS), run_id, now),
+        )
+        if not found:
+            return None
+        taken = dict(zip(_CLAIMED, (*found[0], now), strict=True))
+        for name in ("workspace_id", "workflow_id", "version_id"):
+            taken[name] = UUID(taken[name])
+        detail = _portable_rows(
+            f"SELECT {', '.join(_DETAILS)} FROM runs_rundetail WHERE run_id = %s", (run_id,)
+        )[0]
+        steps = _portable_rows(
+            f"SELECT {', '.join(_STEP_READ)} FROM runs_steprun WHERE run_id = %s", (run_id,)
+        )
+        columns = ", ".join(_ATTEMPT_READ)
+        lost = _portable_rows(
+            f"SELECT {columns} FROM runs_attempt "
+            "WHERE run_id = %s AND status = 'leased' AND owner IS NOT NULL",
+            (run_id,),
+        )
+        begun = _portable_rows(
+            "UPDATE runs_attempt SET owner = %s, fence = %s, started_at = %s "
+            "WHERE run_id = %s AND status = 'leased' AND owner IS NULL "
+            f"RETURNING {columns}",
+            (owner, taken["fence"], now, run_id),
+        )
+    details = dict(zip(_DETAILS, detail, strict=True))
+    details["input"], details["binding"] = _loaded(details["input"]), _loaded(details["binding"])
+    read = {
+        "steps": [
+            {
+                name: _loaded(value) if name in _STEP_READ[2:] else value
+                for name, value in zip(_STEP_READ, row, strict=True)
+            }
+            for row in steps
+        ],
+        "begun": [dict(zip(_ATTEMPT_READ, row, strict=True)) for row in begun],
+        "lost": [dict(zip(_ATTEMPT_READ, row, strict=True)) for row in lost],
+    }
+    return taken, details, read
+
+
+# ---- step ----------------------------------------------------------------------------------------
+
+
+def commit(run_id: UUID, fence: int, what: Commit) -> Committed | None:
+    """Write what one or more applications of the planner decided. None: the fence is stale.
+
+    Opens no transaction on PostgreSQL, so that a step costs one commit; inside the caller's
+    transaction it is part of that.
+    """
+    if not faults.is_armed("inside_commit"):
+        return _commit(run_id, fence, what)
+    with transaction.atomic():
+        committed = _commit(run_id, fence, what)
+        faults.point("inside_commit")
+    return committed
+
+
+def _commit(run_id: UUID, fence: int, what: Commit) -> Committed | None:
+    if is_postgres():
+        shape = (what.rows.filled(), what.dropped_timers is None, what.ended is not None)
+        document = _document(
+            {
+                "run": what.run,
+                "release": what.release,
+                "dropped": what.dropped_timers,
+                "ended": what.ended and {"result": what.ended[0], "reason": what.ended[1]},
+                **_parts(what.rows),
+            }
+        )
+        found = _fetch(_commit_sql(*shape), (document, run_id, fence))
+        return Committed(inbox_seq=found[0][0], held=found[0][1]) if found else None
+    with transaction.atomic():
+        return _portable_commit(run_id, fence, what)
+
+
+@lru_cache(maxsize=256)
+def _commit_sql(filled: tuple[str, ...], all_timers: bool, ended: bool) -> str:
+    """The statement for one shape of commit. `given_up` is judged on the row as it was locked."""
+    given_up = (
+        "(doc.d->>'release' = 'hand_back' OR "
+        "(doc.d->>'release' = 'park' AND runs_run.inbox_seq = r.drained_seq))"
+    )
+    parts = [
+        "doc AS MATERIALIZED (SELECT %s::jsonb AS d)",
+        f"""guard AS (UPDATE runs_run SET {", ".join(f"{name} = r.{name}" for name in _RUN_COLUMNS)},
+            owner = CASE WHEN {given_up} THEN NULL ELSE owner END,
+            lease_until = CASE WHEN {given_up} THEN NULL ELSE lease_until END,
+            rung_at = CASE WHEN doc.d->>'release' = 'hand_back' THEN clock_timestamp()
+                WHEN {given_up} THEN NULL ELSE rung_at END
+            FROM doc, jsonb_to_record(doc.d->'run') AS r({_typed(_RUN_COLUMNS)})
+            WHERE runs_run.id = %s AND fence = %s
+            RETURNING runs_run.id, inbox_seq, owner IS NOT NULL AS held)""",
+        *(_insert_part(name) for name in filled),
+    ]
+    if all_timers:
+        parts.append("dropped AS (DELETE FROM runs_timer t USING guard WHERE t.run_id = guard.id)")
+    else:
+        parts.append(
+            "dropped AS (DELETE FROM runs_timer t USING guard, doc WHERE t.run_id = guard.id "
+            "AND t.key IN (SELECT jsonb_array_elements_text(doc.d->'dropped')))"
+        )
+    if ended:
+        parts.append(
+            "ended AS (UPDATE runs_rundetail SET result = nullif(doc.d->'ended'->'result', 'null'), "
+            "end_reason = doc.d->'ended'->>'reason' FROM guard, doc WHERE run_id = guard.id)"
+        )
+    return f"WITH {', '.join(parts)} SELECT inbox_seq, held FROM guard"
+
+
+def _portable_commit(run_id: UUID, fence: int, what: Commit) -> Committed | None:
+    now = datetime.now(UTC)
+    columns = ", ".join(f"{name} = %s" for name in _RUN_COLUMNS)
+    given_up = "(%s = 'hand_back' OR (%s = 'park' AND inbox_seq = %s))"
+    release = (what.release, what.release, what.run["drained_seq"])
+    values = [_adapted(what.run[name], kind) for name, kind in _RUN_COLUMNS.items()]
+    found = _portable_rows(
+        f"UPDATE runs_run SET {columns}, "
+        f"owner = CASE WHEN {given_up} THEN NULL ELSE owner END, "
+        f"lease_until = CASE WHEN {given_up} THEN NULL ELSE lease_until END, "
+        f"rung_at = CASE WHEN %s = 'hand_back' THEN %s WHEN {given_up} THEN NULL ELSE rung_at END "
+        "WHERE id = %s AND fence = %s RETURNING inbox_seq, owner IS NOT NULL",
+        (*values, *release, *release, what.release, now, *release, run_id, fence),
+    )
+    if not found:
+        return None
+    if what.dropped_timers is None:
+        _portable_run("DELETE FROM runs_timer WHERE run_id = %s", [(run_id,)])
+    elif what.dropped_timers:
+        _portable_run(
+            "DELETE FROM runs_timer WHERE run_id = %s AND key = %s",
+            [(run_id, key) for key in what.dropped_timers],
+        )
+    _portable_tables(what.rows)
+    if what.ended is not None:
+        _portable_run(
+            "UPDATE runs_rundetail SET result = %s, end_reason = %s WHERE run_id = %s",
+            [(_adapted(what.ended[0], "jsonb"), what.ended[1], run_id)],
+        )
+    return Committed(inbox_seq=found[0][0], held=bool(found[0][1]))
+
+
+def park(run_id: UUID, fence: int) -> Committed | None:
+    """Give up the claim of a run that has nothing to do, unless its inbox holds something new."""
+    given_up = "inbox_seq = drained_seq"
+    return _released(
+        f"owner = CASE WHEN {given_up} THEN NULL ELSE owner END, "
+        f"lease_until = CASE WHEN {given_up} THEN NULL ELSE lease_until END, "
+        f"rung_at = CASE WHEN {given_up} THEN NULL ELSE rung_at END",
+        (),
+        run_id,
+        fence,
+    )
+
+
+def release(run_id: UUID, fence: int, *, rung_at: datetime) -> Committed | None:
+    """Give up the claim and ask for another walker from `rung_at` on; attempts stay as they are."""
+    return _released("owner = NULL, lease_until = NULL, rung_at = %s", (rung_at,), run_id, fence)
+
+
+def _released(
+    assignments: str, values: tuple[object, ...], run_id: UUID, fence: int
+) -> Committed | None:
+    found = _execute(
+        f"UPDATE runs_run SET {assignments} WHERE id = %s AND fence = %s "
+        "RETURNING inbox_seq, owner IS NOT NULL",
+        (*values, run_id, fence),
+    )
+    return Committed(inbox_seq=found[0][0], held=bool(found[0][1])) if found else None
+
+
+def renew(owner: UUID, run_ids: Sequence[UUID]) -> None:
+    """Give the claims of one boot another lease."""
+    if is_postgres():
+        _fetch(
+            "UPDATE runs_run SET lease_until = clock_timestamp() + "
+            f"interval '{LEASE_SECONDS} seconds' "
+            "WHERE owner = %s AND id = ANY(%s) RETURNING 1",
+            (owner, list(run_ids)),
+        )
+        return
+    until = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS)
+    with transaction.atomic():
+        _portable_run(
+            "UPDATE runs_run SET lease_until = %s WHERE owner = %s AND id = %s",
+            [(until, owner, run_id) for run_id in run_ids],
+        )
+
+
+def inbox_seq(run_id: UUID, fence: int) -> int | None:
+    """The number of the latest inbox event of a run that is held with this fence, else None."""
+    found = _execute("SELECT inbox_seq FROM runs_run WHERE id = %s AND fence = %s", (run_id, fence))
+    return found[0][0] if found else None
+
+
+def received(run_id: UUID, after: int) -> list[Received]:
+    """The inbox events of a run after a number, in order."""
+    rows = _execute(
+        "SELECT id, seq, body FROM runs_inboxevent WHERE run_id = %s AND seq > %s ORDER BY seq",
+        (run_id, after),
+    )
+    return [Received(id=_uuid(row[0]), seq=row[1], body=_loaded(row[2])) for row in rows]
+
+
+# ---- inbox ---------------------------------------------------------------------------------------
+
+
+def send(
+    run_id: UUID,
+    body: JsonObject,
+    *,
+    event_id: UUID,
+    now: datetime,
+    statuses: Sequence[str] = (),
+    drained: bool = False,
+) -> int | None:
+    """Put an event into a run's inbox and ask for a walker; returns its number.
+
+    None, and nothing written: there is no such run, its status is none of `statuses` (when given),
+    with `drained` its inbox holds something not yet applied, or the event was sent before.
+    The row lock of the guarded UPDATE makes the numbers dense and in commit order.
+    """
+    guard = "id = %s AND NOT EXISTS (SELECT 1 FROM runs_inboxevent WHERE id = %s)"
+    values: list[object] = [run_id, event_id]
+    if statuses:
+        guard += f" AND status IN ({', '.join(['%s'] * len(statuses))})"
+        values += statuses
+    if drained:
+        guard += " AND inbox_seq = drained_seq"
+    if is_postgres():
+        found = _fetch(
+            "WITH guard AS (UPDATE runs_run SET inbox_seq = inbox_seq + 1, "
+            f"rung_at = clock_timestamp() WHERE {guard} RETURNING id, inbox_seq) "
+            "INSERT INTO runs_inboxevent (id, run_id, seq, body, created_at) "
+            "SELECT %s::uuid, id, inbox_seq, %s::jsonb, %s FROM guard RETURNING seq",
+            (*values, event_id, json.dumps(body), now),
+        )
+        return found[0][0] if found else None
+    with transaction.atomic():
+        found = _portable_rows(
+            "UPDATE runs_run SET inbox_seq = inbox_seq + 1, rung_at = %s "
+            f"WHERE {guard} RETURNING inbox_seq",
+            (datetime.now(UTC), *values),
+        )
+        if not found:
+            return None
+        _portable_run(
+            "INSERT INTO runs_inboxevent (id, run_id, seq, body, created_at) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            [(event_id, run_id, found[0][0], json.dumps(body), now)],
+        )
+    seq: int = found[0][0]
+    return seq
+
+
+def take_timer(timer_id: UUID) -> bool:
+    """Delete a timer that is due, in the caller's transaction; False: it is gone or set anew."""
+    now = "clock_timestamp()" if is_postgres() else "%s"
+    values: tuple[object, ...] = (timer_id,) if is_postgres() else (timer_id, datetime.now(UTC))
+    return bool(
+        _execute(
+            f"DELETE FROM runs_timer WHERE id = %s AND due_at <= {now} RETURNING id",
+            values,
+        )
+    )
+
+
+def free(run_id: UUID, owner: UUID, *, only_expired: bool) -> list[tuple[str, int, int]] | None:
+    """Take a run from a dead or cut-off owner, in the caller's transaction.
+
+    The fence rises, so that nothing of the former claim can land any more; its attempts become
+    `abandoned` and are returned as (step, iteration, number). None: the claim is no longer his, or
+    `only_expired` and its lease was renewed meanwhile.
+    """
+    now = datetime.now(UTC)
+    clock = "clock_timestamp()" if is_postgres() else "%s"
+    times: list[object] = [] if is_postgres() else [now]
+    guard = f" AND lease_until < {clock}" if only_expired else ""
+    freed = _execute(
+        "UPDATE runs_run SET owner = NULL, lease_until = NULL, fence = fence + 1, "
+        f"rung_at = {clock} WHERE id = %s AND owner = %s{guard} RETURNING id",
+        (*times, run_id, owner, *(times if only_expired else [])),
+    )
+    if not freed:
+        return None
+    return [
+        (row[0], row[1], row[2])
+        for row in _execute(
+            "UPDATE runs_attempt SET status = 'abandoned', "
+            f"ended_at = {clock} WHERE run_id = %s AND owner = %s AND status = 'leased' "
+            "RETURNING step, iteration, number",
+            (*times, run_id, owner),
+        )
+    ]
+
+
+# ---- rows to SQL ---------------------------------------------------------------------------------
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+def _typed(columns: Mapping[str, str]) -> str:
+    return ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+
+
+def _insert_part(part: str) -> str:
+    table = _TABLES[part]
+    return (
+        f"{part} AS (INSERT INTO {table.name} ({_names(table.columns)}) SELECT r.* "
+        f"FROM guard, doc, jsonb_to_recordset(doc.d->'{part}') AS r({_typed(table.columns)})"
+        f"{_on_conflict(table)})"
+    )
+
+
+def _on_conflict(table: _Table) -> str:
+    if not table.key:
+        return ""
+    renewed = ", ".join(f"{name} = excluded.{name}" for name in table.update)
+    return f" ON CONFLICT ({_names(table.key)}) DO UPDATE SET {renewed}"
+
+
+def _parts(rows: Rows) -> dict[str, object]:
+    return {name: getattr(rows, name) for name in rows.filled()}
+
+
+def _document(value: Mapping[str, object]) -> str:
+    return json.dumps(value, default=_encoded, ensure_ascii=False, separators=(",", ":"))
+
+
+def _encoded(value: object) -> str:
+    """Text that PostgreSQL's input function of the column's type reads."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in a statement")
+
+
+def _fetch(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    """Run a prepared statement on PostgreSQL with server-side parameters, past Django's cursor."""
+    import psycopg
+
+    connection.ensure_connection()
+    raw: Any = connection.connection
+    if raw.prepare_threshold != 1:
+        raw.prepare_threshold = 1
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+
+
+def _execute(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    return _fetch(sql, values) if is_postgres() else _portable_rows(sql, values)
+
+
+def _portable_rows(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_plain(value) for value in values])
+        return list(cursor.fetchall())
+
+
+def _portable_run(sql: str, many: Sequence[Sequence[object]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, [[_plain(value) for value in values] for values in many])
+
+
+def _portable_insert(table: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
+    _portable_run(_portable_insert_sql(table, tuple(columns), ""), _values(columns, rows))
+
+
+def _portable_tables(rows: Rows) -> None:
+    for part in rows.filled():
+        table = _TABLES[part]
+        sql = _portable_insert_sql(table.name, tuple(table.columns), _on_conflict(table))
+        _portable_run(sql, _values(table.columns, getattr(rows, part)))
+
+
+@lru_cache(maxsize=32)
+def _portable_insert_sql(table: str, columns: tuple[str, ...], conflict: str) -> str:
+    marks = ", ".join(["%s"] * len(columns))
+    return f"INSERT INTO {table} ({_names(columns)}) VALUES ({marks}){conflict}"
+
+
+def _values(columns: Mapping[str, str], rows: Sequence[Row]) -> list[list[object]]:
+    return [[_adapted(row[name], kind) for name, kind in columns.items()] for row in rows]
+
+
+def _adapted(value: object, kind: str) -> object:
+    if value is None:
+        return None
+    return json.dumps(value, ensure_ascii=False) if kind == "jsonb" else value
+
+
+def _plain(value: object) -> object:
+    """The form in which Django keeps a value in SQLite."""
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return str(value.astimezone(UTC).replace(tzinfo=None))
+    return value
+
+
+def _uuid(value: object) -> UUID:
+    return value if isinstance(value, UUID) else UUID(str(value))
+
+
+def _loaded(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value

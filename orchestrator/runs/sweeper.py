@@ -1,0 +1,190 @@
+"""The sweeper: finds what nobody rings for any more, and hands it on. It writes no run or step state.
+
+One process of the installation sweeps at a time (`boots.SingleHolder`); others stand by. Twice a second it
+looks for owners that are dead, timers and decisions that are due; every few seconds for leases that ran
+out, doorbells that were lost, and runs that wait on nothing. What it finds becomes an event in a
+run's inbox, or just another doorbell. An error is logged, and the next round comes all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection, transaction
+
+from approvals.services import take_effect
+from audit.services import append_entry, subject_of
+from orchestrator.access import SYSTEM
+from orchestrator.runs import boots, selectors, services, statements
+from orchestrator.runs.models import Incident, Run, Timer, Worker
+
+logger = logging.getLogger("baton.runs.sweeper")
+
+BATCH: Final = 200
+"""Rows of one kind that one round takes; the next round takes the rest."""
+WORKER_GONE_SECONDS: Final = 120
+INCIDENT_SECONDS: Final = 30.0
+
+
+class Sweeper:
+    """One process's part in sweeping."""
+
+    def __init__(self, *, embedded: bool | None = None) -> None:
+        is_embedded = settings.EMBEDDED if embedded is None else embedded
+        self.fast_seconds = 1.0 if is_embedded else 0.5
+        self.slow_seconds = 1.0 if is_embedded else 5.0
+        self.ring_again_seconds = 1.0 if is_embedded else 3.0
+        self._holder = boots.SingleHolder("sweeper")
+        self._slow_at = 0.0
+        self._incidents_at = time.monotonic() + INCIDENT_SECONDS
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweep until told to stop, while this process is the one that does."""
+        try:
+            while not stop.wait(self.fast_seconds):
+                try:
+                    self.sweep_if_holder()
+                except Exception:  # whatever it was, the next round must come
+                    logger.exception("sweep failed")
+                    connection.close()
+        finally:
+            self._holder.give_back()
+            connection.close()
+
+    def sweep_if_holder(self) -> bool:
+        """One round, if this process holds the sweeper's lock; False when another one does."""
+        close_old_connections()
+        if not self._holder.holds():
+            return False
+        now = statements.database_now()
+        _each("dead owners", free_dead, now)
+        _each("timers", fire_due_timers, now)
+        _each("decisions", take_effect, now)
+        at = time.monotonic()
+        if at >= self._slow_at:
+            self._slow_at = at + self.slow_seconds
+            _each("leases", free_expired, now)
+            _each("doorbells", self._ring_again, now)
+            _each("workers", forget_workers, now)
+        if at >= self._incidents_at:
+            self._incidents_at = at + INCIDENT_SECONDS
+            _each("incidents", open_incidents, now)
+        return True
+
+    def _ring_again(self, now: datetime) -> int:
+        return ring_again(now, older_than_seconds=self.ring_again_seconds)
+
+
+def run_sweeper(stop: threading.Event) -> None:
+    """Sweep until told to stop; any number of processes may run this, one sweeps."""
+    Sweeper().run(stop)
+
+
+def end_boot() -> None:
+    """End this process's boot and free what it still claims, so that others go on at once."""
+    boot = boots.retire()
+    if boot is None:
+        return
+    try:
+        _free_all_of(boot, statements.database_now())
+    except DatabaseError:
+        logger.exception("own claims could not be freed; the sweeper will")
+
+
+def free_dead(now: datetime) -> int:
+    """Free the claims of owners whose boot lock nobody holds; returns how many runs."""
+    owners = set(Run.objects.filter(owner__isnull=False).values_list("owner", flat=True).distinct())
+    unended = set(Worker.objects.filter(ended_at__isnull=True).values_list("id", flat=True))
+    freed = 0
+    for boot in boots.dead_among(owners | unended):
+        freed += _free_all_of(boot, now)
+        Worker.objects.filter(id=boot, ended_at__isnull=True).update(ended_at=now)
+    return freed
+
+
+def free_expired(now: datetime) -> int:
+    """Free claims whose lease ran out: their worker is cut off or stopped."""
+    expired = Run.objects.filter(owner__isnull=False, lease_until__lt=now)
+    freed = 0
+    for run_id, owner in expired.values_list("id", "owner")[:BATCH]:
+        freed += services.free_run(run_id=run_id, owner=owner, now=now, only_expired=True)
+    return freed
+
+
+def fire_due_timers(now: datetime) -> int:
+    """Turn timers that are due into events; returns how many."""
+    due = Timer.objects.filter(due_at__lte=now).order_by("due_at").values_list("id", flat=True)
+    return sum(services.fire_timer(timer_id=timer_id, now=now) for timer_id in due[:BATCH])
+
+
+def ring_again(now: datetime, *, older_than_seconds: float) -> int:
+    """Ring for runs that want a walker and have none, although their doorbell was rung a while ago."""
+    before = now - timedelta(seconds=older_than_seconds)
+    unclaimed = Run.objects.filter(rung_at__isnull=False, rung_at__lt=before, owner__isnull=True)
+    rung = 0
+    for run_id in unclaimed.order_by("rung_at").values_list("id", flat=True)[:BATCH]:
+        if Run.objects.filter(id=run_id, rung_at__lt=before, owner__isnull=True).update(
+            rung_at=now
+        ):
+            services.ring(run_id)
+            rung += 1
+    return rung
+
+
+def forget_workers(now: datetime) -> int:
+    """Mark workers as ended that have given no sign of life for two minutes."""
+    silent = Worker.objects.filter(
+        ended_at__isnull=True, seen_at__lt=now - timedelta(seconds=WORKER_GONE_SECONDS)
+    )
+    return silent.update(ended_at=now)
+
+
+def open_incidents(now: datetime) -> int:
+    """Open an incident for each run that is going on and waits on nothing, and ring for it once."""
+    opened = 0
+    for run_id in selectors.runs_waiting_on_nothing(limit=BATCH):
+        with transaction.atomic():
+            incident, is_new = Incident.objects.get_or_create(
+                kind="waits_on_nothing",
+                run_id=run_id,
+                closed_at=None,
+                defaults={"opened_at": now},
+            )
+            if not is_new:
+                continue
+            append_entry(
+                actor=SYSTEM,
+                action="incident.opened",
+                subject=subject_of(incident),
+                now=now,
+                workspace_id=Run.objects.values_list("workspace_id", flat=True).get(id=run_id),
+                run=run_id,
+                decision={"outcome": incident.kind},
+            )
+        services.ring(run_id)
+        opened += 1
+    return opened
+
+
+def _free_all_of(boot: UUID, now: datetime) -> int:
+    claimed = Run.objects.filter(owner=boot).values_list("id", flat=True)
+    return sum(services.free_run(run_id=run_id, owner=boot, now=now) for run_id in claimed)
+
+
+def _each(what: str, sweep: Callable[[datetime], int], now: datetime) -> None:
+    """Run one part of a round; its error must not keep the other parts from theirs."""
+    try:
+        found = sweep(now)
+    except Exception:  # whatever it was, the other parts and the next round must come
+        logger.exception("sweep of %s failed", what)
+        connection.close()
+    else:
+        if found:
+            logger.info("swept", extra={"what": what, "found": found})
