@@ -362,7 +362,7 @@ def _record(
         output=given.output,
         reason=given.reason,
         reason_code=given.reason_code,
-        decided_by_id=actor.id,
+        decided_by_id=UUID(actor.id),
         via=actor.via,
         shown_sha256=task.shown_sha256,
         decided_at=now,
