@@ -13,8 +13,8 @@ from orchestrator.core.json import JsonObject
 class AgentInterface:
     """One agent version as a workflow sees it.
 
-    `effect`: `once` calls are never repeated after an ambiguous outcome. `side_effect`: what the agent
-    changes in the world. `waits`: the call spends its time waiting (network), not computing.
+    `effect`: `once` calls are never repeated after an ambiguous outcome. `side_effect`: what the
+    agent changes in the world. `waits`: the call spends its time waiting (network), not computing.
     """
 
     slug: str

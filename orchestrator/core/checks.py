@@ -1,11 +1,12 @@
 """Is a definition fit to run? `check_definition` gives findings; it never raises for a bad definition.
 
-An *error* stops publication: the workflow cannot run, or some step fails whenever it is reached. A *warning*
-is something that fails or surprises for values that the contracts allow. An *info* states what will
-happen where the drawing leaves it open, above all what each unlinked port does.
+An *error* stops publication: the workflow cannot run, or some step fails whenever it is reached. A
+*warning* is something that fails or surprises for values that the contracts allow. An *info* states
+what will happen where the drawing leaves it open, above all what each unlinked port does.
 
-What a step may read is worked out along the links (`_facts`): per step, which other steps have certainly
-run when it starts, and by which ports they may have left. Only then is a step's output certain to be there.
+What a step may read is worked out along the links (`_facts`): per step, which other steps have
+certainly run when it starts, and by which ports they may have left. Only then is a step's output
+certain to be there.
 """
 
 from __future__ import annotations
@@ -341,8 +342,8 @@ class _Checker:
     def _facts(self, order: tuple[str, ...]) -> dict[str, Facts]:
         """Per step, the steps that have certainly run when it starts.
 
-        Over alternatives only what holds on each of them is certain. A join that needs all its branches
-        is the opposite: what holds on any branch is certain.
+        Over alternatives only what holds on each of them is certain. A join that needs all its
+        branches is the opposite: what holds on any branch is certain.
         """
         facts: dict[str, Facts] = {}
         for step_id in order:

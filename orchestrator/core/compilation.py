@@ -59,10 +59,11 @@ class CompiledEvidence:
 class CompiledStep:
     """One step. Fields that its kind does not have are empty.
 
-    `rank` is its place in a fixed topological order; the planner works in that order, so that it does
-    the same whatever order a database returned the definition's keys in. `mapping` is the input (agent),
-    proposal (gate), output (transform) or result (end). `contract` judges that mapping, for a gate also
-    what the person gives back. `reads` are the steps whose results the expressions need.
+    `rank` is its place in a fixed topological order; the planner works in that order, so that it
+    does the same whatever order a database returned the definition's keys in. `mapping` is the
+    input (agent), proposal (gate), output (transform) or result (end). `contract` judges that
+    mapping, for a gate also what the person gives back. `reads` are the steps whose results the
+    expressions need.
     """
 
     id: str
@@ -115,10 +116,9 @@ class CompiledWorkflow:
 def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> CompiledWorkflow:
     """Compile a definition against the agent versions and shared types that it names.
 
-    Raises:
-        DefinitionError: no single start, a cycle, an agent version that the catalogue does not have.
-        ExpressionError: an expression cannot be compiled.
-        SchemaError: a contract cannot be compiled.
+    Raises: DefinitionError: no single start, a cycle, an agent version that the catalogue does not
+    have. ExpressionError: an expression cannot be compiled. SchemaError: a contract cannot be
+    compiled.
     """
     order = step_order(definition)
     starts = [step_id for step_id in order if isinstance(definition.steps[step_id], StartStep)]
@@ -144,7 +144,7 @@ def step_order(definition: WorkflowDefinition) -> tuple[str, ...]:
     Raises:
         DefinitionError: the links form a cycle; `detail["cycle"]` names its steps.
     """
-    sorter: TopologicalSorter[str] = TopologicalSorter({step: () for step in definition.steps})
+    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(definition.steps, ()))
     for link in definition.links.values():
         sorter.add(link.target, link.source)
     try:

@@ -1,9 +1,10 @@
 """Data contracts: does a payload fit, can it be repaired, and does what one step gives fit what another takes.
 
-A `Validator` is compiled once per contract and shared between threads; the valid path costs microseconds.
-`accept` is what happens at a handoff: values at places of a shared type with repairs are rewritten when,
-and only when, they violate it; then the schema alone judges. Violations name the place as a JSON pointer and
-say what is wrong in words; values of the classes pii, phi and secret never appear in them.
+A `Validator` is compiled once per contract and shared between threads; the valid path costs
+microseconds. `accept` is what happens at a handoff: values at places of a shared type with repairs
+are rewritten when, and only when, they violate it; then the schema alone judges. Violations name
+the place as a JSON pointer and say what is wrong in words; values of the classes pii, phi and
+secret never appear in them.
 """
 
 from __future__ import annotations
@@ -148,7 +149,8 @@ class Validator:
     def accept(self, payload: JsonValue) -> Acceptance:
         """Judge a payload at a handoff, after repairing what the shared types know how to repair.
 
-        A whole number that arrived as `3.0` where the contract says integer becomes `3` without a word.
+        A whole number that arrived as `3.0` where the contract says integer becomes `3` without a
+        word.
         """
         measured = _measure(payload)
         if isinstance(measured, Violation):
@@ -247,8 +249,8 @@ class Validator:
 def check_repair(repair: Repair) -> str | None:
     """Say why a repair is not acceptable; None when it is.
 
-    Repairs run on up to 200 characters of untrusted text, so constructs that can take exponential time
-    (nested repetition, back references, look-around) are refused.
+    Repairs run on up to 200 characters of untrusted text, so constructs that can take exponential
+    time (nested repetition, back references, look-around) are refused.
     """
     if len(repair.pattern) > 300 or len(repair.replacement) > 200:
         return "The pattern or the replacement is too long."
@@ -268,9 +270,9 @@ def fits(
 ) -> Fit:
     """Decide whether every document that `producer` allows is allowed by `consumer`.
 
-    `cannot_tell` is an honest answer (patterns inside patterns, recursion): the handoff is then checked
-    at run time only. A `does_not_fit` always comes with a document that shows it, unless none could be
-    built.
+    `cannot_tell` is an honest answer (patterns inside patterns, recursion): the handoff is then
+    checked at run time only. A `does_not_fit` always comes with a document that shows it, unless
+    none could be built.
 
     Raises:
         SchemaError: one of the two is not a usable contract.
@@ -394,7 +396,8 @@ def _nearest_branch(
 ) -> list[jsonschema_rs.ValidationError] | None:
     """The alternative that the payload was most likely meant to be.
 
-    That is the one which fails deepest inside; alternatives of another type are out of the question.
+    That is the one which fails deepest inside; alternatives of another type are out of the
+    question.
     """
     plausible = [
         branch

@@ -1,8 +1,8 @@
 """The workflow definition: one JSON document, `"format": "baton/1"`.
 
 Steps and links are objects keyed by id, so that differences are small. A step's id is a slug of its
-first name and survives renaming; a link's id is `<step>.<port>-<step>`. `positions` and notes are for
-the canvas only and no hash covers them (`WorkflowDefinition.hashed`).
+first name and survives renaming; a link's id is `<step>.<port>-<step>`. `positions` and notes are
+for the canvas only and no hash covers them (`WorkflowDefinition.hashed`).
 
 Values move by expressions (`core/expressions.py`), which see two names:
 `input` (the run's input) and `steps.<step id>` with the fields `result` (value, not_found, ...),
@@ -116,8 +116,8 @@ class JoinPolicy(StrEnum):
 class JoinStep(StepBase):
     """Brings branches together. Ports: next, failed.
 
-    Incoming links with the same `Link.branch` (default: the source step's id) are one branch; it has
-    arrived when one of them is taken by a result other than failed or refused. `all` fails
+    Incoming links with the same `Link.branch` (default: the source step's id) are one branch; it
+    has arrived when one of them is taken by a result other than failed or refused. `all` fails
     (kind `unavailable`) when a branch is missing, `best_effort` goes on with at least one. Output:
     `{"arrived": [branch], "missing": [{"branch", "reason"}]}`.
     """
@@ -170,10 +170,10 @@ class PresetReason(Model):
 class GateStep(StepBase):
     """Asks a person. Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired.
 
-    `proposal` is what is decided on; `contract` is the schema of the proposal (approve, review) or of
-    what the person must fill in; an edited or filled output obeys it like any agent's. The step's
-    output is the proposal as approved (with the person's edits) or what was filled in.
-    `why` explains why the item is with a person; it is an expression giving text.
+    `proposal` is what is decided on; `contract` is the schema of the proposal (approve, review) or
+    of what the person must fill in; an edited or filled output obeys it like any agent's. The
+    step's output is the proposal as approved (with the person's edits) or what was filled in. `why`
+    explains why the item is with a person; it is an expression giving text.
     """
 
     kind: Literal["gate"] = "gate"
@@ -228,8 +228,9 @@ class Link(Model):
 class ExceptionPolicy(Model):
     """What happens to a result whose port is not linked.
 
-    `inbox`: a person decides (review of kind `exception`: run the step again, with this or an edited
-    input, or end the run). `end`: the run ends at once. Both end in `outcome`, a declared failure.
+    `inbox`: a person decides (review of kind `exception`: run the step again, with this or an
+    edited input, or end the run). `end`: the run ends at once. Both end in `outcome`, a declared
+    failure.
     """
 
     mode: Literal["inbox", "end"] = "inbox"

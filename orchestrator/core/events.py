@@ -1,8 +1,8 @@
 """Facts the planner reacts to, and facts that it derives. Past tense; a closed union with a `type` tag.
 
-*Driving* events come from outside the planner: the walker (its own calls), the sweeper (timers, lost
-attempts), people (decisions, cancel, pause, resume). *Derived* events are what one application of the
-planner made of it; they are journalled inside the driving event's row, in order.
+*Driving* events come from outside the planner: the walker (its own calls), the sweeper (timers,
+lost attempts), people (decisions, cancel, pause, resume). *Derived* events are what one application
+of the planner made of it; they are journalled inside the driving event's row, in order.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The syntax tree of a compiled CEL expression, read from the engine's own serialised form.
 
-The engine hands out a compiled expression as `cel.expr.CheckedExpr` (protocol buffers). Reading the few
-message types that make up the tree takes less code than a second parser, and cannot disagree with the
-engine about precedence or macros. Field numbers: google/cel-spec `proto/cel/expr/syntax.proto`
-and `checked.proto`.
+The engine hands out a compiled expression as `cel.expr.CheckedExpr` (protocol buffers). Reading the
+few message types that make up the tree takes less code than a second parser, and cannot disagree
+with the engine about precedence or macros. Field numbers: google/cel-spec
+`proto/cel/expr/syntax.proto` and `checked.proto`.
 """
 
 from __future__ import annotations

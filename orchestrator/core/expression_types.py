@@ -1,11 +1,13 @@
 """Design-time types of expressions: what an expression gives, and what is wrong with it.
 
-The type of a part of an expression is a JSON Schema without references (`schemas.inline`), plus whether the
-value may be absent. So the result can be compared with a consumer's contract directly, and every rule of
-a contract that matters to people (required, enum, null) is known here without a second type system.
+The type of a part of an expression is a JSON Schema without references (`schemas.inline`), plus
+whether the value may be absent. So the result can be compared with a consumer's contract directly,
+and every rule of a contract that matters to people (required, enum, null) is known here without a
+second type system.
 
-Findings are cautious: an *error* is something that fails whenever it is evaluated (an unknown field, text
-compared with a number), a *warning* something that fails or surprises for values that the contracts allow.
+Findings are cautious: an *error* is something that fails whenever it is evaluated (an unknown
+field, text compared with a number), a *warning* something that fails or surprises for values that
+the contracts allow.
 """
 
 from __future__ import annotations

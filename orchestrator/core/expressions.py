@@ -2,20 +2,22 @@
 
 What the rest of the code may rely on:
 
-* An expression sees named variables only (`input`, `steps`), has no side effects, ends after a bounded
-  number of steps, and is at most 2,000 characters long. Compiled expressions are shared between threads.
-* A *plain path* (`steps.extract.output.amount`, `input["first name"]`) never reaches the engine: it is a
-  walk through the document. When the value is absent, evaluation raises `ExpressionError` with code
-  `absent`, and a mapping leaves the field out.
-* Numbers behave as people expect: `amount > 1000` and `amount * 1.19` work for whole numbers and fractions
-  alike. CEL itself refuses to mix the two in arithmetic; then the expression is evaluated once more
-  with all numbers as fractions. Whole numbers divide as whole numbers unless the contract of a field
-  says `number` (`CompiledExpression.typed`).
+* An expression sees named variables only (`input`, `steps`), has no side effects, ends after a
+  bounded number of steps, and is at most 2,000 characters long. Compiled expressions are shared
+  between threads.
+* A *plain path* (`steps.extract.output.amount`, `input["first name"]`) never reaches the engine: it
+  is a walk through the document. When the value is absent, evaluation raises `ExpressionError` with
+  code `absent`, and a mapping leaves the field out.
+* Numbers behave as people expect: `amount > 1000` and `amount * 1.19` work for whole numbers and
+  fractions alike. CEL itself refuses to mix the two in arithmetic; then the expression is evaluated
+  once more with all numbers as fractions. Whole numbers divide as whole numbers unless the contract
+  of a field says `number` (`CompiledExpression.typed`).
 * Every error carries a short code and a sentence for people.
 
-The engine (cel-expr-python 0.1.3) loses a reference to None whenever a null passes through `value()`,
-also inside lists and maps, and the process dies of it; `_json_of` therefore asks for the type first and
-unpacks element by element. It copies all data that it is given, so only the used paths are handed over.
+The engine (cel-expr-python 0.1.3) loses a reference to None whenever a null passes through
+`value()`, also inside lists and maps, and the process dies of it; `_json_of` therefore asks for the
+type first and unpacks element by element. It copies all data that it is given, so only the used
+paths are handed over.
 """
 
 from __future__ import annotations
@@ -101,7 +103,8 @@ _KIND_WORDS = {
 class ExpressionError(DomainError):
     """An expression cannot be compiled or has no value.
 
-    `code` is one of syntax, unknown_name, too_long, absent, type, arithmetic, range, budget, result.
+    `code` is one of syntax, unknown_name, too_long, absent, type, arithmetic, range, budget,
+    result.
     """
 
     code = "invalid_expression"

@@ -2,32 +2,34 @@
 
 Theory of operation
 -------------------
-A run is a set of steps and links. Tokens move along links: when a step ends, each link that leaves it
-becomes *taken* (it hangs on the port that the step left by) or *dead*. A step whose incoming links are all
-resolved is *ready* when at least one is taken; when all are dead it is skipped and its own links die too.
-Exclusive choice, fan-out, synchronising merge and partial joins are all this one rule.
+A run is a set of steps and links. Tokens move along links:
+when a step ends, each link that leaves it becomes *taken* (it hangs on the port that the step left
+by) or *dead*. A step whose incoming links are all resolved is *ready* when at least one is taken;
+when all are dead it is skipped and its own links die too. Exclusive choice, fan-out, synchronising
+merge and partial joins are all this one rule.
 
 One call to `plan` applies one driving event and then goes on as far as it can without the world:
 
-1. Apply the event to the step or run it names. An event that no longer applies (another iteration or
-   attempt, a step that is not waiting for it, a run that has ended) changes nothing at all.
+1. Apply the event to the step or run it names. An event that no longer applies (another iteration
+   or attempt, a step that is not waiting for it, a run that has ended) changes nothing at all.
 2. Execute ready *pure* steps (router, join, transform, end) in order of rank until none is left.
-3. Prepare ready *calling* steps: map their input, let the contract judge it (the handoff), open gates.
-   What fails here is treated like any failure and may make further steps ready: go to 2.
+3. Prepare ready *calling* steps: map their input, let the contract judge it (the handoff), open
+   gates. What fails here is treated like any failure and may make further steps ready: go to 2.
 4. Lease prepared agent steps, at most `max_parallel` running at once; the others stay ready.
 5. Say what the run is doing now: running, waiting (nothing ready or running), paused or ended.
 
-A result that has no linked port, and a failure that is not tried again, belong to the exception policy:
-the step waits for a person (`waiting_for` "exception"), or the run ends. A step whose exception ended
-the run keeps its links open, so that a resumed run can go on from it.
+A result that has no linked port, and a failure that is not tried again, belong to the exception
+policy: the step waits for a person (`waiting_for` "exception"), or the run ends. A step whose
+exception ended the run keeps its links open, so that a resumed run can go on from it.
 
-When a run ends everything open ends with it in the same plan: calls are cancelled, reviews withdrawn,
-timers dropped; commands of this very plan that would start something are not emitted in the first place.
+When a run ends everything open ends with it in the same plan: calls are cancelled, reviews
+withdrawn, timers dropped; commands of this very plan that would start something are not emitted in
+the first place.
 
-The function is pure: time comes in as `now`, jitter from a hash, order from ranks. Applying the same
-events at the same times again gives the same state (`replay`), which is how the journal is checked.
-States are frozen; the work happens on shallow copies of two dictionaries, and payloads are shared, never
-copied or validated again.
+The function is pure: time comes in as `now`, jitter from a hash, order from ranks. Applying the
+same events at the same times again gives the same state (`replay`), which is how the journal is
+checked. States are frozen; the work happens on shallow copies of two dictionaries, and payloads are
+shared, never copied or validated again.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar, assert_never
+from typing import Any, Literal, TypeAlias, TypeVar, assert_never
 
 from pydantic import BaseModel
 
@@ -49,10 +51,20 @@ from orchestrator.core.commands import (
     WithdrawReview,
 )
 from orchestrator.core.compilation import (
-    CompiledMapping,
     CompiledStep,
     CompiledWorkflow,
     is_failure,
+)
+from orchestrator.core.context import (
+    Scope,
+    audited_values,
+    build,
+    evidence_of,
+    tested_values,
+    text_or_none,
+    value_or_none,
+    view_of,
+    views_of,
 )
 from orchestrator.core.definition import (
     AgentStep,
@@ -65,7 +77,6 @@ from orchestrator.core.definition import (
     StartStep,
     TransformStep,
 )
-from orchestrator.core.errors import DomainError
 from orchestrator.core.events import (
     AttemptFailed,
     AttemptLeased,
@@ -93,7 +104,7 @@ from orchestrator.core.events import (
     StepSkipped,
     TimerFired,
 )
-from orchestrator.core.expressions import CompiledExpression, ExpressionError, path_text
+from orchestrator.core.expressions import ExpressionError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.policies import FailureKind, retry_delay_seconds
 from orchestrator.core.results import (
@@ -147,9 +158,19 @@ _RUN_DOES: dict[RunStatus, Literal["running", "waiting", "paused"]] = {
 }
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 _AMBIGUOUS = frozenset({FailureKind.LOST, FailureKind.TIMEOUT})
-_MAX_TESTED_TEXT = 200
 
 _M = TypeVar("_M", bound=BaseModel)
+_OpenRunEvent: TypeAlias = (
+    AttemptSucceeded
+    | AttemptFailed
+    | AttemptLost
+    | TimerFired
+    | ReviewDecided
+    | ExceptionDecided
+    | CancelRequested
+    | PauseRequested
+    | ContinueRequested
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +209,8 @@ def replay(
 def resumable_steps(workflow: CompiledWorkflow, state: RunState) -> tuple[str, ...]:
     """The steps at which a failed run may be resumed, in order of rank; none when it has not failed.
 
-    A step qualifies when it failed, was cut off by the end of the run, or succeeded on the way to the
-    failure; when the run reached an end step, only steps before that one do.
+    A step qualifies when it failed, was cut off by the end of the run, or succeeded on the way to
+    the failure; when the run reached an end step, only steps before that one do.
     """
     if state.status is not RunStatus.FAILED:
         return ()
@@ -208,7 +229,7 @@ def title_of(workflow: CompiledWorkflow, state: RunState) -> str:
         return ""
     try:
         value = workflow.run_title.evaluate(
-            {"input": state.input, "steps": _views(state.steps, workflow.order)}
+            {"input": state.input, "steps": views_of(state.steps, workflow.order)}
         )
     except ExpressionError:
         return ""
@@ -263,8 +284,9 @@ class _Work:
             return self._start(event)
         if isinstance(event, RunResumed):
             return self._resume(event)
-        if is_terminal(self.status):
-            return False
+        return not is_terminal(self.status) and self._apply_to_open(event)
+
+    def _apply_to_open(self, event: _OpenRunEvent) -> bool:
         match event:
             case AttemptSucceeded():
                 return self._attempt_succeeded(event)
@@ -441,7 +463,7 @@ class _Work:
         if event.outcome in {"edited", "filled"} and compiled.contract is not None:
             violations = compiled.contract.check(output)
             if violations:
-                self._fail(event.step, _refusal(compiled.step.name, violations))
+                self._leave(event.step, _refusal(compiled.step.name, violations))
                 return True
         basis = Basis(
             kind=BasisKind.PERSON,
@@ -524,7 +546,8 @@ class _Work:
 
         1. What comes after the step starts over: those steps return to pending, their links reopen.
         2. Steps that the end of the run closed go back to pending, or to ready as their links say.
-        3. Steps whose own exception ended the run are tried again too, as their links are still open.
+        3. Steps whose own exception ended the run are tried again too, as their links are still
+           open.
         4. Everything else that is finished stays finished.
         """
         if event.step not in resumable_steps(self.workflow, self.before):
@@ -661,7 +684,7 @@ class _Work:
         if failed is not None:
             self._keep_input(step_id, payload)
             self._record_handoff(compiled, "refused", failed.violations)
-            self._fail(step_id, failed)
+            self._leave(step_id, failed)
             return False
         if compiled.contract is None:
             self._keep_input(step_id, payload)
@@ -672,7 +695,7 @@ class _Work:
         self._keep_input(step_id, given)
         self._record_handoff(compiled, accepted.verdict, accepted.violations, accepted.repairs)
         if accepted.verdict == "refused":
-            self._fail(step_id, _refusal(compiled.step.name, accepted.violations))
+            self._leave(step_id, _refusal(compiled.step.name, accepted.violations))
             return False
         return True
 
@@ -681,7 +704,8 @@ class _Work:
     ) -> tuple[JsonObject, Failed | None]:
         if override is not None:
             return override, None
-        return _build(compiled.step.name, compiled.mapping, self._scope(compiled))
+        built, violations = build(compiled.mapping, self._scope(compiled))
+        return built, _unmapped(compiled.step.name, violations) if violations else None
 
     def _keep_input(self, step_id: str, payload: JsonObject) -> None:
         self.steps[step_id] = _copy(self.steps[step_id], input=payload)
@@ -737,21 +761,23 @@ class _Work:
         if port not in {*(route.port for route in step.routes), "default"}:
             port = "default"
             for route, condition in compiled.routes:
-                tested |= _tested(condition, scope)
+                tested |= tested_values(condition, scope)
                 try:
                     holds = condition.holds(scope)
                 except ExpressionError as error:
                     violation = Violation(
                         path=f"/routes/{route.port}", rule=error.code, reason=error.message[:1_000]
                     )
-                    self._fail(compiled.id, _unmapped(step.name, (violation,)))
+                    self._leave(compiled.id, _unmapped(step.name, (violation,)))
                     return
                 if holds:
                     port, when = route.port, route.when
                     break
         chosen = str(port)
         self.events.append(RouteChosen(step=compiled.id, port=chosen, when=when, tested=tested))
-        basis = Basis(kind=BasisKind.RULE, id=compiled.id, row=chosen, values=_basis_values(tested))
+        basis = Basis(
+            kind=BasisKind.RULE, id=compiled.id, row=chosen, values=audited_values(tested)
+        )
         result = Value.model_construct(basis=(basis,), output={"port": chosen})
         self._leave(compiled.id, result, port=chosen)
 
@@ -795,7 +821,7 @@ class _Work:
         output, failed = self._built(compiled, self.steps[compiled.id].input_override)
         if failed is not None:
             self._keep_input(compiled.id, output)
-            self._fail(compiled.id, failed)
+            self._leave(compiled.id, failed)
         else:
             self._leave(compiled.id, Value.model_construct(output=output))
 
@@ -850,14 +876,14 @@ class _Work:
             proposal, failed = self._built(compiled, self.steps[compiled.id].input_override)
             self._keep_input(compiled.id, proposal)
             if failed is not None:
-                self._fail(compiled.id, failed)
+                self._leave(compiled.id, failed)
                 return
             self._record_handoff(compiled, "fits")
         elif not self._hand_over(compiled):
             return
         scope = self._scope(compiled)
-        why, title = _text(compiled.why, scope), _text(compiled.title, scope)
-        confidence = _value(compiled.confidence, scope)
+        why, title = text_or_none(compiled.why, scope), text_or_none(compiled.title, scope)
+        confidence = value_or_none(compiled.confidence, scope)
         run = self.steps[compiled.id]
         is_number = isinstance(confidence, (int, float)) and not isinstance(confidence, bool)
         self._await_person(
@@ -873,7 +899,7 @@ class _Work:
                 title=title,
                 why=why,
                 proposal=run.input or {},
-                evidence=_evidence(compiled, scope),
+                evidence=evidence_of(compiled, scope),
                 confidence=float(confidence) if is_number else None,  # type: ignore[arg-type]  # is_number
                 assign_role=step.assign_role,
                 due_at=self.now + timedelta(seconds=step.due_seconds),
@@ -916,10 +942,6 @@ class _Work:
         )
 
     # ---- results ---------------------------------------------------------------------------------
-
-    def _fail(self, step_id: str, result: Failed) -> None:
-        """A step that failed before it could ask the world: its failed port, or an exception."""
-        self._leave(step_id, result)
 
     def _leave(self, step_id: str, result: StepResult, *, port: str | None = None) -> None:
         """End a step by the port of its result, or hand it to the exception policy."""
@@ -1000,9 +1022,8 @@ class _Work:
                     LinkResolved(link=link_id, to="taken" if link_id in taken else "dead")
                 )
             targets = {self.definition.links[link_id].target for link_id in compiled.outgoing}
-            for target in sorted(targets, key=self._rank):
-                if self._settle(target):
-                    pending.append((target, None))
+            skipped = [target for target in sorted(targets, key=self._rank) if self._settle(target)]
+            pending.extend((target, None) for target in skipped)
 
     def _settle(self, step_id: str) -> bool:
         """Make a pending step ready or skip it, when its links say so; True when it was skipped."""
@@ -1051,13 +1072,13 @@ class _Work:
             )
         )
 
-    def _scope(self, compiled: CompiledStep) -> Mapping[str, JsonValue]:
+    def _scope(self, compiled: CompiledStep) -> Scope:
         """What the step's expressions may see: the run's input and the results that they read."""
         names = self.workflow.order if "*" in compiled.reads else compiled.reads
         steps: JsonObject = {}
         for name in names:
             if name not in self.views and name in self.steps:
-                self.views[name] = _view(self.steps[name])
+                self.views[name] = view_of(self.steps[name])
             steps[name] = self.views.get(name, {})
         return {"input": self.changes.get("input", self.before.input), "steps": steps}
 
@@ -1203,97 +1224,6 @@ def _unmapped(name: str, violations: tuple[Violation, ...]) -> Failed:
     )
 
 
-def _build(
-    name: str, mapping: CompiledMapping, scope: Mapping[str, JsonValue]
-) -> tuple[JsonObject, Failed | None]:
-    """Evaluate a mapping. A plain path whose value is absent leaves its field out."""
-    built: JsonObject = {}
-    violations: list[Violation] = []
-    for field, expression in mapping:
-        try:
-            built[field] = expression.evaluate(scope)
-        except ExpressionError as error:
-            if error.code == "absent" and expression.plain is not None:
-                continue
-            violations.append(
-                Violation(path=f"/{field}", rule=error.code, reason=error.message[:1_000])
-            )
-    return built, _unmapped(name, tuple(violations)) if violations else None
-
-
-def _value(expression: CompiledExpression | None, scope: Mapping[str, JsonValue]) -> JsonValue:
-    """The value of something that is shown and not decided on; None when it has none."""
-    if expression is None:
-        return None
-    try:
-        return expression.evaluate(scope)
-    except ExpressionError:
-        return None
-
-
-def _text(expression: CompiledExpression | None, scope: Mapping[str, JsonValue]) -> str | None:
-    value = _value(expression, scope)
-    return value if isinstance(value, str) else None
-
-
-def _evidence(compiled: CompiledStep, scope: Mapping[str, JsonValue]) -> tuple[JsonObject, ...]:
-    """Evidence ready to show; what could not be had is named, not left out."""
-    shown: list[JsonObject] = []
-    for item in compiled.evidence:
-        entry: JsonObject = {"title": item.evidence.title, "kind": item.evidence.kind.value}
-        try:
-            entry["value"] = item.value.evaluate(scope)
-        except ExpressionError as error:
-            entry |= {"kind": "text", "value": f"Not available: {error.message}"}
-        sources = _value(item.sources, scope)
-        if sources is not None:
-            entry["sources"] = sources
-        shown.append(entry)
-    return tuple(shown)
-
-
-def _view(run: StepRunState) -> JsonObject:
-    """A step's result as expressions see it; empty until it has ended with one."""
-    result = run.result
-    if result is None or run.status not in _ENDED:
-        return {}
-    view: JsonObject = {"result": result.type}
-    if not isinstance(result, Failed) and result.output is not None:
-        view["output"] = result.output
-    if isinstance(result, (Value, Uncertain)) and result.score is not None:
-        view["score"] = result.score
-    if result.reason:
-        view["reason"] = result.reason
-    return view
-
-
-def _views(steps: Mapping[str, StepRunState], order: Iterable[str]) -> JsonObject:
-    return {step_id: _view(steps[step_id]) for step_id in order if step_id in steps}
-
-
-def _tested(condition: CompiledExpression, scope: Mapping[str, JsonValue]) -> JsonObject:
-    """The simple values that a condition looked at, by path."""
-    tested: JsonObject = {}
-    for path in condition.used:
-        node: JsonValue = dict(scope)
-        for part in path:
-            node = node.get(part) if isinstance(node, dict) else None
-        if node is None or isinstance(node, (bool, int, float)):
-            tested[path_text(path)] = node
-        elif isinstance(node, str):
-            tested[path_text(path)] = node[:_MAX_TESTED_TEXT]
-    return tested
-
-
-def _basis_values(tested: JsonObject) -> dict[str, int | str | bool]:
-    """What of it may stand in the audit log: whole numbers, yes or no, short codes."""
-    return {
-        path[:120]: value
-        for path, value in tested.items()
-        if isinstance(value, (bool, int)) or (isinstance(value, str) and len(value) <= 120)
-    }
-
-
 def _reason_of(result: StepResult | None) -> str:
     if isinstance(result, (NotFound, Uncertain, Refused, Failed)):
         return result.reason
@@ -1325,7 +1255,6 @@ def _copy(model: _M, **changes: Any) -> _M:
 
 
 __all__ = [
-    "DomainError",
     "Plan",
     "initial_state",
     "plan",

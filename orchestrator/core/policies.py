@@ -47,8 +47,8 @@ class RetryPolicy(Model):
 def retry_delay_seconds(policy: RetryPolicy, *, attempt: int, seed: str) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 1).
 
-    Exponential back-off with a cap; the jitter spreads it by up to ± `jitter` and comes from a hash of
-    `seed` and attempt, so that the planner stays a pure function.
+    Exponential back-off with a cap; the jitter spreads it by up to ± `jitter` and comes from a hash
+    of `seed` and attempt, so that the planner stays a pure function.
     """
     base = min(
         policy.backoff_seconds * policy.backoff_factor ** (attempt - 1), policy.max_backoff_seconds

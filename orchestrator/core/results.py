@@ -38,7 +38,8 @@ class Basis(Model):
     """One reason behind a result, fit for the audit log: integers and short codes only.
 
     `id` is `<rule table or threshold name>@<version>`, `row` the row that fired. Money is in minor
-    units, ratios in parts per million or basis points; the key says which (`_minor`, `_ppm`, `_bp`).
+    units, ratios in parts per million or basis points; the key says which (`_minor`, `_ppm`,
+    `_bp`).
     """
 
     kind: BasisKind

@@ -1,7 +1,7 @@
 """JSON Schema documents as data: bundling of named types, and which schemas apply at a place.
 
-A contract is a JSON Schema 2020-12 document. It refers to the shared vocabulary by
-`{"$ref": "baton:PolicyNumber"}`; `bundle` copies the named types into `$defs`, so that what is compiled,
+A contract is a JSON Schema 2020-12 document. It refers to the shared vocabulary by `{"$ref":
+"baton:PolicyNumber"}`; `bundle` copies the named types into `$defs`, so that what is compiled,
 compared and shown is one closed document. Any other reference outside the document is refused.
 """
 
@@ -56,8 +56,8 @@ def bundle(schema: JsonObject, types: Mapping[str, DomainType]) -> JsonObject:
 
     Local definitions of a named type come along as `Name.<definition>`.
 
-    Raises:
-        SchemaError: an unknown type, a reference out of the document, another dialect, an inner `$id`.
+    Raises: SchemaError: an unknown type, a reference out of the document, another dialect, an inner
+    `$id`.
     """
     bundler = _Bundler(types)
     root = bundler.copy(schema, "", "")

@@ -1,8 +1,8 @@
 """A dry run: the planner, scripted agents and people, and a virtual clock. No time passes for real.
 
-The simulator does what the engine does with commands: it calls agents, asks people, keeps timers, and feeds
-what happens back as events in order of virtual time. Agents' values are held against their contracts as
-at the real door, so a simulated run fails where a real one would.
+The simulator does what the engine does with commands: it calls agents, asks people, keeps timers,
+and feeds what happens back as events in order of virtual time. Agents' values are held against
+their contracts as at the real door, so a simulated run fails where a real one would.
 """
 
 from __future__ import annotations
