@@ -1,0 +1,351 @@
+"""Runs over the API: start, list, watch, and everything an operator may ask of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orchestrator.core.errors import InvalidInputError, NotFoundError
+from orchestrator.core.json import JsonObject
+from orchestrator.core.state import RunStatus
+from orchestrator.runs import selectors, services
+from orchestrator.runs.models import Run
+from orchestrator.runs.presentation import graph_of
+from orchestrator.web.api import ApiViewSet, StrictSerializer
+from orchestrator.web.idempotency import HEADER, idempotent
+
+MAX_REASON = 2_000
+GRAPH_VIEW = "graph"
+
+
+class RunWorkflowSerializer(serializers.Serializer[Any]):
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    workspace = serializers.CharField(source="workspace.slug", read_only=True)
+    workflow = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Run
+        fields: ClassVar[tuple[str, ...]] = (
+            "id", "title", "status", "mode", "outcome", "needs_attention", "workspace", "workflow",
+            "seq", "created_at", "started_at", "ended_at",
+        )  # fmt: skip
+        read_only_fields: ClassVar[tuple[str, ...]] = fields
+
+    @extend_schema_field(RunWorkflowSerializer)
+    def get_workflow(self, run: Run) -> dict[str, object]:
+        return {
+            "slug": run.workflow.slug,
+            "name": run.workflow.name,
+            "version": run.version.number,
+        }
+
+
+class StartSerializer(StrictSerializer):
+    workflow = serializers.SlugField(max_length=63)
+    input = serializers.DictField()
+    mode = serializers.ChoiceField(choices=("live", "test"), required=False, default="live")
+
+
+class ReasonSerializer(StrictSerializer):
+    reason = serializers.CharField(max_length=MAX_REASON)
+
+
+class ResumeSerializer(ReasonSerializer):
+    step = serializers.CharField(
+        max_length=63,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Where to go on; left out: at the step that the run failed at.",
+    )
+    input = serializers.DictField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Another input for that step; it must fit the step's contract.",
+    )
+
+
+class AttemptSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    iteration = serializers.IntegerField()
+    status = serializers.CharField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    result_tag = serializers.CharField(allow_blank=True)
+    reason = serializers.CharField(allow_blank=True)
+    failure_kind = serializers.CharField(allow_blank=True)
+
+
+class StepReviewSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    status = serializers.CharField()
+    due_at = serializers.DateTimeField(allow_null=True)
+
+
+class RunStepSerializer(serializers.Serializer[Any]):
+    """A step of a run. A step that was never begun has only the first three fields."""
+
+    status = serializers.CharField()
+    iteration = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    result_tag = serializers.CharField(required=False, allow_blank=True)
+    port = serializers.CharField(required=False, allow_blank=True)
+    waiting_for = serializers.CharField(required=False, allow_blank=True)
+    reason = serializers.CharField(required=False, allow_blank=True)
+    reason_code = serializers.CharField(required=False, allow_blank=True)
+    failure_kind = serializers.CharField(required=False, allow_blank=True)
+    started_at = serializers.DateTimeField(required=False, allow_null=True)
+    ended_at = serializers.DateTimeField(required=False, allow_null=True)
+    input = serializers.JSONField(required=False, allow_null=True)
+    output = serializers.JSONField(required=False, allow_null=True)
+    score = serializers.FloatField(required=False, allow_null=True)
+    violations = serializers.ListField(child=serializers.JSONField(), required=False)
+    basis = serializers.ListField(child=serializers.JSONField(), required=False)
+    attempts = AttemptSerializer(many=True)
+    review = StepReviewSerializer(allow_null=True)
+
+
+class RunHandoffSerializer(serializers.Serializer[Any]):
+    seq = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    step = serializers.CharField()
+    iteration = serializers.IntegerField()
+    links = serializers.ListField(child=serializers.CharField())
+    verdict = serializers.CharField()
+    violations = serializers.ListField(child=serializers.JSONField())
+    repairs = serializers.ListField(child=serializers.CharField())
+    payload = serializers.JSONField(allow_null=True)
+
+
+class RunSnapshotSerializer(serializers.Serializer[Any]):
+    """Everything about a run. `?view=graph` leaves out the definition and all payloads."""
+
+    id = serializers.UUIDField()
+    title = serializers.CharField(allow_blank=True)
+    status = serializers.CharField()
+    mode = serializers.CharField()
+    outcome = serializers.CharField(allow_blank=True)
+    outcome_title = serializers.CharField(allow_blank=True)
+    workflow = RunWorkflowSerializer()
+    seq = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    needs_attention = serializers.BooleanField()
+    failed_step = serializers.CharField(allow_null=True)
+    end_reason = serializers.CharField(allow_blank=True)
+    input = serializers.JSONField()
+    result = serializers.JSONField(allow_null=True)
+    can = serializers.JSONField(help_text="What you may ask of the run now.")
+    definition = serializers.JSONField()
+    steps = serializers.DictField(child=RunStepSerializer())
+    links = serializers.DictField(child=serializers.CharField())
+    handoffs = RunHandoffSerializer(many=True)
+
+
+class RunEventSerializer(serializers.Serializer[Any]):
+    seq = serializers.IntegerField()
+    type = serializers.CharField()
+    at = serializers.DateTimeField()
+    step = serializers.CharField(allow_blank=True)
+    text = serializers.CharField(help_text="The event as a sentence for people.")
+    body = serializers.JSONField()
+
+
+class RunJournalSerializer(serializers.Serializer[Any]):
+    events = RunEventSerializer(many=True)
+
+
+class RunMessageSerializer(serializers.Serializer[Any]):
+    """What was passed: a handoff to a step, or a step's answer. Fields depend on `type`."""
+
+    seq = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    type = serializers.ChoiceField(choices=("handoff", "answer"))
+
+
+class RunMessagesSerializer(serializers.Serializer[Any]):
+    messages = serializers.ListField(child=serializers.JSONField())
+
+
+class RunViewSet(ApiViewSet):
+    """Executions of workflows."""
+
+    permissions: ClassVar[dict[str, str]] = {
+        "list": "run.read",
+        "create": "run.start",
+        "retrieve": "run.read",
+        "events": "run.read",
+        "messages": "run.read",
+        "step": "run.read",
+        "cancel": "run.cancel",
+        "pause": "run.pause",
+        "resume_paused": "run.pause",
+        "resume": "run.resume",
+        "dismiss": "run.override",
+    }
+    serializer_class = RunSerializer
+    lookup_value_converter = "uuid"
+    queryset = Run.objects.none()
+
+    @property
+    def filters(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the action
+        known = {
+            "list": ("status", "workflow", "needs_attention", "search", "mode"),
+            "retrieve": ("view",),
+            "events": ("after",),
+        }
+        return known.get(self.action, ())
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("status", str, enum=[one.value for one in RunStatus]),
+            OpenApiParameter("workflow", str, description="The workflow's slug."),
+            OpenApiParameter("needs_attention", bool),
+            OpenApiParameter(
+                "search", str, description="Part of the title, or the id's beginning."
+            ),
+            OpenApiParameter("mode", str, enum=["live", "test"]),
+        ]
+    )
+    def list(self, request: Request) -> Response:
+        query = request.query_params
+        runs = selectors.list_runs(
+            self.actor,
+            status=query.get("status", ""),
+            workflow=query.get("workflow", ""),
+            attention=_flag(query.get("needs_attention", ""), "needs_attention"),
+            search=_text(query.get("search", "")),
+            mode=query.get("mode", ""),
+        )
+        return self.answer_page(runs, RunSerializer)
+
+    @extend_schema(request=StartSerializer, responses={201: RunSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        given = self.body(StartSerializer)
+        run = services.start_run(
+            workflow_slug=given["workflow"],
+            input=given["input"],
+            mode=given["mode"],
+            actor=self.actor,
+            now=timezone.now(),
+            idempotency_key=request.headers.get(HEADER) or None,
+        )
+        headers = {"Location": f"/api/v1/runs/{run.id}/"}
+        return Response(RunSerializer(run).data, status=status.HTTP_201_CREATED, headers=headers)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("view", str, enum=[GRAPH_VIEW])],
+        responses=RunSnapshotSerializer,
+    )
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        selectors.get_run(self.actor, pk)
+        snapshot = selectors.run_snapshot(pk, self.actor)
+        if request.query_params.get("view") == GRAPH_VIEW:
+            return Response(graph_of(snapshot))
+        return Response(snapshot)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("after", int, description="Only events after this number.")],
+        responses=RunJournalSerializer,
+    )
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def events(self, request: Request, pk: UUID) -> Response:
+        selectors.get_run(self.actor, pk)
+        after = _number(request.query_params.get("after", "0"), "after")
+        return Response(selectors.run_journal(pk, after))
+
+    @extend_schema(responses=RunMessagesSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def messages(self, _request: Request, pk: UUID) -> Response:
+        selectors.get_run(self.actor, pk)
+        return Response({"messages": selectors.message_log(pk)})
+
+    @extend_schema(
+        parameters=[OpenApiParameter("step", str, OpenApiParameter.PATH)],
+        responses=RunStepSerializer,
+    )
+    @action(detail=True, methods=["get"], url_path=r"steps/(?P<step>[a-z][a-z0-9_]{0,62})")
+    def step(self, _request: Request, pk: UUID, step: str) -> Response:
+        selectors.get_run(self.actor, pk)
+        steps = cast("dict[str, JsonObject]", selectors.run_snapshot(pk, self.actor)["steps"])
+        if step not in steps:
+            raise NotFoundError("The run has no such step.")
+        return Response(steps[step])
+
+    @extend_schema(request=ReasonSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, _request: Request, pk: UUID) -> Response:
+        return self._ask(pk, services.cancel_run)
+
+    @extend_schema(request=ReasonSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def pause(self, _request: Request, pk: UUID) -> Response:
+        return self._ask(pk, services.pause_run)
+
+    @extend_schema(request=ReasonSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"], url_path="continue", url_name="continue")
+    def resume_paused(self, _request: Request, pk: UUID) -> Response:
+        return self._ask(pk, services.continue_run)
+
+    @extend_schema(request=ReasonSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def dismiss(self, _request: Request, pk: UUID) -> Response:
+        return self._ask(pk, services.dismiss_run)
+
+    @extend_schema(request=ResumeSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def resume(self, _request: Request, pk: UUID) -> Response:
+        given = self.body(ResumeSerializer)
+        services.resume_run(run_id=pk, actor=self.actor, now=timezone.now(), **given)
+        return self._accepted(pk)
+
+    def _ask(self, pk: UUID, service: Callable[..., None]) -> Response:
+        given = self.body(ReasonSerializer)
+        service(run_id=pk, reason=given["reason"], actor=self.actor, now=timezone.now())
+        return self._accepted(pk)
+
+    def _accepted(self, pk: UUID) -> Response:
+        """The run as it stands; what was asked takes effect at the run's next step boundary."""
+        run = selectors.get_run(self.actor, pk)
+        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _flag(raw: str, name: str) -> bool:
+    if raw.lower() in {"", "false", "0"}:
+        return False
+    if raw.lower() in {"true", "1"}:
+        return True
+    raise _bad(name, "must be true or false")
+
+
+def _number(raw: str, name: str) -> int:
+    if raw.isascii() and raw.isdigit() and len(raw) <= 9:
+        return int(raw)
+    raise _bad(name, "must be a whole number")
+
+
+def _text(raw: str) -> str:
+    if "\x00" in raw:
+        raise _bad("search", "must not contain a NUL byte")
+    return raw.strip()[:200]
+
+
+def _bad(name: str, reason: str) -> InvalidInputError:
+    violation = {"path": f"/{name}", "rule": "format", "reason": reason}
+    return InvalidInputError(f"{name} {reason}.", detail={"violations": [violation]})

@@ -1,0 +1,533 @@
+"""What the run pages show, worked out from a run's snapshot: looks, values in words, the timeline.
+
+Pure: snapshot and definition in, small frozen values out; no database, no clock. What comes from
+documents and agents is text and stays text: templates put it out through the `outside` filter.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+from orchestrator.core.definition import (
+    AgentStep,
+    EndStep,
+    GateStep,
+    GateType,
+    JoinStep,
+    RouterStep,
+    StartStep,
+    Step,
+    TransformStep,
+    WorkflowDefinition,
+)
+from orchestrator.core.json import JsonValue
+from orchestrator.web.templatetags.baton import Look, duration, look_of, money_text
+
+Snapshot: TypeAlias = Mapping[str, Any]
+StepSnapshot: TypeAlias = Mapping[str, Any]
+
+MAX_VALUES: Final = 120
+MAX_TEXT: Final = 600
+MAX_JSON: Final = 20_000
+MAX_PIPS: Final = 24
+
+_WAITING: Final[Mapping[str, Look]] = {
+    "review": Look("person", "waiting", "Waiting for review"),
+    "exception": Look("bad", "failed", "Needs a decision"),
+    "retry": Look("caution", "late", "Waits to retry"),
+}
+_RESULTS: Final = frozenset({"not_found", "uncertain", "refused"})
+
+
+# ---- Looks -------------------------------------------------------------------------------------
+
+
+def step_look(step: StepSnapshot) -> Look:
+    """How a step is shown; the same words as the canvas."""
+    status, waiting_for = step.get("status", "pending"), step.get("waiting_for") or ""
+    if status == "waiting" and waiting_for in _WAITING:
+        return _WAITING[waiting_for]
+    if status in {"succeeded", "failed"} and step.get("result_tag") in _RESULTS:
+        return look_of(step["result_tag"])
+    return look_of(status)
+
+
+def run_look(status: str, *, waits_for_person: bool = True) -> Look:
+    """How a run is shown."""
+    if status == "waiting" and not waits_for_person:
+        return look_of("waiting_timer")
+    return look_of("waiting_person") if status == "waiting" else look_of(status)
+
+
+def kind_word(step: Step) -> str:
+    """What a step is, in words."""
+    match step:
+        case AgentStep():
+            return "Agent step"
+        case GateStep():
+            return f"{step.type.value.capitalize()} gate"
+        case JoinStep():
+            return "Join"
+        case RouterStep():
+            return "Router"
+        case TransformStep():
+            return "Transform"
+        case StartStep():
+            return "Start"
+        case EndStep():
+            return "End"
+
+
+def icon_of(step: Step) -> str:
+    """The icon of a step, by what it is."""
+    match step:
+        case AgentStep():
+            return "agent"
+        case GateStep():
+            icons = {GateType.APPROVE: "gate", GateType.REVIEW: "pen", GateType.FILL: "list"}
+            return icons[step.type]
+        case JoinStep():
+            return "merge"
+        case RouterStep():
+            return "branch"
+        case TransformStep():
+            return "transform"
+        case StartStep():
+            return "play"
+        case EndStep():
+            return "flag"
+
+
+def outline(definition: WorkflowDefinition) -> tuple[str, ...]:
+    """The ids of all steps, each after those that lead to it; among equals by name."""
+    waiting = dict.fromkeys(definition.steps, 0)
+    targets: dict[str, list[str]] = {step: [] for step in definition.steps}
+    for link in definition.links.values():
+        waiting[link.target] += 1
+        targets[link.source].append(link.target)
+    names = {step_id: (step.name, step_id) for step_id, step in definition.steps.items()}
+    ready = sorted((step for step, count in waiting.items() if not count), key=names.__getitem__)
+    ordered: list[str] = []
+    while ready:
+        step_id = ready.pop(0)
+        ordered.append(step_id)
+        freed = []
+        for target in targets[step_id]:
+            waiting[target] -= 1
+            if not waiting[target]:
+                freed.append(target)
+        ready += sorted(freed, key=names.__getitem__)
+    return (*ordered, *sorted(set(definition.steps) - set(ordered)))
+
+
+# ---- Values ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One leaf of a payload: where it stands, its text; `href` for files, `code` for ids."""
+
+    path: str
+    text: str
+    href: str = ""
+    is_absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A payload as lines, and as JSON text where it is short enough to be read."""
+
+    values: tuple[Value, ...]
+    left_out: int
+    json: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it."""
+        return not self.values
+
+
+def payload_of(value: JsonValue) -> Payload:
+    """Return a payload line by line; money with its currency, files as links."""
+    found = list(_values(value, ""))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return Payload(
+        values=tuple(found[:MAX_VALUES]),
+        left_out=max(0, len(found) - MAX_VALUES),
+        json=text if len(text) <= MAX_JSON else "",
+    )
+
+
+def _values(value: JsonValue, path: str) -> Iterator[Value]:
+    if isinstance(value, dict):
+        yield from _object(value, path)
+    elif isinstance(value, list):
+        if not value:
+            yield Value(path, "none", is_absent=True)
+        for index, child in enumerate(value):
+            yield from _values(child, f"{path}[{index}]")
+    else:
+        yield _leaf(value, path)
+
+
+def _object(value: Mapping[str, JsonValue], path: str) -> Iterator[Value]:
+    if set(value) == {"minor", "currency"}:
+        yield Value(path, money_text(value))
+        return
+    if "artefact" in value and isinstance(value["artefact"], str) and "media" in value:
+        sha256 = value["artefact"]
+        yield Value(path, str(value.get("name") or sha256[:12]), href=f"/files/{sha256}/")
+        return
+    if not value:
+        yield Value(path, "empty", is_absent=True)
+    for key, child in value.items():
+        if key == "sources" and isinstance(child, dict):
+            places = len(child)
+            yield Value(f"{path}.{key}".lstrip("."), f"{places} place{'' if places == 1 else 's'}")
+            continue
+        yield from _values(child, f"{path}.{key}".lstrip("."))
+
+
+def _leaf(value: JsonValue, path: str) -> Value:
+    if value is None or value == "":
+        return Value(path, "null" if value is None else "empty text", is_absent=True)
+    if isinstance(value, bool):
+        return Value(path, "yes" if value else "no")
+    if isinstance(value, int):
+        return Value(path, f"{value:,}" if abs(value) >= 10_000 else str(value))
+    text = str(value)
+    return Value(path, text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} …")
+
+
+# ---- Progress ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pips:
+    """A run's steps as small marks: the kind of each, and the same in words."""
+
+    kinds: tuple[str, ...]
+    words: str
+
+
+_PIPS: Final[Mapping[str, str]] = {
+    "pending": "pending",
+    "ready": "pending",
+    "running": "busy",
+    "waiting": "person",
+    "succeeded": "good",
+    "failed": "bad",
+    "skipped": "skip",
+    "cancelled": "skip",
+    "compensated": "skip",
+}
+
+
+def pips_of(steps: Sequence[tuple[str, str]]) -> Pips:
+    """Marks of the steps in order, given as (status, what it waits for)."""
+    statuses = ["failed" if waiting == "exception" else status for status, waiting in steps]
+    counts: dict[str, int] = {}
+    for status in statuses:
+        counts[status] = counts.get(status, 0) + 1
+    words = ", ".join(f"{count} {status}" for status, count in counts.items())
+    kinds = [_PIPS.get(status, "pending") for status in statuses]
+    noun = "step" if len(steps) == 1 else "steps"
+    return Pips(tuple(_shortened(kinds)), f"{len(steps)} {noun}: {words}")
+
+
+def _shortened(kinds: list[str]) -> list[str]:
+    """At most `MAX_PIPS` marks; of those that share one, the one that needs attention is shown."""
+    if len(kinds) <= MAX_PIPS:
+        return kinds
+    urgency = ("bad", "person", "busy", "pending", "good", "skip")
+    size = len(kinds) / MAX_PIPS
+    groups = (
+        kinds[int(i * size) : max(int((i + 1) * size), int(i * size) + 1)] for i in range(MAX_PIPS)
+    )
+    return [min(group, key=urgency.index) for group in groups]
+
+
+# ---- Timeline ----------------------------------------------------------------------------------
+
+BarKind: TypeAlias = Literal["queue", "agent", "person", "failed", "backoff"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stretch of time; `x` and `width` in percent of the track."""
+
+    kind: BarKind
+    x: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRow:
+    """One step on the timeline."""
+
+    step: str
+    name: str
+    icon: str
+    look: Look
+    bars: tuple[Bar, ...]
+    took: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on the axis."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All steps of a run on one axis; `now_x` while the run goes on."""
+
+    rows: tuple[TimelineRow, ...]
+    ticks: tuple[Tick, ...]
+    start: str
+    now_x: float | None
+
+
+_TICKS: Final = (
+    (1, "+1 s"),
+    (10, "+10 s"),
+    (60, "+1 min"),
+    (600, "+10 min"),
+    (3_600, "+1 h"),
+    (21_600, "+6 h"),
+    (86_400, "+1 d"),
+    (604_800, "+1 w"),
+)
+_TICK_GAP: Final = 14.0
+_SHORT: Final = 45.0
+"""Seconds up to which the axis is even; longer runs have people in them: a logarithmic one."""
+_KNEE: Final = 4.0
+_FULL: Final = 96.0
+
+
+class _Axis:
+    """From instants to percent of the track."""
+
+    def __init__(self, start: datetime, end: datetime) -> None:
+        self.start = start
+        self.seconds = max(0.5, (end - start).total_seconds())
+
+    def x(self, at: datetime) -> float:
+        return self.x_of((at - self.start).total_seconds())
+
+    def x_of(self, seconds: float) -> float:
+        seconds = min(max(0.0, seconds), self.seconds)
+        if self.seconds <= _SHORT:
+            return _FULL * seconds / self.seconds
+        return _FULL * math.log1p(seconds / _KNEE) / math.log1p(self.seconds / _KNEE)
+
+    def ticks(self) -> tuple[Tick, ...]:
+        found: list[Tick] = []
+        for seconds, text in _TICKS:
+            x = self.x_of(seconds)
+            if seconds >= self.seconds or x > _FULL - _TICK_GAP / 2:
+                break
+            if x >= _TICK_GAP and (not found or x - found[-1].x >= _TICK_GAP):
+                found.append(Tick(round(x, 2), text))
+        return tuple(found)
+
+
+def timeline_of(run: Snapshot, definition: WorkflowDefinition, now: datetime) -> Timeline:
+    """The run's steps in order of time: waiting, calls, failed tries and people as bars."""
+    start = _instant(run.get("started_at")) or _instant(run.get("created_at")) or now
+    ended = _instant(run.get("ended_at"))
+    axis = _Axis(start, ended or now)
+    rank = {step: index for index, step in enumerate(outline(definition))}
+    steps: Mapping[str, StepSnapshot] = run["steps"]
+
+    def when(step_id: str) -> tuple[datetime, int]:
+        begun = _instant(steps.get(step_id, {}).get("started_at"))
+        return begun or datetime.max.replace(tzinfo=now.tzinfo), rank[step_id]
+
+    shown = [
+        step_id
+        for step_id in sorted(definition.steps, key=when)
+        if isinstance(definition.steps[step_id], AgentStep | GateStep)
+        or steps.get(step_id, {}).get("status") == "failed"
+    ]
+    picture = _Picture(run, definition, axis, ended or now)
+    rows = tuple(_row(step_id, picture) for step_id in shown)
+    return Timeline(
+        rows=rows,
+        ticks=axis.ticks(),
+        start=f"{start:%H:%M:%S}",
+        now_x=None if ended else round(axis.x(now), 2),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    run: Snapshot
+    definition: WorkflowDefinition
+    axis: _Axis
+    until: datetime
+
+
+def _row(step_id: str, picture: _Picture) -> TimelineRow:
+    run, definition, until = picture.run, picture.definition, picture.until
+    step, state = definition.steps[step_id], run["steps"].get(step_id, {})
+    begun, ended = _instant(state.get("started_at")), _instant(state.get("ended_at"))
+    took = ""
+    bars: tuple[Bar, ...] = ()
+    if begun is not None:
+        ready = _ready_at(step_id, run, definition) or begun
+        spans = list(_spans(step, state, min(ready, begun), until))
+        bars = tuple(_bar(picture.axis, span) for span in spans)
+        took = duration(((ended or until) - begun).total_seconds())
+    note = str(state.get("reason") or "") if state.get("status") in {"skipped", "cancelled"} else ""
+    if state.get("status") == "skipped" and not note:
+        note = "not on the way this run took"
+    return TimelineRow(
+        step=step_id,
+        name=step.name,
+        icon=icon_of(step),
+        look=step_look(state),
+        bars=bars,
+        took=took,
+        note=note,
+    )
+
+
+_Span: TypeAlias = tuple[BarKind, datetime, datetime, str]
+
+
+def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) -> Iterator[_Span]:
+    """What the step's time went into, one after another."""
+    at = ready
+    ended = _instant(state.get("ended_at"))
+    attempts: Sequence[Mapping[str, Any]] = state.get("attempts") or ()
+    for attempt in attempts:
+        begun = _instant(attempt.get("started_at")) or at
+        over = _instant(attempt.get("ended_at")) or ended or until
+        if begun > at:
+            yield from _gap(attempt, at, begun)
+        yield _attempt(attempt, begun, over)
+        at = max(at, over)
+    if isinstance(step, GateStep) or state.get("waiting_for") in {"review", "exception"}:
+        over = ended or until
+        if over > at:
+            words = "Needed a person" if ended else "Waiting for a person"
+            yield "person", at, over, f"{words} for {duration((over - at).total_seconds())}"
+    elif state.get("waiting_for") == "retry" and until > at:
+        yield "backoff", at, until, "Waits before the next try"
+
+
+def _gap(attempt: Mapping[str, Any], at: datetime, begun: datetime) -> Iterator[_Span]:
+    length = duration((begun - at).total_seconds())
+    if int(attempt.get("number", 1)) == 1:
+        yield "queue", at, begun, f"Queued for {length}"
+    else:
+        yield "backoff", at, begun, f"Waited {length} before try {attempt['number']}"
+
+
+def _attempt(attempt: Mapping[str, Any], begun: datetime, over: datetime) -> _Span:
+    number, status = attempt.get("number", 1), str(attempt.get("status", ""))
+    length = duration((over - begun).total_seconds())
+    if status in {"failed", "timed_out", "abandoned"}:
+        reason = str(attempt.get("reason") or look_of(status).word)
+        return "failed", begun, over, f"Try {number} failed after {length}: {reason}"
+    verb = "running for" if status == "leased" else "took"
+    return "agent", begun, over, f"Try {number} {verb} {length}"
+
+
+def _bar(axis: _Axis, span: _Span) -> Bar:
+    kind, begun, over, title = span
+    x = axis.x(begun)
+    return Bar(kind, round(x, 2), round(max(axis.x(over) - x, 0.4), 2), title)
+
+
+def _ready_at(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> datetime | None:
+    """When the last step before it ended."""
+    links: Mapping[str, str] = run.get("links", {})
+    ends = [
+        _instant(run["steps"].get(link.source, {}).get("ended_at"))
+        for key, link in definition.links.items()
+        if link.target == step_id and links.get(key) == "taken"
+    ]
+    known = [end for end in ends if end is not None]
+    return max(known) if known else None
+
+
+def _instant(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(value) if isinstance(value, str) and value else None
+
+
+# ---- For the canvas ----------------------------------------------------------------------------
+
+_GRAPH_STEP: Final[Mapping[str, Any]] = {
+    "status": "pending",
+    "iteration": 1,
+    "attempt": 0,
+    "result_tag": "",
+    "port": "",
+    "waiting_for": "",
+    "reason": "",
+    "reason_code": "",
+    "started_at": None,
+    "ended_at": None,
+    "review": None,
+}
+_GRAPH_RUN: Final = ("id", "title", "status", "outcome", "seq", "links")
+
+
+def graph_of(run: Snapshot) -> dict[str, Any]:
+    """The part of a snapshot that the canvas draws: no definition, no payloads."""
+    return {
+        **{name: run[name] for name in _GRAPH_RUN},
+        "steps": {
+            name: {key: step.get(key) or default for key, default in _GRAPH_STEP.items()}
+            for name, step in run["steps"].items()
+        },
+        "handoffs": [
+            {key: made[key] for key in ("step", "links", "verdict")} for made in run["handoffs"]
+        ],
+    }
+
+
+# ---- What a person should look at first --------------------------------------------------------
+
+
+def step_to_show(run: Snapshot, definition: WorkflowDefinition) -> str | None:
+    """The step that is open at first: one in trouble, else one that waits or runs, else the end."""
+    order = outline(definition)
+    steps: Mapping[str, StepSnapshot] = run["steps"]
+
+    def first(wanted: Iterable[str], **more: str) -> str | None:
+        for step_id in order:
+            state = steps.get(step_id, {})
+            if state.get("status") in wanted and all(state.get(k) == v for k, v in more.items()):
+                return step_id
+        return None
+
+    ended = [step for step in order if isinstance(definition.steps[step], EndStep)]
+    return (
+        first({"waiting"}, waiting_for="exception")
+        or (first({"failed"}) if run["status"] == "failed" else None)
+        or first({"waiting"})
+        or first({"running"})
+        or next((one for one in ended if steps.get(one, {}).get("status") == "succeeded"), None)
+        or first({"succeeded", "failed"})
+    )
+
+
+def elapsed(run: Snapshot, now: datetime) -> timedelta | None:
+    """How long the run has taken, or took."""
+    begun = _instant(run.get("started_at"))
+    return ((_instant(run.get("ended_at")) or now) - begun) if begun else None
