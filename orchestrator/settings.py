@@ -194,7 +194,7 @@ AUTHENTICATION_BACKENDS = [
 ANONYMOUS_USER_NAME = None
 GUARDIAN_MONKEY_PATCH_USER = False
 
-# ---- Sign-in -----------------------------------------------------------------------------------
+# Sign-in
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"
@@ -216,7 +216,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# ---- Cookies and headers: __Host- names and Secure wherever the address is https ---------------
+# Cookies and headers: __Host- names and Secure wherever the address is https
 SESSION_COOKIE_NAME = "__Host-baton-session" if HTTPS else "baton_session"
 CSRF_COOKIE_NAME = "__Host-baton-csrf" if HTTPS else "baton_csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -235,7 +235,7 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 API_REQUESTS_PER_MINUTE = _number("BATON_API_REQUESTS_PER_MINUTE", 6000)
 """For each person, service identity or, before sign-in, address."""
 
-# ---- API ---------------------------------------------------------------------------------------
+# API
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "orchestrator.accounts.authentication.TokenAuthentication",
@@ -268,14 +268,14 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-# ---- Cache: rate limits; shared between processes in production --------------------------------
+# Cache: rate limits; shared between processes in production
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 
-# ---- Live hints --------------------------------------------------------------------------------
+# Live hints
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -294,7 +294,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 MIGRATION_MODULES: dict[str, str] = {}
 
 
-# ---- Outgoing calls (orchestrator/egress.py) ---------------------------------------------------
+# Outgoing calls (orchestrator/egress.py)
 def _private_networks() -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Networks that agents may call although they are private: comma-separated CIDR blocks."""
     raw = _text("BATON_EGRESS_PRIVATE_NETWORKS")

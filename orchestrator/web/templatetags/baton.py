@@ -95,9 +95,6 @@ _THOUSANDTHS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "OMR", "TND"})
 _SHOWN_CONTROLS: Final = frozenset("\n\t")
 
 
-# ---- Icons and states --------------------------------------------------------------------------
-
-
 @register.simple_tag
 def icon(name: str, size: str = "", label: str = "") -> SafeString:
     """Draw an icon of the sprite; `size` is `s` or `l`; without a label it is decoration."""
@@ -177,9 +174,6 @@ def _use(symbol: str, classes: str, box: str, label: str) -> SafeString:
         static("web/icons.svg"),
         symbol,
     )
-
-
-# ---- Times, numbers, money, ids ----------------------------------------------------------------
 
 
 @register.simple_tag
@@ -311,9 +305,6 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-# ---- Text from outside -------------------------------------------------------------------------
-
-
 @register.filter(is_safe=False)
 def outside(value: object) -> SafeString:
     """Show text from outside as text: controls and direction marks become visible marks."""
@@ -339,9 +330,6 @@ def _is_hidden(char: str) -> bool:
 
 def _name_of(char: str) -> str:
     return f"[U+{ord(char):04X}]"
-
-
-# ---- Structure ---------------------------------------------------------------------------------
 
 
 class _TitleNode(template.Node):
