@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from pydantic import TypeAdapter
 
 from designer.models import AgentUse, Workflow, WorkflowVersion, WorkflowVersionStatus
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.catalogue import Catalogue
+from orchestrator.core.checks import Finding, check_definition
 from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, NotFoundError
 from orchestrator.core.json import JsonObject
 from registry import selectors as registry
-
-if TYPE_CHECKING:
-    from orchestrator.core.checks import Finding
 
 
 class NoActiveVersionError(ConflictError):
@@ -196,8 +193,6 @@ def compiled(version_id: UUID) -> CompiledWorkflow:
 
 def findings_of(version: WorkflowVersion) -> list[Finding]:
     """What the checker says about a version today."""
-    from orchestrator.core.checks import check_definition
-
     return check_definition(definition_of(version), catalogue_of(version))
 
 
@@ -218,6 +213,35 @@ def uses_of(agent_version_ids: Iterable[UUID]) -> Sequence[AgentUse]:
         .defer("version__definition", "agent_version__manifest")
         .order_by("version__workflow__name", "-version__number")
     )
+
+
+def agents_called_by(versions: Iterable[WorkflowVersion]) -> dict[UUID, list[str]]:
+    """The agent versions that each workflow version calls, as words, by the version's id."""
+    found: dict[UUID, list[str]] = {}
+    for use in (
+        AgentUse.objects.filter(version__in=list(versions))
+        .select_related("agent_version__agent")
+        .defer("agent_version__manifest")
+        .order_by("agent_version__agent__name")
+    ):
+        version = use.agent_version
+        found.setdefault(use.version_id, []).append(f"{version.agent.name} v{version.number}")
+    return found
+
+
+def workflow_counts(actor: Actor, agent_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many workflows that the actor may read call each agent in a version that is in use."""
+    rows = (
+        AgentUse.objects.filter(
+            agent_version__agent_id__in=agent_ids,
+            version__workflow__workspace_id__in=access.workspaces_where(actor, "workflow.read"),
+            version__workflow__archived_at__isnull=True,
+        )
+        .exclude(version__status=WorkflowVersionStatus.RETIRED)
+        .values_list("agent_version__agent_id")
+        .annotate(count=Count("version__workflow", distinct=True))
+    )
+    return dict(rows)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import transaction
@@ -18,15 +17,13 @@ from designer.models import AgentUse, Workflow, WorkflowVersion, WorkflowVersion
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.canonical import content_sha256
+from orchestrator.core.checks import Finding
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, InvalidInputError, PermissionDeniedError
 from orchestrator.core.json import JsonObject, check_json, clean_text
 from orchestrator.ids import new_id
 from registry import selectors as registry
 from registry.lifecycle import PUBLISHABLE
-
-if TYPE_CHECKING:
-    from orchestrator.core.checks import Finding
 
 
 class RevisionConflictError(ConflictError):

@@ -11,3 +11,10 @@ class RegistryConfig(AppConfig):
     name = "registry"
     label = "registry"
     verbose_name = "Registry"
+
+    def ready(self) -> None:
+        """Let the palette find agents."""
+        from orchestrator.web import panels
+        from registry import views
+
+        panels.register_search(views.search_agents)

@@ -288,7 +288,7 @@ def get_endpoint(name: str) -> Endpoint | None:
 def versions_used(definition: WorkflowDefinition) -> dict[tuple[str, int], AgentVersion]:
     """The agent versions that a definition names, by (slug, number); missing ones are left out."""
     wanted = _named(definition)
-    rows = AgentVersion.objects.select_related("agent").filter(
+    rows = AgentVersion.objects.select_related("agent__owner").filter(
         agent__slug__in={slug for slug, _ in wanted}, number__in={number for _, number in wanted}
     )
     found = {(row.agent.slug, row.number): row for row in rows}

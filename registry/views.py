@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
 from django.db.models import Exists, Model, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
 from orchestrator import access
+from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.web import panels
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
+from orchestrator.web.panels import Found
 from registry import presentation, selectors, services
 from registry.lifecycle import LIFTS
 from registry.manifest import AgentManifest, HttpConfig, RulesConfig, TemplateConfig
@@ -134,6 +137,18 @@ def suspend(request: HttpRequest, slug: str) -> HttpResponse:
 def lift(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask whether to lift the suspension; a POST with a reason does it."""
     return _switch(request, slug, is_lift=True)
+
+
+def search_agents(actor: Actor, text: str, limit: int) -> Iterable[Found]:
+    """Agents for the palette."""
+    for found in selectors.list_agents(actor, search=text)[:limit]:
+        yield Found(
+            title=found.name,
+            url=reverse("registry:agent", args=[found.slug]),
+            group="Agents",
+            icon="agent",
+            note=found.owner.name,
+        )
 
 
 def _switch(request: HttpRequest, slug: str, *, is_lift: bool) -> HttpResponse:

@@ -1,0 +1,287 @@
+"""How a definition is put into words: the outline, which says all that the canvas shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from designer.models import WorkflowVersion
+from orchestrator.core.checks import Finding
+from orchestrator.core.compilation import DefinitionError, step_order
+from orchestrator.core.definition import (
+    AgentStep,
+    EndStep,
+    GateStep,
+    GateType,
+    JoinPolicy,
+    JoinStep,
+    OutcomeKind,
+    RouterStep,
+    StartStep,
+    Step,
+    TransformStep,
+    WorkflowDefinition,
+    ports_of,
+)
+from orchestrator.core.json import JsonObject, JsonValue
+
+if TYPE_CHECKING:
+    from registry.models import AgentVersion
+
+PORT_WORDS: Mapping[str, str] = {
+    "next": "then",
+    "not_found": "not found",
+    "uncertain": "uncertain",
+    "refused": "refused",
+    "failed": "failed",
+    "default": "otherwise",
+    "approved": "approved",
+    "rejected": "rejected",
+    "returned": "returned",
+    "expired": "not decided in time",
+    "filled": "filled in",
+}
+_JOIN_WORDS = {
+    JoinPolicy.ALL: "Every branch must have arrived; else it fails.",
+    JoinPolicy.BEST_EFFORT: "Goes on with what has arrived, and says what is missing.",
+}
+_GATE_WORDS = {
+    GateType.APPROVE: "approves or rejects",
+    GateType.REVIEW: "accepts, edits, rejects or returns",
+    GateType.FILL: "fills in",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentUsed:
+    """The agent version that a step calls, as pages name it. `slug` is empty when it is missing."""
+
+    name: str
+    number: int
+    slug: str = ""
+    owner: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a port leads: steps by id and name, or in words what happens instead."""
+
+    words: str
+    condition: str = ""
+    targets: tuple[tuple[str, str], ...] = ()
+    instead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineStep:
+    """One step in words. `facts` are label and text, `mappings` field and expression."""
+
+    id: str
+    name: str
+    icon: str
+    kind: str
+    summary: str
+    agent: AgentUsed | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+    mappings_title: str = ""
+    mappings: tuple[tuple[str, str], ...] = ()
+    ways: tuple[Way, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    icon: str
+    kind: str
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    mappings_title: str = ""
+    mappings: Mapping[str, str] = field(default_factory=dict)
+
+
+def outline_of(
+    definition: WorkflowDefinition,
+    used: Mapping[tuple[str, int], AgentVersion],
+    findings: Sequence[Finding] = (),
+) -> list[OutlineStep]:
+    """Every step in words, each after those that lead to it."""
+    try:
+        order: Iterable[str] = step_order(definition)
+    except DefinitionError:
+        order = definition.steps
+    return [_outline_step(definition, step_id, used, findings) for step_id in order]
+
+
+def agent_cards(used: Mapping[tuple[str, int], AgentVersion]) -> JsonObject:
+    """Who stands behind `slug@version`, for the canvas."""
+    return {
+        f"{slug}@{number}": {
+            "name": version.agent.name,
+            "owner": version.agent.owner.name,
+            "kind": version.manifest["kind"],
+            "summary": version.manifest["purpose"],
+        }
+        for (slug, number), version in used.items()
+    }
+
+
+def finding_json(finding: Finding) -> JsonValue:
+    """A finding for the canvas."""
+    dumped: JsonObject = finding.model_dump(mode="json")
+    return dumped
+
+
+def badges_of(versions: Iterable[WorkflowVersion]) -> list[tuple[str, str]]:
+    """Status and words of the versions that matter in a list, newest first."""
+    all_versions = list(versions)
+    kept = [one for one in all_versions if one.status not in {"deprecated", "retired"}]
+    return [(one.status, _badge(one)) for one in (kept or all_versions[:1])[:3]]
+
+
+def latest_change(versions: Iterable[WorkflowVersion]) -> WorkflowVersion | None:
+    """The version that changed last, by the time of its audit entry."""
+    return max(versions, key=lambda one: one.audit.at, default=None)
+
+
+def outcome_words(definition: WorkflowDefinition) -> list[tuple[str, str, str]]:
+    """Status shape, title and summary of every declared end."""
+    return [
+        (
+            "succeeded" if one.kind is OutcomeKind.SUCCESS else "failed",
+            one.title,
+            one.summary,
+        )
+        for one in definition.outcomes.values()
+    ]
+
+
+def seconds_words(seconds: float) -> str:
+    """A length of time: `30 s`, `2 h`, `1 d 12 h`."""
+    parts = []
+    rest = int(seconds)
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        amount, rest = divmod(rest, size)
+        if amount:
+            parts.append(f"{amount} {name}")
+    return " ".join(parts[:2]) or f"{seconds:g} s"
+
+
+def _badge(version: WorkflowVersion) -> str:
+    if version.status == "draft":
+        return f"Draft of v{version.number}"
+    return f"v{version.number} {version.get_status_display().lower()}"
+
+
+def _outline_step(
+    definition: WorkflowDefinition,
+    step_id: str,
+    used: Mapping[tuple[str, int], AgentVersion],
+    findings: Sequence[Finding],
+) -> OutlineStep:
+    step = definition.steps[step_id]
+    described = _describe(definition, step)
+    return OutlineStep(
+        id=step_id,
+        name=step.name,
+        icon=described.icon,
+        kind=described.kind,
+        summary=step.summary,
+        agent=_agent_of(step, used) if isinstance(step, AgentStep) else None,
+        facts=tuple(described.facts),
+        mappings_title=described.mappings_title,
+        mappings=tuple(described.mappings.items()),
+        ways=tuple(_way(definition, step_id, step, port) for port in ports_of(step)),
+        findings=tuple(one for one in findings if one.step == step_id),
+    )
+
+
+def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
+    match step:
+        case StartStep():
+            return _Described("play", "Start")
+        case AgentStep():
+            return _Described("agent", "Agent step", _agent_facts(step), "Input", step.input)
+        case RouterStep():
+            return _Described("branch", "Router", [("Rule", "The first way that holds is taken.")])
+        case JoinStep():
+            return _Described("merge", "Join", [("Rule", _JOIN_WORDS[step.policy])])
+        case GateStep():
+            icons = {GateType.APPROVE: "gate", GateType.REVIEW: "pen", GateType.FILL: "list"}
+            kind = f"{step.type.value.capitalize()} gate"
+            facts = _gate_facts(step)
+            return _Described(icons[step.type], kind, facts, "Proposal", step.proposal)
+        case TransformStep():
+            return _Described("transform", "Transform", [], "Output", step.output)
+        case EndStep():
+            outcome = definition.outcomes.get(step.outcome)
+            title = outcome.title if outcome else step.outcome
+            good = outcome is not None and outcome.kind is OutcomeKind.SUCCESS
+            counts = "counts as success" if good else "counts as failure"
+            return _Described(
+                "flag", "End", [("Outcome", f"{title}; {counts}")], "Result", step.result
+            )
+
+
+def _agent_facts(step: AgentStep) -> list[tuple[str, str]]:
+    retry = step.retry
+    tries = "1, never repeated by itself"
+    if retry.max_attempts > 1:
+        kinds = ", ".join(kind.value.replace("_", " ") for kind in retry.kinds)
+        tries = f"{retry.max_attempts} at most, after {kinds}"
+    facts = [
+        ("Time limit", f"{seconds_words(step.timeout.attempt_seconds)} for each try"),
+        ("Tries", tries),
+    ]
+    if step.confidence_threshold is not None:
+        facts.append(
+            ("Confidence", f"below {step.confidence_threshold:.2f} it counts as uncertain")
+        )
+    return facts
+
+
+def _gate_facts(step: GateStep) -> list[tuple[str, str]]:
+    role = step.assign_role.replace("-", " ")
+    facts = [
+        ("Question", step.question),
+        ("Who", f"a {role} {_GATE_WORDS[step.type]}"),
+        ("Due", f"within {seconds_words(step.due_seconds)}"),
+    ]
+    if step.evidence:
+        facts.append(("Evidence", ", ".join(piece.title for piece in step.evidence)))
+    return facts
+
+
+def _agent_of(step: AgentStep, used: Mapping[tuple[str, int], AgentVersion]) -> AgentUsed:
+    version = used.get((step.uses.agent, step.uses.version))
+    if version is None:
+        return AgentUsed(name=step.uses.agent, number=step.uses.version)
+    return AgentUsed(
+        name=version.agent.name,
+        number=version.number,
+        slug=version.agent.slug,
+        owner=version.agent.owner.name,
+        status=version.status,
+    )
+
+
+def _way(definition: WorkflowDefinition, step_id: str, step: Step, port: str) -> Way:
+    words, condition = PORT_WORDS.get(port, port.replace("_", " ")), ""
+    if isinstance(step, RouterStep):
+        route = next((one for one in step.routes if one.port == port), None)
+        if route is not None:
+            words, condition = route.title, route.when
+    targets = tuple(
+        (link.target, definition.steps[link.target].name)
+        for link in definition.links_from(step_id)
+        if link.port == port
+    )
+    if targets:
+        return Way(words, condition, targets)
+    exceptions = definition.policies.exceptions
+    instead = (
+        "the run ends"
+        if exceptions.mode == "end"
+        else f"a {exceptions.assign_role.replace('-', ' ')} decides in the exceptions inbox"
+    )
+    return Way(words, condition, (), instead)

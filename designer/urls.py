@@ -1,0 +1,21 @@
+"""Addresses of the designer: pages under /workflows/, the API under /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from designer import api, views
+
+app_name = "designer"
+_router = SimpleRouter()
+_router.register("workflows", api.WorkflowViewSet, basename="workflow")
+_router.register("workflow-versions", api.WorkflowVersionViewSet, basename="workflow-version")
+
+urlpatterns = [
+    path("workflows/", views.workflows, name="workflows"),
+    path("workflows/<slug:slug>/design/", views.design, name="design"),
+    path("workflows/<slug:slug>/versions/", views.versions, name="versions"),
+    path("api/v1/", include(_router.urls)),
+    path("api/v1/schemas/workflow.json", api.WorkflowSchemaView.as_view(), name="schema"),
+]

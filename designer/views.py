@@ -1,0 +1,169 @@
+"""Pages of the designer: the list of workflows, the canvas, its outline, the versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import Exists, Model, OuterRef, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
+
+from designer import presentation, selectors
+from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
+from orchestrator import access
+from orchestrator.accounts.authentication import actor_of
+from orchestrator.core.errors import InvalidInputError
+from orchestrator.web import panels
+from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
+from registry import presentation as contracts
+from registry import selectors as registry
+
+METRICS = "workflow.metrics"
+"""Panel slot: by id of a workflow, its success rate and p95 as one cell's content."""
+HISTORY = "history"
+"""Panel slot: by id of an object, its history from the audit log."""
+TABS = ("canvas", "outline")
+
+
+def _has(status: WorkflowVersionStatus) -> Q:
+    return Q(Exists(WorkflowVersion.objects.filter(workflow=OuterRef("pk"), status=status)))
+
+
+WORKFLOWS = ListSpec(
+    key="workflows",
+    one="workflow",
+    many="workflows",
+    columns=(
+        Column("Workflow and owner"),
+        Column("Versions"),
+        Column("Success and p95, 30 days"),
+        Column("Latest change"),
+        Column("Do", is_hidden_label=True),
+    ),
+    row_template="designer/row.html",
+    empty=Empty(
+        "workflow",
+        "No workflows yet",
+        "A workflow says which agents and people work on a case, in which order, and how it ends.",
+        (Link("See the agents", "/agents/", "agent"),),
+    ),
+    search_fields=("name", "summary", "owner__name"),
+    search_label="Name, owner",
+    filters=(
+        Filter(
+            "status",
+            "Status",
+            tuple(
+                Option(one.value, label, one.value, _has(one))
+                for one, label in (
+                    (WorkflowVersionStatus.ACTIVE, "Active"),
+                    (WorkflowVersionStatus.IN_REVIEW, "In review"),
+                    (WorkflowVersionStatus.DRAFT, "Drafts"),
+                )
+            ),
+        ),
+    ),
+    order=("name", "slug"),
+)
+
+
+@require_safe
+def workflows(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    startable = access.workspaces_where(actor, "run.start")
+
+    def extras(page: list[Workflow]) -> Mapping[str, Any]:
+        return {
+            "badges": {one.pk: presentation.badges_of(one.versions.all()) for one in page},
+            "latest": {one.pk: presentation.latest_change(one.versions.all()) for one in page},
+            "metrics": _panels(METRICS, request, page),
+            "startable": {
+                one.pk: one.workspace_id in startable
+                and any(v.status == WorkflowVersionStatus.ACTIVE for v in one.versions.all())
+                for one in page
+            },
+        }
+
+    return render_list(request, WORKFLOWS, selectors.list_workflows(actor), extras=extras)
+
+
+@require_safe
+def design(request: HttpRequest, slug: str) -> HttpResponse:
+    """The canvas of one version, read-only, or the same as an outline (`?tab=outline`)."""
+    actor = actor_of(request)
+    workflow = selectors.find_workflow(actor, slug)
+    asked = _number(request)
+    version = selectors.shown_version(workflow, asked)
+    definition = selectors.definition_of(version)
+    used = registry.versions_used(definition)
+    findings = selectors.findings_of(version)
+    tab = request.GET.get("tab", "canvas")
+    tab = tab if tab in TABS else "canvas"
+    is_active = version.status == WorkflowVersionStatus.ACTIVE
+    context: dict[str, Any] = {
+        "workflow": workflow,
+        "version": version,
+        "versions": list(workflow.versions.all()),
+        "definition": definition,
+        "findings": findings,
+        "problems": [one for one in findings if one.severity != "info"],
+        "tab": tab,
+        "asked": asked,
+        "badges": presentation.badges_of([version]),
+        "can_start": is_active and access.can(actor, "run.start", workflow),
+    }
+    if tab == "canvas":
+        context["canvas"] = {
+            "definition": version.definition,
+            "agents": presentation.agent_cards(used),
+            "findings": [presentation.finding_json(one) for one in findings],
+        }
+        return render(request, "designer/design.html", context)
+    exceptions = definition.policies.exceptions
+    context |= {
+        "steps": presentation.outline_of(definition, used, findings),
+        "outcomes": presentation.outcome_words(definition),
+        "takes": contracts.fields_of(definition.input),
+        "input_json": contracts.pretty(definition.input),
+        "run_timeout": presentation.seconds_words(definition.policies.run_timeout_seconds),
+        "exceptions": exceptions,
+        "exceptions_due": presentation.seconds_words(exceptions.due_seconds),
+    }
+    return render(request, "designer/outline.html", context)
+
+
+@require_safe
+def versions(request: HttpRequest, slug: str) -> HttpResponse:
+    workflow = selectors.find_workflow(actor_of(request), slug)
+    found = list(workflow.versions.all())
+    context = {
+        "tab": "versions",
+        "badges": presentation.badges_of(found),
+        "workflow": workflow,
+        "versions": found,
+        "agents": selectors.agents_called_by(found),
+        "history": _all_of(_panels(HISTORY, request, [workflow, *found])),
+    }
+    return render(request, "designer/versions.html", context)
+
+
+def _panels(slot: str, request: HttpRequest, rows: Sequence[Model]) -> dict[Any, list[SafeString]]:
+    """What a slot's providers give, by primary key."""
+    found = panels.panels(slot, request, [row.pk for row in rows])
+    return {row.pk: found[str(row.pk)] for row in rows}
+
+
+def _all_of(found: Mapping[Any, list[SafeString]]) -> list[SafeString]:
+    return [part for parts in found.values() for part in parts]
+
+
+def _number(request: HttpRequest) -> int | None:
+    raw = request.GET.get("version", "")
+    if not raw:
+        return None
+    if not (raw.isascii() and raw.isdigit() and len(raw) < 10):
+        raise InvalidInputError("A version is a whole number.")
+    return int(raw)
