@@ -15,7 +15,7 @@ def canonical_bytes(value: JsonValue) -> bytes:
     Raises:
         ValueError: the value holds NaN, an infinity, a lone surrogate or an integer beyond 2**53.
     """
-    return rfc8785.dumps(value)  # type: ignore[arg-type]  # its alias is invariant in lists
+    return rfc8785.dumps(value)
 
 
 def content_sha256(value: JsonValue) -> str:

@@ -30,7 +30,10 @@ class AgentInterface:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A rewriting of nearly right text: `pattern` (RE2) replaced by `replacement`, then the schema judges."""
+    """A rewriting of nearly right text: `pattern` is replaced by `replacement`.
+
+    Then the schema judges. Acceptable patterns: see `contracts.check_repair`.
+    """
 
     pattern: str
     replacement: str
@@ -39,7 +42,7 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class DomainType:
-    """A named type of the shared vocabulary, referenced from contracts as `{"$ref": "baton:<name>"}`."""
+    """A named type of the shared vocabulary; contracts say `{"$ref": "baton:<name>"}`."""
 
     name: str
     version: int

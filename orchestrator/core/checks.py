@@ -1,4 +1,4 @@
-"""Is a definition fit to run? `check_definition` gives findings; it never raises for a bad definition.
+"""Is a definition fit to run? `check_definition` gives findings and never raises for a bad one.
 
 An *error* stops publication: the workflow cannot run, or some step fails whenever it is reached. A
 *warning* is something that fails or surprises for values that the contracts allow. An *info* states
@@ -64,6 +64,7 @@ _PORT_WORDS = {
     "expired": "is not decided in time",
     "filled": "is filled in",
 }
+_REPAIR_HINT = "It is checked and, where the type knows how, repaired when it runs."
 _JOINED: JsonObject = {
     "type": "object",
     "properties": {
@@ -84,7 +85,7 @@ _JOINED: JsonObject = {
 
 
 class Finding(Model):
-    """One result of checking a definition. `field` is a mapped field or another part of the step."""
+    """One result of checking a definition. `field` is a mapped field or part of the step."""
 
     severity: Literal["error", "warning", "info"]
     code: str
@@ -177,7 +178,7 @@ class _Checker:
                 "cycle",
                 error.message,
                 at=_Place(first),
-                hint="A step cannot come back to an earlier one. Use a gate that is filled in again.",
+                hint="A step cannot come back to an earlier one.",
             )
             return
         self._check_reach()
@@ -239,7 +240,7 @@ class _Checker:
                     self.add(
                         "error",
                         "join_needs_branches",
-                        f"{self.name(step_id)} joins {len(branches)} branch; it needs at least two.",
+                        f"{self.name(step_id)} needs at least two branches to join.",
                         at=_Place(step_id),
                     )
 
@@ -337,7 +338,7 @@ class _Checker:
                 lambda key: [link.source for link in self.incoming[key]],
             )
 
-    # ---- what a step may read ----------------------------------------------------------------------
+    # ---- what a step may read --------------------------------------------------------------
 
     def _facts(self, order: tuple[str, ...]) -> dict[str, Facts]:
         """Per step, the steps that have certainly run when it starts.
@@ -429,7 +430,9 @@ class _Checker:
             self._built(step_id, "input", step.input, scope)
             return
         self.outputs[step_id] = self._inlined(interface.output_schema)
-        self._check_mapping(step_id, "input", step.input, interface.input_schema, scope)
+        self._check_mapping(
+            step_id, "input", step.input, contract=interface.input_schema, scope=scope
+        )
 
     def _interface(self, step_id: str, step: AgentStep) -> AgentInterface | None:
         uses = step.uses
@@ -460,7 +463,9 @@ class _Checker:
         if step.type is GateType.FILL:
             self._built(step_id, "proposal", step.proposal, scope)
         else:
-            self._check_mapping(step_id, "proposal", step.proposal, step.contract, scope)
+            self._check_mapping(
+                step_id, "proposal", step.proposal, contract=step.contract, scope=scope
+            )
         for part, text, kind in (
             ("why", step.why, "string"),
             ("title", step.title, "string"),
@@ -487,7 +492,9 @@ class _Checker:
         if outcome is None or outcome.result is None:
             self._built(step_id, "result", step.result, scope)
         else:
-            self._check_mapping(step_id, "result", step.result, outcome.result, scope)
+            self._check_mapping(
+                step_id, "result", step.result, contract=outcome.result, scope=scope
+            )
 
     def _check_shown(
         self, place: _Place, text: str, kind: str, scope: Mapping[str, JsonObject]
@@ -534,6 +541,7 @@ class _Checker:
         step_id: str,
         part: str,
         mapping: Mapping[str, str],
+        *,
         contract: JsonObject,
         scope: Mapping[str, JsonObject],
     ) -> None:
@@ -581,7 +589,7 @@ class _Checker:
         )
 
     def _compare(self, place: _Place, text: str, given: JsonObject, wanted: JsonObject) -> None:
-        """Compare what is given with what is wanted: fits, may not fit, never fits, or cannot tell."""
+        """Compare what is given with what is wanted, and note where it may not or cannot fit."""
         if not wanted:
             return
         try:
@@ -600,17 +608,13 @@ class _Checker:
                 hint="The two contracts alone do not decide it.",
             )
             return
-        where = f" at {fit.path}" if fit.path else ""
+        verdict = "may not fit" if can_meet else "never fits"
         self.add(
             "warning" if can_meet else "error",
             "may_not_fit" if can_meet else "does_not_fit",
-            f"'{text}' {'may not fit' if can_meet else 'never fits'}{where}: it {fit.reason}."
-            if fit.path == ""
-            else f"'{text}' {'may not fit' if can_meet else 'never fits'}: {fit.path} {fit.reason}.",
+            f"'{text}' {verdict}: {fit.path or 'it'} {fit.reason}.",
             at=place,
-            hint="It is checked and, where the type knows how, repaired when it runs."
-            if can_meet
-            else "",
+            hint=_REPAIR_HINT if can_meet else "",
         )
 
     def _typed(
@@ -648,7 +652,7 @@ class _Checker:
                 self.add(
                     "error",
                     "not_upstream",
-                    f"{self.name(place.step)} reads {self.name(other)}, which does not come before it.",
+                    f"{self.name(place.step)} reads {self.name(other)}, which is not before it.",
                     at=place,
                     hint="A step can read only what has run on the way to it.",
                 )

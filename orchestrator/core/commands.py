@@ -12,7 +12,10 @@ from orchestrator.core.results import Failed, NotFound, Refused, Uncertain
 
 
 class InvokeAgent(Model):
-    """Call the bound agent version. `idempotency_key` is `run_id/step/iteration`, the same at every retry."""
+    """Call the bound agent version.
+
+    `idempotency_key` is `run_id/step/iteration`, the same at every retry.
+    """
 
     type: Literal["invoke_agent"] = "invoke_agent"
     step: str
@@ -33,7 +36,10 @@ class CancelAttempt(Model):
 
 
 class OpenReview(Model):
-    """Open a ReviewTask. For an exception, `result` is what went wrong and `proposal` the step's input."""
+    """Open a ReviewTask.
+
+    For an exception, `result` is what went wrong and `proposal` the step's input.
+    """
 
     type: Literal["open_review"] = "open_review"
     step: str

@@ -1,4 +1,4 @@
-"""A definition made ready for the planner: parsed expressions, compiled contracts, adjacency, ranks.
+"""A definition made ready for the planner: expressions, contracts, adjacency and ranks.
 
 Compiled once per version and shared between threads; nothing in it changes.
 """

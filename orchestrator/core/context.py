@@ -1,4 +1,4 @@
-"""What a step may see of its run, and what it makes of it: the scope of its expressions, mappings, evidence."""
+"""What a step may see of its run, and what it makes of it: scopes, mappings, evidence."""
 
 from __future__ import annotations
 

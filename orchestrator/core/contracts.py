@@ -1,4 +1,4 @@
-"""Data contracts: does a payload fit, can it be repaired, and does what one step gives fit what another takes.
+"""Data contracts: does a payload fit, can it be repaired, does what is given fit what is taken.
 
 A `Validator` is compiled once per contract and shared between threads; the valid path costs
 microseconds. `accept` is what happens at a handoff: values at places of a shared type with repairs
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import jsonschema_rs
 from jsonschema_rs import canonical
@@ -65,6 +65,28 @@ _TYPE_WORDS = {
     "array": "a list",
     "null": "empty",
 }
+_RULE_WORDS = {
+    "enum": "must be one of {limit}, but is {shown}",
+    "const": "must be {limit}, but is {shown}",
+    "minLength": "must have at least {limit} characters",
+    "maxLength": "must have at most {limit} characters",
+    "minItems": "must have at least {limit} entries",
+    "maxItems": "must have at most {limit} entries",
+    "minProperties": "must have at least {limit} fields",
+    "maxProperties": "must have at most {limit} fields",
+    "minimum": "must be at least {limit}, but is {shown}",
+    "maximum": "must be at most {limit}, but is {shown}",
+    "exclusiveMinimum": "must be more than {limit}, but is {shown}",
+    "exclusiveMaximum": "must be less than {limit}, but is {shown}",
+    "multipleOf": "must be a multiple of {limit}, but is {shown}",
+    "pattern": "must match the pattern {limit}, but is {shown}",
+    "format": "must be {limit}, but is {shown}",
+    "uniqueItems": "must not contain the same entry twice",
+    "propertyNames": "has a field whose name is not allowed",
+    "contains": "lacks an entry that the contract asks for",
+    "falseSchema": "is not allowed here",
+    "not": "is of a form that is not allowed",
+}
 _FORMAT_WORDS = {
     "date": "a date such as 2026-03-31",
     "date-time": "a time such as 2026-03-31T09:30:00Z",
@@ -76,7 +98,7 @@ _FORMAT_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What came of a handoff. `payload` is the repaired one; `repairs` says in words what was rewritten."""
+    """What came of a handoff: the payload as repaired, and in words what was rewritten."""
 
     payload: JsonValue
     verdict: Literal["fits", "repaired", "refused"]
@@ -181,13 +203,11 @@ class Validator:
                 jsonschema_rs.ValidationErrorKind.OneOfNotValid()
             ):
                 branch = _nearest_branch(kind.context, len(place))
-                if branch:
-                    for inner in branch:
-                        yield from self._explain(inner)
-                else:
-                    yield Violation(
-                        path=pointer(place), rule=kind.name, reason="has none of the allowed forms"
-                    )
+                for inner in branch or ():
+                    yield from self._explain(inner)
+                if not branch:
+                    reason = _no_branch(kind.context, error.instance)
+                    yield Violation(path=pointer(place), rule=kind.name, reason=reason)
             case jsonschema_rs.ValidationErrorKind.Required():
                 where = pointer((*place, kind.property))
                 yield Violation(path=where, rule="required", reason="is required but missing")
@@ -242,7 +262,7 @@ class Validator:
         for place in places:
             stated = [schema.get("type") for schema, _ in schemas_at(self.schema, place)]
             if "integer" in stated and "number" not in stated:
-                payload = _replaced(payload, place, int(_value_at(payload, place)))
+                payload = _replaced(payload, place, _whole(_value_at(payload, place)))
         return payload
 
 
@@ -302,7 +322,7 @@ def may_meet(
     given, taken = Validator(producer, types), Validator(consumer, types)
     try:
         both = _canonical(given.schema).intersect(_canonical(taken.schema))
-    except Exception:  # noqa: BLE001  the library names no base class; without an answer it may
+    except Exception:
         return True
     return both.satisfiability() != canonical.Satisfiability.NO
 
@@ -314,11 +334,9 @@ def _refused_examples(
     taken_form: jsonschema_rs.CanonicalSchema,
 ) -> Iterator[tuple[JsonValue, Violation]]:
     """Documents that the producer allows and the consumer refuses, most telling first."""
-    sources: list[JsonValue] = [given.schema]
-    try:
+    sources: list[Any] = [given.schema]
+    with suppress(Exception):  # the difference is a help only; the library names no base class
         sources.insert(0, given_form.subtract(taken_form).to_json_schema())
-    except Exception:  # noqa: BLE001, S110  the difference is a help only; the library names no base class
-        pass
     for source in sources:
         if not isinstance(source, dict):
             continue
@@ -415,80 +433,70 @@ def _nearest_branch(
     )
 
 
+def _no_branch(branches: list[list[jsonschema_rs.ValidationError]], instance: object) -> str:
+    """Why none of the alternatives is even of the right type."""
+    types = [
+        error.kind.value for branch in branches for error in branch if error.kind.name == "type"
+    ]
+    if len(types) < len(branches):
+        return "has none of the allowed forms"
+    wanted = " or ".join(dict.fromkeys(_type_words(item) for item in types))
+    return f"must be {wanted}, but is {_kind_word(instance)}"
+
+
 def _reason(error: jsonschema_rs.ValidationError, *, hidden: bool) -> str:
     """One violated rule in words."""
-    kinds = jsonschema_rs.ValidationErrorKind
-    kind, shown = error.kind, _shown(error.instance, hidden=hidden)
-    match kind:
-        case kinds.Type():
-            wanted = " or ".join(_TYPE_WORDS.get(name, name) for name in kind.types)
-            return f"must be {wanted}, but is {_kind_word(error.instance)}"
-        case kinds.Enum() if not hidden:
-            options = ", ".join(_shown(option, hidden=False) for option in kind.options[:20])
-            return f"must be one of {options}, but is {shown}"
-        case kinds.Constant() if not hidden:
-            return f"must be {_shown(kind.expected_value, hidden=False)}, but is {shown}"
-        case kinds.MinLength() if kind.limit == 1:
-            return "must not be empty"
-        case kinds.MinLength():
-            return f"must have at least {kind.limit} characters"
-        case kinds.MaxLength():
-            return f"must have at most {kind.limit} characters"
-        case kinds.MinItems():
-            return (
-                "must not be empty"
-                if kind.limit == 1
-                else f"must have at least {kind.limit} entries"
-            )
-        case kinds.MaxItems():
-            return f"must have at most {kind.limit} entries"
-        case kinds.Minimum():
-            return f"must be at least {kind.limit}, but is {shown}"
-        case kinds.Maximum():
-            return f"must be at most {kind.limit}, but is {shown}"
-        case kinds.ExclusiveMinimum():
-            return f"must be more than {kind.limit}, but is {shown}"
-        case kinds.ExclusiveMaximum():
-            return f"must be less than {kind.limit}, but is {shown}"
-        case kinds.Pattern():
-            return f"must match the pattern {kind.pattern}, but is {shown}"
-        case kinds.Format():
-            return f"must be {_FORMAT_WORDS.get(kind.format, kind.format)}, but is {shown}"
-        case kinds.UniqueItems():
-            return "must not contain the same entry twice"
-        case kinds.FalseSchema():
-            return "is not allowed here"
-        case _:
-            return f"breaks the rule '{kind.name}'"
+    name, limit = error.kind.name, error.kind.value
+    if name == "type":
+        return f"must be {_type_words(limit)}, but is {_kind_word(error.instance)}"
+    if name in {"minLength", "minItems"} and limit == 1:
+        return "must not be empty"
+    if name == "format":
+        limit = _FORMAT_WORDS.get(str(limit), str(limit))
+    elif name == "enum" and isinstance(limit, list):
+        limit = ", ".join(_shown(option) for option in limit[:20])
+    elif name == "const":
+        limit = _shown(limit)
+    shown = "something else (hidden)" if hidden else _shown(error.instance)
+    wording = _RULE_WORDS.get(name, "breaks the rule '{name}'")
+    return wording.format(name=name, limit=limit, shown=shown)
 
 
-def _kind_word(value: JsonValue) -> str:
+def _type_words(types: object) -> str:
+    names = types if isinstance(types, list) else [types]
+    return " or ".join(_TYPE_WORDS.get(str(name), str(name)) for name in names)
+
+
+def _kind_word(value: object) -> str:
     if value is None:
         return "empty (null)"
     if isinstance(value, bool):
         return "yes or no"
     if isinstance(value, (int, float)):
         return "a number"
-    return {str: "text", list: "a list", dict: "an object"}[type(value)]
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "an object"
 
 
-def _shown(value: JsonValue, *, hidden: bool) -> str:
-    if hidden:
-        return "something else (hidden)"
-    if isinstance(value, (dict, list)):
+def _shown(value: object) -> str:
+    """A value in a message: short, and never more than one line."""
+    if value is None or isinstance(value, (dict, list)):
         return _kind_word(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, str):
         return f"'{value[:80]}…'" if len(value) > 80 else f"'{value}'"
-    return (
-        {None: "empty (null)", True: "yes", False: "no"}.get(value, str(value))
-        if (value is None or isinstance(value, bool))
-        else str(value)
-    )
+    return str(value)
+
+
+def _whole(value: JsonValue) -> JsonValue:
+    return int(value) if isinstance(value, float) else value
 
 
 def _value_at(payload: JsonValue, place: Place) -> JsonValue:
     for part in place:
-        payload = payload[part]  # type: ignore[index,call-overload]  # the place was found in this payload
+        payload = payload[part]  # type: ignore[index]  # the place was found in this payload
     return payload
 
 

@@ -23,8 +23,35 @@ from orchestrator.core.policies import RetryPolicy, TimeoutPolicy
 FORMAT: Literal["baton/1"] = "baton/1"
 MAX_STEPS = 1_000
 RESERVED_IDS = frozenset(
-    "as break const continue else false for function if import in let loop null package namespace "
-    "return true var void while input steps output result reason score".split()
+    [
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "false",
+        "for",
+        "function",
+        "if",
+        "import",
+        "in",
+        "let",
+        "loop",
+        "null",
+        "package",
+        "namespace",
+        "return",
+        "true",
+        "var",
+        "void",
+        "while",
+        "input",
+        "steps",
+        "output",
+        "result",
+        "reason",
+        "score",
+    ]
 )
 
 StepId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -38,7 +65,7 @@ Schema = JsonObject
 Mapping = dict[
     Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Expression
 ]
-"""Field of the built object -> expression. A plain path whose value is absent leaves the field out."""
+"""Field of the built object -> expression; a plain path that is absent leaves the field out."""
 
 
 class OutcomeKind(StrEnum):
@@ -100,7 +127,7 @@ class Route(Model):
 
 
 class RouterStep(StepBase):
-    """The first route whose condition holds is taken, else `default`. Ports: one per route, default."""
+    """The first route whose condition holds is taken. Ports: one per route, default."""
 
     kind: Literal["router"] = "router"
     routes: Annotated[tuple[Route, ...], Field(min_length=1, max_length=50)]
@@ -168,7 +195,9 @@ class PresetReason(Model):
 
 
 class GateStep(StepBase):
-    """Asks a person. Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired.
+    """Asks a person.
+
+    Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired.
 
     `proposal` is what is decided on; `contract` is the schema of the proposal (approve, review) or
     of what the person must fill in; an edited or filled output obeys it like any agent's. The
@@ -263,7 +292,7 @@ class WorkflowDefinition(Model):
     summary: Note = ""
     input: Schema
     run_title: Expression | None = None
-    """Expression over `input` and `steps` that names a run in lists, for example the claim's number."""
+    """Expression over `input` and `steps` that names a run in lists (the claim's number)."""
     outcomes: Annotated[dict[PortName, Outcome], Field(min_length=1, max_length=50)]
     steps: Annotated[dict[StepId, Step], Field(max_length=MAX_STEPS)]
     links: Annotated[dict[str, Link], Field(max_length=4 * MAX_STEPS)]

@@ -1,4 +1,4 @@
-"""Facts the planner reacts to, and facts that it derives. Past tense; a closed union with a `type` tag.
+"""Facts the planner reacts to, and facts that it derives: closed unions with a `type` tag.
 
 *Driving* events come from outside the planner: the walker (its own calls), the sweeper (timers,
 lost attempts), people (decisions, cancel, pause, resume). *Derived* events are what one application
@@ -30,7 +30,7 @@ class EventBase(Model):
     """What every event has."""
 
 
-# ---- driving ---------------------------------------------------------------------------------------
+# ---- driving -----------------------------------------------------------------------------------
 
 
 class RunStarted(EventBase):
@@ -80,7 +80,10 @@ class TimerFired(EventBase):
 
 
 class ReviewDecided(EventBase):
-    """A person's decision on a gate takes effect. `output` is the proposal as approved, or what was filled in."""
+    """A person's decision on a gate takes effect.
+
+    `output` is the proposal as approved, or what was filled in.
+    """
 
     type: Literal["review_decided"] = "review_decided"
     step: str
@@ -94,7 +97,10 @@ class ReviewDecided(EventBase):
 
 
 class ExceptionDecided(EventBase):
-    """A person's decision on an exception: run the step again (with `input` when edited) or end the run."""
+    """A person's decision on an exception.
+
+    `retry` runs the step again (with `input` when edited), `end` ends the run.
+    """
 
     type: Literal["exception_decided"] = "exception_decided"
     step: str
@@ -157,7 +163,7 @@ DrivingEvent = Annotated[
 ]
 
 
-# ---- derived ---------------------------------------------------------------------------------------
+# ---- derived -----------------------------------------------------------------------------------
 
 
 class StepReadied(EventBase):

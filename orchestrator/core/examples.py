@@ -1,4 +1,4 @@
-"""Small example documents made from a schema, to show that a value is possible or that it is refused."""
+"""Small example documents made from a schema, to show what it allows or refuses."""
 
 from __future__ import annotations
 
@@ -145,6 +145,8 @@ class _Maker:
                 yield from self._lists(schema, level)
             case "object":
                 yield from self._objects(schema, level)
+            case _:
+                return  # not a type of JSON Schema; the contract is refused elsewhere
 
     def _texts(self, schema: JsonObject) -> Iterator[JsonValue]:
         stated = schema.get("format")

@@ -284,7 +284,8 @@ class _Checker:
     def _fold(self, node: Fold, names: Mapping[str, _Typed]) -> _Typed:
         over = self.type_of(node.range, names)
         kinds = kinds_of(over.schema)
-        if not kinds & {"array", "object"}:
+        allowed = {"array"} if isinstance(node.start, ListOf) else {"array", "object"}
+        if not kinds & allowed:
             self.error(
                 "not_a_list",
                 f"Only lists can be gone through, not {kinds_text(over.schema)}.",
@@ -380,7 +381,8 @@ class _Checker:
         if not left_kinds & right_kinds & comparable:
             self.error(
                 "wrong_kind",
-                f"'{sign}' cannot compare {kinds_text(left.schema)} with {kinds_text(right.schema)}.",
+                f"'{sign}' cannot compare {kinds_text(left.schema)} "
+                f"with {kinds_text(right.schema)}.",
                 node,
             )
             return

@@ -12,6 +12,8 @@ What the rest of the code may rely on:
   fractions alike. CEL itself refuses to mix the two in arithmetic; then the expression is evaluated
   once more with all numbers as fractions. Whole numbers divide as whole numbers unless the contract
   of a field says `number` (`CompiledExpression.typed`).
+* The value depends on the data alone. The engine goes through an object's fields in an order that
+  differs from process to process, so `map` and `filter` are for lists only.
 * Every error carries a short code and a sentence for people.
 
 The engine (cel-expr-python 0.1.3) loses a reference to None whenever a null passes through
@@ -36,6 +38,7 @@ from orchestrator.core.expression_tree import (
     Call,
     Constant,
     Fold,
+    ListOf,
     Name,
     Node,
     Select,
@@ -49,9 +52,9 @@ MAX_RESULT_NODES = 50_000
 RUN_VARIABLES = ("input", "steps")
 
 Path = tuple[str, ...]
-"""A variable and the fields followed from it, for example `("steps", "extract", "output", "amount")`."""
+"""A variable and the fields followed from it: `("steps", "extract", "output", "amount")`."""
 NumberTree: TypeAlias = "bool | dict[str, NumberTree]"
-"""Where a schema says `number`: True for the value itself, else by field (`*` for every entry of a list)."""
+"""Where a schema says `number`: True for the value, else by field (`*`: a list's entries)."""
 
 _ARITHMETIC = r"_[-+*/]_|_\?_:_"
 _MIXED_NUMBERS = re.compile(rf"'?(?:{_ARITHMETIC})'?(?: applied to ')?\(.*\b(?:int|int64|double)\b")
@@ -118,7 +121,7 @@ class ExpressionError(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class CompiledExpression:
-    """A compiled expression; make it with `compile_expression`. `plain` is the path of a plain path."""
+    """A compiled expression (see `compile_expression`). `plain` is the path of a plain path."""
 
     text: str
     tree: Node
@@ -126,6 +129,7 @@ class CompiledExpression:
     used: tuple[Path, ...]
     _program: Any = field(repr=False, compare=False)
     _variables: tuple[str, ...] = field(default=RUN_VARIABLES, repr=False)
+    _listed: tuple[Path, ...] = field(default=(), repr=False)
     _numbers: Mapping[Path, NumberTree] = field(default_factory=dict, repr=False, compare=False)
 
     def paths(self) -> tuple[Path, ...]:
@@ -141,6 +145,8 @@ class CompiledExpression:
         if self.plain is not None:
             return _follow(scope, self.plain)
         data = self._project(scope)
+        for path in self._listed:
+            _refuse_objects(scope, path)
         try:
             value = _run(self._program, data)
         except ExpressionError as error:
@@ -244,23 +250,25 @@ def number_tree(schema: JsonValue, depth: int = 8) -> NumberTree:
     stated = schema.get("type")
     if stated == "number" or (isinstance(stated, list) and "number" in stated):
         return True
-    tree: dict[str, NumberTree] = {}
+    parts: JsonObject = {}
     properties = schema.get("properties")
     if isinstance(properties, dict):
-        for name, child in properties.items():
-            if found := number_tree(child, depth - 1):
-                tree[name] = found
-    if found := number_tree(schema.get("items"), depth - 1):
-        tree["*"] = found
+        parts.update(properties)
+    if "items" in schema:
+        parts["*"] = schema["items"]
+    trees = {name: number_tree(child, depth - 1) for name, child in parts.items()}
+    found: NumberTree = {name: tree for name, tree in trees.items() if tree}
     for keyword in ("anyOf", "oneOf", "allOf"):
         branches = schema.get(keyword)
         for branch in branches if isinstance(branches, list) else ():
-            found = number_tree(branch, depth - 1)
-            if found is True:
-                return True
-            if isinstance(found, dict):
-                tree.update(found)
-    return tree or False
+            found = _both(found, number_tree(branch, depth - 1))
+    return found or False
+
+
+def _both(left: NumberTree, right: NumberTree) -> NumberTree:
+    if isinstance(left, dict) and isinstance(right, dict):
+        return {**left, **right}
+    return True if left is True or right is True else left or right
 
 
 @lru_cache(maxsize=8_192)
@@ -280,7 +288,15 @@ def _compiled(text: str, variables: tuple[str, ...]) -> CompiledExpression:
         program = _compile(_fractional(text), variables, final=True)
     tree = read_tree(program.serialize())
     used = tuple(dict.fromkeys(_paths(tree, frozenset(variables))))
-    return CompiledExpression(text, tree, _plain_path(tree, variables), used, program, variables)
+    return CompiledExpression(
+        text=text,
+        tree=tree,
+        plain=_plain_path(tree, variables),
+        used=used,
+        _program=program,
+        _variables=variables,
+        _listed=tuple(_listed_ranges(tree, {name: (name,) for name in variables})),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -344,7 +360,10 @@ def _overload_words(operator: str, kinds: str) -> str:
         for kind in re.split(r",\s*(?![^(<]*[)>])", kinds)
     ]
     if operator == "_?_:_":
-        return f"Both results of '? :' must be of one kind, but one is {words[-2]} and one {words[-1]}."
+        return (
+            "Both results of '? :' must be of one kind, "
+            f"but one is {words[-2]} and one {words[-1]}."
+        )
     shown = _OPERATOR_WORDS.get(operator, f"{operator}()")
     return f"'{shown}' does not work with {' and '.join(words)}."
 
@@ -392,33 +411,36 @@ def _run_error(message: str) -> ExpressionError:
 
 
 def _json_of(value: Any, count: list[int]) -> JsonValue:
-    """Unpack an engine value. Nulls are recognised by type and never unpacked (see the module's text)."""
+    """Unpack an engine value; nulls are recognised by type and never unpacked."""
     count[0] += 1
     if count[0] > MAX_RESULT_NODES:
         raise ExpressionError("result", "The result of the expression is too large.")
     kind = value.type().name().partition("<")[0]
+    if kind == "NULL":
+        return None
+    if kind == "LIST":
+        return [_json_of(item, count) for item in value.value()]
+    if kind == "MAP":
+        entries = {_key(key): item for key, item in value.value().items()}
+        return {key: _json_of(entries[key], count) for key in sorted(entries)}
+    return _scalar(kind, value)
+
+
+def _scalar(kind: str, value: Any) -> JsonValue:
     match kind:
-        case "NULL":
-            return None
         case "BOOL" | "STRING":
             plain: bool | str = value.value()
             return plain
         case "INT" | "UINT":
             whole = int(value.value())
             if abs(whole) > 2**53:
-                raise ExpressionError(
-                    "range", "The result is a number that is too large to be exact."
-                )
+                raise ExpressionError("range", "The result is too large to be an exact number.")
             return whole
         case "DOUBLE":
             number = float(value.value())
             if number != number or number in (float("inf"), float("-inf")):
                 raise ExpressionError("arithmetic", "The result is not a number.")
             return number
-        case "LIST":
-            return [_json_of(item, count) for item in value.value()]
-        case "MAP":
-            return {_key(key): _json_of(item, count) for key, item in value.value().items()}
         case "TIMESTAMP":
             instant: datetime.datetime = value.value()
             return instant.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
@@ -426,9 +448,7 @@ def _json_of(value: Any, count: list[int]) -> JsonValue:
             length: datetime.timedelta = value.value()
             return length.total_seconds()
         case _:
-            raise ExpressionError(
-                "result", f"The result is of a kind that has no JSON form ({kind})."
-            )
+            raise ExpressionError("result", f"The result has no JSON form ({kind}).")
 
 
 def _key(key: object) -> str:
@@ -443,7 +463,8 @@ def _follow(scope: Mapping[str, JsonValue], path: Path) -> JsonValue:
         if not isinstance(node, dict):
             raise ExpressionError(
                 "absent" if node is None else "type",
-                f"'{path_text(path)}' has no value: '{path_text(path[:length])}' is {kind_of(node)}.",
+                f"'{path_text(path)}' has no value: "
+                f"'{path_text(path[:length])}' is {kind_of(node)}.",
             )
         if part not in node:
             raise ExpressionError("absent", f"'{path_text(path[: length + 1])}' has no value.")
@@ -549,3 +570,46 @@ def _paths(node: Node, visible: frozenset[str]) -> Iterator[Path]:
         return
     for child in children(node):
         yield from _paths(child, visible)
+
+
+def _listed_ranges(node: Node, names: Mapping[str, Path]) -> Iterator[Path]:
+    """Where the lists stand that `map` and `filter` go through; `*` is every entry of a list.
+
+    Raises:
+        ExpressionError: what is gone through is neither in the data nor certain to be a list.
+    """
+    if not isinstance(node, Fold):
+        for child in children(node):
+            yield from _listed_ranges(child, names)
+        return
+    chain = _chain(node.range)
+    place = (*names[chain[0]], *chain[1:]) if chain is not None and chain[0] in names else None
+    builds_list = isinstance(node.start, ListOf)
+    if builds_list and place is not None:
+        yield place
+    elif builds_list and not isinstance(node.range, (ListOf, Fold)):
+        raise ExpressionError(
+            "type",
+            "Only a list from the data can be gone through with map or filter.",
+            position=node.position,
+        )
+    yield from _listed_ranges(node.range, names)
+    inner = {name: path for name, path in names.items() if name != node.variable}
+    if place is not None:
+        inner[node.variable] = (*place, "*")
+    for part in (node.condition, node.step):
+        yield from _listed_ranges(part, inner)
+
+
+def _refuse_objects(scope: Mapping[str, JsonValue], path: Path) -> None:
+    """Refuse objects where a list must stand (their fields have no order)."""
+    nodes: list[JsonValue] = [dict(scope)]
+    for part in path:
+        if part == "*":
+            nodes = [item for node in nodes if isinstance(node, list) for item in node]
+        else:
+            nodes = [node[part] for node in nodes if isinstance(node, dict) and part in node]
+    if any(isinstance(node, dict) for node in nodes):
+        raise ExpressionError(
+            "type", f"'{path_text(path)}' is an object; only a list can be gone through."
+        )

@@ -72,20 +72,24 @@ def check_json(value: JsonValue, *, max_depth: int = MAX_DEPTH) -> None:
         node, path, depth = stack.pop()
         if depth > max_depth:
             raise InvalidInputError(f"The JSON is nested deeper than {max_depth} levels.")
-        if isinstance(node, str):
-            _check_text(node, path)
-        elif isinstance(node, float):
-            if node != node or node in (float("inf"), float("-inf")):
-                raise InvalidInputError(f"{path or '/'}: NaN and infinities are not JSON.")
-        elif isinstance(node, int) and not isinstance(node, bool):
-            if abs(node) > 2**53:
-                raise InvalidInputError(f"{path or '/'}: integers beyond 2^53 are not exact.")
-        elif isinstance(node, dict):
+        if isinstance(node, dict):
             for key, child in node.items():
                 _check_text(key, path)
                 stack.append((child, f"{path}/{key}", depth + 1))
         elif isinstance(node, list):
             stack.extend((child, f"{path}/{index}", depth + 1) for index, child in enumerate(node))
+        else:
+            _check_scalar(node, path)
+
+
+def _check_scalar(node: str | bool | int | float | None, path: str) -> None:
+    if isinstance(node, str):
+        _check_text(node, path)
+    elif isinstance(node, float):
+        if node != node or node in (float("inf"), float("-inf")):
+            raise InvalidInputError(f"{path or '/'}: NaN and infinities are not JSON.")
+    elif isinstance(node, int) and not isinstance(node, bool) and abs(node) > 2**53:
+        raise InvalidInputError(f"{path or '/'}: integers beyond 2^53 are not exact.")
 
 
 def _check_text(text: str, path: str) -> None:

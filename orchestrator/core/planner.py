@@ -175,7 +175,7 @@ _OpenRunEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one event leads to. An event that does not apply gives the same state and nothing else."""
+    """What one event leads to; one that does not apply gives the same state and nothing else."""
 
     state: RunState
     commands: tuple[Command, ...] = ()
@@ -207,7 +207,7 @@ def replay(
 
 
 def resumable_steps(workflow: CompiledWorkflow, state: RunState) -> tuple[str, ...]:
-    """The steps at which a failed run may be resumed, in order of rank; none when it has not failed.
+    """The steps at which a failed run may be resumed, by rank; none when it has not failed.
 
     A step qualifies when it failed, was cut off by the end of the run, or succeeded on the way to
     the failure; when the run reached an end step, only steps before that one do.
@@ -608,7 +608,7 @@ class _Work:
         )
 
     def _next_round(self, step_id: str) -> dict[str, Any]:
-        """What a step that was cut off keeps: its iteration and input, unless a person was asked."""
+        """A step that was cut off keeps its iteration and input, unless a person was asked."""
         run = self.steps[step_id]
         changes: dict[str, Any] = {"result": None, "port": None, "ended_at": None}
         if run.reviews and isinstance(self.workflow.steps[step_id].step, GateStep):
@@ -623,7 +623,7 @@ class _Work:
         step = self.workflow.steps[step_id].step
         return self.steps[step_id].port is None and not isinstance(step, EndStep)
 
-    # ---- steps 2 to 4: going on -------------------------------------------------------------------
+    # ---- steps 2 to 4: going on --------------------------------------------------------------
 
     def advance(self) -> None:
         """Execute and prepare what is ready; lease what may run."""
@@ -1194,7 +1194,7 @@ def _unknown_outcome(result: Failed) -> Failed:
         basis=result.basis,
         kind=FailureKind.LOST,
         reason_code="outcome_unknown",
-        reason="The call may have taken effect and must not be repeated without a person's decision: "
+        reason="The call may have taken effect; only a person may have it repeated: "
         f"{result.reason}"[:1_900],
         retryable=False,
     )

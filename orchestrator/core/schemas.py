@@ -104,13 +104,13 @@ def lookup(ref: str, root: JsonObject) -> JsonValue:
 
 
 def inline(schema: JsonObject, *, levels: int = 12) -> JsonObject:
-    """Return the schema with its references replaced by what they name; deep recursion becomes "anything"."""
+    """Return the schema with references replaced by what they name (deep recursion: anything)."""
     result = _inlined(schema, schema, levels)
     return result if isinstance(result, dict) else {}
 
 
 def expand(schema: JsonValue, root: JsonObject) -> Iterator[tuple[JsonObject, str | None]]:
-    """Every schema object that applies at the same place, each with the shared name it stands under."""
+    """Every schema object that applies at one place, each with the shared name it stands under."""
     seen: set[int] = set()
     stack: list[tuple[JsonValue, str | None]] = [(schema, None)]
     while stack:
@@ -130,7 +130,7 @@ def expand(schema: JsonValue, root: JsonObject) -> Iterator[tuple[JsonObject, st
 
 
 def schemas_at(root: JsonObject, place: Place) -> list[tuple[JsonObject, str | None]]:
-    """Every schema object that may apply at a place of a payload, with its shared name if it has one."""
+    """Every schema object that may apply at a place of a payload, with its shared name if any."""
     found = list(expand(root, root))
     for part in place:
         children = [child for schema, _ in found for child in _children(schema, part)]
@@ -139,7 +139,7 @@ def schemas_at(root: JsonObject, place: Place) -> list[tuple[JsonObject, str | N
 
 
 def is_hidden(root: JsonObject, place: Place) -> bool:
-    """Whether the value at a place, or anything around it, is of a class that messages must not show."""
+    """Whether a value, or anything around it, is of a class that messages must not show."""
     return any(
         schema.get("x-class") in HIDDEN_CLASSES
         for length in range(len(place) + 1)
@@ -148,7 +148,7 @@ def is_hidden(root: JsonObject, place: Place) -> bool:
 
 
 def mentions(root: JsonValue, keyword: str, values: frozenset[str]) -> bool:
-    """Whether any schema in the document has `keyword` with one of `values` (alone or in a list)."""
+    """Whether any schema in the document has `keyword` with one of `values`, alone or listed."""
     for _, schema in walk(root):
         stated = schema.get(keyword)
         if isinstance(stated, str) and stated in values:
@@ -161,7 +161,7 @@ def mentions(root: JsonValue, keyword: str, values: frozenset[str]) -> bool:
 
 
 def walk(schema: JsonValue, path: str = "") -> Iterator[tuple[str, JsonObject]]:
-    """Every schema object inside a document with its JSON pointer; constants and examples are no schemas.
+    """Every schema object inside a document with its JSON pointer (constants are no schemas).
 
     Raises:
         SchemaError: the document is unreasonably large.
@@ -250,7 +250,7 @@ class _Bundler:
         self.count = 0
 
     def copy(self, node: JsonValue, prefix: str, path: str) -> JsonValue:
-        """Copy a schema; `prefix` is the shared type whose local definitions its references mean."""
+        """Copy a schema; `prefix` is the shared type whose definitions its references mean."""
         if not isinstance(node, dict):
             return node
         self.count += 1
@@ -291,7 +291,8 @@ class _Bundler:
             return self._shared(ref.removeprefix(TYPE_PREFIX), path)
         if not ref.startswith("#"):
             raise SchemaError(
-                f"The reference '{ref}' leads out of the contract; use '#/$defs/...' or a shared type.",
+                f"The reference '{ref}' leads out of the contract; "
+                "use '#/$defs/...' or a shared type.",
                 detail={"path": path, "ref": ref},
             )
         if not prefix:

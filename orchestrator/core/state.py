@@ -147,7 +147,7 @@ def is_terminal(status: RunStatus) -> bool:
     return status in TERMINAL_RUN
 
 
-# ---- lifecycles: status -> what happens -> status; a pair that is absent is illegal ---------------
+# ---- lifecycles: status -> what happens -> status; a pair that is absent is illegal ------------
 
 StepTable = Mapping[StepStatus, Mapping[str, StepStatus]]
 RunTable = Mapping[RunStatus, Mapping[str, RunStatus]]

@@ -33,7 +33,7 @@ _ARTEFACT: JsonObject = {
 _COORDINATE: JsonObject = {"type": "integer", "minimum": 0, "maximum": 10_000_000}
 _PLACE: JsonObject = {
     "title": "Place in a document",
-    "description": "Page from 1 with a box in 1/100 point from the top left, or a range of lines from 1.",
+    "description": "Page from 1 with a box in 1/100 point from the top left, or lines from 1.",
     "type": "object",
     "properties": {
         "artefact": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
@@ -54,7 +54,7 @@ _PLACE: JsonObject = {
 
 
 def standard_types() -> dict[str, DomainType]:
-    """The types that need no registration, by name: Money, Currency, Artefact, Place, Sources, Date, Instant."""
+    """The types that need no registration, by name: money, files, places, dates."""
     return {item.name: item for item in _standard()}
 
 
