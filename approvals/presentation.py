@@ -21,15 +21,21 @@ from approvals.selectors import Standing
 from orchestrator.access import Actor
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.results import Violation
 from orchestrator.files import media, storage
 from orchestrator.files import selectors as files
-from orchestrator.web.templatetags.baton import NOTHING, money_text
+from orchestrator.web.templatetags.baton import NOTHING, Look, look_of, money_text
 
 if TYPE_CHECKING:
     from orchestrator.files.models import Artefact
 
 MAX_PAGES = 12
 MAX_LINES = 400
+MARK_ROOM = 220
+PIN_RADIUS = 720
+"""In 1/100 point, like everything on a page."""
+
+BAND_WIDTH = 264
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,22 @@ class Mark:
     height: int = 0
     first_line: int = 0
     last_line: int = 0
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """The rectangle that is drawn: a little larger than the words."""
+        return (
+            max(self.x - MARK_ROOM, 0),
+            max(self.y - MARK_ROOM, 0),
+            self.width + 2 * MARK_ROOM,
+            self.height + 2 * MARK_ROOM,
+        )
+
+    @property
+    def pin(self) -> tuple[int, int]:
+        """The middle of the numbered disc, at the upper right corner of the rectangle."""
+        x, y, width, _ = self.box
+        return x + width + PIN_RADIUS // 2, max(y, PIN_RADIUS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +186,11 @@ class Entry:
         """The task's id."""
         return self.task.id
 
+    @property
+    def look(self) -> Look:
+        """How the task's status is shown."""
+        return look_of(self.task.status)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -189,11 +216,40 @@ class ChoiceView:
 
 @dataclass(frozen=True, slots=True)
 class ScoreBand:
-    """A score on a line from 0 to 1 with the part in which a person decides; all in 1/1000."""
+    """A score on a line from 0 to 1, with the part in which a person decides; in user units."""
 
-    score: int
-    threshold: int | None
     words: str
+    score_words: str
+    mark_x: int
+    score_text_x: int
+    threshold_x: int | None
+    threshold_words: str
+    shows_threshold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FailureView:
+    """What went wrong, in words."""
+
+    name: str
+    reason: str
+    result: str
+    kind: str
+    code: str
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PathLine:
+    """A step that the run went through, with its shape, tone and word."""
+
+    step: str
+    name: str
+    tone: str
+    shape: str
+    word: str
+    outcome: str
+    seconds: float | None
 
 
 def blocks_of(actor: Actor, evidence: ReviewEvidence) -> list[Block]:
@@ -231,14 +287,56 @@ def band_of(evidence: ReviewEvidence) -> ScoreBand | None:
     confidence = evidence.confidence
     if confidence is None:
         return None
-    words = f"Score {confidence.score:.2f}"
-    if confidence.threshold is not None:
-        words += f"; below {confidence.threshold:.2f} a person decides"
+    score, threshold = confidence.score, confidence.threshold
+    words = f"Score {score:.2f}"
+    if threshold is not None:
+        words += f"; below {threshold:.2f} a person decides"
+    mark = round(score * BAND_WIDTH)
+    edge = None if threshold is None else round(threshold * BAND_WIDTH)
     return ScoreBand(
-        score=round(confidence.score * 1_000),
-        threshold=None if confidence.threshold is None else round(confidence.threshold * 1_000),
         words=words,
+        score_words=f"{score:.2f}",
+        mark_x=min(max(mark - 1, 0), BAND_WIDTH - 3),
+        score_text_x=min(max(mark, 12), BAND_WIDTH - 12),
+        threshold_x=edge,
+        threshold_words="" if threshold is None else f"{threshold:.2f}",
+        shows_threshold=edge is not None and abs(edge - mark) > 30 and edge < BAND_WIDTH - 50,
     )
+
+
+def failure_of(evidence: ReviewEvidence) -> FailureView | None:
+    """What went wrong, for exceptions."""
+    failure = evidence.failure
+    if failure is None:
+        return None
+    return FailureView(
+        name=failure.name or failure.step,
+        reason=failure.reason,
+        result=look_of(failure.result).word,
+        kind=failure.kind.replace("_", " "),
+        code=failure.reason_code,
+        violations=failure.violations,
+    )
+
+
+def path_of(evidence: ReviewEvidence) -> list[PathLine]:
+    """The steps so far; a result other than a value is said in words."""
+    lines = []
+    for step in evidence.path:
+        has_result = step.result not in {"", "value"}
+        look = look_of(step.result if has_result else step.status or "succeeded")
+        lines.append(
+            PathLine(
+                step=step.step,
+                name=step.name,
+                tone=look.tone,
+                shape=look.shape,
+                word=look.word,
+                outcome=look.word.lower() if has_result else "",
+                seconds=step.seconds,
+            )
+        )
+    return lines
 
 
 def leaves_of(value: JsonValue) -> tuple[Leaf, ...]:
@@ -248,11 +346,32 @@ def leaves_of(value: JsonValue) -> tuple[Leaf, ...]:
     return (_leaf("", value),)
 
 
+def changed_leaves(before: JsonObject, after: JsonObject | None) -> tuple[Leaf, ...]:
+    """The fields of an answer, or of an edited proposal only those that differ."""
+    if after is None:
+        return ()
+    changed = {key: value for key, value in after.items() if before.get(key) != value}
+    return leaves_of(changed or after)
+
+
 def groups_of(entries: Iterable[Entry], now: datetime) -> list[Group]:
     """Entries under the day on which they are due, in the order given."""
     groups: list[Group] = []
     for entry in entries:
         title = _day_title(entry.task.due_at, now)
+        if not groups or groups[-1].title != title:
+            groups.append(Group(title))
+        groups[-1].entries.append(entry)
+    return groups
+
+
+def closed_groups_of(entries: Iterable[Entry], now: datetime) -> list[Group]:
+    """Closed entries under the day on which they were closed."""
+    groups: list[Group] = []
+    for entry in entries:
+        at = entry.task.closed_at or entry.task.due_at
+        local, today = timezone.localtime(at).date(), timezone.localtime(now).date()
+        title = "Today" if local == today else f"{local.day} {local:%B}"
         if not groups or groups[-1].title != title:
             groups.append(Group(title))
         groups[-1].entries.append(entry)

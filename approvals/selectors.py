@@ -100,6 +100,11 @@ def count_mine(actor: Actor) -> int:
     )
 
 
+def count_team(actor: Actor) -> int:
+    """How many items wait in the actor's workspaces."""
+    return list_reviews(actor, segment=Segment.TEAM).order_by().count()
+
+
 def final_decision(task_id: UUID) -> Decision | None:
     """The decision that stands (undone ones do not), or None."""
     return (

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('accounts', '0002_alter_workspace_options'),
+        ('accounts', '0001_initial'),
         ('audit', '0002_transaction_ids'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

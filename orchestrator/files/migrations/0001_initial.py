@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('accounts', '0002_alter_workspace_options'),
+        ('accounts', '0001_initial'),
         ('designer', '0001_initial'),
     ]
 

@@ -1,0 +1,288 @@
+"""Everything that the review page shows: queue, item, choices, what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+
+from approvals import presentation, selectors, services, subjects
+from approvals.answers import AnswerForm, form_of
+from approvals.evidence import ReviewEvidence
+from approvals.lifecycle import LIVE_STATUSES
+from approvals.models import Decision, ReviewTask
+from approvals.presentation import Entry
+from approvals.selectors import Segment, Standing
+from orchestrator.access import Actor
+from orchestrator.core.errors import DomainError
+from orchestrator.core.json import JsonObject
+from orchestrator.web.templatetags.baton import look_of
+
+SHOWN = 100
+_SHORT = {
+    "approved": "As proposed",
+    "edited": "With edits",
+    "rejected": "Reject",
+    "returned": "Return",
+    "filled": "Send",
+    "retry": "Run again",
+    "end": "End the run",
+}
+_ASK = {
+    "rejected": "Why do you reject it? The reason is kept on file.",
+    "returned": "What is missing? The reason goes with the return.",
+    "end": "Why does the run end here? The reason is kept on file.",
+}
+_WITH_EDITS = {"edited": "Approve with", "retry": "Run again with"}
+_FORM_TITLES = {"filled": "What is asked of you", "retry": "The step's input"}
+_UNDOABLE = {
+    "approved": "approved", "edited": "approved with edits", "rejected": "rejected",
+    "returned": "returned", "filled": "answered", "retry": "runs again", "end": "ends",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A decision that was refused, with what was sent."""
+
+    error: DomainError
+    post: Mapping[str, Any]
+
+
+def queue_context(actor: Actor, segment: Segment, now: datetime) -> dict[str, Any]:
+    """The queue of one segment: groups by due day, and what the actor himself asked for."""
+    found = selectors.list_reviews(actor, segment=segment)
+    tasks = list(found[: SHOWN + 1])
+    entries = [presentation.entry_of(task, actor, now) for task in tasks[:SHOWN]]
+    if segment is Segment.DECIDED:
+        groups = presentation.closed_groups_of(entries, now)
+        own: list[Entry] = []
+    else:
+        groups = presentation.groups_of([one for one in entries if not one.locked], now)
+        own = [one for one in entries if one.locked]
+    mine, team = selectors.count_mine(actor), selectors.count_team(actor)
+    return {
+        "segment": segment.value,
+        "groups": groups,
+        "own": own,
+        "entries": [*(one for one in entries if not one.locked), *own],
+        "mine_count": mine,
+        "team_count": team,
+        "is_cut": len(tasks) > SHOWN,
+        "shown_count": SHOWN,
+        "total": len([one for one in entries if not one.locked]),
+    }
+
+
+def page_context(
+    actor: Actor, task_id: UUID | None, segment: Segment, now: datetime, *, trouble: Trouble | None
+) -> dict[str, Any]:
+    """The whole page: the given item, or without one the most urgent that the actor may decide.
+
+    Raises:
+        NotFoundError: there is no such item for this actor.
+    """
+    context = queue_context(actor, segment, now)
+    entries: list[Entry] = context["entries"]
+    if task_id is None:
+        first = next((one.id for one in entries if not one.locked), None)
+        task_id = first
+    undoable = selectors.undoable_decision(actor, now)
+    context |= {
+        "undoable": undoable,
+        "undoable_words": _undoable_words(undoable),
+        "undoable_seconds": _seconds_left(undoable, now),
+        "undo_limit": services.UNDO_SECONDS,
+        "is_list": False,
+        "task": None,
+    }
+    if task_id is None:
+        return context
+    task = selectors.get_review(actor, task_id)
+    return context | _neighbours(entries, task, segment) | _item(actor, task, now, trouble)
+
+
+def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None) -> dict[str, Any]:
+    evidence = selectors.evidence_of(task)
+    standing = selectors.standing_of(actor, task, now)
+    is_live = task.status in LIVE_STATUSES
+    form = form_of(evidence, trouble.post if trouble else None) if standing.may_decide else None
+    blocks = presentation.blocks_of(actor, evidence)
+    due = presentation.due_of(task.due_at, now)
+    return {
+        "task": task,
+        "evidence": evidence,
+        "shown_sha256": task.shown_sha256,
+        "standing": standing,
+        "standing_tone": presentation.standing_tone(standing),
+        "can_take_over": is_live
+        and standing.code in {"claimed", "assigned"}
+        and selectors.may_take_part(actor, task).may_decide,
+        "is_live": is_live,
+        "due": due,
+        "run_url": _subject_url(task),
+        "blocks": blocks,
+        "has_side": any(block.kind == "image" for block in blocks)
+        and any(block.kind == "document" for block in blocks),
+        "band": presentation.band_of(evidence),
+        "failure": presentation.failure_of(evidence),
+        "path": presentation.path_of(evidence),
+        "waited": (now - task.opened_at).total_seconds(),
+        "decisions": _decisions(task, evidence),
+        "notice": _notice(task, standing),
+        "own_words_key": len(evidence.preset_reasons) + 1,
+        "if_nobody": _if_nobody(task, due),
+        "colleagues": selectors.people_to_hand_over_to(actor, task) if standing.may_decide else [],
+        **_answering(evidence, form, trouble),
+    }
+
+
+def _answering(
+    evidence: ReviewEvidence, form: AnswerForm | None, trouble: Trouble | None
+) -> dict[str, Any]:
+    """The choices, the form with what was typed, and what was wrong with it."""
+    picked = _picked(trouble)
+    choices = [
+        {
+            "name": choice.name,
+            "key": choice.key,
+            "label": choice.label,
+            "effect": choice.effect,
+            "needs_reason": choice.needs_reason,
+            "is_danger": choice.is_danger,
+            "is_primary": choice.is_primary,
+            "follows_edits": choice.follows_edits,
+            "short": _SHORT.get(choice.name, choice.label),
+            "ask": _ASK.get(choice.name, "Why? The reason is kept on file."),
+            "with_edits": _WITH_EDITS.get(choice.name, ""),
+            "typed": trouble.post.get(f"reason_{choice.name}", "") if trouble else "",
+        }
+        for choice in presentation.choices_of(evidence)
+    ]
+    reason_missing = trouble is not None and any(
+        violation.get("path") == "/reason" for violation in _violations(trouble.error)
+    )
+    names = evidence.decision.choices
+    return {
+        "choices": choices,
+        "open_choice": picked if reason_missing else "",
+        "form": form.html if form else "",
+        "raw": form.raw if form else None,
+        "was_edited": trouble is not None,
+        "form_title": next(
+            (_FORM_TITLES[name] for name in names if name in _FORM_TITLES), "Proposal"
+        ),
+        "proposal_leaves": presentation.leaves_of(evidence.proposal),
+        "needs_note": "filled" in names or "retry" in names,
+        "typed": {"reason": trouble.post.get("reason", "")} if trouble else {},
+        "problem": _problem(trouble, form, picked if reason_missing else ""),
+    }
+
+
+def _problem(
+    trouble: Trouble | None, form: AnswerForm | None, open_choice: str
+) -> dict[str, Any] | None:
+    if trouble is None:
+        return None
+    links = [{"id": one.id, "text": one.text} for one in form.problems] if form else []
+    if open_choice:
+        links = [{"id": f"reason-{open_choice}", "text": trouble.error.message}]
+    titles = {409: "It was not recorded", 422: "Check your answer"}
+    return {
+        "title": titles.get(trouble.error.status, "This cannot be recorded"),
+        "text": trouble.error.message,
+        "links": links,
+    }
+
+
+def _neighbours(entries: list[Entry], task: ReviewTask, segment: Segment) -> dict[str, Any]:
+    reachable = [one.id for one in entries if not one.locked or one.id == task.id]
+    query = "" if segment is Segment.MINE else f"?segment={segment.value}"
+
+    def address(index: int) -> str:
+        return f"{reverse('approvals:review', args=[reachable[index]])}{query}"
+
+    if task.id not in reachable:
+        return {
+            "position": 0,
+            "previous": "",
+            "next": address(0) if reachable else "",
+            "next_id": str(reachable[0]) if reachable else "",
+        }
+    at = reachable.index(task.id)
+    has_next = at + 1 < len(reachable)
+    return {
+        "position": at + 1,
+        "total": len(reachable),
+        "previous": address(at - 1) if at else "",
+        "next": address(at + 1) if has_next else "",
+        "next_id": str(reachable[at + 1]) if has_next else "",
+    }
+
+
+def _decisions(task: ReviewTask, evidence: ReviewEvidence) -> list[dict[str, Any]]:
+    return [
+        {
+            "undone_at": decision.undone_at,
+            "outcome": decision.outcome,
+            "choice": decision.choice,
+            "choice_words": _SHORT.get(decision.choice, decision.choice),
+            "decided_by": decision.decided_by,
+            "decided_at": decision.decided_at,
+            "reason": decision.reason,
+            "output_leaves": presentation.changed_leaves(evidence.proposal, decision.output),
+        }
+        for decision in selectors.decisions_of(task.id)
+    ]
+
+
+def _notice(task: ReviewTask, standing: Standing) -> dict[str, str] | None:
+    """What stands above a closed item."""
+    if standing.code not in {"closed", "too_late"}:
+        return None
+    look = look_of(task.status)
+    return {
+        "tone": look.tone,
+        "shape": look.shape,
+        "title": f"{look.word}.",
+        "text": standing.reason,
+    }
+
+
+def _if_nobody(task: ReviewTask, due: presentation.Due) -> str:
+    closes = subjects.is_registered(task.kind) and subjects.get_subject(task.kind).closes_at_due
+    if closes:
+        return f"On {due.exact} it expires, and the workflow goes on by that way."
+    return f"It stays here after {due.exact}, marked as late."
+
+
+def _subject_url(task: ReviewTask) -> str:
+    if not subjects.is_registered(task.kind):
+        return ""
+    subject = subjects.get_subject(task.kind)
+    return subject.url(task.run_id, task.subject_id) if subject.url else ""
+
+
+def _picked(trouble: Trouble | None) -> str:
+    return str(trouble.post.get("decision", "")).partition(":")[0] if trouble else ""
+
+
+def _violations(error: DomainError) -> list[JsonObject]:
+    found = error.detail.get("violations")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _undoable_words(decision: Decision | None) -> str:
+    if decision is None:
+        return ""
+    return _UNDOABLE.get(decision.choice or decision.outcome, decision.outcome)
+
+
+def _seconds_left(decision: Decision | None, now: datetime) -> int:
+    if decision is None:
+        return 0
+    return max(round((decision.effective_at - now).total_seconds()), 0)

@@ -1,0 +1,182 @@
+"""Review pages: the queue with one item open, and what a person does with it; no script needed."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from approvals import selectors, services
+from approvals.answers import answer_of
+from approvals.pages import Trouble, page_context, queue_context
+from approvals.selectors import Segment
+from orchestrator.accounts.authentication import actor_of
+from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
+from orchestrator.web.middleware import request_id_of
+from orchestrator.web.problems import PROBLEM_TYPE, problem
+
+
+@require_safe
+def queue(request: HttpRequest) -> HttpResponse:
+    """The queue alone, for when it changed."""
+    current = request.GET.get("current", "")
+    context = queue_context(actor_of(request), _segment(request.GET), timezone.now())
+    task = next((one for one in context["entries"] if str(one.id) == current), None)
+    return render(
+        request, "approvals/parts/queue.html", {**context, "task": task.task if task else None}
+    )
+
+
+@require_safe
+def list_reviews(request: HttpRequest) -> HttpResponse:
+    context = page_context(
+        actor_of(request), None, _segment(request.GET), timezone.now(), trouble=None
+    )
+    return render(request, "approvals/review.html", {**context, "is_list": True})
+
+
+@require_safe
+def review(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    context = page_context(
+        actor_of(request), task_id, _segment(request.GET), timezone.now(), trouble=None
+    )
+    return render(request, "approvals/review.html", context)
+
+
+@require_POST
+def decide(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    """Record a decision; a script gets JSON, a browser the next item."""
+    actor, now = actor_of(request), timezone.now()
+    segment = _segment(request.POST)
+    task = selectors.get_review(actor, task_id)
+    try:
+        answer = answer_of(request.POST, selectors.evidence_of(task))
+        decision = services.decide_review(
+            task_id=task_id,
+            actor=actor,
+            outcome=answer.outcome,
+            choice=answer.choice,
+            output=answer.output,
+            reason=answer.reason,
+            reason_code=answer.reason_code,
+            shown_sha256=request.POST.get("shown_sha256", ""),
+            now=now,
+        )
+    except (InvalidInputError, ConflictError) as error:
+        return _refused(request, task_id, error)
+    if _wants_json(request):
+        return JsonResponse(
+            {
+                "decision": str(decision.id),
+                "effective_at": decision.effective_at.isoformat(),
+                "undo": reverse("approvals:undo", args=[decision.id]),
+            }
+        )
+    return redirect(_next_address(request, task_id, segment))
+
+
+@require_POST
+def undo(request: HttpRequest, decision_id: UUID) -> HttpResponse:
+    decision = services.undo_decision(
+        decision_id=decision_id, actor=actor_of(request), now=timezone.now()
+    )
+    address = reverse("approvals:review", args=[decision.task_id])
+    if _wants_json(request):
+        return JsonResponse({"review": address})
+    messages.success(request, "Undone. The review is yours to decide again.")
+    return redirect(address)
+
+
+@require_POST
+def hand_over(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    actor = actor_of(request)
+    to = _person(request.POST.get("to", ""))
+    task = services.hand_over_review(
+        task_id=task_id,
+        actor=actor,
+        to_user_id=to,
+        reason=request.POST.get("reason", "").strip(),
+        now=timezone.now(),
+    )
+    if to is not None and str(to) == actor.id:
+        return redirect("approvals:review", task_id)
+    to_whom = str(task.assigned_to) if task.assigned_to else "everybody with this role"
+    messages.success(request, f"Handed over to {to_whom}.")
+    return redirect(_next_address(request, task_id, _segment(request.POST)))
+
+
+@require_POST
+def claim(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    services.claim_review(task_id=task_id, actor=actor_of(request), now=timezone.now())
+    return redirect("approvals:review", task_id)
+
+
+@require_POST
+def release(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    services.release_review(task_id=task_id, actor=actor_of(request), now=timezone.now())
+    messages.success(request, "Given back; others may take it.")
+    return redirect("approvals:review", task_id)
+
+
+def _refused(request: HttpRequest, task_id: UUID, error: DomainError) -> HttpResponse:
+    """The same item again with what was typed, and why it could not be recorded."""
+    if _wants_json(request):
+        return JsonResponse(
+            problem(error, request_id_of(request)), status=error.status, content_type=PROBLEM_TYPE
+        )
+    context = page_context(
+        actor_of(request),
+        task_id,
+        _segment(request.POST),
+        timezone.now(),
+        trouble=Trouble(error=error, post=request.POST),
+    )
+    status = error.status if error.status >= HTTPStatus.BAD_REQUEST else HTTPStatus.BAD_REQUEST
+    return render(request, "approvals/review.html", context, status=status)
+
+
+def _next_address(request: HttpRequest, task_id: UUID, segment: Segment) -> str:
+    """The item that stood after this one, else the list."""
+    if segment is Segment.DECIDED:
+        segment = Segment.MINE
+    wanted = _uuid(request.POST.get("next", ""))
+    entries = queue_context(actor_of(request), segment, timezone.now())["entries"]
+    ids = [entry.id for entry in entries if not entry.locked and entry.id != task_id]
+    query = "" if segment is Segment.MINE else f"?segment={segment.value}"
+    if not ids:
+        return f"{reverse('approvals:list')}{query}"
+    chosen = wanted if wanted in ids else ids[0]
+    return f"{reverse('approvals:review', args=[chosen])}{query}"
+
+
+def _segment(values: QueryDict) -> Segment:
+    try:
+        return Segment(values.get("segment", ""))
+    except ValueError:
+        return Segment.MINE
+
+
+def _person(text: str) -> UUID | None:
+    if not text:
+        return None
+    found = _uuid(text)
+    if found is None:
+        raise InvalidInputError("Choose a person from the list.")
+    return found
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.headers.get("Accept") == "application/json"
