@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -322,8 +323,8 @@ def may_meet(
     given, taken = Validator(producer, types), Validator(consumer, types)
     try:
         both = _canonical(given.schema).intersect(_canonical(taken.schema))
-    except Exception:
-        return True
+    except canonical.CanonicalizationError:
+        return True  # without an answer it may
     return both.satisfiability() != canonical.Satisfiability.NO
 
 
@@ -335,7 +336,7 @@ def _refused_examples(
 ) -> Iterator[tuple[JsonValue, Violation]]:
     """Documents that the producer allows and the consumer refuses, most telling first."""
     sources: list[Any] = [given.schema]
-    with suppress(Exception):  # the difference is a help only; the library names no base class
+    with suppress(canonical.CanonicalizationError):  # the difference is a help only
         sources.insert(0, given_form.subtract(taken_form).to_json_schema())
     for source in sources:
         if not isinstance(source, dict):
