@@ -75,6 +75,21 @@ def profile():
     return PROFILE
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment, django_db_modify_db_settings, django_db_blocker):
+    """The migrated test database, also when only tests that commit are collected.
+
+    pytest-django's own fixture looks for `django_db` marks, and makes no database without one.
+    """
+    from django.test.utils import setup_databases, teardown_databases
+
+    with django_db_blocker.unblock():
+        config = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(config, verbosity=0)
+
+
 @pytest.fixture
 def committed_db(django_db_setup, django_db_blocker):
     """A private copy of the migrated database in which tests, threads and processes may commit.
