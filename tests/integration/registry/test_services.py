@@ -1,0 +1,279 @@
+"""Registering agents and types, and the life of a version."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from audit.models import AuditOutbox
+from orchestrator.access import SYSTEM, Role
+from orchestrator.core.errors import (
+    ConflictError,
+    IllegalTransitionError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from registry import selectors, services
+from registry.lifecycle import (
+    AGENT_VERSION_TRANSITIONS,
+    EVENT_RULES,
+    LIFTS,
+    AgentVersionEvent,
+)
+from registry.models import AgentVersion, AgentVersionStatus
+from tests.integration.registry.world import NOW, RULES
+
+E = AgentVersionEvent
+
+
+def set_status(version, event, actor, reason="because"):
+    return services.set_agent_version_status(
+        version_id=version.id, event=event, actor=actor, now=NOW, reason=reason
+    )
+
+
+def put(version, status, **more):
+    """Put a version into a status past the lifecycle, with an audit entry as the guards demand."""
+    from audit.services import append_entry, subject_of
+
+    entry = append_entry(
+        actor=SYSTEM, action="agent_version.registered", subject=subject_of(version), now=NOW
+    )
+    AgentVersion.objects.filter(id=version.id).update(status=status, audit_id=entry.id, **more)
+
+
+@pytest.mark.parametrize("status", list(AgentVersionStatus))
+@pytest.mark.parametrize("event", list(AgentVersionEvent))
+def test_every_pair_of_status_and_event_is_as_the_table_says(world, status, event):
+    version = world.agent(install=False)
+    put(version, status)
+    actor = {
+        E.INSTALL: SYSTEM,
+        E.APPROVE: world.people[Role.ADMINISTRATOR],
+        E.RETURN: world.people[Role.ADMINISTRATOR],
+    }.get(event, world.owner)
+    target = AGENT_VERSION_TRANSITIONS[status].get(event)
+    if target is None:
+        with pytest.raises(IllegalTransitionError):
+            set_status(version, event, actor)
+        assert selectors.version_status(version.id) == status
+    else:
+        set_status(version, event, actor)
+        assert selectors.version_status(version.id) == target
+
+
+def test_every_event_has_a_rule_and_every_suspension_can_be_lifted():
+    assert set(EVENT_RULES) == set(AgentVersionEvent)
+    suspendable = {s for s, events in AGENT_VERSION_TRANSITIONS.items() if E.SUSPEND in events}
+    assert set(LIFTS) == suspendable
+    for status, event in LIFTS.items():
+        assert AGENT_VERSION_TRANSITIONS[AgentVersionStatus.SUSPENDED][event] == status
+
+
+def test_a_version_is_hashed_numbered_and_audited(world):
+    first = world.agent()
+    second = world.version("size", {**RULES, "purpose": "Another purpose."}, install=False)
+    assert (first.number, second.number) == (1, 2)
+    assert first.sha256 != second.sha256
+    assert second.status == "draft"
+    entry = AuditOutbox.objects.get(id=second.audit_id)
+    assert (entry.action, entry.subject_id) == ("agent_version.registered", str(second.id))
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_only_agent_owners_register(world, role):
+    actor = world.people[role]
+
+    def register():
+        services.register_agent(
+            slug="mine",
+            name="Mine",
+            workspace_id=world.workspace.id,
+            owner_id=UUID(actor.id),
+            actor=actor,
+            now=NOW,
+        )
+
+    if role == Role.AGENT_OWNER:
+        register()
+    else:
+        with pytest.raises(PermissionDeniedError):
+            register()
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_operators_and_agent_owners_hold_the_kill_switch(world, role):
+    world.agent()
+
+    def pull():
+        return services.suspend_agent(
+            slug="size", actor=world.people[role], now=NOW, reason="It misbehaves"
+        )
+
+    if role in {Role.OPERATOR, Role.AGENT_OWNER}:
+        assert [one.status for one in pull()] == ["suspended"]
+    else:
+        with pytest.raises(PermissionDeniedError):
+            pull()
+
+
+def test_a_foreign_agent_is_not_found(world, other):
+    world.agent()
+    with pytest.raises(NotFoundError):
+        services.suspend_agent(slug="size", actor=other.operator, now=NOW, reason="no")
+    with pytest.raises(NotFoundError):
+        services.register_agent_version(
+            agent_slug="size", manifest=RULES, actor=other.owner, now=NOW
+        )
+
+
+def test_suspending_stops_all_callable_versions_and_lifting_brings_back_what_they_were(world):
+    first = world.agent()
+    second = world.version("size")
+    set_status(first, E.DEPRECATE, world.owner)
+    draft = world.version("size", install=False)
+    services.suspend_agent(slug="size", actor=world.operator, now=NOW, reason="It leaks")
+    assert [selectors.version_status(one.id) for one in (first, second, draft)] == [
+        "suspended",
+        "suspended",
+        "draft",
+    ]
+    services.lift_agent(slug="size", actor=world.operator, now=NOW, reason="Mended")
+    assert [selectors.version_status(one.id) for one in (first, second, draft)] == [
+        "deprecated",
+        "active",
+        "draft",
+    ]
+
+
+def test_the_kill_switch_needs_a_reason_and_something_to_stop(world):
+    world.agent()
+    with pytest.raises(InvalidInputError):
+        services.suspend_agent(slug="size", actor=world.operator, now=NOW, reason="  ")
+    services.suspend_agent(slug="size", actor=world.operator, now=NOW, reason="why")
+    with pytest.raises(ConflictError):
+        services.suspend_agent(slug="size", actor=world.operator, now=NOW, reason="again")
+
+
+def test_nobody_approves_his_own_version(world):
+    version = world.agent(install=False)
+    set_status(version, E.SUBMIT, world.owner)
+    with pytest.raises(PermissionDeniedError, match="owns or wrote"):
+        set_status(version, E.APPROVE, world.owner)
+    second = world.person("agent-owner-2", Role.AGENT_OWNER)
+    assert set_status(version, E.APPROVE, second).status == "approved"
+
+
+def test_only_the_system_installs(world):
+    version = world.agent(install=False)
+    with pytest.raises(PermissionDeniedError, match="ships with the product"):
+        set_status(version, E.INSTALL, world.owner)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"purpose": ""}, "/purpose"),
+        ({"unknown": 1}, "/unknown"),
+        ({"kind": "oracle"}, "/kind"),
+        ({"input": {"type": "nonsense"}}, None),
+        ({"input": {"$ref": "baton:Nobody"}}, None),
+        ({"input": {"$ref": "https://example.org/schema.json"}}, None),
+        ({"config": {"id": "x", "rows": []}}, "/rows"),
+        ({"config": {"id": "x", "rows": [{"id": "a", "when": ["input.("]}]}}, "/config/rows"),
+        ({"examples": [{"title": "Bad", "input": {"amount": -1}}]}, "/examples/0/input/amount"),
+        ({"purpose": "NUL \x00"}, None),
+    ],
+)
+def test_a_manifest_that_could_never_work_is_refused_with_the_place(world, change, path):
+    world.agent()
+    with pytest.raises(Exception) as refused:  # noqa: PT011  any of our own errors
+        world.version("size", {**RULES, **change})
+    assert refused.value.status in {400, 422}
+    if path is not None:
+        found = [one["path"] for one in refused.value.detail["violations"]]
+        assert any(one.endswith(path) for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("function", {"function": "nobody.knows"}),
+        ("http", {"endpoint": "nowhere", "path": "/"}),
+        ("template", {"text": "Dear {name"}),
+    ],
+)
+def test_what_a_version_calls_must_exist(world, kind, config):
+    world.agent()
+    with pytest.raises(InvalidInputError):
+        world.version("size", {**RULES, "kind": kind, "config": config, "examples": []})
+
+
+def test_an_endpoint_of_another_workspace_cannot_be_used(world, other):
+    services.register_endpoint(
+        workspace_id=other.workspace.id,
+        name="register",
+        base_url="https://register.example",
+        actor=other.people[Role.ADMINISTRATOR],
+        now=NOW,
+    )
+    world.agent()
+    http = {"kind": "http", "config": {"endpoint": "register", "path": "/x"}, "examples": []}
+    with pytest.raises(InvalidInputError, match="no service"):
+        world.version("size", {**RULES, **http})
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_only_administrators_register_services(world, role):
+    def register():
+        services.register_endpoint(
+            workspace_id=world.workspace.id,
+            name="register",
+            base_url="https://register.example",
+            actor=world.people[role],
+            now=NOW,
+        )
+
+    if role == Role.ADMINISTRATOR:
+        register()
+    else:
+        with pytest.raises(PermissionDeniedError):
+            register()
+
+
+def test_a_new_version_of_a_type_leaves_what_is_bound_to_the_old_one(world):
+    def register(pattern):
+        return services.register_domain_type(
+            name="PolicyNumber",
+            schema={"type": "string", "pattern": pattern},
+            actor=world.owner,
+            now=NOW,
+        )
+
+    first = register("^A$")
+    assert register("^A$").id == first.id
+    schema = {
+        "type": "object",
+        "properties": {"amount": {"type": "integer"}, "policy": {"$ref": "baton:PolicyNumber"}},
+        "required": ["amount", "policy"],
+    }
+    manifest = {**RULES, "input": schema, "examples": []}
+    old = world.agent(manifest=manifest)
+    assert register("^B$").version == 2
+    new = world.version("size", manifest)
+    assert (old.types, new.types) == ({"PolicyNumber": 1}, {"PolicyNumber": 2})
+    payload = {"amount": 1, "policy": "A"}
+    assert selectors.registered_version(old.id).input.check(payload) == ()
+    assert selectors.registered_version(new.id).input.check(payload) != ()
+    assert selectors.types_at({"PolicyNumber": 1})["PolicyNumber"].version == 1
+
+
+def test_two_who_change_a_version_at_once_do_not_both_win(world, monkeypatch):
+    version = world.agent()
+    stale = selectors.get_version(version.id)
+    set_status(version, E.SUSPEND, world.operator)
+    monkeypatch.setattr(selectors, "get_version", lambda _: stale)
+    with pytest.raises(ConflictError, match="Somebody else"):
+        set_status(version, E.DEPRECATE, world.owner)
