@@ -41,7 +41,7 @@ class Command(BaseCommand):
         try:
             made = services.create_token(
                 name=options["name"],
-                scopes=scopes or ["*"],
+                scopes=scopes,
                 person_id=person.id,
                 expires_at=now + timedelta(days=options["days"]) if options["days"] else None,
                 actor=SYSTEM,
