@@ -1,44 +1,64 @@
 """The form of a review and what came back from it.
 
 The form is made from the contract in the evidence; where there is none, the value is shown as JSON.
-A file that is chosen in the form becomes an artefact before the contract judges the answer.
+A file that is chosen in the form becomes an artefact at once, so that it is not lost when another
+field is wrong.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 
 from approvals.evidence import ReviewEvidence
-from orchestrator.core.errors import InvalidInputError
+from orchestrator.access import Actor
+from orchestrator.core.contracts import Validator, standard_types
+from orchestrator.core.errors import DomainError, InvalidInputError
 from orchestrator.core.json import JsonObject, JsonValue, parse_json
+from orchestrator.core.results import Violation
+from orchestrator.files import selectors as files
+from orchestrator.files import services as file_services
+from orchestrator.web import schema_forms
 
+PREFIX = "output"
 RAW_FIELD = "output_json"
 CHOSEN = frozenset({"retry", "end"})
 WITH_OUTPUT = frozenset({"edited", "filled", "retry"})
 
 
 @dataclass(frozen=True, slots=True)
+class Posted:
+    """What a browser sent to decide: fields, files, and who sent them when."""
+
+    fields: QueryDict
+    files: MultiValueDict[str, UploadedFile[Any]]
+    actor: Actor
+    workspace_id: UUID
+    now: datetime
+
+    @property
+    def picked(self) -> str:
+        """The choice, without the code of a preset reason."""
+        return self.fields.get("decision", "").partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """One decision as it came from the form."""
+    """One decision as the service takes it."""
 
     outcome: str
     choice: str
     output: JsonObject | None
     reason: str
     reason_code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A field that does not fit: where to find it and what to say."""
-
-    id: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +71,111 @@ class RawField:
 
 @dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """What is drawn: a form from the contract, or one field of JSON."""
+    """What is drawn: fields of the contract with their error summary, or one field of JSON."""
 
-    html: SafeString | str
-    raw: RawField | None
-    problems: tuple[Problem, ...] = ()
+    html: SafeString | str = ""
+    summary: SafeString | str = ""
+    raw: RawField | None = None
 
 
-def form_of(evidence: ReviewEvidence, post: Mapping[str, Any] | None) -> AnswerForm | None:
+class AnswerError(InvalidInputError):
+    """Fields that do not fit. `value` is what was typed, as far as it could be read."""
+
+    def __init__(self, violations: tuple[Violation, ...], value: JsonValue) -> None:
+        super().__init__(
+            "Some fields do not fit; they are marked.",
+            detail={"violations": [one.model_dump() for one in violations]},
+        )
+        self.violations = violations
+        self.value = value
+
+
+def form_of(
+    evidence: ReviewEvidence, posted: Posted | None = None, error: DomainError | None = None
+) -> AnswerForm | None:
     """The form with the proposal in it, or with what was typed; None when nothing can be edited."""
     if not WITH_OUTPUT & set(evidence.decision.choices):
         return None
-    text = json.dumps(evidence.proposal, indent=2, ensure_ascii=False)
-    if post is not None:
-        text = str(post.get(RAW_FIELD, text))
-    return AnswerForm("", RawField(text))
+    if evidence.contract is None:
+        return _raw_form(evidence, posted, error)
+    value: JsonValue = evidence.proposal or None
+    violations: tuple[Violation, ...] = ()
+    if isinstance(error, AnswerError):
+        value, violations = error.value, error.violations
+    elif posted is not None:
+        value, _ = _read(evidence.contract, evidence, posted)
+    return AnswerForm(
+        html=schema_forms.render(evidence.contract, value, violations, PREFIX),
+        summary=schema_forms.render_summary(violations, PREFIX, schema=evidence.contract),
+    )
 
 
-def answer_of(post: Mapping[str, Any], evidence: ReviewEvidence) -> Answer:
+def answer_of(evidence: ReviewEvidence, posted: Posted) -> Answer:
     """Read the form. `decision` is a choice, or `<choice>:<code of a preset reason>`.
 
     Raises:
-        InvalidInputError: a field cannot be read, or the JSON is broken.
+        AnswerError: fields cannot be read, or break the contract; names each.
+        InvalidInputError: the JSON is broken.
     """
-    picked, _, code = str(post.get("decision", "")).partition(":")
-    output = _output(post) if picked in WITH_OUTPUT else None
+    picked, _, code = posted.fields.get("decision", "").partition(":")
+    output = _output(evidence, posted) if picked in WITH_OUTPUT else None
     if picked == "retry" and output == evidence.proposal:
         output = None
-    own_words = str(post.get(f"reason_{picked}", "")).strip()
+    own_words = posted.fields.get(f"reason_{picked}", "").strip()
     return Answer(
         outcome="chosen" if picked in CHOSEN else picked,
         choice=picked if picked in CHOSEN else "",
         output=output,
-        reason="" if code else own_words or str(post.get("reason", "")).strip(),
+        reason="" if code else own_words or posted.fields.get("reason", "").strip(),
         reason_code=code,
     )
 
 
-def _output(post: Mapping[str, Any]) -> JsonObject | None:
-    if RAW_FIELD not in post:
-        return None
-    value: JsonValue = parse_json(str(post[RAW_FIELD]))
-    if not isinstance(value, dict):
-        raise InvalidInputError("The answer must be a JSON object.")
+def _output(evidence: ReviewEvidence, posted: Posted) -> JsonObject:
+    if evidence.contract is None:
+        value: JsonValue = parse_json(posted.fields.get(RAW_FIELD, ""))
+        if not isinstance(value, dict):
+            raise InvalidInputError("The answer must be a JSON object.")
+        return value
+    value, read = _read(evidence.contract, evidence, posted)
+    if value == evidence.proposal and posted.picked == "retry" and not read:
+        return evidence.proposal
+    checked = Validator(evidence.contract, standard_types()).check(value)
+    violations = schema_forms.merge(read, checked)
+    if violations or not isinstance(value, dict):
+        raise AnswerError(violations, value)
     return value
+
+
+def _read(
+    contract: JsonObject, evidence: ReviewEvidence, posted: Posted
+) -> tuple[JsonValue, tuple[Violation, ...]]:
+    def store(upload: UploadedFile[Any]) -> JsonObject:
+        artefact = file_services.upload_artefact(
+            workspace_id=posted.workspace_id,
+            name=upload.name or "file",
+            chunks=upload.chunks(),
+            actor=posted.actor,
+            now=posted.now,
+        )
+        return files.value_of(artefact, files.name_for(posted.actor, artefact))
+
+    return schema_forms.parse(
+        contract,
+        posted.fields,
+        posted.files,
+        prefix=PREFIX,
+        uploader=store,
+        base=evidence.proposal or None,
+    )
+
+
+def _raw_form(
+    evidence: ReviewEvidence, posted: Posted | None, error: DomainError | None
+) -> AnswerForm:
+    text = json.dumps(evidence.proposal, indent=2, ensure_ascii=False)
+    if posted is not None:
+        text = posted.fields.get(RAW_FIELD, text)
+    if isinstance(error, InvalidInputError) and posted and posted.picked in WITH_OUTPUT:
+        return AnswerForm(raw=RawField(text, (error.message,)))
+    return AnswerForm(raw=RawField(text))

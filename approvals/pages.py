@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ from uuid import UUID
 from django.urls import reverse
 
 from approvals import presentation, selectors, services, subjects
-from approvals.answers import AnswerForm, form_of
+from approvals.answers import AnswerForm, Posted, form_of
 from approvals.evidence import ReviewEvidence
 from approvals.lifecycle import LIVE_STATUSES
 from approvals.models import Decision, ReviewTask
@@ -50,7 +49,7 @@ class Trouble:
     """A decision that was refused, with what was sent."""
 
     error: DomainError
-    post: Mapping[str, Any]
+    posted: Posted
 
 
 def queue_context(actor: Actor, segment: Segment, now: datetime) -> dict[str, Any]:
@@ -110,7 +109,10 @@ def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None
     evidence = selectors.evidence_of(task)
     standing = selectors.standing_of(actor, task, now)
     is_live = task.status in LIVE_STATUSES
-    form = form_of(evidence, trouble.post if trouble else None) if standing.may_decide else None
+    form = None
+    if standing.may_decide:
+        posted, error = (trouble.posted, trouble.error) if trouble else (None, None)
+        form = form_of(evidence, posted, error)
     blocks = presentation.blocks_of(actor, evidence)
     due = presentation.due_of(task.due_at, now)
     return {
@@ -159,7 +161,7 @@ def _answering(
             "short": _SHORT.get(choice.name, choice.label),
             "ask": _ASK.get(choice.name, "Why? The reason is kept on file."),
             "with_edits": _WITH_EDITS.get(choice.name, ""),
-            "typed": trouble.post.get(f"reason_{choice.name}", "") if trouble else "",
+            "typed": trouble.posted.fields.get(f"reason_{choice.name}", "") if trouble else "",
         }
         for choice in presentation.choices_of(evidence)
     ]
@@ -178,7 +180,7 @@ def _answering(
         ),
         "proposal_leaves": presentation.leaves_of(evidence.proposal),
         "needs_note": "filled" in names or "retry" in names,
-        "typed": {"reason": trouble.post.get("reason", "")} if trouble else {},
+        "typed": {"reason": trouble.posted.fields.get("reason", "")} if trouble else {},
         "problem": _problem(trouble, form, picked if reason_missing else ""),
     }
 
@@ -188,14 +190,17 @@ def _problem(
 ) -> dict[str, Any] | None:
     if trouble is None:
         return None
-    links = [{"id": one.id, "text": one.text} for one in form.problems] if form else []
+    links = []
     if open_choice:
         links = [{"id": f"reason-{open_choice}", "text": trouble.error.message}]
+    elif form and form.raw and form.raw.errors:
+        links = [{"id": "output-json", "text": trouble.error.message}]
     titles = {409: "It was not recorded", 422: "Check your answer"}
     return {
         "title": titles.get(trouble.error.status, "This cannot be recorded"),
         "text": trouble.error.message,
         "links": links,
+        "fields": form.summary if form else "",
     }
 
 
@@ -268,7 +273,7 @@ def _subject_url(task: ReviewTask) -> str:
 
 
 def _picked(trouble: Trouble | None) -> str:
-    return str(trouble.post.get("decision", "")).partition(":")[0] if trouble else ""
+    return trouble.posted.picked if trouble else ""
 
 
 def _violations(error: DomainError) -> list[JsonObject]:

@@ -36,6 +36,7 @@ from orchestrator.core.errors import (
 )
 from orchestrator.core.json import JsonObject, JsonValue, check_json
 from orchestrator.core.results import Violation
+from orchestrator.files import selectors as files
 from orchestrator.ids import new_id
 
 logger = logging.getLogger(__name__)
@@ -234,6 +235,7 @@ def decide_review(
         )
     evidence = selectors.evidence_of(task)
     given = _checked(given, evidence)
+    _check_files(given, task, actor)
     try:
         with transaction.atomic():
             return _record(task, evidence, given, actor, now=now, undo_seconds=undo_seconds)
@@ -502,6 +504,21 @@ def _check_output(given: _Given, evidence: ReviewEvidence) -> None:
                 "Some fields do not fit; they are marked.",
                 detail={"violations": [broken.model_dump() for broken in violations]},
             )
+
+
+def _check_files(given: _Given, task: ReviewTask, actor: Actor) -> None:
+    """Refuse a file that was neither shown nor is the person's to read."""
+    shown = bytes(task.evidence)
+    for sha256 in set(files.artefacts_in(given.output)):
+        if sha256.encode() in shown:
+            continue
+        try:
+            files.get_artefact(actor, sha256)
+        except NotFoundError:
+            raise InvalidInputError(
+                "A file in the answer is not there, or not yours to give; upload it again.",
+                detail={"violations": [_violation("/output", "artefact", "unknown file")]},
+            ) from None
 
 
 def _recorded_or_conflict(recorded: Decision, actor: Actor, given: _Given) -> Decision:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from approvals import selectors, services
-from approvals.answers import answer_of
+from approvals.answers import Posted, answer_of
 from approvals.pages import Trouble, page_context, queue_context
 from approvals.selectors import Segment
 from orchestrator.accounts.authentication import actor_of
@@ -55,8 +55,9 @@ def decide(request: HttpRequest, task_id: UUID) -> HttpResponse:
     actor, now = actor_of(request), timezone.now()
     segment = _segment(request.POST)
     task = selectors.get_review(actor, task_id)
+    posted = Posted(request.POST, request.FILES, actor, task.workspace_id, now)
     try:
-        answer = answer_of(request.POST, selectors.evidence_of(task))
+        answer = answer_of(selectors.evidence_of(task), posted)
         decision = services.decide_review(
             task_id=task_id,
             actor=actor,
@@ -69,7 +70,7 @@ def decide(request: HttpRequest, task_id: UUID) -> HttpResponse:
             now=now,
         )
     except (InvalidInputError, ConflictError) as error:
-        return _refused(request, task_id, error)
+        return _refused(request, task_id, error, posted)
     if _wants_json(request):
         return JsonResponse(
             {
@@ -124,7 +125,9 @@ def release(request: HttpRequest, task_id: UUID) -> HttpResponse:
     return redirect("approvals:review", task_id)
 
 
-def _refused(request: HttpRequest, task_id: UUID, error: DomainError) -> HttpResponse:
+def _refused(
+    request: HttpRequest, task_id: UUID, error: DomainError, posted: Posted
+) -> HttpResponse:
     """The same item again with what was typed, and why it could not be recorded."""
     if _wants_json(request):
         return JsonResponse(
@@ -135,7 +138,7 @@ def _refused(request: HttpRequest, task_id: UUID, error: DomainError) -> HttpRes
         task_id,
         _segment(request.POST),
         timezone.now(),
-        trouble=Trouble(error=error, post=request.POST),
+        trouble=Trouble(error, posted),
     )
     status = error.status if error.status >= HTTPStatus.BAD_REQUEST else HTTPStatus.BAD_REQUEST
     return render(request, "approvals/review.html", context, status=status)

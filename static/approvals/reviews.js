@@ -198,7 +198,8 @@
     for (const box of $$(".field.is-changed", form)) if (!boxes.has(box)) { box.classList.remove("is-changed"); $(":scope > .was", box)?.remove(); }
     for (const box of boxes) if (box.classList?.contains("field")) markChanged(box);
     const files = [...form.elements].filter((one) => one.type === "file" && one.files.length).length;
-    const count = boxes.size + files + (form.dataset.edited !== undefined && !boxes.size ? 1 : 0);
+    const lists = $$("[data-repeat]", form).filter((one) => { one.dataset.first ??= String($(":scope > [data-items]", one).children.length); return one.dataset.first !== String($(":scope > [data-items]", one).children.length); }).length;
+    const count = boxes.size + lists + files + (form.dataset.edited !== undefined && !boxes.size ? 1 : 0);
     const words = `${count} ${count === 1 ? "edit" : "edits"}`;
     const note = $("[data-changes]", form);
     if (note) { note.hidden = !count; note.textContent = `${count} ${count === 1 ? "change" : "changes"} by you`; }
@@ -235,6 +236,7 @@
   document.addEventListener("input", (event) => { if (event.target.form?.id === "decide") countEdits(); });
   document.addEventListener("change", (event) => { if (event.target.form?.id === "decide") countEdits(); });
   document.addEventListener("baton:given-back", countEdits);
+  document.addEventListener("click", (event) => { if (event.target.closest?.("#decide :is([data-add], [data-remove])")) setTimeout(countEdits); });
 
   /* ---- Marks on pages and their legend -------------------------------------------------------------------- */
   const light = (element, on) => {
