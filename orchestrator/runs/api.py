@@ -280,7 +280,7 @@ class RunViewSet(ApiViewSet):
         parameters=[OpenApiParameter("step", str, OpenApiParameter.PATH)],
         responses=RunStepSerializer,
     )
-    @action(detail=True, methods=["get"], url_path=r"steps/(?P<step>[a-z][a-z0-9_]{0,62})")
+    @action(detail=True, methods=["get"], url_path="steps/<slug:step>")
     def step(self, _request: Request, pk: UUID, step: str) -> Response:
         selectors.get_run(self.actor, pk)
         steps = cast("dict[str, JsonObject]", selectors.run_snapshot(pk, self.actor)["steps"])

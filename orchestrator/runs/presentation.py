@@ -6,7 +6,6 @@ documents and agents is text and stays text: templates put it out through the `o
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +31,8 @@ Snapshot: TypeAlias = Mapping[str, Any]
 StepSnapshot: TypeAlias = Mapping[str, Any]
 
 MAX_VALUES: Final = 120
-MAX_TEXT: Final = 600
-MAX_JSON: Final = 20_000
+MAX_TEXT: Final = 6_000
+LONG_TEXT: Final = 140
 MAX_PIPS: Final = 24
 
 _WAITING: Final[Mapping[str, Look]] = {
@@ -130,21 +129,25 @@ def outline(definition: WorkflowDefinition) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One leaf of a payload: where it stands, its text; `href` for files, `code` for ids."""
+    """One leaf of a payload: where it stands and its text; `href` for files."""
 
     path: str
     text: str
     href: str = ""
     is_absent: bool = False
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it is a text to be read, such as a letter, rather than a value."""
+        return len(self.text) > LONG_TEXT or "\n" in self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A payload as lines, and as JSON text where it is short enough to be read."""
+    """A payload as lines; `left_out` counts those beyond what a page can show."""
 
     values: tuple[Value, ...]
     left_out: int
-    json: str
 
     @property
     def is_empty(self) -> bool:
@@ -155,12 +158,7 @@ class Payload:
 def payload_of(value: JsonValue) -> Payload:
     """Return a payload line by line; money with its currency, files as links."""
     found = list(_values(value, ""))
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return Payload(
-        values=tuple(found[:MAX_VALUES]),
-        left_out=max(0, len(found) - MAX_VALUES),
-        json=text if len(text) <= MAX_JSON else "",
-    )
+    return Payload(tuple(found[:MAX_VALUES]), max(0, len(found) - MAX_VALUES))
 
 
 def _values(value: JsonValue, path: str) -> Iterator[Value]:
@@ -501,6 +499,412 @@ def graph_of(run: Snapshot) -> dict[str, Any]:
     }
 
 
+# ---- One step ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One attempt in words."""
+
+    number: int
+    iteration: int
+    look: Look
+    begun: datetime | None
+    took: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One reason behind a result: a rule's row, a threshold, a formula, with its values."""
+
+    kind: str
+    name: str
+    row: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """An agent's confidence; `threshold` below which a person decides. In percent of the scale."""
+
+    value: float
+    x: float
+    threshold: float | None
+    threshold_x: float
+    words: str
+
+    @property
+    def rest(self) -> float:
+        """How much of the scale is above the threshold."""
+        return 100 - self.threshold_x
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Everything the page says about one step."""
+
+    id: str
+    name: str
+    icon: str
+    kind: str
+    agent: str
+    summary: str
+    look: Look
+    status: str
+    waiting_for: str
+    reason: str
+    failure: str
+    review_id: str
+    due_at: datetime | None
+    begun: datetime | None
+    ended: datetime | None
+    took: str
+    iteration: int
+    verdict: Look | None
+    repairs: tuple[str, ...]
+    violations: tuple[Mapping[str, Any], ...]
+    broken: tuple[Mapping[str, Any], ...]
+    input: Payload | None
+    output: Payload | None
+    result: Look | None
+    score: Score | None
+    basis: tuple[Ground, ...]
+    tries: tuple[Try, ...]
+    way: str
+
+
+_FAILURES: Final[Mapping[str, str]] = {
+    "timeout": "no answer in time",
+    "unavailable": "not available",
+    "contract": "its answer broke the contract",
+    "agent_error": "the agent reported an error",
+    "budget": "over its budget",
+    "cancelled": "broken off",
+    "lost": "the worker was lost",
+}
+
+
+def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: datetime) -> Panel:
+    """What the step's panel shows."""
+    step = definition.steps[step_id]
+    state: StepSnapshot = run["steps"].get(step_id, {})
+    begun, ended = _instant(state.get("started_at")), _instant(state.get("ended_at"))
+    handoff = _handoff_of(run, step_id)
+    review = state.get("review") or {}
+    is_open = state.get("status") == "waiting" and state.get("waiting_for") != "retry"
+    given, gave = _passed(run, step, state)
+    return Panel(
+        id=step_id,
+        name=step.name,
+        icon=icon_of(step),
+        kind=kind_word(step),
+        agent=f"{step.uses.agent} v{step.uses.version}" if isinstance(step, AgentStep) else "",
+        summary=step.summary,
+        look=step_look(state),
+        status=str(state.get("status", "pending")),
+        waiting_for=str(state.get("waiting_for") or ""),
+        reason=str(state.get("reason") or ""),
+        failure=_FAILURES.get(str(state.get("failure_kind") or ""), ""),
+        review_id=str(review.get("id") or ""),
+        due_at=_instant(review.get("due_at")) if is_open else None,
+        begun=begun,
+        ended=ended,
+        took=duration(((ended or now) - begun).total_seconds()) if begun else "",
+        iteration=int(state.get("iteration") or 1),
+        verdict=look_of("does_not_fit" if handoff["verdict"] == "refused" else handoff["verdict"])
+        if handoff
+        else None,
+        repairs=tuple(handoff["repairs"]) if handoff else (),
+        violations=tuple(handoff["violations"]) if handoff else (),
+        broken=tuple(state.get("violations") or ()),
+        input=payload_of(given) if given is not None else None,
+        output=payload_of(gave) if gave is not None else None,
+        result=look_of(state["result_tag"]) if state.get("result_tag") in _RESULTS else None,
+        score=_score_of(step, state),
+        basis=tuple(_ground(one) for one in state.get("basis") or ()),
+        tries=tuple(_try(one, now) for one in state.get("attempts") or ()),
+        way=_way_word(definition, step_id, state),
+    )
+
+
+def _passed(run: Snapshot, step: Step, state: StepSnapshot) -> tuple[JsonValue, JsonValue]:
+    """What the step got and what it gave; None for what does not exist (yet)."""
+    if isinstance(step, StartStep):
+        return run.get("input"), None
+    if isinstance(step, EndStep):
+        ended_here = state.get("status") == "succeeded"
+        return None, run.get("result") if ended_here else None
+    return state.get("input"), state.get("output")
+
+
+def _handoff_of(run: Snapshot, step_id: str) -> Mapping[str, Any] | None:
+    found: Sequence[Mapping[str, Any]] = run.get("handoffs") or ()
+    return next((one for one in reversed(found) if one["step"] == step_id), None)
+
+
+def _score_of(step: Step, state: StepSnapshot) -> Score | None:
+    value = state.get("score")
+    if not isinstance(value, int | float):
+        return None
+    threshold = step.confidence_threshold if isinstance(step, AgentStep) else None
+    words = f"Confidence {value:.2f}"
+    if threshold is not None:
+        side = "below" if value < threshold else "at or above"
+        words += f", {side} the {threshold:.2f} that this step asks for"
+    return Score(
+        value=float(value),
+        x=round(100 * float(value), 2),
+        threshold=threshold,
+        threshold_x=round(100 * (threshold or 0), 2),
+        words=words,
+    )
+
+
+def _ground(one: Mapping[str, Any]) -> Ground:
+    values: Mapping[str, Any] = one.get("values") or {}
+    return Ground(
+        kind=str(one.get("kind", "")),
+        name=str(one.get("id", "")),
+        row=str(one.get("row") or ""),
+        values=tuple(Value(*_scaled(key, value)) for key, value in values.items()),
+    )
+
+
+def _scaled(key: str, value: object) -> tuple[str, str]:
+    """A basis value by the unit that its name ends with: minor units, parts per million, points."""
+    if isinstance(value, bool):
+        return key, "yes" if value else "no"
+    if isinstance(value, int):
+        for suffix, shown in (
+            ("_minor", f"{value / 100:,.2f}"),
+            ("_ppm", f"{value / 10_000:.2f} %"),
+            ("_bp", f"{value / 100:.2f} %"),
+        ):
+            if key.endswith(suffix):
+                return key.removesuffix(suffix), shown
+    return key, str(value)
+
+
+def _try(one: Mapping[str, Any], now: datetime) -> Try:
+    begun, ended = _instant(one.get("started_at")), _instant(one.get("ended_at"))
+    kind = _FAILURES.get(str(one.get("failure_kind") or ""), "")
+    reason = str(one.get("reason") or "")
+    return Try(
+        number=int(one["number"]),
+        iteration=int(one.get("iteration") or 1),
+        look=look_of(one["status"]),
+        begun=begun,
+        took=duration(((ended or now) - begun).total_seconds()) if begun else "",
+        reason=": ".join(part for part in (kind.capitalize(), reason) if part),
+    )
+
+
+# ---- All steps, messages, journal --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A link out of a step, in words."""
+
+    word: str
+    target: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineLine:
+    """One step of the run in a table: the graph in words."""
+
+    id: str
+    name: str
+    kind: str
+    look: Look
+    reason: str
+    took: str
+    ways: tuple[Way, ...]
+
+
+def outline_of(
+    run: Snapshot, definition: WorkflowDefinition, now: datetime
+) -> tuple[OutlineLine, ...]:
+    """All steps in order, with where each leads and which way was taken."""
+    links: Mapping[str, str] = run.get("links") or {}
+    lines = []
+    for step_id in outline(definition):
+        step, state = definition.steps[step_id], run["steps"].get(step_id, {})
+        begun, ended = _instant(state.get("started_at")), _instant(state.get("ended_at"))
+        ways = tuple(
+            Way(
+                port_word(step, link.port),
+                definition.steps[link.target].name,
+                links.get(link.id, "open"),
+            )
+            for link in definition.links_from(step_id)
+        )
+        lines.append(
+            OutlineLine(
+                id=step_id,
+                name=step.name,
+                kind=kind_word(step),
+                look=step_look(state),
+                reason=str(state.get("reason") or ""),
+                took=duration(((ended or now) - begun).total_seconds()) if begun else "",
+                ways=ways,
+            )
+        )
+    return tuple(lines)
+
+
+def port_word(step: Step, port: str) -> str:
+    """What people call a way out of a step; empty for the usual one."""
+    if isinstance(step, RouterStep):
+        titles = {route.port: route.title for route in step.routes}
+        return titles.get(port, "otherwise")
+    return "" if port == "next" else port.replace("_", " ")
+
+
+def _way_word(definition: WorkflowDefinition, step_id: str, state: StepSnapshot) -> str:
+    """Which way the step was left by, when there was a choice."""
+    port = state.get("port")
+    if not port:
+        return ""
+    step = definition.steps[step_id]
+    targets = [
+        definition.steps[link.target].name
+        for link in definition.links_from(step_id)
+        if link.port == port
+    ]
+    word = port_word(step, port)
+    if not word or not targets:
+        return ""
+    return f"{word}: on to {', '.join(targets)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was passed to a step, or what a step answered."""
+
+    type: str
+    at: datetime
+    sources: tuple[str, ...]
+    source_names: tuple[str, ...]
+    target: str
+    target_name: str
+    look: Look
+    reason: str
+    repairs: tuple[str, ...]
+    violations: tuple[Mapping[str, Any], ...]
+    payload: Payload
+
+
+def messages_of(
+    log: Iterable[Mapping[str, Any]], definition: WorkflowDefinition
+) -> tuple[Message, ...]:
+    """The message log with names, in order."""
+    return tuple(_message(one, definition) for one in log)
+
+
+def _message(one: Mapping[str, Any], definition: WorkflowDefinition) -> Message:
+    is_handoff = one["type"] == "handoff"
+    sources = tuple(str(step) for step in one["from"])
+    target = str(one.get("to") or "")
+    tag = str(one.get("verdict") if is_handoff else one.get("result") or "")
+    at = _instant(one["at"])
+    assert at is not None, "every message has its time"
+    return Message(
+        type=str(one["type"]),
+        at=at,
+        sources=sources,
+        source_names=tuple(_step_name(definition, step) for step in sources),
+        target=target,
+        target_name=_step_name(definition, target),
+        look=_message_look(tag),
+        reason=str(one.get("reason") or ""),
+        repairs=tuple(str(text) for text in one.get("repairs") or ()),
+        violations=tuple(one.get("violations") or ()),
+        payload=payload_of(one.get("payload") if is_handoff else one.get("output") or {}),
+    )
+
+
+def _message_look(tag: str) -> Look:
+    if tag == "value":
+        return Look("good", "succeeded", "Value")
+    return look_of("does_not_fit") if tag == "refused" else look_of(tag)
+
+
+def _step_name(definition: WorkflowDefinition, step_id: str) -> str:
+    step = definition.steps.get(step_id)
+    return step.name if step else step_id
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One event of the journal as a sentence."""
+
+    seq: int
+    at: str
+    clock: str
+    text: str
+
+
+def journal_of(events: Iterable[Mapping[str, Any]]) -> tuple[JournalLine, ...]:
+    """The journal's sentences; events that say nothing to people are left out."""
+    found = []
+    for event in events:
+        at = _instant(event["at"])
+        if at is not None and event["text"]:
+            found.append(JournalLine(event["seq"], event["at"], f"{at:%H:%M:%S}", event["text"]))
+    return tuple(found)
+
+
+def events_about(events: Iterable[Mapping[str, Any]], step_id: str) -> tuple[JournalLine, ...]:
+    """The journal's sentences that speak of a step."""
+    return journal_of(event for event in events if _speaks_of(event, step_id))
+
+
+def _speaks_of(event: Mapping[str, Any], step_id: str) -> bool:
+    derived = event["body"].get("derived") or ()
+    return event["step"] == step_id or any(one.get("step") == step_id for one in derived)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTaken:
+    """Why a router went the way it went: the condition and the values it looked at."""
+
+    title: str
+    condition: str
+    values: tuple[Value, ...]
+
+
+def route_of(
+    events: Iterable[Mapping[str, Any]], definition: WorkflowDefinition, step_id: str
+) -> RouteTaken | None:
+    """The latest decision of a router, None when it has not decided."""
+    step = definition.steps[step_id]
+    taken = None
+    for event in events:
+        for one in event["body"].get("derived") or ():
+            if one["type"] == "route_chosen" and one["step"] == step_id:
+                taken = one
+    if taken is None:
+        return None
+    tested: Mapping[str, JsonValue] = taken.get("tested") or {}
+    values = tuple(found for path, value in tested.items() for found in _values(value, path))
+    return RouteTaken(port_word(step, taken["port"]), str(taken.get("when") or ""), values)
+
+
+def kept_steps(run: Snapshot, definition: WorkflowDefinition, step_id: str) -> tuple[str, ...]:
+    """The names of the agents and people whose finished work a resume at this step keeps."""
+    return tuple(
+        definition.steps[one].name
+        for one in outline(definition)
+        if one != step_id
+        and isinstance(definition.steps[one], AgentStep | GateStep)
+        and run["steps"].get(one, {}).get("status") == "succeeded"
+    )
+
+
 # ---- What a person should look at first --------------------------------------------------------
 
 
@@ -525,6 +929,11 @@ def step_to_show(run: Snapshot, definition: WorkflowDefinition) -> str | None:
         or next((one for one in ended if steps.get(one, {}).get("status") == "succeeded"), None)
         or first({"succeeded", "failed"})
     )
+
+
+def took(begun: datetime | None, ended: datetime | None) -> float | None:
+    """Seconds between two instants, None while one is missing."""
+    return (ended - begun).total_seconds() if begun and ended else None
 
 
 def elapsed(run: Snapshot, now: datetime) -> timedelta | None:

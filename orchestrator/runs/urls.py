@@ -1,0 +1,23 @@
+"""Addresses of runs: pages, the form that starts one, the API."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from orchestrator.runs import views
+from orchestrator.runs.api import RunViewSet
+
+app_name = "runs"
+_router = SimpleRouter(use_regex_path=False)
+_router.register("runs", RunViewSet, basename="run")
+
+urlpatterns = [
+    path("workflows/<slug:slug>/start/", views.start, name="start"),
+    path("runs/", views.runs, name="list"),
+    path("runs/<uuid:run_id>/", views.detail, name="detail"),
+    path("runs/<uuid:run_id>/parts/<slug:name>/", views.part, name="part"),
+    path("runs/<uuid:run_id>/do/<slug:name>/", views.act, name="act"),
+    path("runs/<uuid:run_id>/steps/<slug:step>/resume/", views.resume, name="resume"),
+    path("api/v1/", include(_router.urls)),
+]

@@ -1,0 +1,557 @@
+"""Pages of runs: the list, the form that starts one, the run itself with its parts and actions.
+
+The run page is whole as HTML: each part has its address under `parts/` and refreshes itself by htmx
+when the run moves on. Only the graph is drawn by the canvas island.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from designer import selectors as designer
+from orchestrator import access
+from orchestrator.access import Actor
+from orchestrator.accounts import selectors as accounts
+from orchestrator.accounts.authentication import actor_of
+from orchestrator.core.contracts import Validator
+from orchestrator.core.definition import RouterStep
+from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
+from orchestrator.core.json import JsonObject
+from orchestrator.runs import examples, forms, presentation, selectors, services
+from orchestrator.runs.models import Run
+from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
+
+LOG_VIEWS: Final[Mapping[str, str]] = {
+    "timeline": "Timeline",
+    "steps": "Steps",
+    "graph": "Graph",
+    "messages": "Messages",
+    "journal": "Journal",
+}
+STEP_TABS: Final[Mapping[str, str]] = {
+    "result": "Result",
+    "messages": "Messages",
+    "attempts": "Attempts",
+    "journal": "Journal",
+}
+PARTS: Final = ("head", "log", "step")
+
+RUNS: Final = ListSpec(
+    key="runs",
+    one="run",
+    many="runs",
+    columns=(
+        Column("Run"),
+        Column("Status", "end"),
+        Column("Steps, and where it is", "wide"),
+        Column("What is going on", "wide"),
+        Column("When", "only-wide"),
+        Column("Actions", "right only-wide", is_hidden_label=True),
+    ),
+    row_template="runs/row.html",
+    search_fields=("title",),
+    search_label="Name of the run",
+    filters=(
+        Filter(
+            "show",
+            "Show",
+            (
+                Option("attention", "Needs attention", "failed", Q(needs_attention=True)),
+                Option("running", "Running", "running", Q(status__in=("pending", "running"))),
+                Option("waiting", "Waiting", "waiting", Q(status="waiting")),
+                Option("paused", "Paused", "paused", Q(status="paused")),
+                Option("failed", "Failed", "failed", Q(status="failed")),
+                Option("succeeded", "Succeeded", "succeeded", Q(status="succeeded")),
+            ),
+        ),
+    ),
+    empty=Empty(
+        "run",
+        "No runs yet",
+        "A run is one case on its way through a workflow. Start one, or let a trigger start it.",
+        (Link("Choose a workflow", "/workflows/", "workflow"),),
+    ),
+    live_topic="runs",
+)
+MAX_WORKFLOW_CHIPS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunAction:
+    """What an operator may ask of a run: its words, its permission line, what carries it out."""
+
+    name: str
+    verb: str
+    title: str
+    effect: str
+    icon: str
+    line: str
+    service: Callable[..., None]
+    done: str
+    is_danger: bool = False
+
+
+ACTIONS: Final[Mapping[str, RunAction]] = {
+    one.name: one
+    for one in (
+        RunAction(
+            "pause",
+            "Pause",
+            "Pause this run?",
+            "Nothing new begins. A call that is under way is broken off and made again later.",
+            "pause",
+            "run.pause",
+            services.pause_run,
+            "The run pauses.",
+        ),
+        RunAction(
+            "continue",
+            "Continue",
+            "Let this run go on?",
+            "It goes on where it was paused.",
+            "play",
+            "run.pause",
+            services.continue_run,
+            "The run goes on.",
+        ),
+        RunAction(
+            "cancel",
+            "Cancel run",
+            "Cancel this run?",
+            "It ends for good: calls under way are broken off, open reviews are withdrawn. What "
+            "was done stays done.",
+            "stop",
+            "run.cancel",
+            services.cancel_run,
+            "The run is being cancelled.",
+            is_danger=True,
+        ),
+        RunAction(
+            "dismiss",
+            "Dismiss",
+            "Take this run off the list?",
+            "It stays failed and can still be resumed; nobody is reminded of it any more.",
+            "check",
+            "run.override",
+            services.dismiss_run,
+            "The run no longer needs attention.",
+        ),
+    )
+}
+
+
+_ANYTHING: Final = Validator({"type": "object"})
+
+
+# ---- The list ----------------------------------------------------------------------------------
+
+
+@require_safe
+def runs(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    access.require(actor, "run.read")
+    query = request.GET.get("q", "").strip()
+    spec = replace(RUNS, filters=(*RUNS.filters, *_workflow_filter(actor)))
+    rows = selectors.list_runs(actor)
+
+    def extras(page: list[Run]) -> Mapping[str, Any]:
+        return {"runs": _shown_rows(actor, page)}
+
+    return render_list(
+        request,
+        spec,
+        rows,
+        template="runs/list.html",
+        context={"attention": selectors.count_attention(actor), "query": query},
+        extras=extras,
+    )
+
+
+def _workflow_filter(actor: Actor) -> tuple[Filter, ...]:
+    found = designer.list_workflows(actor).prefetch_related(None)[:MAX_WORKFLOW_CHIPS]
+    options = tuple(Option(one.slug, one.name) for one in found)
+    if len(options) < 2:
+        return ()
+    return (
+        Filter("workflow", "Workflow", options, field="workflow__slug", all_label="All workflows"),
+    )
+
+
+def _shown_rows(actor: Actor, rows: list[Run]) -> dict[UUID, dict[str, Any]]:
+    briefs = selectors.briefs_of(actor, rows)
+    return {
+        run.id: {
+            "brief": briefs[run.id],
+            "pips": presentation.pips_of(briefs[run.id].steps),
+            "look": presentation.run_look(
+                run.status, waits_for_person=briefs[run.id].review_id is not None
+            ),
+            "took": presentation.took(run.started_at, run.ended_at),
+        }
+        for run in rows
+    }
+
+
+# ---- Starting ----------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def start(request: HttpRequest, slug: str) -> HttpResponse:
+    actor = actor_of(request)
+    workflow = designer.find_workflow(actor, slug)
+    access.require(actor, "run.start", workflow)
+    version = designer.active_version(workflow)
+    compiled = designer.compiled(version.id)
+    chosen = examples.find_example(slug, request.GET.get("example", ""))
+    form = forms.InputForm(
+        contract=compiled.input_contract,
+        value=chosen.input if chosen else None,
+        is_json=request.GET.get("as") == "json",
+    )
+    status = 200
+    if request.method == "POST":
+        form, given = forms.read_input(
+            request, form, actor=actor, workspace_id=workflow.workspace_id
+        )
+        if given is not None:
+            try:
+                run = services.start_run(
+                    workflow_slug=slug,
+                    input=given,
+                    actor=actor,
+                    now=timezone.now(),
+                    idempotency_key=request.POST.get("once") or None,
+                )
+            except InvalidInputError as error:
+                form = form.with_error(error)
+            else:
+                return redirect("runs:detail", run_id=run.id)
+        status = 422
+    context = {
+        "workflow": workflow,
+        "version": version,
+        "form": form,
+        "examples": examples.examples_of(slug),
+        "chosen": chosen,
+        "once": request.POST.get("once") or forms.new_key(),
+    }
+    return render(request, "runs/start.html", context, status=status)
+
+
+# ---- One run -----------------------------------------------------------------------------------
+
+
+@require_safe
+def detail(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    page = _Page(request, run_id)
+    return render(request, "runs/detail.html", page.everything())
+
+
+@require_safe
+def part(request: HttpRequest, run_id: UUID, name: str) -> HttpResponse:
+    if name not in PARTS:
+        raise Http404
+    page = _Page(request, run_id)
+    build = {"head": page.head, "log": page.log, "step": page.step}[name]
+    return render(request, f"runs/parts/{name}.html", {**page.common(), **build(), "is_part": True})
+
+
+class _Page:
+    """One request's view of a run; each part asks for what it needs only."""
+
+    def __init__(self, request: HttpRequest, run_id: UUID) -> None:
+        self.actor = actor_of(request)
+        self.run = selectors.get_run(self.actor, run_id)
+        self.now = timezone.now()
+        self.snapshot = selectors.run_snapshot(run_id, self.actor)
+        self.definition = designer.compiled(self.run.version_id).definition
+        self.steps = cast("Mapping[str, Mapping[str, Any]]", self.snapshot["steps"])
+        asked = request.GET.get("step", "")
+        shown = presentation.step_to_show(self.snapshot, self.definition)
+        self.selected = asked if asked in self.definition.steps else shown
+        self.tab = _one_of(request.GET.get("tab", ""), STEP_TABS)
+        self.view = _one_of(request.GET.get("log", ""), LOG_VIEWS)
+
+    def everything(self) -> dict[str, Any]:
+        picture = {
+            "definition": self.definition.model_dump(mode="json"),
+            "run": presentation.graph_of(self.snapshot),
+        }
+        return {
+            **self.common(),
+            **self.head(),
+            **self.log(),
+            **self.step(),
+            "picture": picture,
+            "all_actions": _all_offers(self.actor, self.run),
+            "may_resume": access.can(self.actor, "run.resume", self.run),
+            "api": f"{reverse('runs:run-detail', args=[self.run.id])}?view=graph",
+        }
+
+    def common(self) -> dict[str, Any]:
+        look = presentation.run_look(self.run.status, waits_for_person=self._waits_for_person())
+        return {
+            "run": self.run,
+            "snapshot": self.snapshot,
+            "look": look,
+            "topic": f"run:{self.run.id}",
+            "selected": self.selected,
+            "log_view": self.view,
+            "log_tabs": LOG_VIEWS.items(),
+            "tab": self.tab,
+            "step_tabs": STEP_TABS.items(),
+            "is_over": self.run.ended_at is not None,
+        }
+
+    def head(self) -> dict[str, Any]:
+        running = sum(step["status"] == "running" for step in self.steps.values())
+        return {
+            "running": running if self.run.status != "running" or running > 1 else 0,
+            "actions": _offered(self.actor, self.run),
+            "starter": _name_of(self.snapshot["started_by"]),
+            "elapsed": presentation.elapsed(self.snapshot, self.now),
+            "outcome": self.snapshot["outcome_title"],
+            "reason": self.snapshot["end_reason"],
+            "failed_step": self._failed_step(),
+        }
+
+    def log(self) -> dict[str, Any]:
+        context: dict[str, Any] = {}
+        if self.view == "timeline":
+            context["timeline"] = presentation.timeline_of(self.snapshot, self.definition, self.now)
+        elif self.view == "steps":
+            context["outline"] = presentation.outline_of(self.snapshot, self.definition, self.now)
+        elif self.view == "messages":
+            context["messages_log"] = presentation.messages_of(
+                selectors.message_log(self.run.id), self.definition
+            )
+        elif self.view == "journal":
+            context["journal"] = presentation.journal_of(self._events())
+        return context
+
+    def step(self) -> dict[str, Any]:
+        if self.selected is None:
+            return {"panel": None}
+        panel = presentation.panel_of(self.snapshot, self.definition, self.selected, self.now)
+        context: dict[str, Any] = {
+            "panel": panel,
+            "resume": _resume_offer(self.actor, self.run, self.snapshot, self.selected),
+        }
+        if self.tab == "messages":
+            found = presentation.messages_of(selectors.message_log(self.run.id), self.definition)
+            context["step_messages"] = [
+                one for one in found if self.selected in {one.target, *one.sources}
+            ]
+        elif self.tab == "journal":
+            context["step_events"] = presentation.events_about(self._events(), self.selected)
+        elif isinstance(self.definition.steps[self.selected], RouterStep):
+            events = self._events()
+            context["route"] = presentation.route_of(events, self.definition, self.selected)
+        return context
+
+    def _events(self) -> list[Mapping[str, Any]]:
+        """The whole journal; long ones are read in pages."""
+        found: list[Mapping[str, Any]] = []
+        while True:
+            after = found[-1]["seq"] if found else 0
+            page = cast(
+                "list[Mapping[str, Any]]", selectors.run_journal(self.run.id, after)["events"]
+            )
+            found += page
+            if len(page) < selectors.JOURNAL_PAGE:
+                return found
+
+    def _waits_for_person(self) -> bool:
+        return any(
+            step.get("waiting_for") in {"review", "exception"} for step in self.steps.values()
+        )
+
+    def _failed_step(self) -> dict[str, str] | None:
+        step_id = self.snapshot["failed_step"]
+        if not isinstance(step_id, str) or step_id not in self.definition.steps:
+            return None
+        return {"id": step_id, "name": self.definition.steps[step_id].name}
+
+
+# ---- What an operator asks of a run ------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request: HttpRequest, run_id: UUID, name: str) -> HttpResponse:
+    if name not in ACTIONS:
+        raise Http404
+    actor, action = actor_of(request), ACTIONS[name]
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, action.line, run)
+    error: DomainError | None = None
+    if request.method == "POST":
+        reason = request.POST.get("reason", "")
+        try:
+            action.service(run_id=run.id, reason=reason, actor=actor, now=timezone.now())
+        except (InvalidInputError, ConflictError) as refused:
+            error = refused
+        else:
+            messages.success(request, action.done)
+            return redirect("runs:detail", run_id=run.id)
+    context = {"run": run, "action": action, "error": error}
+    return render(request, "runs/act.html", context, status=error.status if error else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
+    actor = actor_of(request)
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, "run.resume", run)
+    compiled = designer.compiled(run.version_id)
+    if step not in compiled.steps:
+        raise Http404
+    snapshot = selectors.run_snapshot(run_id, actor)
+    states = cast("Mapping[str, Mapping[str, Any]]", snapshot["steps"])
+    present: JsonObject = states[step].get("input") or {}
+    form = forms.InputForm(
+        contract=compiled.steps[step].contract or _ANYTHING,
+        value=present,
+        is_json=request.GET.get("as") == "json",
+    )
+    error: DomainError | None = None
+    if request.method == "POST":
+        form, error = _resume(request, actor, run, step=step, form=form, present=present)
+        if error is None:
+            messages.success(
+                request, f"The run goes on at “{compiled.definition.steps[step].name}”."
+            )
+            return redirect(f"{reverse('runs:detail', args=[run.id])}?step={step}")
+    offer = _resume_offer(actor, run, snapshot, step)
+    panel = presentation.panel_of(snapshot, compiled.definition, step, timezone.now())
+    context = {
+        "run": run,
+        "snapshot": snapshot,
+        "step": step,
+        "panel": panel,
+        "form": form,
+        "offer": offer,
+        "error": error,
+        "reason": request.POST.get("reason", ""),
+        "kept": presentation.kept_steps(snapshot, compiled.definition, step),
+    }
+    return render(request, "runs/resume.html", context, status=error.status if error else 200)
+
+
+def _resume(
+    request: HttpRequest,
+    actor: Actor,
+    run: Run,
+    *,
+    step: str,
+    form: forms.InputForm,
+    present: JsonObject,
+) -> tuple[forms.InputForm, DomainError | None]:
+    """Read the form and resume: the form with its errors, and the refusal if there was one."""
+    edited: JsonObject | None = None
+    if request.POST.get("with") != "same":
+        form, edited = forms.read_input(request, form, actor=actor, workspace_id=run.workspace_id)
+        if edited is None:
+            return form, InvalidInputError("The input does not fit; each field says why.")
+    try:
+        services.resume_run(
+            run_id=run.id,
+            step=step,
+            input=None if edited == present else edited,
+            reason=request.POST.get("reason", ""),
+            actor=actor,
+            now=timezone.now(),
+        )
+    except InvalidInputError as refused:
+        return form.with_error(refused), refused
+    except ConflictError as refused:
+        return form, refused
+    return form, None
+
+
+# ---- Parts -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An action as a button: `locked` says why it is not to be had, and who can."""
+
+    action: RunAction
+    url: str
+    locked: str
+
+
+def _offered(actor: Actor, run: Run) -> list[Offer]:
+    """The actions that fit the run's status, locked ones with the reason."""
+    fitting = {
+        "pause": run.status in {"pending", "running", "waiting"},
+        "continue": run.status == "paused",
+        "cancel": run.ended_at is None,
+        "dismiss": run.status == "failed" and run.needs_attention,
+    }
+    found = []
+    for name, fits in fitting.items():
+        if fits:
+            url = reverse("runs:act", args=[run.id, name])
+            found.append(Offer(ACTIONS[name], url, _locked(actor, ACTIONS[name].line, run)))
+    return found
+
+
+def _all_offers(actor: Actor, run: Run) -> list[Offer]:
+    """Every action that the actor may ever ask of this run; their dialogs stand ready."""
+    return [
+        Offer(action, reverse("runs:act", args=[run.id, name]), "")
+        for name, action in ACTIONS.items()
+        if access.can(actor, action.line, run)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeOffer:
+    """Whether the run can go on at this step, or why not."""
+
+    url: str
+    locked: str
+
+
+def _resume_offer(actor: Actor, run: Run, snapshot: JsonObject, step: str) -> ResumeOffer | None:
+    if run.status != "failed":
+        return None
+    locked = _locked(actor, "run.resume", run)
+    can = snapshot["can"]
+    possible = can.get("resume_at", []) if isinstance(can, dict) else []
+    if not locked and isinstance(possible, list) and step not in possible:
+        return None
+    if locked and step != snapshot["failed_step"]:
+        return None
+    return ResumeOffer(reverse("runs:resume", args=[run.id, step]), locked)
+
+
+def _locked(actor: Actor, line: str, run: Run) -> str:
+    try:
+        access.require(actor, line, run)
+    except DomainError as error:
+        return error.message
+    return ""
+
+
+def _name_of(who: Any) -> str:
+    """Who started a run, in words."""
+    if who["kind"] != "user":
+        return {"service": "a service", "system": "Baton"}.get(who["kind"], str(who["kind"]))
+    person = UUID(str(who["id"]))
+    return accounts.names_of({person}).get(person, "somebody who has left")
+
+
+def _one_of(value: str, known: Mapping[str, str]) -> str:
+    return value if value in known else next(iter(known))
