@@ -153,7 +153,7 @@ class Recording:
         self._collect_steps(before)
         for command in planned.commands:
             self._collect(command, now)
-        for entry in self._entries(event, planned.events, now):
+        for entry in self._entries(event, planned.events, now, inbox_id):
             self.add_entry(entry)
         self._collect_end(planned.events)
         if not self.title:

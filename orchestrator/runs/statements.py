@@ -577,6 +577,11 @@ def _commit_sql(filled: tuple[str, ...], all_timers: bool, ended: bool) -> str:
 
 
 def _portable_commit(run_id: UUID, fence: int, what: Commit) -> Committed | None:
+    """As the statement for PostgreSQL.
+
+    Returns the owner itself: SQLite 3.40 answers `owner IS NOT NULL` in a RETURNING from a partial
+    index with that condition, which still holds the row as it was.
+    """
     now = datetime.now(UTC)
     columns = ", ".join(f"{name} = %s" for name in _RUN_COLUMNS)
     given_up = "(%s = 'hand_back' OR (%s = 'park' AND inbox_seq = %s))"
@@ -587,7 +592,7 @@ def _portable_commit(run_id: UUID, fence: int, what: Commit) -> Committed | None
         f"owner = CASE WHEN {given_up} THEN NULL ELSE owner END, "
         f"lease_until = CASE WHEN {given_up} THEN NULL ELSE lease_until END, "
         f"rung_at = CASE WHEN %s = 'hand_back' THEN %s WHEN {given_up} THEN NULL ELSE rung_at END "
-        "WHERE id = %s AND fence = %s RETURNING inbox_seq, owner IS NOT NULL",
+        "WHERE id = %s AND fence = %s RETURNING inbox_seq, owner",
         (*values, *release, *release, what.release, now, *release, run_id, fence),
     )
     if not found:
@@ -605,7 +610,7 @@ def _portable_commit(run_id: UUID, fence: int, what: Commit) -> Committed | None
             "UPDATE runs_rundetail SET result = %s, end_reason = %s WHERE run_id = %s",
             [(_adapted(what.ended[0], "jsonb"), what.ended[1], run_id)],
         )
-    return Committed(inbox_seq=found[0][0], held=bool(found[0][1]))
+    return Committed(inbox_seq=found[0][0], held=found[0][1] is not None)
 
 
 def park(run_id: UUID, fence: int) -> Committed | None:
@@ -631,10 +636,10 @@ def _released(
 ) -> Committed | None:
     found = _execute(
         f"UPDATE runs_run SET {assignments} WHERE id = %s AND fence = %s "
-        "RETURNING inbox_seq, owner IS NOT NULL",
+        "RETURNING inbox_seq, owner",
         (*values, run_id, fence),
     )
-    return Committed(inbox_seq=found[0][0], held=bool(found[0][1])) if found else None
+    return Committed(inbox_seq=found[0][0], held=found[0][1] is not None) if found else None
 
 
 def renew(owner: UUID, run_ids: Sequence[UUID]) -> None:

@@ -42,7 +42,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -599,9 +599,15 @@ def _row_of(run_id: UUID, row: JsonObject) -> dict[str, object]:
         "result_tag": "",
         "failure_kind": "",
         "reason": "",
-        "started_at": datetime.fromisoformat(str(row["started_at"])),
+        "started_at": _instant(row["started_at"]),
         "ended_at": None,
     }
+
+
+def _instant(value: object) -> datetime:
+    """An instant as PostgreSQL gives it in JSON, or SQLite without a zone, which means UTC."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _was_woken(wakes: SimpleQueue[Finished | None]) -> bool:

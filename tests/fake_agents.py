@@ -1,0 +1,105 @@
+"""Scripted agents: functions whose answers a test writes down beforehand, in any process.
+
+What a call does stands in `$BATON_HOME/fakes/<label>.json`, where the label is part of the input:
+`{"seconds": 0.1, "answers": [...]}`. The n-th call of a label gets the n-th answer (the last one from
+then on); without a script it answers with a value at once. Every call leaves a line in
+`$BATON_HOME/fakes/calls.jsonl` when it begins and when it ends, appended atomically.
+
+Worker processes find them by entry point: their environment has `tests/fake_dist` on PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from orchestrator.agents.base import AgentContext, FunctionAgent
+from orchestrator.core.json import JsonObject
+from orchestrator.core.results import StepResult, Value
+
+DIST = Path(__file__).parent / "fake_dist"
+INPUT: JsonObject = {
+    "type": "object",
+    "properties": {"label": {"type": "string"}, "text": {"type": "string"}},
+    "required": ["label"],
+    "additionalProperties": True,
+}
+OUTPUT: JsonObject = {
+    "type": "object",
+    "properties": {"label": {"type": "string"}, "text": {"type": "string"}},
+    "required": ["label", "text"],
+    "additionalProperties": True,
+}
+_results: TypeAdapter[StepResult] = TypeAdapter(StepResult)
+
+
+def folder() -> Path:
+    """Where scripts and the log of calls stand."""
+    from django.conf import settings
+
+    found = settings.BATON_HOME / "fakes"
+    found.mkdir(exist_ok=True)
+    return found
+
+
+def script(label: str, *answers: JsonObject, seconds: float = 0.0) -> None:
+    """Say what the calls with this label do."""
+    temporary = folder() / f".{label}.{os.getpid()}"
+    temporary.write_text(json.dumps({"seconds": seconds, "answers": answers}))
+    temporary.replace(folder() / f"{label}.json")
+
+
+def forget() -> None:
+    """Remove all scripts and the log."""
+    for path in folder().iterdir():
+        path.unlink()
+
+
+def calls(label: str | None = None, what: str = "begin") -> list[JsonObject]:
+    """The calls that began (or ended), in order; of one label, or of all."""
+    log = folder() / "calls.jsonl"
+    if not log.exists():
+        return []
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [one for one in lines if one["what"] == what and label in {None, one["label"]}]
+
+
+def _note(what: str, label: str, text: str) -> None:
+    line = json.dumps({"what": what, "label": label, "text": text, "pid": os.getpid()}) + "\n"
+    descriptor = os.open(folder() / "calls.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _scripted(given: JsonObject, context: AgentContext) -> StepResult:
+    label, text = str(given["label"]), str(given.get("text", ""))
+    _note("begin", label, text)
+    path = folder() / f"{label}.json"
+    found = json.loads(path.read_text()) if path.exists() else {"seconds": 0, "answers": []}
+    deadline = time.monotonic() + found["seconds"]
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+    answers = found["answers"]
+    number = len([one for one in calls(label) if one["text"] == text])
+    _note("end", label, text)
+    if answers:
+        return _results.validate_python(answers[min(number, len(answers)) - 1])
+    return Value(output={"label": label, "text": text})
+
+
+AGENTS = (
+    FunctionAgent(
+        name="fake.scripted",
+        title="Scripted",
+        summary="Answers as a test has written down.",
+        call=_scripted,
+        input_schema=INPUT,
+        output_schema=OUTPUT,
+    ),
+)
