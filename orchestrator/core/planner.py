@@ -477,7 +477,7 @@ class _Work:
 
     def _exception_decided(self, event: ExceptionDecided) -> bool:
         compiled, run = self._waiting(event.step, event.iteration, "exception")
-        if run is None or compiled is None or run.latest_task == event.task:
+        if run is None or compiled is None or event.task in run.decided_tasks:
             return False
         self.commands.append(CancelTimer(timer=review_timer(event.step, run)))
         self._note_task(event.step, event.task)
@@ -501,7 +501,8 @@ class _Work:
         return self.workflow.steps[step_id], run
 
     def _note_task(self, step_id: str, task: str) -> None:
-        self.steps[step_id] = _copy(self.steps[step_id], latest_task=task)
+        run = self.steps[step_id]
+        self.steps[step_id] = _copy(run, decided_tasks=(*run.decided_tasks, task))
 
     def _run_again(self, step_id: str, edited: JsonObject | None) -> None:
         """Make a step ready again for a person: with edited input it is the next iteration."""

@@ -106,7 +106,7 @@ class StepRunState(Model):
     ended_at: datetime | None = None
     free_attempts: int = 0
     reviews: int = 0
-    latest_task: str | None = None
+    decided_tasks: tuple[str, ...] = ()
 
 
 class RunState(Model):

@@ -44,7 +44,12 @@ def catalogue(*agents, types=None):
 
 
 def call(slug="work", **more):
-    return {"kind": "agent", "name": more.pop("name", slug.title()), "uses": {"agent": slug, "version": 1}, **more}
+    return {
+        "kind": "agent",
+        "name": more.pop("name", slug.title()),
+        "uses": {"agent": slug, "version": 1},
+        **more,
+    }
 
 
 def links(*texts):
@@ -134,26 +139,40 @@ class Flow:
         return [command.step for command in self.emitted("invoke_agent")]
 
     def succeed(self, step, output=None, *, score=None, **at):
-        return self.send(AttemptSucceeded(**self._at(step, at), result=Value(output=output or {}, score=score)))
+        return self.send(
+            AttemptSucceeded(**self._at(step, at), result=Value(output=output or {}, score=score))
+        )
 
     def end_with(self, step, result, **at):
         kind = AttemptFailed if isinstance(result, Failed) else AttemptSucceeded
         return self.send(kind(**self._at(step, at), result=result))
 
     def fail(self, step, kind="agent_error", *, retryable=True, **at):
-        failed = Failed(kind=FailureKind(kind), reason_code="broke", reason="It broke.", retryable=retryable)
+        failed = Failed(
+            kind=FailureKind(kind), reason_code="broke", reason="It broke.", retryable=retryable
+        )
         return self.end_with(step, failed, **at)
 
     def fire(self, step=None, purpose="retry", timer=None):
         found = timer or self.timer(step, purpose)
         run = self.state.steps.get(step)
-        return self.send(TimerFired(timer=found, purpose=purpose, step=step, iteration=run.iteration if run else None))
+        return self.send(
+            TimerFired(
+                timer=found, purpose=purpose, step=step, iteration=run.iteration if run else None
+            )
+        )
 
     def timer(self, step, purpose):
-        found = [c for c in self.commands if c.type == "start_timer" and c.step == step and c.purpose == purpose]
+        found = [
+            c
+            for c in self.commands
+            if c.type == "start_timer" and c.step == step and c.purpose == purpose
+        ]
         return found[-1].timer
 
-    def decide(self, step, outcome="approved", output=None, *, iteration=None, task="task-1", reason=None):
+    def decide(
+        self, step, outcome="approved", output=None, *, iteration=None, task="task-1", reason=None
+    ):
         return self.send(
             ReviewDecided(
                 step=step,

@@ -1,0 +1,383 @@
+"""Random workflows, random events in random order, some twice and some too late: what must always hold."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.core.compilation import compile_workflow
+from orchestrator.core.definition import JoinStep, ports_of
+from orchestrator.core.events import (
+    AttemptFailed,
+    AttemptLost,
+    AttemptSucceeded,
+    CancelRequested,
+    ContinueRequested,
+    ExceptionDecided,
+    PauseRequested,
+    ReviewDecided,
+    RunResumed,
+    RunStarted,
+    TimerFired,
+)
+from orchestrator.core.planner import initial_state, plan, replay, resumable_steps, run_timer
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Failed, Uncertain, Value
+from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal
+from tests.unit.core.flows import START, agent, catalogue, definition, not_found, refused
+
+KINDS = ("agent", "agent", "agent", "once", "join", "gate", "fill", "router", "transform")
+AGENTS = (agent("work"), agent("once", effect="once"))
+
+
+def random_definition(rnd):
+    """Steps in a row, links that only go forward, ports that are sometimes linked and sometimes not."""
+    names = [f"s{index}" for index in range(rnd.randint(1, 7))]
+    steps = {name: random_step(rnd, name, names[:index]) for index, name in enumerate(names)}
+    steps["bad"] = {"kind": "end", "name": "Bad", "outcome": "failed"}
+    arrows = [f"start-{name}" for name in rnd.sample(names, rnd.randint(1, min(3, len(names))))]
+    made = definition(
+        steps,
+        [],
+        policies={
+            "exceptions": {"mode": rnd.choice(["inbox", "inbox", "end"]), "outcome": "failed"},
+            "timeout_outcome": "failed",
+            "max_parallel": rnd.choice([1, 2, 16]),
+        },
+    )
+    for index, name in enumerate(names):
+        later = [*names[index + 1 :], "done", "done", "bad"]
+        ports = ports_of(made.steps[name])
+        for number, port in enumerate(ports):
+            if number == 0 or port == "default" or rnd.random() < 0.4:
+                for target in rnd.sample(later, min(len(later), rnd.choice([1, 1, 1, 2]))):
+                    arrows.append(f"{name}.{port}-{target}")
+    links = {
+        arrow: {
+            "source": arrow.split(".")[0] if "." in arrow.split("-")[0] else "start",
+            "port": arrow.split("-")[0].partition(".")[2] or "next",
+            "target": arrow.partition("-")[2],
+        }
+        for arrow in arrows
+    }
+    links = {f"{link['source']}.{link['port']}-{link['target']}": link for link in links.values()}
+    return type(made).model_validate({**made.model_dump(mode="json"), "links": links})
+
+
+def random_step(rnd, name, before):
+    kind = rnd.choice(KINDS)
+    read = f"steps.{rnd.choice(before)}.output.v" if before and rnd.random() < 0.5 else "input.n"
+    named = {"name": name.upper()}
+    if kind in {"agent", "once"}:
+        slug = "work" if kind == "agent" else "once"
+        return {
+            **named,
+            "kind": "agent",
+            "uses": {"agent": slug, "version": 1},
+            "input": {"v": read},
+            "retry": {"max_attempts": rnd.randint(1, 3)},
+        }
+    if kind == "join":
+        return {**named, "kind": "join", "policy": rnd.choice(["all", "best_effort"])}
+    if kind == "gate":
+        return {
+            **named,
+            "kind": "gate",
+            "type": rnd.choice(["approve", "review"]),
+            "question": "?",
+            "proposal": {"v": read},
+            "contract": {"type": "object"},
+        }
+    if kind == "fill":
+        return {
+            **named,
+            "kind": "gate",
+            "type": "fill",
+            "question": "?",
+            "contract": {"type": "object"},
+        }
+    if kind == "router":
+        when = rnd.choice(["input.n > 2", f"{read} > 2", "input.n + 1 > 5"])
+        return {
+            **named,
+            "kind": "router",
+            "routes": [{"port": "big", "title": "Big", "when": when}],
+        }
+    return {
+        **named,
+        "kind": "transform",
+        "output": {"v": rnd.choice([read, f"{read} + 1", "input.n"])},
+    }
+
+
+class World:
+    """Stands for everything outside the planner: it keeps what the commands ask for."""
+
+    def __init__(self, rnd):
+        self.rnd = rnd
+        self.workflow = compile_workflow(random_definition(rnd), catalogue(*AGENTS))
+        self.state = initial_state("run-1")
+        self.now = START
+        self.journal = []
+        self.calls = set()
+        self.invoked = set()
+        self.inputs = {}
+        self.reviews = set()
+        self.timers = {}
+        self.ended = []
+        self.tasks = 0
+
+    def send(self, event):
+        self.now += timedelta(seconds=self.rnd.choice([0, 1, 30]))
+        before = self.state
+        made = plan(self.workflow, before, event, self.now)
+        self.state = made.state
+        self.journal.append((event, self.now))
+        changed = made.state is not before
+        if changed:
+            self.take_out(event)
+        self.ended += [e for e in made.events if e.type == "step_ended"]
+        for command in made.commands:
+            getattr(self, command.type)(command, before)
+        self.check()
+        if isinstance(event, RunResumed):
+            return changed  # a run that failed again at once may be resumed again
+        again = plan(self.workflow, self.state, event, self.now)
+        assert again.state is self.state
+        assert not again.commands
+        assert not again.events
+        return changed
+
+    def take_out(self, event):
+        if isinstance(event, (AttemptSucceeded, AttemptFailed, AttemptLost)):
+            self.calls.remove((event.step, event.iteration, event.attempt))
+        elif isinstance(event, (ReviewDecided, ExceptionDecided)):
+            self.reviews.remove(event.step)
+        elif isinstance(event, TimerFired):
+            self.timers.pop(event.timer)
+
+    def invoke_agent(self, command, before):
+        place = (command.step, command.iteration, command.attempt)
+        assert place not in self.invoked, "a call was started twice"
+        assert self.state.status.value != "paused"
+        self.invoked.add(place)
+        self.calls.add(place)
+        known = self.inputs.setdefault(command.idempotency_key, command.input)
+        assert known == command.input, "one key, two inputs"
+
+    def cancel_attempt(self, command, before):
+        self.calls.remove((command.step, command.iteration, command.attempt))
+
+    def open_review(self, command, before):
+        assert command.step not in self.reviews, "a review was opened twice"
+        self.reviews.add(command.step)
+
+    def withdraw_review(self, command, before):
+        self.reviews.remove(command.step)
+
+    def start_timer(self, command, before):
+        assert command.due_at >= self.now
+        self.timers[command.timer] = command
+
+    def cancel_timer(self, command, before):
+        self.timers.pop(command.timer, None)
+
+    def check(self):
+        state, steps = self.state, self.state.steps
+        running = {
+            (k, s.iteration, s.attempt) for k, s in steps.items() if s.status.value == "running"
+        }
+        assert running == self.calls, "calls and running steps differ"
+        assert len(running) <= self.workflow.definition.policies.max_parallel
+        asked = {k for k, s in steps.items() if s.waiting_for in {"review", "exception"}}
+        assert asked == self.reviews, "open reviews and waiting steps differ"
+        for name, step in steps.items():
+            assert (step.status.value == "waiting") == (step.waiting_for is not None), name
+            assert (step.result is not None) or step.status.value not in {"succeeded", "failed"}, (
+                name
+            )
+        if is_terminal(state.status):
+            assert all(step.status in TERMINAL_STEP for step in steps.values())
+            assert not self.timers, "a timer outlives the run"
+        elif steps:
+            assert not all(step.status in TERMINAL_STEP for step in steps.values())
+            assert run_timer(state) in self.timers
+            waiting = {t.step for t in self.timers.values() if t.step}
+            assert waiting == {k for k, s in steps.items() if s.status.value == "waiting"}
+            busy = {"ready", "running"} & {step.status.value for step in steps.values()}
+            assert state.status.value == "paused" or (state.status.value == "running") == bool(busy)
+        self.check_links()
+
+    def check_links(self):
+        for link_id, status in self.state.links.items():
+            link = self.workflow.definition.links[link_id]
+            source = self.state.steps[link.source]
+            if source.status.value == "skipped" and status.value != "open":
+                assert status.value == "dead"
+            elif source.port is not None and source.status.value in {"succeeded", "failed"}:
+                assert status.value == ("taken" if source.port == link.port else "dead"), link_id
+
+    def options(self):
+        """Everything that might happen now, and a few things that should not."""
+        state, rnd = self.state, self.rnd
+        found = []
+        for step, iteration, attempt in sorted(self.calls):
+            place = {"step": step, "iteration": iteration, "attempt": attempt}
+            found.append(AttemptSucceeded(**place, result=rnd.choice(results(rnd))))
+            kind = rnd.choice(list(FailureKind))
+            failed = Failed(
+                kind=kind, reason_code="broke", reason="It broke.", retryable=rnd.random() < 0.8
+            )
+            found.append(rnd.choice([AttemptFailed(**place, result=failed), AttemptLost(**place)]))
+        for step in sorted(self.reviews):
+            found.append(self.decision(step))
+        for timer in self.timers.values():
+            if timer.purpose == "retry" or rnd.random() < 0.1:
+                found.append(
+                    TimerFired(
+                        timer=timer.timer,
+                        purpose=timer.purpose,
+                        step=timer.step,
+                        iteration=timer.iteration,
+                    )
+                )
+        if rnd.random() < 0.06:
+            found.append(CancelRequested(reason="enough", actor="otto"))
+        if rnd.random() < 0.2 or state.status.value == "paused":
+            kind = ContinueRequested if state.status.value == "paused" else PauseRequested
+            found.append(kind(reason="pause", actor="otto"))
+        if state.status.value == "failed" and state.resumes < 4:
+            for step in resumable_steps(self.workflow, state):
+                input_ = rnd.choice([None, {"v": rnd.randint(0, 9)}])
+                found.append(RunResumed(step=step, input=input_, reason="again", actor="otto"))
+        return found
+
+    def decision(self, step):
+        run, rnd = self.state.steps[step], self.rnd
+        self.tasks += 1
+        place = {
+            "step": step,
+            "iteration": run.iteration,
+            "task": f"task-{self.tasks}",
+            "decision": "d",
+            "actor": "rita",
+        }
+        if run.waiting_for == "exception":
+            choice = rnd.choice(["retry", "retry", "end"])
+            input_ = rnd.choice([None, {"v": rnd.randint(0, 9)}]) if choice == "retry" else None
+            return ExceptionDecided(**place, choice=choice, input=input_)
+        is_fill = self.workflow.definition.steps[step].type == "fill"
+        outcome = (
+            "filled" if is_fill else rnd.choice(["approved", "edited", "rejected", "returned"])
+        )
+        output = {"v": rnd.randint(0, 9)} if outcome in {"edited", "filled"} else None
+        return ReviewDecided(**place, outcome=outcome, output=output)
+
+
+def results(rnd):
+    return [
+        Value(output={"v": rnd.randint(0, 9)}),
+        Value(output={}),
+        not_found(),
+        Uncertain(reason_code="unsure", reason="Not sure.", output={"v": 1}, score=0.3),
+        refused(),
+    ]
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+@given(st.integers(0, 2**32).map(random.Random))
+def test_whatever_happens_the_run_stays_sound(rnd):
+    world = World(rnd)
+    world.send(RunStarted(input={"n": rnd.randint(0, 5)}))
+    for _ in range(60):
+        options = world.options()
+        if not options:
+            break
+        world.send(rnd.choice(options))
+        if rnd.random() < 0.3:
+            late = rnd.choice(world.journal)[0]
+            if not isinstance(
+                late, (PauseRequested, ContinueRequested, CancelRequested, RunResumed)
+            ):
+                assert not world.send(late), f"a late event took effect: {late}"
+    state = world.state
+    assert replay(world.workflow, "run-1", world.journal) == state
+    assert RunState.model_validate_json(state.model_dump_json()) == state
+    joins = [
+        (e.step, e.iteration)
+        for e in world.ended
+        if isinstance(world.workflow.definition.steps[e.step], JoinStep)
+    ]
+    assert len(joins) == len(set(joins)), "a join fired twice"
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+@given(st.integers(0, 2**32).map(random.Random))
+def test_a_run_that_is_answered_comes_to_an_end(rnd):
+    world = World(rnd)
+    world.send(RunStarted(input={"n": 3}))
+    for _ in range(200):
+        if is_terminal(world.state.status):
+            return
+        answers = []
+        for step, iteration, attempt in sorted(world.calls):
+            answers.append(
+                AttemptSucceeded(
+                    step=step, iteration=iteration, attempt=attempt, result=Value(output={"v": 1})
+                )
+            )
+        for step in sorted(world.reviews):
+            event = world.decision(step)
+            answers.append(
+                event.model_copy(update={"choice": "end", "input": None})
+                if isinstance(event, ExceptionDecided)
+                else event
+            )
+        for timer in world.timers.values():
+            if timer.purpose == "retry":
+                answers.append(
+                    TimerFired(
+                        timer=timer.timer,
+                        purpose="retry",
+                        step=timer.step,
+                        iteration=timer.iteration,
+                    )
+                )
+        assert answers, "the run waits on nothing"
+        world.send(rnd.choice(answers))
+    raise AssertionError("the run did not end")
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+@given(st.integers(0, 2**32).map(random.Random))
+def test_a_definition_with_its_keys_in_another_order_plans_the_same(rnd):
+    seed = rnd.getrandbits(32)
+    world = World(rnd)
+    made = world.workflow.definition
+    shuffled = {
+        **made.model_dump(mode="json"),
+        "steps": dict(
+            sorted(
+                made.model_dump(mode="json")["steps"].items(),
+                key=lambda item: hash((item[0], seed)),
+            )
+        ),
+        "links": dict(reversed(made.model_dump(mode="json")["links"].items())),
+    }
+    other = compile_workflow(type(made).model_validate(shuffled), catalogue(*AGENTS))
+    world.send(RunStarted(input={"n": 4}))
+    for _ in range(20):
+        options = world.options()
+        if not options:
+            break
+        world.send(rnd.choice(options))
+    assert replay(other, "run-1", world.journal) == world.state
