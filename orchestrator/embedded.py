@@ -24,9 +24,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from celery.worker import WorkController
     from uvicorn import Server
 
 STOP_SECONDS = 3.0
+SELF_TEST_SECONDS = 10.0
+WORKER_THREADS = 4
 
 
 class Parts:
@@ -42,6 +45,69 @@ class Parts:
         thread = threading.Thread(target=target, args=(self.stop,), name=name, daemon=True)
         thread.start()
         self.threads.append(thread)
+
+
+class EmbeddedWorker:
+    """Celery worker (pool of threads, in-memory broker) and sweeper inside this process."""
+
+    def __init__(self) -> None:
+        self._controller: WorkController | None = None
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start both and wait until a ping task comes back.
+
+        Raises:
+            RuntimeError: it did not come back in time.
+        """
+        from celery.worker import WorkController
+
+        from orchestrator.celery import app
+        from orchestrator.runs import boots
+        from orchestrator.runs.sweeper import run_sweeper
+
+        app.set_default()
+        app.set_current()  # without it this process's worker drops every task without a word
+        boots.current()
+        answered = threading.Event()
+        ping = app.task(answered.set, name="embedded.ping", shared=False)
+
+        def work() -> None:
+            app.set_current()
+            self._controller = WorkController(
+                app=app,
+                pool="threads",
+                concurrency=WORKER_THREADS,
+                without_gossip=True,
+                without_mingle=True,
+                without_heartbeat=True,
+                loglevel="WARNING",
+            )
+            self._controller.start()
+
+        for target, arguments in ((work, ()), (run_sweeper, (self._stop,))):
+            thread = threading.Thread(
+                target=target, args=arguments, name=target.__name__, daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+        ping.apply_async()
+        if not answered.wait(SELF_TEST_SECONDS):
+            raise RuntimeError("the worker thread did not answer its self-test")
+
+    def stop(self, seconds: float) -> None:
+        """Tell both to stop, wait at most `seconds`, free this process's claims."""
+        from celery.worker import state
+
+        from orchestrator.runs.sweeper import end_boot
+
+        self._stop.set()
+        state.should_stop = 0
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        end_boot()
 
 
 _parts = Parts()
