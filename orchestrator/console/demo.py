@@ -1,8 +1,9 @@
 """The demo installation: people in every role, the claims workflow, its agents and its claims.
 
-Everything goes through the services that people use, so it is audited like any other change (the entries
-name the system as actor). The seed is one transaction: a first start that is interrupted leaves nothing
-behind. Runs are not part of it: `run_examples` starts them afterwards and the real engine executes them.
+Everything goes through the services that people use, so it is audited like any other change (the
+entries name the system as actor). The seed is one transaction: a first start that is interrupted
+leaves nothing behind. Runs are not part of it: `run_examples` starts them afterwards and the real
+engine executes them.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def _seed_claims(workspace_id: UUID, people: dict[str, UUID], now: Any) -> None:
 
 @cache
 def _claim_examples() -> tuple[start_examples.Example, ...]:
-    """The shipped claims as inputs; their files were uploaded by the seed, here they are only named."""
+    """The shipped claims as inputs; the seed uploaded their files, here they are only named."""
     return tuple(
         start_examples.Example(
             key=claim_id,

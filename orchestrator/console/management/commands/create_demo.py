@@ -10,7 +10,7 @@ from orchestrator.console import demo
 
 
 class Command(BaseCommand):
-    help = "Load the demo: people in every role, the claims workflow, and a run for each shipped claim."
+    help = "Load the demo: people in every role, the claims workflow, a run per shipped claim."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if demo.ensure_demo(say=self.stdout.write):

@@ -1,4 +1,4 @@
-"""Run the sweeper and the audit sequencer until stopped; one process of a production installation."""
+"""Run the sweeper and the audit sequencer until stopped."""
 
 from __future__ import annotations
 
