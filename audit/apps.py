@@ -15,7 +15,8 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit"
 
     def ready(self) -> None:
-        from audit import guards
+        from audit import guards, receivers
 
         post_migrate.connect(guards.create_after_migrate, sender=self, dispatch_uid="audit.guards")
         checks.register(guards.check_triggers, checks.Tags.database)
+        receivers.connect()

@@ -254,8 +254,6 @@ def _csv(export: Export) -> Iterator[bytes]:
 
 
 def _csv_row(line: EntryLine, row: AuditOutbox) -> list[str]:
-    decision = selectors.content_of(row).get("decision")
-    outcome = decision.get("outcome", "") if isinstance(decision, dict) else ""
     return [
         str(line.seq),
         instant(line.at),
@@ -266,7 +264,7 @@ def _csv_row(line: EntryLine, row: AuditOutbox) -> list[str]:
         line.subject.text,
         line.step,
         line.reason,
-        str(outcome),
+        line.outcome,
         str(line.run_id or ""),
         str(row.workspace_id or ""),
         str(line.id),

@@ -97,7 +97,15 @@ class EntryLine:
     subject_kind: str
     step: str
     reason: str
+    outcome: str
     run_id: UUID | None
+
+    @property
+    def icon(self) -> str:
+        """The icon of what acted."""
+        return {"agent": "agent", "service": "key", "system": "settings"}.get(
+            self.actor_kind, "user"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,11 @@ class LogState:
     check: LogCheck | None
     head: TreeHead | None
     vkey: str
+
+    @property
+    def waiting(self) -> int:
+        """How many entries have come since the latest check."""
+        return self.entries - (self.check.checked if self.check else 0)
 
 
 def read_filter(given: Mapping[str, str]) -> EntryFilter:
@@ -215,6 +228,7 @@ def lines_of(rows: Iterable[AuditOutbox]) -> list[EntryLine]:
             subject_kind=row.subject_kind,
             step=str(content.get("step", "")),
             reason=reasons.get(row.id, ""),
+            outcome=_outcome(content),
             run_id=row.run_id,
         )
         for row, content in ((row, content_of(row)) for row in rows)
@@ -322,6 +336,11 @@ class StoredTree:
             return [bytes(one) for one in leaves.values_list("leaf_sha256", flat=True)]
         nodes = TreeNode.objects.filter(level=stored * 8, index__gte=start, index__lt=stop)
         return [bytes(one) for one in nodes.order_by("index").values_list("sha256", flat=True)]
+
+
+def label_of(kind: str, key: str) -> str:
+    """Return the name of one id."""
+    return labels.labels_of([(kind, key)])[kind, key].text
 
 
 # ---- Private ---------------------------------------------------------------------------------

@@ -63,10 +63,39 @@ NODE_LEVELS: Final = (8, 16, 24, 32)
 LOCK_KEY: Final = int.from_bytes(hashlib.sha256(b"baton.audit.sequencer").digest()[:8], signed=True)
 
 
-class Unplaced(NamedTuple):
-    """An outbox row without a place. `position` is its txid or rowid."""
+UNPLACED: Final = {
+    "sqlite": """
+        SELECT o.id, o.envelope, o.action FROM audit_auditoutbox o
+        WHERE o.rowid > %s
+          AND NOT EXISTS (SELECT 1 FROM audit_auditentry e WHERE e.outbox_id = o.id)
+        ORDER BY o.rowid LIMIT %s""",
+    "postgresql": """
+        SELECT o.id, o.envelope, o.action FROM audit_auditoutbox o
+        WHERE o.txid >= (%s::text)::xid8
+          AND NOT EXISTS (SELECT 1 FROM audit_auditentry e WHERE e.outbox_id = o.id)
+        ORDER BY o.txid, o.id LIMIT %s""",
+}
+HAS_UNPLACED: Final = {
+    "sqlite": """
+        SELECT 1 FROM audit_auditoutbox o
+        WHERE o.rowid > %s
+          AND NOT EXISTS (SELECT 1 FROM audit_auditentry e WHERE e.outbox_id = o.id)
+        LIMIT 1""",
+    "postgresql": """
+        SELECT 1 FROM audit_auditoutbox o
+        WHERE o.txid >= (%s::text)::xid8
+          AND NOT EXISTS (SELECT 1 FROM audit_auditentry e WHERE e.outbox_id = o.id)
+        LIMIT 1""",
+}
+SAFE_POSITION: Final = {
+    "sqlite": "SELECT COALESCE(MAX(rowid), 0) FROM audit_auditoutbox",
+    "postgresql": "SELECT pg_snapshot_xmin(pg_current_snapshot())::text",
+}
 
-    position: int
+
+class Unplaced(NamedTuple):
+    """An outbox row without a place."""
+
     outbox_id: UUID
     envelope: bytes
     action: str
@@ -207,41 +236,24 @@ def _safe_position() -> int:
     PostgreSQL: the smallest transaction still running. SQLite: the latest row.
     """
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("SELECT COALESCE(MAX(rowid), 0) FROM audit_auditoutbox")
-        else:
-            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+        cursor.execute(SAFE_POSITION[connection.vendor])
         return int(cursor.fetchone()[0])
 
 
 def _has_unplaced(low: int) -> bool:
     """Whether there is something to do, asked without taking SQLite's only write lock."""
     with connection.cursor() as cursor:
-        cursor.execute(f"{_query('1')} LIMIT 1", [low])
+        cursor.execute(HAS_UNPLACED[connection.vendor], [low])
         return cursor.fetchone() is not None
 
 
 def _unplaced(low: int) -> list[Unplaced]:
-    position = "o.rowid" if connection.vendor == "sqlite" else "o.txid::text"
-    order = "o.rowid" if connection.vendor == "sqlite" else "o.txid, o.id"
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"{_query(f'{position}, o.id, o.envelope, o.action')} ORDER BY {order} LIMIT %s",
-            [low, BATCH],
-        )
+        cursor.execute(UNPLACED[connection.vendor], [low, BATCH])
         return [
-            Unplaced(int(at), UUID(str(key)), bytes(envelope), action)
-            for at, key, envelope, action in cursor.fetchall()
+            Unplaced(UUID(str(key)), bytes(envelope), action)
+            for key, envelope, action in cursor.fetchall()
         ]
-
-
-def _query(columns: str) -> str:
-    """Return the look for rows without a place; only names of this module stand in it."""
-    above = "o.rowid > %s" if connection.vendor == "sqlite" else "o.txid >= (%s::text)::xid8"
-    return (
-        f"SELECT {columns} FROM audit_auditoutbox o WHERE {above} "  # noqa: S608  own constants
-        "AND NOT EXISTS (SELECT 1 FROM audit_auditentry e WHERE e.outbox_id = o.id)"
-    )
 
 
 # Tree and heads
