@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import re
 import threading
@@ -27,7 +28,6 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from django.db import connection
-from pydantic_core import to_json
 
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
 from orchestrator.core.commands import InvokeAgent
@@ -267,7 +267,7 @@ def _authority(context: InvocationContext, version: registry.RegisteredVersion) 
 
 def _input_violations(version: registry.RegisteredVersion, given: JsonObject) -> Failed | None:
     violations = version.input.check(given)
-    if len(to_json(given)) > MAX_INPUT_BYTES:
+    if len(json.dumps(given, ensure_ascii=False).encode()) > MAX_INPUT_BYTES:
         reason = f"The input is larger than {MAX_INPUT_BYTES:,} bytes."
         violations = (Violation(path="", rule="size", reason=reason), *violations)
     if not violations:
@@ -362,8 +362,8 @@ def _output_violations(
 ) -> tuple[Violation, ...]:
     try:
         check_json(output, max_depth=MAX_OUTPUT_DEPTH)
-        size = len(to_json(output))
-    except (InvalidInputError, ValueError) as error:
+        size = len(json.dumps(output, ensure_ascii=False).encode())
+    except (InvalidInputError, ValueError, TypeError) as error:
         reason = error.message if isinstance(error, InvalidInputError) else "It is not JSON."
         return (Violation(path="", rule="json", reason=reason[:1_000]),)
     limit = version.manifest.max_output_bytes
