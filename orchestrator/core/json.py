@@ -88,7 +88,7 @@ def _check_scalar(node: str | bool | int | float | None, path: str) -> None:
     elif isinstance(node, float):
         if node != node or node in (float("inf"), float("-inf")):
             raise InvalidInputError(f"{path or '/'}: NaN and infinities are not JSON.")
-    elif isinstance(node, int) and not isinstance(node, bool) and abs(node) > 2**53:
+    elif isinstance(node, int) and not isinstance(node, bool) and abs(node) >= 2**53:
         raise InvalidInputError(f"{path or '/'}: integers beyond 2^53 are not exact.")
 
 

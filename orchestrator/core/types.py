@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.core.catalogue import DomainType, Repair
 from orchestrator.core.json import JsonObject
 
-MAX_EXACT = 2**53
+MAX_EXACT = 2**53 - 1
 
 _MONEY: JsonObject = {
     "title": "Money",

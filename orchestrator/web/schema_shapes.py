@@ -162,10 +162,15 @@ class _Builder:
     def _fields(self, schema: JsonObject, depth: int) -> tuple[Shape, ...]:
         properties, required = schema.get("properties"), schema.get("required")
         assert isinstance(properties, dict)
-        needed = set(required) if isinstance(required, list) else set()
+        needed = (
+            [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
+        )
+        # stored contracts lose the order of their properties; the order of `required` is kept
+        places = {key: place for place, key in enumerate(needed)}
+        ordered = sorted(properties, key=lambda key: places.get(key, len(places)))
         return tuple(
-            self.shape(child, key, is_required=key in needed, depth=depth + 1)
-            for key, child in properties.items()
+            self.shape(properties[key], key, is_required=key in places, depth=depth + 1)
+            for key in ordered
         )
 
     def _item(self, schema: JsonObject) -> JsonObject:
