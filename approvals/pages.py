@@ -178,7 +178,7 @@ def _answering(
         "form_title": next(
             (_FORM_TITLES[name] for name in names if name in _FORM_TITLES), "Proposal"
         ),
-        "proposal_leaves": presentation.leaves_of(evidence.proposal),
+        "proposal_leaves": presentation.leaves_of(evidence.proposal, evidence.contract),
         "needs_note": "filled" in names or "retry" in names,
         "typed": {"reason": trouble.posted.fields.get("reason", "")} if trouble else {},
         "problem": _problem(trouble, form, picked if reason_missing else ""),
@@ -249,6 +249,13 @@ def _notice(task: ReviewTask, standing: Standing) -> dict[str, str] | None:
     """What stands above a closed item."""
     if standing.code not in {"closed", "too_late"}:
         return None
+    if standing.code == "too_late":
+        return {
+            "tone": "caution",
+            "shape": "late",
+            "title": standing.reason,
+            "text": "It expires in a moment, and the workflow goes on by that way.",
+        }
     look = look_of(task.status)
     return {
         "tone": look.tone,

@@ -7,7 +7,7 @@ templates put it out through the `outside` filter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -170,6 +170,7 @@ class Due:
     left: str
     tone: str
     exact: str
+    brief: str
     at: datetime
 
 
@@ -339,11 +340,16 @@ def path_of(evidence: ReviewEvidence) -> list[PathLine]:
     return lines
 
 
-def leaves_of(value: JsonValue) -> tuple[Leaf, ...]:
-    """An object as labelled values; anything else as one value without a label."""
-    if isinstance(value, dict):
-        return tuple(_leaf(words_of(key), child) for key, child in value.items())
-    return (_leaf("", value),)
+def leaves_of(value: JsonValue, contract: JsonObject | None = None) -> tuple[Leaf, ...]:
+    """An object as labelled values, those that its contract requires first and in its order."""
+    if not isinstance(value, dict):
+        return (_leaf("", value),)
+    required = contract.get("required") if contract else None
+    places = (
+        {key: place for place, key in enumerate(required)} if isinstance(required, list) else {}
+    )
+    keys = sorted(value, key=lambda key: places.get(key, len(places)))
+    return tuple(_leaf(words_of(key), value[key]) for key in keys)
 
 
 def changed_leaves(before: JsonObject, after: JsonObject | None) -> tuple[Leaf, ...]:
@@ -396,8 +402,10 @@ def due_of(at: datetime, now: datetime) -> Due:
     local, today = timezone.localtime(at), timezone.localtime(now)
     left = at - now
     exact = f"{local.day} {local:%b %Y, %H:%M} {local:%Z}"
+    day = "" if local.date() == today.date() else f"{local.day} {local:%b}, "
+    brief = f"due {day}{local:%H:%M}"
     if left <= timedelta(0):
-        return Due(f"{_span(-left)} late", f"{_span(-left)} late", "bad", exact, at)
+        return Due(f"{_span(-left)} late", f"{_span(-left)} late", "bad", exact, brief, at)
     tone = "caution" if left < timedelta(hours=1) else ""
     if local.date() == today.date():
         words = _span(left)
@@ -405,7 +413,7 @@ def due_of(at: datetime, now: datetime) -> Due:
         words = f"{local:%a %H:%M}"
     else:
         words = f"{local.day} {local:%b}"
-    return Due(words, f"{_span(left)} left", tone, exact, at)
+    return Due(words, f"{_span(left)} left", tone, exact, brief, at)
 
 
 def standing_tone(standing: Standing) -> str:
@@ -506,32 +514,34 @@ def _page_words(artefact: Artefact, page: int) -> str:
 
 
 def _marks(sha256: str, sources: JsonValue) -> tuple[Mark, ...]:
-    """Every place in this file, numbered in reading order of the fields."""
+    """Every place in this file, numbered from top to bottom."""
     if not isinstance(sources, dict) or not storage.is_sha256(sha256):
         return ()
-    marks: list[Mark] = []
-    for pointer, place in sources.items():
-        if isinstance(place, dict) and place.get("artefact") == sha256:
-            mark = _mark(len(marks) + 1, pointer, place)
-            if mark is not None:
-                marks.append(mark)
-    return tuple(marks)
+    found = [
+        mark
+        for pointer, place in sources.items()
+        if isinstance(place, dict) and place.get("artefact") == sha256
+        for mark in [_mark(pointer, place)]
+        if mark is not None
+    ]
+    found.sort(key=lambda mark: (mark.page, mark.first_line, mark.y, mark.x))
+    return tuple(replace(mark, number=number) for number, mark in enumerate(found, 1))
 
 
-def _mark(number: int, pointer: str, place: JsonObject) -> Mark | None:
+def _mark(pointer: str, place: JsonObject) -> Mark | None:
     label = words_of(" ".join(part for part in pointer.split("/") if part))
     text = str(place.get("text") or "")
     box, lines, page = place.get("box"), place.get("lines"), place.get("page")
     if isinstance(page, int) and (corners := _whole_numbers(box, 4)):
         x0, y0, x1, y1 = corners
         return Mark(
-            number, label, text, f"page {page}", page=page,
+            0, label, text, f"page {page}", page=page,
             x=x0, y=y0, width=max(x1 - x0, 1), height=max(y1 - y0, 1),
         )  # fmt: skip
     if ends := _whole_numbers(lines, 2):
         first, last = ends
         where = f"line {first}" if first == last else f"lines {first} to {last}"
-        return Mark(number, label, text, where, first_line=first, last_line=last)
+        return Mark(0, label, text, where, first_line=first, last_line=last)
     return None
 
 
