@@ -36,6 +36,9 @@ _ERRORS = {
     pdfium.FPDF_ERR_SECURITY: ("encrypted", "The PDF uses a protection that cannot be opened."),
 }
 
+_LINE_END_HYPHENS = frozenset({0x02, 0xAD, 0xFFFE})
+"""What PDFium gives for a hyphen at which a word was divided."""
+
 Box = tuple[int, int, int, int]
 
 
@@ -253,18 +256,23 @@ def _words(page: Any, text_page: Any, count: int) -> Iterator[Word]:
     bounds: list[tuple[float, float, float, float]] = []
     for index in range(count + 1):
         char = _character(text_page, index) if index < count else " "
-        if char.isspace() or char in "\x00\ufffe":
+        if char.isspace() or char == "\x00":
             if text:
                 yield Word("".join(text), _shown(page, bounds, (width, height)))
             text, bounds = [], []
             continue
         if pdfium.FPDFText_GetCharBox(text_page, index, left, right, bottom, top):
+            if bounds and (top.value < bounds[-1][2] or bottom.value > bounds[-1][3]):
+                yield Word("".join(text), _shown(page, bounds, (width, height)))
+                text, bounds = [], []
             text.append(char)
             bounds.append((left.value, right.value, bottom.value, top.value))
 
 
 def _character(text_page: Any, index: int) -> str:
     code = pdfium.FPDFText_GetUnicode(text_page, index)
+    if code in _LINE_END_HYPHENS:
+        return "-"
     if not 0 < code < 0x110000 or 0xD800 <= code < 0xE000:
         return "\ufffd"
     char = chr(code)

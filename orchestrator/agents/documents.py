@@ -199,11 +199,13 @@ def _pdf_rows(file: ArtefactFile, max_pages: int) -> tuple[TextRow, ...]:
 
 
 def _page_rows(page: pdf.Page) -> Iterator[TextRow]:
-    bottom: int | None = None
+    above: pdf.Box | None = None
     for row in page.rows:
-        height = max(row.box[3] - row.box[1], 1)
-        gap = 99.0 if bottom is None else (row.box[1] - bottom) / height
-        bottom = row.box[3]
+        gap = 99.0
+        if above is not None:
+            height = max(row.box[3] - row.box[1], above[3] - above[1], 1)
+            gap = (row.box[1] - above[3]) / height
+        above = row.box
         yield TextRow(
             cells=tuple(
                 TextCell(
@@ -293,10 +295,15 @@ class _Labels:
         words = text.split()
         for label in self._by_length:
             count = _words_of(label, words)
-            if count and count < len(words):
+            if count and count < len(words) and _is_label(label, words[count]):
                 rest = " ".join(words[count:])
                 return self._exact[label], _LEADERS.sub("", rest), False
         return None
+
+
+def _is_label(label: str, following: str) -> bool:
+    """A single word names a field only before leaders; in a sentence it may mean anything."""
+    return " " in label or not any(char.isalnum() for char in following)
 
 
 def _words_of(label: str, words: Sequence[str]) -> int:
@@ -372,7 +379,7 @@ def _continued(rows: Sequence[TextRow], number: int, reading: Reading, labels: _
     for row in rows[start : start + MAX_CONTINUATION_ROWS]:
         if row.gap > 1.1 or len(row.cells) != 1 or labels.split(row.cells[0].text):
             break
-        text = f"{text} {row.cells[0].text}"
+        text += row.cells[0].text if text.endswith("-") else f" {row.cells[0].text}"
         place = place.joined(row.cells[0].place)
     return Reading(text[:MAX_VALUE_CHARACTERS], place, reading.confidence)
 

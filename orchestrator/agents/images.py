@@ -45,6 +45,9 @@ PPM = 1_000_000
 WIDTH = 480
 MAX_PIXELS = 60_000_000
 COLOURS = 8
+SURFACE_DENSITY = 64
+PALE = 12
+"""Added to a colour's strength, so that a subject without colour is found when nothing has any."""
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 
 
@@ -62,10 +65,10 @@ class MeasureParameters(Model):
     margin_ppm: Annotated[int, Field(ge=0, le=PPM)] = 0
     minimum_sharpness: Annotated[int, Field(ge=0)] = 0
     minimum_brightness: Annotated[int, Field(ge=0, le=255)] = 0
-    colour_distance: Annotated[int, Field(ge=1, le=255)] = 48
-    edge_strength: Annotated[int, Field(ge=1, le=255)] = 40
-    edge_density_percent: Annotated[int, Field(ge=1, le=100)] = 22
-    neighbourhood_pixels: Annotated[int, Field(ge=1, le=40)] = 6
+    colour_distance: Annotated[int, Field(ge=1, le=255)] = 40
+    edge_strength: Annotated[int, Field(ge=1, le=255)] = 45
+    edge_density_percent: Annotated[int, Field(ge=1, le=100)] = 24
+    neighbourhood_pixels: Annotated[int, Field(ge=1, le=40)] = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def measure(file: ArtefactFile, parameters: MeasureParameters) -> Measures:
         (WIDTH, max(16, picture.height * WIDTH // picture.width)), Image.Resampling.BOX
     )
     grey = picture.convert("L")
-    surface, disturbed = _masks(picture, grey, parameters)
+    surface, disturbed = _masks(picture, parameters)
     on_surface = surface.histogram()[255]
     area = picture.width * picture.height
     return Measures(
@@ -144,19 +147,18 @@ def _sharpness(grey: Image.Image) -> int:
 
 
 def _masks(
-    picture: Image.Image, grey: Image.Image, parameters: MeasureParameters
+    picture: Image.Image, parameters: MeasureParameters
 ) -> tuple[Image.Image, Image.Image]:
     """Surface of the subject, and its disturbed part, as masks of 0 and 255."""
     near = parameters.neighbourhood_pixels
     paint = _main_colour(picture)
-    away = ImageChops.difference(picture, Image.new("RGB", picture.size, paint)).split()
-    distance = ImageChops.lighter(ImageChops.lighter(away[0], away[1]), away[2])
+    distance = _strongest(ImageChops.difference(picture, Image.new("RGB", picture.size, paint)))
     painted = distance.point(
         [255 if value <= parameters.colour_distance else 0 for value in range(256)]
     )
-    dense = painted.filter(ImageFilter.BoxBlur(near * 2))
-    surface = dense.point([255 if value >= 77 else 0 for value in range(256)])
-    edges = grey.filter(ImageFilter.FIND_EDGES)
+    dense = painted.filter(ImageFilter.BoxBlur(near * 3))
+    surface = dense.point([255 if value >= SURFACE_DENSITY else 0 for value in range(256)])
+    edges = picture.convert("L").filter(ImageFilter.FIND_EDGES)
     strong = edges.point([255 if value >= parameters.edge_strength else 0 for value in range(256)])
     limit = parameters.edge_density_percent * 255 // 100
     busy = strong.filter(ImageFilter.BoxBlur(near)).point(
@@ -165,15 +167,19 @@ def _masks(
     return surface, ImageChops.multiply(surface, busy)
 
 
+def _strongest(picture: Image.Image) -> Image.Image:
+    """The largest of the three colours at each point."""
+    red, green, blue = picture.split()
+    return ImageChops.lighter(ImageChops.lighter(red, green), blue)
+
+
 def _main_colour(picture: Image.Image) -> tuple[int, int, int]:
-    """The colour that fills most of the middle of the picture."""
+    """The colour that fills most of the middle of the picture; strong colours count for more."""
     width, height = picture.size
     middle = picture.crop((width // 5, height * 3 // 10, width * 4 // 5, height * 4 // 5))
     reduced = middle.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    counts = reduced.histogram()[:COLOURS]
-    palette = reduced.getpalette() or []
-    index = counts.index(max(counts))
-    red, green, blue = (*palette[index * 3 : index * 3 + 3], 0, 0, 0)[:3]
+    found = reduced.convert("RGB").getcolors(COLOURS) or [(1, (0, 0, 0))]
+    _, (red, green, blue) = max(found, key=lambda item: item[0] * (max(item[1]) - min(item[1]) + PALE))
     return red, green, blue
 
 
