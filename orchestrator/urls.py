@@ -1,4 +1,4 @@
-"""Every address of the product: each app's own pages and API, the API's description, sign-in."""
+"""Every address of the product: each app's own pages and API, and the API's description."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include(f"{app}.urls")) for app in APPS if find_spec(f"{app}.urls")
 ]
 urlpatterns += [
-    path("accounts/", include("allauth.urls")),
     path("api/v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("api/docs/", ApiDocs.as_view(url_name="openapi"), name="api-docs"),
 ]

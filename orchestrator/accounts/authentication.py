@@ -69,7 +69,13 @@ def actor_of_session(request: HttpRequest) -> Actor | None:
     person = request.user
     if not isinstance(person, User) or not person.is_active:
         return None
-    return actor_of_person(person, via=_fingerprint("session", request.session.session_key or ""))
+    return actor_of_person(person, via=fingerprint_of_session(request))
+
+
+def fingerprint_of_session(request: HttpRequest) -> str:
+    """Return what the audit log shows of a session: a part of its key's hash."""
+    session = getattr(request, "session", None)
+    return _fingerprint("session", getattr(session, "session_key", None) or "")
 
 
 def actor_of_scope(scope: Mapping[str, Any]) -> Actor | None:

@@ -88,6 +88,33 @@ def list_service_identities(actor: Actor) -> QuerySet[ServiceIdentity]:
     return ServiceIdentity.objects.filter(workspace_id__in=places).select_related("workspace")
 
 
+def get_service_identity(actor: Actor, identity_id: UUID) -> ServiceIdentity:
+    """Return a service identity that the actor manages.
+
+    Raises:
+        NotFoundError: there is none, or it belongs to another workspace.
+    """
+    identity = list_service_identities(actor).filter(id=identity_id).first()
+    if identity is None:
+        raise NotFoundError("There is no such service identity, or it is not yours to see.")
+    return identity
+
+
+def workspace_figures(rows: list[Workspace]) -> dict[str, dict[UUID, object]]:
+    """Return per workspace how many people hold a role in it, and who administers it."""
+    people: dict[UUID, set[UUID]] = {row.id: set() for row in rows}
+    administrators: dict[UUID, list[str]] = {row.id: [] for row in rows}
+    held = Membership.objects.filter(workspace__in=rows, ended_at__isnull=True)
+    for membership in held.select_related("user").order_by("user__name"):
+        people[membership.workspace_id].add(membership.user_id)
+        if membership.role == Role.ADMINISTRATOR:
+            administrators[membership.workspace_id].append(str(membership.user))
+    return {
+        "people": {key: len(found) for key, found in people.items()},
+        "administrators": dict(administrators),
+    }
+
+
 def list_tokens(actor: Actor) -> QuerySet[ApiToken]:
     """Return the actor's own tokens and those of service identities that he manages."""
     places = access.workspaces_where(actor, "token.manage")

@@ -190,6 +190,25 @@ def create_person(
 
 
 @transaction.atomic
+def create_person_with_role(
+    *,
+    username: str,
+    name: str,
+    email: str = "",
+    workspace_id: UUID,
+    role: str,
+    actor: Actor,
+    now: datetime,
+) -> NewPerson:
+    """Create a person who holds a role from the start; both or neither. Errors of both."""
+    made = create_person(username=username, name=name, email=email, actor=actor, now=now)
+    grant_membership(
+        person_id=made.person.id, workspace_id=workspace_id, role=role, actor=actor, now=now
+    )
+    return made
+
+
+@transaction.atomic
 def deactivate_person(*, person_id: UUID, reason: str, actor: Actor, now: datetime) -> User:
     """Lock a person out: sessions and tokens of his work no more. Nothing of his is deleted.
 
@@ -452,12 +471,27 @@ def revoke_token(*, token_id: UUID, actor: Actor, now: datetime, reason: str = "
     return token
 
 
+def record_demo_role(
+    *, person: User, role: Role, before: Actor | None, via: str, now: datetime
+) -> None:
+    """Write that somebody used a role card of the demo; `before` was signed in until then."""
+    came_from: JsonObject = {"role": role.value, "before": before.id if before else None}
+    append_entry(
+        actor=Actor(kind="user", id=str(person.id), via=via),
+        action="demo.role_used",
+        subject=_person(person),
+        payloads={"demo": came_from},
+        now=now,
+    )
+
+
 def record_session(*, action: str, person: User | None, via: str, now: datetime) -> None:
-    """Write that somebody signed in, out, failed to, or took a demo role."""
+    """Write that somebody signed in, signed out, or failed to; who fails is not known to be he."""
+    is_known = person is not None and action != "session.failed"
     actor = (
         Actor(kind="user", id=str(person.id), via=via)
-        if person is not None
-        else Actor(kind="system", id="baton", via=via)
+        if person is not None and is_known
+        else Actor(kind="system", id=access.SYSTEM.id, via=via)
     )
     subject = _person(person) if person is not None else Subject("user", "unknown")
     append_entry(actor=actor, action=action, subject=subject, now=now)

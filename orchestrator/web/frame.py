@@ -44,6 +44,16 @@ NAVIGATION: Final = (
 )
 
 
+SETTINGS: Final = (
+    NavItem("account", "My account", "/settings/account/", "user"),
+    NavItem("people", "People and roles", "/settings/people/", "users"),
+    NavItem("workspaces", "Workspaces", "/settings/workspaces/", "building"),
+    NavItem("roles", "What roles may do", "/settings/roles/", "table"),
+    NavItem("tokens", "My API tokens", "/settings/tokens/", "key"),
+    NavItem("services", "Service identities", "/settings/services/", "server", "token.manage"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class NavEntry:
     """A navigation item as one person sees it; `locked` says who may open it."""
@@ -108,6 +118,13 @@ class Frame:
     def menu(self) -> list[MenuForm]:
         """What apps add to the account menu."""
         return panels.menu(self.request)
+
+    @cached_property
+    def settings(self) -> list[NavEntry]:
+        """The pages of the settings."""
+        if self.actor is None:
+            return []
+        return [self._entry(item, self.actor) for item in SETTINGS]
 
     @property
     def is_demo(self) -> bool:

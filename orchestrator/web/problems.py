@@ -104,6 +104,11 @@ def is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/") and not request.path.startswith("/api/docs/")
 
 
+def wants_json(request: HttpRequest) -> bool:
+    """Tell whether a failure is answered as problem+json: the API, and scripts that ask for it."""
+    return is_api(request) or request.headers.get("Accept", "").startswith("application/json")
+
+
 class ProblemMiddleware:
     """Turn expected failures of views into a page or problem JSON."""
 
@@ -146,7 +151,7 @@ def as_domain_error(error: Exception) -> DomainError | None:
 def respond(request: HttpRequest, error: DomainError) -> HttpResponse:
     """Answer a failure: JSON for programs, a page for people, its inner part for page fragments."""
     request_id = request_id_of(request)
-    if is_api(request):
+    if wants_json(request):
         answer: HttpResponse = JsonResponse(
             problem(error, request_id), status=error.status, content_type=PROBLEM_TYPE
         )
@@ -207,7 +212,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         "internal_error",
         "Something failed that should not. It is in the server's log under the id below.",
     )
-    if is_api(request):
+    if wants_json(request):
         return JsonResponse(
             problem(error, request_id_of(request)), status=500, content_type=PROBLEM_TYPE
         )

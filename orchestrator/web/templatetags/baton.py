@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
+from orchestrator.access import Role
 from orchestrator.web.frame import initials_of
 
 register = template.Library()
@@ -142,6 +143,13 @@ def look_of(status: object) -> Look:
     """Return how a status is shown; an unknown one says its own name."""
     text = str(getattr(status, "value", status))
     return LOOKS.get(text) or Look("idle", "unknown", text.replace("_", " ").capitalize())
+
+
+@register.filter
+def role_label(role: object) -> str:
+    """Return a role's name for people."""
+    text = str(role)
+    return Role(text).label if text in set(Role) else text
 
 
 @register.filter

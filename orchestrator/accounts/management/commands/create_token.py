@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
+from typing_extensions import override
 
 from orchestrator.access import SCOPES, SYSTEM
 from orchestrator.accounts import services
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=90, help="how long it works; 0: no end")
         parser.add_argument("--json", action="store_true", help='print {"token": ...}')
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         person = User.objects.filter(username=options["user"]).first()
         if person is None:
