@@ -3,7 +3,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTHON ?= python3
 PORT ?= 8000
-export PYTHONDONTWRITEBYTECODE := 1
+# Without compiled files each start reads every package again, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run stack check test test-unit test-e2e chaos bench fix schema build setup-run setup-dev browser
 

@@ -72,7 +72,10 @@ class EmbeddedWorker:
         app.set_current()  # without it this process's worker drops every task without a word
         boots.current()
         answered = threading.Event()
-        ping = app.task(answered.set, name="embedded.ping", shared=False)
+
+        @app.task(name="embedded.ping", shared=False)
+        def ping() -> None:
+            answered.set()
 
         def work() -> None:
             app.set_current()

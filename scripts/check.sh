@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Lint, types, import directions, migrations, canvas. Prints the name of each step and stops at the first failure.
 set -euo pipefail
+unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "$0")/.."
 export BATON_HOME="${BATON_HOME:-$(mktemp -d)}"
 step() { printf '\033[1m== %s\033[0m\n' "$1"; }

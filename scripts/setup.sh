@@ -2,6 +2,7 @@
 # Make or refresh the virtual environment from a lock. Usage: setup.sh run|dev
 # A stamp of the lock's hash skips everything at the second call.
 set -euo pipefail
+unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "$0")/.."
 lock="requirements/${1:?run or dev}.lock"
 python="${PYTHON:-python3}"
@@ -32,7 +33,7 @@ fi
 say "installing packages from $lock (hash-checked)"
 installed=""
 if .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.lock; then
-  if .venv/bin/uv pip sync -q --require-hashes --python .venv/bin/python "$lock" requirements/uv.lock; then
+  if .venv/bin/uv pip sync -q --compile-bytecode --require-hashes --python .venv/bin/python "$lock" requirements/uv.lock; then
     installed=uv
   fi
 fi
