@@ -554,6 +554,7 @@ class Panel:
     status: str
     waiting_for: str
     reason: str
+    question: str
     failure: str
     review_id: str
     due_at: datetime | None
@@ -605,6 +606,7 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
         status=str(state.get("status", "pending")),
         waiting_for=str(state.get("waiting_for") or ""),
         reason=str(state.get("reason") or ""),
+        question=step.question if isinstance(step, GateStep) else "",
         failure=_FAILURES.get(str(state.get("failure_kind") or ""), ""),
         review_id=str(review.get("id") or ""),
         due_at=_instant(review.get("due_at")) if is_open else None,

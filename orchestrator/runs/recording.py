@@ -43,6 +43,7 @@ from orchestrator.core.planner import plan, title_of
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
 from orchestrator.core.state import (
+    TERMINAL_STEP,
     AttemptStatus,
     RunState,
     RunStatus,
@@ -150,7 +151,7 @@ class Recording:
         self.seq += 1
         self._journal(event, planned.events, now, inbox_id)
         self._settle(event, now)
-        self._collect_steps(before)
+        self._collect_steps(before, now)
         for command in planned.commands:
             self._collect(command, now)
         for entry in self._entries(event, planned.events, now, inbox_id):
@@ -274,14 +275,31 @@ class Recording:
             "ended_at": now,
         }
 
-    def _collect_steps(self, before: RunState) -> None:
+    def _collect_steps(self, before: RunState, now: datetime) -> None:
         for name, step in self.state.steps.items():
             former = before.steps.get(name)
             if step is former:
                 continue
             if step.status is StepStatus.PENDING and former is None:
                 continue  # a row begins with the step's first change
+            if former is not None and former.iteration != step.iteration:
+                self._close_row(name, former, now)
             self._pending.steps[name, step.iteration] = self._step_row(name, step)
+
+    def _close_row(self, name: str, former: StepRunState, now: datetime) -> None:
+        """A next iteration has begun: what the former one was waiting for is over."""
+        if former.status in TERMINAL_STEP or former.status is StepStatus.PENDING:
+            return
+        failed = isinstance(former.result, Failed | Refused)
+        ended = StepStatus.SUCCEEDED if former.result is not None else StepStatus.CANCELLED
+        closed = former.model_copy(
+            update={
+                "status": StepStatus.FAILED if failed else ended,
+                "waiting_for": None,
+                "ended_at": now,
+            }
+        )
+        self._pending.steps[name, former.iteration] = self._step_row(name, closed)
 
     def _step_row(self, name: str, step: StepRunState) -> Row:
         output: JsonValue = None

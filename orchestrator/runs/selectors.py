@@ -541,8 +541,3 @@ def _at(moment: datetime | None) -> str | None:
 def _whole(value: JsonValue) -> int:
     assert isinstance(value, int)
     return value
-
-
-def runs_waiting_on_nothing(limit: int) -> list[UUID]:
-    """Runs that are going on although no walker, doorbell, timer or person will ever move them."""
-    return []

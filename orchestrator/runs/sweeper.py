@@ -22,7 +22,7 @@ from django.db import DatabaseError, close_old_connections, connection, transact
 from approvals.services import take_effect
 from audit.services import append_entry, subject_of
 from orchestrator.access import SYSTEM
-from orchestrator.runs import boots, selectors, services, statements
+from orchestrator.runs import boots, invariants, services, statements
 from orchestrator.runs.models import Incident, Run, Timer, Worker
 
 logger = logging.getLogger("baton.runs.sweeper")
@@ -149,7 +149,7 @@ def forget_workers(now: datetime) -> int:
 def open_incidents(now: datetime) -> int:
     """Open an incident for each run that is going on and waits on nothing, and ring for it once."""
     opened = 0
-    for run_id in selectors.runs_waiting_on_nothing(limit=BATCH):
+    for run_id in invariants.runs_waiting_on_nothing(limit=BATCH):
         with transaction.atomic():
             incident, is_new = Incident.objects.get_or_create(
                 kind="waits_on_nothing",

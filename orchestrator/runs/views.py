@@ -312,6 +312,8 @@ class _Page:
             "tab": self.tab,
             "step_tabs": STEP_TABS.items(),
             "is_over": self.run.ended_at is not None,
+            "message_count": len(cast("list[object]", self.snapshot["handoffs"]))
+            + sum(bool(step.get("result_tag")) for step in self.steps.values()),
         }
 
     def head(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ A doorbell (a Celery task with a run's id) reaches some worker, and `walk` does 
    journal, audit entries, step results, run state, and the attempts of the calls to make now. A stale
    fence means that the claim was lost: the walk ends and nothing of it lands.
 4. *Call.* Only now, with the leases of the attempts committed, agents are called. A single computing call
-   runs in this thread, which looks at the inbox twice a second meanwhile. Several computing calls run in
+   with no other open branch runs in this thread, which looks at the inbox twice a second meanwhile. Several computing calls run in
    threads, calls that wait run in one event loop of the process, side by side; their results come
    through one queue, and what has arrived together is planned and committed together.
 5. Again from 2, until nothing is left to do: the run *parks*. Parking is part of the last commit, and
@@ -59,6 +59,7 @@ from orchestrator.core.definition import AgentStep
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult
+from orchestrator.core.state import StepStatus
 from orchestrator.runs import boots, faults, services, statements
 from orchestrator.runs.boots import Boot
 from orchestrator.runs.invoke import (
@@ -85,6 +86,8 @@ BROKEN_SECONDS: Final = 60.0
 """After an error that is no matter of the database, a run rests this long before the next walker."""
 COMPUTING_THREADS: Final = 8
 HINT_SECONDS: Final = 0.075
+
+_OPEN_BESIDE: Final = frozenset({StepStatus.WAITING, StepStatus.READY})
 
 Finished: TypeAlias = tuple[AttemptKey, StepResult]
 Wakes: TypeAlias = "SimpleQueue[Finished | None]"
@@ -262,7 +265,7 @@ class _Walk:
         calls, self.to_call = self.to_call, []
         for call in calls:
             faults.point("before_call", call.step)
-        if len(calls) == 1 and not self.flights:
+        if len(calls) == 1 and not self.flights and not self._has_other_branches():
             interest = _Interest(self, calls[0])
             prepared = self._prepared(calls[0], interest)
             if not prepared.waits:
@@ -272,6 +275,10 @@ class _Walk:
             interest = _Interest(self, call)
             prepared = self._prepared(call, interest)
             self.flights[key_of(call)] = _Flight.begin(call, prepared, interest, self.wakes)
+
+    def _has_other_branches(self) -> bool:
+        """Whether another step may become ready while this call runs."""
+        return any(step.status in _OPEN_BESIDE for step in self.recording.state.steps.values())
 
     def _prepared(self, call: InvokeAgent, interest: _Interest) -> PreparedCall:
         step = self.facts.compiled.definition.steps[call.step]

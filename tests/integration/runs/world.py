@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 
-from django.contrib.auth.models import Group, Permission
-from django.contrib.contenttypes.models import ContentType
+from pydantic import TypeAdapter
 
-from audit.services import Subject, append_entry
+from approvals import services as reviews
+from approvals.models import ReviewTask
 from designer import services as designer
-from orchestrator import access
+from designer.selectors import compiled as compiled_of
 from orchestrator.access import SYSTEM, Actor, Role
-from orchestrator.accounts.models import User, Workspace, WorkspaceGroupPermission
-from orchestrator.ids import new_id
+from orchestrator.accounts import services as accounts
+from orchestrator.accounts.models import User
 from orchestrator.runs import services, statements
-from orchestrator.runs.models import Run, StepRun
+from orchestrator.core.canonical import content_sha256
+from orchestrator.core.events import DrivingEvent
+from orchestrator.core.planner import replay
+from orchestrator.runs.models import Run, RunDetail, RunEvent, StepRun
 from registry import services as registry
 from registry.lifecycle import AgentVersionEvent
 from tests import fake_agents
 
+DRIVING = TypeAdapter(DrivingEvent)
 RETRY_SOON = {"max_attempts": 3, "backoff_seconds": 0.1, "jitter": 0}
 INPUT = {
     "type": "object",
@@ -125,7 +129,9 @@ class World:
     """One workspace; `operator`, `reviewer`, `owner` are actors of the roles."""
 
     def __init__(self):
-        self.workspace = self._workspace("tests")
+        self.workspace = accounts.create_workspace(
+            slug="tests", name="Tests", actor=SYSTEM, now=now()
+        )
         self.operator = self.actor("operator", Role.OPERATOR)
         self.reviewer = self.actor("reviewer", Role.REVIEWER)
         self.owner = self.actor("owner", Role.BUSINESS_OWNER)
@@ -134,36 +140,20 @@ class World:
         self.register("once", effect="once", side_effect="write")
         self.workflows = 0
 
-    def _workspace(self, slug):
-        key = new_id()
-        entry = append_entry(
-            actor=SYSTEM,
-            action="workspace.created",
-            subject=Subject("workspace", str(key)),
-            now=now(),
-        )
-        return Workspace.objects.create(
-            id=key, slug=slug, name=slug.title(), created_at=now(), audit=entry
-        )
-
     def actor(self, name, *roles, workspace=None):
         """A person with roles, as an actor."""
-        workspace = workspace or self.workspace
-        user = User.objects.create_user(username=name, name=name.title())
+        person = accounts.create_person(
+            username=name, name=name.title(), hashed_password="!", actor=SYSTEM, now=now()
+        ).person
         for role in roles:
-            group, is_new = Group.objects.get_or_create(
-                name=access.group_name(role, workspace.slug)
+            accounts.grant_membership(
+                person_id=person.id,
+                workspace_id=(workspace or self.workspace).id,
+                role=role,
+                actor=SYSTEM,
+                now=now(),
             )
-            if is_new:
-                kind = ContentType.objects.get_for_model(Workspace)
-                for codename in access.codenames_of(Role(role)):
-                    WorkspaceGroupPermission.objects.create(
-                        group=group,
-                        content_object=workspace,
-                        permission=Permission.objects.get(content_type=kind, codename=codename),
-                    )
-            user.groups.add(group)
-        return Actor(kind="user", id=str(user.id))
+        return Actor(kind="user", id=str(person.id))
 
     def register(self, slug, **manifest):
         """An active version of an agent that runs the scripted function."""
@@ -238,3 +228,60 @@ def wait_for(condition, seconds=10.0, every=0.02):
     found = condition()
     assert found, f"did not happen within {seconds} s"
     return found
+
+
+def review_of(run, kind="gate"):
+    """The review of a run that waits for somebody."""
+    return ReviewTask.objects.filter(
+        run_id=run.id, kind=kind, status__in=("open", "claimed")
+    ).first()
+
+
+def decide(world, run, outcome="approved", *, kind="gate", actor=None, undo_seconds=0, **more):
+    """Decide the run's open review; by default it takes effect at once."""
+    task = review_of(run, kind)
+    actor = actor or (world.reviewer if kind == "gate" else world.operator)
+    return reviews.decide_review(
+        task_id=task.id,
+        actor=actor,
+        outcome=outcome,
+        shown_sha256=task.shown_sha256,
+        reason=more.pop("reason", "Because."),
+        now=now(),
+        undo_seconds=undo_seconds,
+        **more,
+    )
+
+
+def invariants():
+    """Code -> violations, for those that are violated."""
+    from orchestrator.runs.invariants import check_invariants
+
+    return {one.code: one.violations for one in check_invariants(now()) if one.violations}
+
+
+def stored_and_replayed(run):
+    """The stored state, and what replaying the journal leads to; the same unless something is wrong."""
+    run.refresh_from_db()
+    compiled = compiled_of(run.version_id)
+    values = {}
+    for row in StepRun.objects.filter(run_id=run.id):
+        for value in (row.output, row.input, row.input_override):
+            if value is not None:
+                values[content_sha256(value)] = value
+    detail = RunDetail.objects.get(run_id=run.id)
+    values[content_sha256(detail.input)] = detail.input
+    journal = []
+    for event in RunEvent.objects.filter(run_id=run.id).order_by("seq"):
+        body = filled(event.body["event"], values)
+        journal.append((DRIVING.validate_python(body), event.at))
+    return run.state, replay(compiled, str(run.id), journal).stored()
+
+
+def filled(body, values):
+    """Put payloads back in the place of their hashes."""
+    if isinstance(body, dict):
+        if set(body) == {"sha256", "bytes"}:
+            return values[body["sha256"]]
+        return {name: filled(value, values) for name, value in body.items()}
+    return body
