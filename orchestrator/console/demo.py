@@ -9,6 +9,7 @@ engine executes them.
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -214,7 +215,7 @@ def _seed_claims(workspace_id: UUID, people: dict[str, UUID], now: Any) -> None:
         version_id=draft.id, reason="Shipped with the demo", actor=SYSTEM, now=now
     )
     given = [claims.claim_input(claim_id, upload) for claim_id in claims.claim_ids()]
-    for payload in ([agent["manifest"] for agent in shipped], given):
+    for payload in ([agent["manifest"]["config"] for agent in shipped], given):
         files.attach_payload(
             payload=payload, workspace_id=workspace_id, workflow_id=workflow.id, actor=None
         )
@@ -223,15 +224,26 @@ def _seed_claims(workspace_id: UUID, people: dict[str, UUID], now: Any) -> None:
 @cache
 def _claim_examples() -> tuple[start_examples.Example, ...]:
     """The shipped claims as inputs; the seed uploaded their files, here they are only named."""
+    truth = json.loads(claims.TRUTH.read_text(encoding="utf-8"))
+    scenarios = {claim_id: case["scenario"] for claim_id, case in truth.items()}
     return tuple(
         start_examples.Example(
             key=claim_id,
-            title=claims.claim_title(claim_id),
-            summary=claims.claim_summary(claim_id),
+            title=_words(scenarios[claim_id]),
+            summary=f"{claim_id}: {_listed(claim_id)}",
             input=claims.claim_input(claim_id, _reference),
         )
         for claim_id in claims.claim_ids()
     )
+
+
+def _words(scenario: str) -> str:
+    return scenario.replace("_", " ").capitalize()
+
+
+def _listed(claim_id: str) -> str:
+    kinds = {".pdf": "a form as PDF", ".txt": "a claim as text", ".jpg": "a photograph"}
+    return " and ".join(kinds[path.suffix] for _, path in claims.claim_files(claim_id))
 
 
 def _reference(path: Path) -> dict[str, Any]:
