@@ -187,17 +187,17 @@ def committed_cases() -> tuple[Inventor, list[Case]]:
     """The claims that stand in the repository."""
     inventor = Inventor(COMMITTED_SEED, today=TODAY)
     cases = [
-        inventor.case(f"CL-{TODAY.year}-{101 + index}", scenario, **_settled(wanted))
+        inventor.case(f"CL-{TODAY.year}-{101 + index}", scenario, **_settled(wanted, index))
         for index, (scenario, wanted) in enumerate(COMMITTED)
     ]
     return inventor, cases
 
 
-def _settled(wanted: dict[str, Any]) -> dict[str, Any]:
+def _settled(wanted: dict[str, Any], index: int) -> dict[str, Any]:
     """Policy terms that leave the named way through the only one."""
     usual = {"deductible_minor": 30_000, "depreciation_bp": 500, "sum_insured_minor": 2_500_000}
     if wanted.get("level") == "light":
-        usual["claimed_minor"] = 98_640
+        usual["claimed_minor"] = 71_240 + index * 4_935
     return {**usual, **wanted}
 
 

@@ -177,7 +177,7 @@ def _main_colour(picture: Image.Image) -> tuple[int, int, int]:
     """The colour that fills most of the middle of the picture; strong colours count for more."""
     width, height = picture.size
     middle = picture.crop((width // 5, height * 3 // 10, width * 4 // 5, height * 4 // 5))
-    reduced = middle.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    reduced = middle.reduce(4).quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     found = reduced.convert("RGB").getcolors(COLOURS) or [(1, (0, 0, 0))]
     _, (red, green, blue) = max(found, key=lambda item: item[0] * (max(item[1]) - min(item[1]) + PALE))
     return red, green, blue
