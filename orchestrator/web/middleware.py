@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from typing_extensions import override
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from orchestrator.ids import new_id
 
@@ -28,6 +30,24 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 """No inline script or style, no `data:`, nothing from another host. `{live}` is our own socket."""
 
 PERMISSIONS_POLICY: Final = "camera=(), microphone=(), geolocation=(), payment=(), usb=()"
+
+
+class StaticMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # whitenoise is untyped
+    """WhiteNoise, answering with the bytes: a file iterator would be read by the event loop."""
+
+    @staticmethod
+    @override
+    def serve(static_file: Any, request: HttpRequest) -> HttpResponse:
+        """Answer with a static file."""
+        found = static_file.get_response(request.method, request.META)
+        content = found.file.read() if found.file else b""
+        response = HttpResponse(content, status=int(found.status))
+        if found.file:
+            found.file.close()
+        del response["Content-Type"]
+        for name, value in found.headers:
+            response[name] = value
+        return response
 
 
 class PolicyMiddleware:

@@ -94,6 +94,28 @@ def problem(error: DomainError, request_id: str = "") -> dict[str, object]:
 _RESERVED: Final = frozenset({"type", "title", "status", "code", "detail", "request_id"})
 
 
+HEADINGS: Final[Mapping[int, str]] = {
+    400: "This cannot be read",
+    401: "Sign in first",
+    403: "You may not do this",
+    404: "Not found",
+    405: "Not possible at this address",
+    409: "It has changed meanwhile",
+    413: "Too large",
+    415: "This kind of file is not accepted",
+    422: "This cannot be accepted",
+    429: "Too many requests",
+}
+"""What a page says above the reason; the code may say it better."""
+
+
+def heading_of(error: DomainError) -> str:
+    """Return the heading of an error page."""
+    if error.code == "form_expired":
+        return "This form is too old"
+    return HEADINGS.get(error.status, "This did not work")
+
+
 def title_of(status: int) -> str:
     """Return the plain name of an HTTP status."""
     return HTTPStatus(status).phrase
@@ -157,7 +179,7 @@ def respond(request: HttpRequest, error: DomainError) -> HttpResponse:
         )
         return with_headers(answer, error)
     template = "web/problem_part.html" if getattr(request, "htmx", False) else "web/problem.html"
-    context = {"problem": problem(error, request_id), "error": error}
+    context = {"problem": problem(error, request_id), "heading": heading_of(error)}
     html = render_to_string(template, context, request=request)
     return with_headers(HttpResponse(html, status=error.status), error)
 

@@ -160,7 +160,8 @@ def render_summary(
     """Return the error summary: one link per error to its field; it takes focus when shown."""
     shape = shape_of(schema, types) if schema is not None else None
     links = []
-    for path, _, reason in _triples(errors):
+    order = list(_paths(shape, "")) if shape else []
+    for path, _, reason in sorted(_triples(errors), key=lambda one: _rank(one[0], order)):
         label = _label_at(shape, path) if shape else words_of(path.rpartition("/")[2])
         links.append({"target": name_at(prefix, path), "text": _sentence(label, reason)})
     return render_to_string("web/form/summary.html", {"links": links})
@@ -557,7 +558,8 @@ def _option_value(value: JsonValue) -> str:
 
 def _option_label(value: JsonValue) -> str:
     if isinstance(value, str):
-        return words_of(value) if value.islower() and value.isascii() else visible(value)
+        is_word = value.islower() and value.isascii() and value.replace("_", "").isalnum()
+        return words_of(value) if is_word else visible(value)
     return "Nothing" if value is None else json.dumps(value)
 
 
@@ -622,6 +624,20 @@ def _nearest(root: Field, path: str) -> Field:
         if path == child.path or path.startswith(f"{child.path}/"):
             return _nearest(child, path)
     return root
+
+
+def _paths(shape: Shape, path: str) -> Iterable[str]:
+    """Give the places of a form in the order in which it asks."""
+    yield path
+    for child in shape.fields:
+        yield from _paths(child, f"{path}/{_pointer(child.key)}")
+
+
+def _rank(path: str, order: Sequence[str]) -> int:
+    """Return where a place, or the nearest one around it, stands in the form."""
+    while path and path not in order:
+        path = path.rpartition("/")[0]
+    return order.index(path) if path in order else -1
 
 
 def _label_at(shape: Shape, path: str) -> str:

@@ -301,8 +301,9 @@
     });
     made.addEventListener("message", (event) => {
       latest = new Date();
+      heard = Date.now();
       const message = JSON.parse(event.data);
-      if (message.topic) tell(message.topic, message);
+      if (message.topic && !message.error) tell(message.topic, message);
     });
     made.addEventListener("close", (event) => {
       if (socket !== made) return;
@@ -317,6 +318,14 @@
       if (tries > 1 || event.code !== 1001) setTimeout(() => { if (lostAt !== null) { showLive("lost"); drawLost(); } }, 700);
     });
   };
+  /* A connection that is dead without saying so: asked every 5 s, given up 2 s after no answer. */
+  let heard = 0;
+  setInterval(() => {
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    const asked = Date.now(), made = socket;
+    made.send(JSON.stringify({ ping: 1 }));
+    setTimeout(() => { if (socket === made && heard < asked) made.close(4000); }, 2000);
+  }, 5000);
   /** Hear hints of a topic (`run:<id>`, `runs`, `reviews`, `audit`): run({topic, seq, reconnected}). */
   const subscribe = (topic, run) => {
     const first = !topics.has(topic);
