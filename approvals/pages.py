@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -58,6 +58,8 @@ def queue_context(actor: Actor, segment: Segment, now: datetime) -> dict[str, An
     tasks = list(found[: SHOWN + 1])
     entries = [presentation.entry_of(task, actor, now) for task in tasks[:SHOWN]]
     if segment is Segment.DECIDED:
+        outcomes = selectors.outcomes_of(one.id for one in entries)
+        entries = [replace(one, outcome=outcomes.get(one.id, "")) for one in entries]
         groups = presentation.closed_groups_of(entries, now)
         own: list[Entry] = []
     else:
@@ -88,7 +90,7 @@ def page_context(
     context = queue_context(actor, segment, now)
     entries: list[Entry] = context["entries"]
     if task_id is None:
-        first = next((one.id for one in entries if not one.locked), None)
+        first = next((one.id for one in entries if not one.locked and not one.is_over), None)
         task_id = first
     undoable = selectors.undoable_decision(actor, now)
     context |= {
@@ -133,7 +135,8 @@ def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None
         "band": presentation.band_of(evidence),
         "failure": presentation.failure_of(evidence),
         "path": presentation.path_of(evidence),
-        "waited": (now - task.opened_at).total_seconds(),
+        "waited": ((task.closed_at or now) - task.opened_at).total_seconds(),
+        "waited_for": "You" if standing.may_decide else str(task.claimed_by or "A person"),
         "decisions": _decisions(task, evidence),
         "notice": _notice(task, standing),
         "own_words_key": len(evidence.preset_reasons) + 1,
@@ -179,7 +182,6 @@ def _answering(
             (_FORM_TITLES[name] for name in names if name in _FORM_TITLES), "Proposal"
         ),
         "proposal_leaves": presentation.leaves_of(evidence.proposal, evidence.contract),
-        "needs_note": "filled" in names or "retry" in names,
         "typed": {"reason": trouble.posted.fields.get("reason", "")} if trouble else {},
         "problem": _problem(trouble, form, picked if reason_missing else ""),
     }

@@ -7,6 +7,7 @@ templates put it out through the `outside` filter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from orchestrator.files.models import Artefact
 
 MAX_PAGES = 12
+FIRST_PAGES = 3
+"""Shown in any case; beyond them pages are shown on which something was read."""
 MAX_LINES = 400
 MARK_ROOM = 220
 PIN_RADIUS = 720
@@ -73,13 +76,20 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page image of a document, with what was read from it."""
+    """A page image of a document, with what was read from it; `box` is the part to show."""
 
     number: int
     width: int
     height: int
     marks: tuple[Mark, ...]
     text: str
+    box: tuple[int, int, int, int]
+
+    @property
+    def view_box(self) -> str:
+        """The part to show, as SVG says it."""
+        x0, y0, x1, y1 = self.box
+        return f"{x0} {y0} {x1 - x0} {y1 - y0}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +191,7 @@ class Entry:
     task: ReviewTask
     due: Due
     locked: str = ""
+    outcome: str = ""
 
     @property
     def id(self) -> UUID:
@@ -188,9 +199,14 @@ class Entry:
         return self.task.id
 
     @property
+    def is_over(self) -> bool:
+        """Whether nobody may decide it any more, although it still waits to be closed."""
+        return self.due.tone == "bad" and _closes_at_due(self.task)
+
+    @property
     def look(self) -> Look:
-        """How the task's status is shown."""
-        return look_of(self.task.status)
+        """How it was decided, else how its status is shown."""
+        return look_of(_CHOICE_LOOKS.get(self.outcome, self.outcome) or self.task.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +238,12 @@ class ScoreBand:
     words: str
     score_words: str
     mark_x: int
-    score_text_x: int
-    threshold_x: int | None
-    threshold_words: str
-    shows_threshold: bool
+    score_x: int
+    score_anchor: str
+    edge_x: int | None
+    edge_words: str
+    edge_anchor: str
+    shows_sure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,14 +312,18 @@ def band_of(evidence: ReviewEvidence) -> ScoreBand | None:
         words += f"; below {threshold:.2f} a person decides"
     mark = round(score * BAND_WIDTH)
     edge = None if threshold is None else round(threshold * BAND_WIDTH)
+    is_near = edge is not None and abs(edge - mark) < 64
+    is_below = edge is None or mark <= edge
     return ScoreBand(
         words=words,
         score_words=f"{score:.2f}",
         mark_x=min(max(mark - 1, 0), BAND_WIDTH - 3),
-        score_text_x=min(max(mark, 12), BAND_WIDTH - 12),
-        threshold_x=edge,
-        threshold_words="" if threshold is None else f"{threshold:.2f}",
-        shows_threshold=edge is not None and abs(edge - mark) > 30 and edge < BAND_WIDTH - 50,
+        score_anchor=("end" if is_below else "start") if is_near else "middle",
+        score_x=min(max(mark, 24), BAND_WIDTH - 24),
+        edge_x=edge,
+        edge_words="" if threshold is None else f"{threshold:.2f}",
+        edge_anchor=("start" if is_below else "end") if is_near else "middle",
+        shows_sure=edge is None or max(edge, mark) < BAND_WIDTH - 116,
     )
 
 
@@ -434,6 +456,7 @@ def words_of(key: str) -> str:
     return words[:1].upper() + words[1:] if words else key
 
 
+_CHOICE_LOOKS = {"retry": "chosen", "end": "failed"}
 _CHOICE_WORDS = {
     "approved": "Approve as proposed",
     "edited": "Approve with edits",
@@ -459,6 +482,10 @@ def _block(actor: Actor, item: Item) -> Block:
             return Block(item.title, "text", text=_text(item.value))
         case "fields" | "payload":
             return Block(item.title, "fields", leaves=leaves_of(item.value))
+
+
+def _closes_at_due(task: ReviewTask) -> bool:
+    return subjects.is_registered(task.kind) and subjects.get_subject(task.kind).closes_at_due
 
 
 def _file_block(actor: Actor, item: Item) -> Block:
@@ -491,19 +518,31 @@ def _file_view(actor: Actor, value: JsonValue, sources: JsonValue) -> FileView:
         return FileView(sha256, name, kind, trouble=error.message)
     trouble = "" if views else "The file cannot be shown as pages; open the original."
     pages = tuple(
-        PagePicture(
-            view.number,
-            view.width,
-            view.height,
-            tuple(mark for mark in marks if mark.page == view.number),
-            _page_words(artefact, view.number) if artefact.media == media.PDF else "",
-        )
-        for view in views[:MAX_PAGES]
-    )
+        _page(artefact, view, marks)
+        for view in views
+        if view.number <= FIRST_PAGES or any(mark.page == view.number for mark in marks)
+    )[:MAX_PAGES]
     return FileView(
         sha256, name, artefact.media, pages=pages, page_count=len(views), marks=marks,
         trouble=trouble,
     )  # fmt: skip
+
+
+def _page(artefact: Artefact, view: files.PageView, marks: tuple[Mark, ...]) -> PagePicture:
+    box = (0, 0, view.width, view.height)
+    text = ""
+    if artefact.media == media.PDF:
+        text = _page_words(artefact, view.number)
+        with suppress(files.NoPreviewError):
+            box = files.content_box(artefact, view.number)
+    return PagePicture(
+        number=view.number,
+        width=view.width,
+        height=view.height,
+        marks=tuple(mark for mark in marks if mark.page == view.number),
+        text=text,
+        box=box,
+    )
 
 
 def _page_words(artefact: Artefact, page: int) -> str:

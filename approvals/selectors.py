@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -112,6 +112,15 @@ def final_decision(task_id: UUID) -> Decision | None:
         .filter(task_id=task_id, undone_at__isnull=True)
         .first()
     )
+
+
+def outcomes_of(task_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The outcome (of exceptions the choice) of the standing decision of each task that has one."""
+    found = Decision.objects.filter(task_id__in=list(task_ids), undone_at__isnull=True)
+    return {
+        task_id: choice or outcome
+        for task_id, outcome, choice in found.values_list("task_id", "outcome", "choice")
+    }
 
 
 def decisions_of(task_id: UUID) -> list[Decision]:

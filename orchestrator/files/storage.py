@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from django.conf import settings
 
@@ -26,20 +26,19 @@ def is_sha256(text: str) -> bool:
 
 
 @contextmanager
-def new_file() -> Iterator[BinaryIO]:
+def new_file() -> Iterator[IO[bytes]]:
     """A file to write to; it is gone afterwards unless `keep` moved it to its place."""
     folder = _root() / "incoming"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=folder)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        try:
             yield file
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(file.name)
 
 
-def keep(file: BinaryIO, sha256: str) -> Path:
+def keep(file: IO[bytes], sha256: str) -> Path:
     """Move a complete file to its place; when the content is there already nothing changes."""
     target = path_of(sha256)
     if target.exists():
@@ -62,7 +61,7 @@ def path_of(sha256: str) -> Path:
     return _root() / sha256[:2] / sha256
 
 
-def chunks_of(file: BinaryIO) -> Iterator[bytes]:
+def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
     """The whole content from the start, in pieces."""
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):

@@ -12,7 +12,7 @@
   const DONE = { approved: "approved", edited: "approved with edits", rejected: "rejected", returned: "returned", filled: "answered", retry: "runs again", end: "ends" };
   const isTyping = (target) => target instanceof Element && target.closest("input:not([type=checkbox],[type=radio],[type=button],[type=submit]), textarea, select, [contenteditable=true]") !== null;
 
-  /* ---- Pages fetched ahead ------------------------------------------------------------------------- */
+  /* ---- Pages fetched ahead: what is asked never changes, so a page stays good until it is decided ---- */
   const ahead = new Map();
   const load = (address) => {
     if (!ahead.has(address)) {
@@ -23,8 +23,21 @@
     }
     return ahead.get(address);
   };
-  const nextAddress = () => $("#next-item")?.getAttribute("href") ?? $("#previous-item")?.getAttribute("href") ?? "/reviews/";
-  const fetchAhead = () => { for (const link of $$("#next-item, #previous-item")) load(link.getAttribute("href")).catch(() => {}); };
+  const current = () => $("#review-brief")?.dataset.task ?? "";
+  /** The items around the open one, in the order of the queue: [previous, next, the one after]. */
+  const around = () => {
+    const links = $$("#review-queue [data-entry] > a"), at = links.findIndex((one) => one.closest("[data-entry]").dataset.entry === current());
+    const open = (one) => one && !one.classList.contains("is-own") ? one.getAttribute("href") : null;
+    if (at < 0) return [null, open(links[0]), open(links[1])];
+    return [links[at - 1]?.getAttribute("href") ?? null, open(links[at + 1]), open(links[at + 2])];
+  };
+  const listAddress = () => $("#review-queue .segments [aria-current]")?.getAttribute("href") ?? "/reviews/";
+  const nextAddress = () => { const [previous, next] = around(); return next ?? previous ?? listAddress(); };
+  const fetchAhead = () => {
+    const wanted = around().filter(Boolean);
+    for (const address of [...ahead.keys()]) if (!wanted.includes(address)) ahead.delete(address);
+    for (const address of wanted) load(address).catch(() => {});
+  };
 
   /* ---- Showing another item in place ------------------------------------------------------------------ */
   const snapshot = () => ({ url: location.href, title: document.title, classes: $("#content").className, parts: PARTS.map((id) => document.getElementById(id)) });
@@ -44,13 +57,15 @@
     const undo = $("#review-undo");
     const content = $("#content"), fresh = $("#content", page);
     for (const old of $$("#review-brief, #review-proposal, .brief--empty")) old.remove();
-    for (const id of ["review-crumbs", "review-heading", "review-beside", "review-actions", "review-queue", "review-decision"]) {
+    for (const id of ["review-crumbs", "review-heading", "review-beside", "review-actions", "review-decision"]) {
       const part = document.getElementById(id), other = page.getElementById(id);
       if (part && other) part.replaceWith(document.adoptNode(other));
     }
+    if (!current() || !$(`[data-entry="${page.getElementById("review-brief")?.dataset.task}"]`)) { const other = page.getElementById("review-queue"); if (other) $("#review-queue")?.replaceWith(document.adoptNode(other)); }
     const foot = $("#review-decision");
     for (const part of $$("#review-brief, #review-proposal, .brief--empty", fresh)) content.insertBefore(document.adoptNode(part), foot);
     content.className = fresh.className;
+    markCurrent();
     if (undo?.dataset.own) $("#review-undo")?.replaceWith(undo);
     document.title = page.title;
     if (push) history.pushState({ review: true }, "", address);
@@ -58,8 +73,16 @@
     content.focus({ preventScroll: true });
     window.baton.enhance(content);
   };
+  const markCurrent = () => {
+    const queue = $("#review-queue");
+    for (const one of $$("[aria-current]", queue.querySelector(".pane__head") ? queue : document)) if (one.matches(".queue__item")) one.removeAttribute("aria-current");
+    const entry = $(`[data-entry="${current()}"] > a`, queue);
+    entry?.setAttribute("aria-current", "true");
+    entry?.scrollIntoView({ block: "nearest" });
+    if (current()) queue.dataset.source = queue.dataset.source.replace(/&current=.*$/, "") + `&current=${current()}`;
+  };
   const open = async (address, options) => {
-    try { show(await load(address), address, options); ahead.delete(address); } catch { location.assign(address); }
+    try { const page = await load(address); ahead.delete(address); show(page, address, options); } catch { location.assign(address); }
   };
   window.addEventListener("popstate", () => open(location.pathname + location.search, { push: false }));
 
@@ -87,8 +110,8 @@
     const answer = send(form, button);
     const kept = snapshot(), address = nextAddress();
     beginUndo(name, DONE[choice] ?? choice, null);
-    await open(address);
     leave(id);
+    await open(address);
     await confirmed(answer, { kept, form, button, name, choice });
   });
   const decideSlowly = async (form, button, id, name, choice) => {
@@ -99,9 +122,10 @@
     button.classList.remove("is-busy");
     if (!answer?.headers.get("content-type")?.startsWith("application/json")) { natively(form, button); return; }
     const said = await answer.json();
+    const address = nextAddress();
     beginUndo(name, DONE[choice] ?? choice, said);
-    await open(nextAddress());
     leave(id);
+    await open(address);
   };
   /** Wait for the server behind an item that is already gone from the screen. */
   const confirmed = async (answer, { kept, form, button, name, choice }) => {
@@ -279,7 +303,9 @@
     const link = event.target instanceof Element ? event.target.closest("#next-item, #previous-item, .queue__item[href]") : null;
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    open(link.getAttribute("href"));
+    const [previous, next] = around();
+    const fresh = { "next-item": next, "previous-item": previous }[link.id];
+    open(fresh ?? link.getAttribute("href"));
   });
 
   /* ---- Live: the queue changes when somebody asks or decides ------------------------------------------------ */
@@ -289,7 +315,6 @@
     waiting = setTimeout(async () => {
       const queue = $("#review-queue");
       if (!queue) return;
-      ahead.clear();
       try {
         const answer = await fetch(queue.dataset.source, { headers: { Accept: "text/html" } });
         if (!answer.ok || answer.redirected) return;
@@ -299,6 +324,7 @@
         const at = here.scrollTop, focused = document.activeElement?.closest?.("#review-queue [data-entry]")?.dataset.entry;
         here.replaceWith(document.adoptNode(fresh));
         $("#review-queue").scrollTop = at;
+        markCurrent();
         if (focused) $(`#review-queue [data-entry="${focused}"] a`)?.focus({ preventScroll: true });
         if ($(".brief--empty") && $("#review-queue .queue__item:not(.is-own)") && !document.body.dataset.stay) open(location.pathname + location.search, { push: false });
       } catch { /* the connection strip already says so */ }
