@@ -433,13 +433,15 @@ def _scalar(kind: str, value: Any) -> JsonValue:
             return plain
         case "INT" | "UINT":
             whole = int(value.value())
-            if abs(whole) > 2**53:
+            if abs(whole) >= 2**53:
                 raise ExpressionError("range", "The result is too large to be an exact number.")
             return whole
         case "DOUBLE":
             number = float(value.value())
             if number != number or number in (float("inf"), float("-inf")):
                 raise ExpressionError("arithmetic", "The result is not a number.")
+            if abs(number) >= 2**53:
+                raise ExpressionError("range", "The result is too large to be an exact number.")
             return number
         case "TIMESTAMP":
             instant: datetime.datetime = value.value()

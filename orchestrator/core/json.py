@@ -85,11 +85,11 @@ def check_json(value: JsonValue, *, max_depth: int = MAX_DEPTH) -> None:
 def _check_scalar(node: str | bool | int | float | None, path: str) -> None:
     if isinstance(node, str):
         _check_text(node, path)
-    elif isinstance(node, float):
+    elif isinstance(node, (int, float)) and not isinstance(node, bool):
         if node != node or node in (float("inf"), float("-inf")):
             raise InvalidInputError(f"{path or '/'}: NaN and infinities are not JSON.")
-    elif isinstance(node, int) and not isinstance(node, bool) and abs(node) >= 2**53:
-        raise InvalidInputError(f"{path or '/'}: integers beyond 2^53 are not exact.")
+        if abs(node) >= 2**53:  # canonical JSON would write a large fraction as such an integer
+            raise InvalidInputError(f"{path or '/'}: numbers beyond 2^53 are not exact.")
 
 
 def _check_text(text: str, path: str) -> None:

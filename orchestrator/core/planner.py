@@ -505,10 +505,15 @@ class _Work:
         self.steps[step_id] = _copy(run, decided_tasks=(*run.decided_tasks, task))
 
     def _run_again(self, step_id: str, edited: JsonObject | None) -> None:
-        """Make a step ready again for a person: with edited input it is the next iteration."""
+        """Make a step ready again for a person.
+
+        A call with the same input goes on in its iteration, so that its key stays the same. Edited
+        input, a call that had succeeded, and every step that calls nothing start the next one.
+        """
         run, step = self.steps[step_id], self.workflow.steps[step_id].step
         is_edited = edited is not None and edited != run.input
-        is_new_round = is_edited or isinstance(step, GateStep) or run.status is StepStatus.SUCCEEDED
+        goes_on = isinstance(step, AgentStep) and run.status is not StepStatus.SUCCEEDED
+        is_new_round = is_edited or not goes_on
         changes: dict[str, Any] = {"result": None, "port": None, "ended_at": None}
         if is_new_round:
             changes |= _NEXT_ITERATION | {

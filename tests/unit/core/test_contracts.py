@@ -379,21 +379,21 @@ def test_a_date_in_another_order_is_repaired():
 
 # ---- does A fit B ---------------------------------------------------------------------------------
 
-S, I, N, B = ({"type": name} for name in ("string", "integer", "number", "boolean"))
+S, INT, N, B = ({"type": name} for name in ("string", "integer", "number", "boolean"))
 YES, NO, UNKNOWN = FitVerdict.FITS, FitVerdict.DOES_NOT_FIT, FitVerdict.CANNOT_TELL
 NULLABLE = {"type": ["string", "null"]}
 TREE = {"$ref": "#/$defs/n", "$defs": {"n": obj({"n": {"$ref": "#/$defs/n"}, "v": S})}}
 
 PAIRS = [
     (obj({"a": S}, ["a"]), obj({"a": S}, ["a"]), YES),
-    (closed({"a": S, "b": I}, ["a", "b"]), obj({"a": S}, ["a"]), YES),
+    (closed({"a": S, "b": INT}, ["a", "b"]), obj({"a": S}, ["a"]), YES),
     (obj({"a": S}), obj({"a": S}, ["a"]), NO),
     (obj({"a": S}, ["a"]), obj({"a": S}), YES),
     (obj({"a": NULLABLE}, ["a"]), obj({"a": S}, ["a"]), NO),
     (obj({"a": S}, ["a"]), obj({"a": NULLABLE}, ["a"]), YES),
-    (I, N, YES),
-    (N, I, NO),
-    (I, S, NO),
+    (INT, N, YES),
+    (N, INT, NO),
+    (INT, S, NO),
     (B, {"enum": [True, False]}, YES),
     ({"enum": ["a", "b"]}, {"enum": ["a", "b", "c"]}, YES),
     ({"enum": ["a", "b"]}, {"enum": ["a"]}, NO),
@@ -406,8 +406,8 @@ PAIRS = [
     ({"type": "integer", "minimum": 7}, {"type": "integer", "minimum": 5}, YES),
     ({"type": "integer", "minimum": 5}, {"type": "integer", "minimum": 7}, NO),
     ({"type": "integer", "minimum": 0, "maximum": 9}, {"type": "integer", "maximum": 9}, YES),
-    ({"type": "array", "items": I}, {"type": "array", "items": N}, YES),
-    ({"type": "array", "items": N}, {"type": "array", "items": I}, NO),
+    ({"type": "array", "items": INT}, {"type": "array", "items": N}, YES),
+    ({"type": "array", "items": N}, {"type": "array", "items": INT}, NO),
     ({"type": "array", "items": S}, {"type": "array", "items": S, "minItems": 1}, NO),
     (
         {"type": "array", "items": S, "minItems": 2},
@@ -424,10 +424,10 @@ PAIRS = [
         obj({"m": {"anyOf": [{"type": "null"}, {"$ref": "baton:Money"}]}}),
         YES,
     ),
-    ({"anyOf": [S, I]}, {"type": ["string", "integer", "null"]}, YES),
-    ({"anyOf": [S, I]}, S, NO),
+    ({"anyOf": [S, INT]}, {"type": ["string", "integer", "null"]}, YES),
+    ({"anyOf": [S, INT]}, S, NO),
     (closed({"a": S}), closed({"a": S, "b": S}), YES),
-    (obj({"a": obj({"b": I}, ["b"])}, ["a"]), obj({"a": obj({"b": S}, ["b"])}, ["a"]), NO),
+    (obj({"a": obj({"b": INT}, ["b"])}, ["a"]), obj({"a": obj({"b": S}, ["b"])}, ["a"]), NO),
     ({}, S, NO),
     (S, {}, YES),
     (TREE, TREE, YES),
@@ -461,7 +461,7 @@ def test_a_misfit_is_explained_by_the_field():
 @pytest.mark.parametrize(
     ("producer", "consumer", "can"),
     [
-        (S, I, False),
+        (S, INT, False),
         (NULLABLE, S, True),
         (S, {"$ref": "baton:PolicyNumber"}, True),
         ({"const": 1}, {"const": 2}, False),

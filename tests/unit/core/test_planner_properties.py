@@ -53,8 +53,8 @@ def random_definition(rnd):
         ports = ports_of(made.steps[name])
         for number, port in enumerate(ports):
             if number == 0 or port == "default" or rnd.random() < 0.4:
-                for target in rnd.sample(later, min(len(later), rnd.choice([1, 1, 1, 2]))):
-                    arrows.append(f"{name}.{port}-{target}")
+                targets = rnd.sample(later, min(len(later), rnd.choice([1, 1, 1, 2])))
+                arrows += [f"{name}.{port}-{target}" for target in targets]
     links = {
         arrow: {
             "source": arrow.split(".")[0] if "." in arrow.split("-")[0] else "start",
@@ -232,8 +232,7 @@ class World:
                 kind=kind, reason_code="broke", reason="It broke.", retryable=rnd.random() < 0.8
             )
             found.append(rnd.choice([AttemptFailed(**place, result=failed), AttemptLost(**place)]))
-        for step in sorted(self.reviews):
-            found.append(self.decision(step))
+        found += [self.decision(step) for step in sorted(self.reviews)]
         for timer in self.timers.values():
             if timer.purpose == "retry" or rnd.random() < 0.1:
                 found.append(
@@ -326,30 +325,22 @@ def test_a_run_that_is_answered_comes_to_an_end(rnd):
     for _ in range(200):
         if is_terminal(world.state.status):
             return
-        answers = []
-        for step, iteration, attempt in sorted(world.calls):
-            answers.append(
-                AttemptSucceeded(
-                    step=step, iteration=iteration, attempt=attempt, result=Value(output={"v": 1})
-                )
-            )
-        for step in sorted(world.reviews):
-            event = world.decision(step)
-            answers.append(
-                event.model_copy(update={"choice": "end", "input": None})
-                if isinstance(event, ExceptionDecided)
-                else event
-            )
-        for timer in world.timers.values():
-            if timer.purpose == "retry":
-                answers.append(
-                    TimerFired(
-                        timer=timer.timer,
-                        purpose="retry",
-                        step=timer.step,
-                        iteration=timer.iteration,
-                    )
-                )
+        answers = [
+            AttemptSucceeded(step=step, iteration=i, attempt=n, result=Value(output={"v": 1}))
+            for step, i, n in sorted(world.calls)
+        ]
+        answers += [world.decision(step) for step in sorted(world.reviews)]
+        answers = [
+            event.model_copy(update={"choice": "end", "input": None})
+            if isinstance(event, ExceptionDecided)
+            else event
+            for event in answers
+        ]
+        answers += [
+            TimerFired(timer=t.timer, purpose="retry", step=t.step, iteration=t.iteration)
+            for t in world.timers.values()
+            if t.purpose == "retry"
+        ]
         assert answers, "the run waits on nothing"
         world.send(rnd.choice(answers))
     raise AssertionError("the run did not end")

@@ -1,0 +1,92 @@
+"""Strict JSON, canonical bytes and content hashes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.canonical import canonical_bytes, content_sha256
+from orchestrator.core.errors import InvalidInputError
+from orchestrator.core.json import Model, Text, check_json, parse_json
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(1 - 2**53, 2**53 - 1)
+    | st.floats(1 - 2**53, 2**53 - 1)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.text(
+                st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=6
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b'{"a": 1,}', "line 1, column 9"),
+        (b'{"a": 1, "a": 2}', "stands twice"),
+        (b"[NaN]", "NaN is not JSON"),
+        (b"[Infinity]", "Infinity is not JSON"),
+        (b'["\\u0000"]', "/0: text must not contain a NUL"),
+        (b'{"\\u0000": 1}', "NUL"),
+        (b'["\\ud800"]', "lone surrogate"),
+        (b"[9007199254740993]", "not exact"),
+        (b"[1e17]", "not exact"),
+        (b"\xff", "cannot be read"),
+        (b"", "not JSON"),
+        (b"[" * 70 + b"]" * 70, "deeper than 64"),
+        (b"[" * 100_000, "nested"),
+    ],
+)
+def test_what_is_not_strict_json_is_refused_in_words(raw, words):
+    with pytest.raises(InvalidInputError, match=words.replace("[", "\\[")):
+        parse_json(raw)
+
+
+def test_size_is_limited():
+    with pytest.raises(InvalidInputError, match="at most 10"):
+        parse_json(b'"123456789"', max_bytes=10)
+
+
+@given(VALUES)
+def test_what_can_be_written_can_be_read_and_has_one_canonical_form(value):
+    raw = json.dumps(value)
+    assert parse_json(raw) == value
+    check_json(value)
+    assert canonical_bytes(parse_json(canonical_bytes(value))) == canonical_bytes(value)
+
+
+def test_canonical_form_does_not_depend_on_order_or_spelling_of_numbers():
+    assert canonical_bytes({"b": 1.0, "a": [2, "ä"]}) == '{"a":[2,"ä"],"b":1}'.encode()
+    assert content_sha256({"b": 1, "a": 2}) == content_sha256({"a": 2, "b": 1.0})
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 2**60, "\ud800"])
+def test_what_has_no_canonical_form_is_refused(bad):
+    with pytest.raises(ValueError):  # noqa: PT011  the library names several
+        canonical_bytes([bad])
+
+
+def test_models_refuse_unknown_fields_and_unstorable_text():
+    class Named(Model):
+        name: Text
+
+    assert Named(name="ok").name == "ok"
+    with pytest.raises(ValueError, match="Extra inputs"):
+        Named(name="a", other=1)
+    with pytest.raises(ValueError, match="NUL"):
+        Named(name="a\x00")
+    with pytest.raises(ValueError, match="frozen"):
+        Named(name="a").name = "b"
