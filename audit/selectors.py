@@ -197,11 +197,13 @@ def entries_where(wanted: EntryFilter) -> QuerySet[AuditOutbox]:
     return rows.filter(_mentions(wanted.text)) if wanted.text else rows
 
 
-def history_of(subject: Subject, *, limit: int = 50) -> list[EntryLine]:
-    """Return the latest entries about one object; for a run also of its steps and reviews."""
+def history_of(subject: Subject, *parts: Subject, limit: int = 50) -> list[EntryLine]:
+    """Return the latest entries about one object and its parts; for a run of its steps as well."""
     condition = Q(subject_kind=subject.kind, subject_id=subject.id)
     if subject.kind == "run":
         condition = Q(run_id=subject.id)
+    for part in parts:
+        condition |= Q(subject_kind=part.kind, subject_id=part.id)
     return lines_of(AuditOutbox.objects.filter(condition).order_by(*ORDER)[:limit])
 
 

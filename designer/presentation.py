@@ -167,6 +167,12 @@ def seconds_words(seconds: float) -> str:
     return " ".join(parts[:2]) or f"{seconds:g} s"
 
 
+def with_article(role: str) -> str:
+    """A role as a sentence names it: `an operator`, `a business owner`."""
+    words = role.replace("-", " ")
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
 def _badge(version: WorkflowVersion) -> str:
     if version.status == "draft":
         return f"Draft of v{version.number}"
@@ -241,10 +247,9 @@ def _agent_facts(step: AgentStep) -> list[tuple[str, str]]:
 
 
 def _gate_facts(step: GateStep) -> list[tuple[str, str]]:
-    role = step.assign_role.replace("-", " ")
     facts = [
         ("Question", step.question),
-        ("Who", f"a {role} {_GATE_WORDS[step.type]}"),
+        ("Who", f"{with_article(step.assign_role)} {_GATE_WORDS[step.type]}"),
         ("Due", f"within {seconds_words(step.due_seconds)}"),
     ]
     if step.evidence:
@@ -282,6 +287,6 @@ def _way(definition: WorkflowDefinition, step_id: str, step: Step, port: str) ->
     instead = (
         "the run ends"
         if exceptions.mode == "end"
-        else f"a {exceptions.assign_role.replace('-', ' ')} decides in the exceptions inbox"
+        else f"{with_article(exceptions.assign_role)} decides in the exceptions inbox"
     )
     return Way(words, condition, (), instead)

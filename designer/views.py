@@ -11,6 +11,8 @@ from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
+from audit.selectors import history_of
+from audit.services import subject_of
 from designer import presentation, selectors
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
 from orchestrator import access
@@ -23,8 +25,7 @@ from registry import selectors as registry
 
 METRICS = "workflow.metrics"
 """Panel slot: by id of a workflow, its success rate and p95 as one cell's content."""
-HISTORY = "history"
-"""Panel slot: by id of an object, its history from the audit log."""
+MAX_HISTORY = 50
 TABS = ("canvas", "outline")
 
 
@@ -130,6 +131,7 @@ def design(request: HttpRequest, slug: str) -> HttpResponse:
         "input_json": contracts.pretty(definition.input),
         "run_timeout": presentation.seconds_words(definition.policies.run_timeout_seconds),
         "exceptions": exceptions,
+        "exceptions_role": presentation.with_article(exceptions.assign_role),
         "exceptions_due": presentation.seconds_words(exceptions.due_seconds),
     }
     return render(request, "designer/outline.html", context)
@@ -145,7 +147,9 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
         "workflow": workflow,
         "versions": found,
         "agents": selectors.agents_called_by(found),
-        "history": _all_of(_panels(HISTORY, request, [workflow, *found])),
+        "history": history_of(
+            subject_of(workflow), *(subject_of(one) for one in found), limit=MAX_HISTORY
+        ),
     }
     return render(request, "designer/versions.html", context)
 
@@ -154,10 +158,6 @@ def _panels(slot: str, request: HttpRequest, rows: Sequence[Model]) -> dict[Any,
     """What a slot's providers give, by primary key."""
     found = panels.panels(slot, request, [row.pk for row in rows])
     return {row.pk: found[str(row.pk)] for row in rows}
-
-
-def _all_of(found: Mapping[Any, list[SafeString]]) -> list[SafeString]:
-    return [part for parts in found.values() for part in parts]
 
 
 def _number(request: HttpRequest) -> int | None:

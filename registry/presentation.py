@@ -168,7 +168,8 @@ def _fields(schema: JsonValue, root: JsonObject, path: str, depth: int) -> Itera
         nested = _nested(resolved)
         if nested is not None and depth < MAX_DEPTH:
             suffix, inner = nested
-            yield _field(here + suffix, child, root, is_required=name in needed)
+            if suffix or name not in needed:
+                yield _field(here + suffix, child, root, is_required=name in needed)
             yield from _fields(_local(inner, root), root, here + suffix, depth + 1)
         else:
             yield _field(here, child, root, is_required=name in needed)
@@ -224,7 +225,8 @@ def _kind_words(kind: str, schema: JsonObject, root: JsonObject) -> str:
         items = schema.get("items")
         inner = _local(items, root)
         plain = not isinstance(items, dict) or (isinstance(inner, dict) and "properties" in inner)
-        base = "list" if plain else f"list of {words_of(items, root)}"
+        inner_words = words_of(items, root).removeprefix("one of ")
+        base = "list" if plain else f"list of {inner_words}"
         return _bounded(base, schema, "minItems", "maxItems")
     if kind == "string":
         named = _FORMATS.get(str(schema.get("format")))

@@ -14,6 +14,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
+from audit.selectors import history_of
+from audit.services import subject_of
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
@@ -32,8 +34,7 @@ IN_FLIGHT = "agent_version.in_flight"
 """Panel slot: by id of an agent version, table rows (what, count, what happens) of live runs."""
 USED_BY_BRIEF = "agent.used_by"
 """Panel slot: by id of an agent, how many workflows use it, in words."""
-HISTORY = "history"
-"""Panel slot: by id of an object, its history from the audit log."""
+MAX_HISTORY = 20
 
 
 def _has(status: AgentVersionStatus) -> Q:
@@ -66,7 +67,7 @@ AGENTS = ListSpec(
             "status",
             "Status",
             tuple(
-                Option(one.value, str(one.label), one.value, _has(one))
+                Option(one.value, str(one.label).capitalize(), one.value, _has(one))
                 for one in (
                     AgentVersionStatus.ACTIVE,
                     AgentVersionStatus.SUSPENDED,
@@ -120,7 +121,9 @@ def agent(request: HttpRequest, slug: str) -> HttpResponse:
         "is_suspended": any(one.status == AgentVersionStatus.SUSPENDED for one in versions),
         "badges": presentation.badges_of(versions),
         "used_by": _panels(USED_BY, request, versions),
-        "history": _all_of(_panels(HISTORY, request, [found, *versions])),
+        "history": history_of(
+            subject_of(found), *(subject_of(one) for one in versions), limit=MAX_HISTORY
+        ),
     }
     if version is not None:
         context |= _described(version)

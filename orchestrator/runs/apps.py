@@ -18,7 +18,12 @@ class RunsConfig(AppConfig):
         """Make the Celery app the current one, and answer for reviews that runs ask for."""
         import orchestrator.celery  # noqa: F401  tasks bind to the app that is loaded first
         from approvals import subjects
+        from orchestrator.runs import panels as own
         from orchestrator.runs import services
+        from orchestrator.web import panels
+
+        panels.register("workflow.metrics", own.workflow_metrics)
+        panels.register("agent_version.in_flight", own.agent_version_in_flight)
 
         subjects.register(
             "gate",

@@ -10,7 +10,7 @@ from statistics import quantiles
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from approvals import selectors as approvals
 from designer import selectors as designer
@@ -20,7 +20,14 @@ from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.planner import resumable_steps
-from orchestrator.core.state import RunState, RunStatus, StepStatus, is_terminal
+from orchestrator.core.state import (
+    TERMINAL_RUN,
+    AttemptStatus,
+    RunState,
+    RunStatus,
+    StepStatus,
+    is_terminal,
+)
 from orchestrator.runs.models import (
     Attempt,
     Handoff,
@@ -49,6 +56,14 @@ class WorkflowFigures:
     success_rate: float | None
     p95_seconds: float | None
     attention: int
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Calls of an agent version that are being made, and live runs whose version may call it."""
+
+    calls: int
+    runs: int
 
 
 # ---- lists and figures -----------------------------------------------------------------------------
@@ -119,6 +134,35 @@ def figures_of(workflow_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, Wor
     for workflow_id, *rest in rows.values_list(*columns)[:METRIC_RUNS]:
         by_workflow[workflow_id].append(tuple(rest))
     return {key: _figures(found) for key, found in by_workflow.items()}
+
+
+def in_flight_of(actor: Actor, agent_version_ids: Iterable[UUID]) -> dict[UUID, InFlight]:
+    """What is under way that calls these agent versions, in the actor's workspaces."""
+    ids = list(agent_version_ids)
+    readable = access.workspaces_where(actor, "run.read")
+    calls = (
+        Attempt.objects.filter(
+            agent_version_id__in=ids,
+            status=AttemptStatus.LEASED,
+            owner__isnull=False,
+            run__workspace_id__in=readable,
+        )
+        .values_list("agent_version_id")
+        .annotate(count=Count("id"))
+    )
+    runs = (
+        Run.objects.filter(
+            version__agent_uses__agent_version_id__in=ids, workspace_id__in=readable
+        )
+        .exclude(status__in=TERMINAL_RUN)
+        .values_list("version__agent_uses__agent_version_id")
+        .annotate(count=Count("id", distinct=True))
+    )
+    calling, under_way = dict(calls), dict(runs)
+    return {
+        key: InFlight(calls=calling.get(key, 0), runs=under_way.get(key, 0))
+        for key in {*calling, *under_way} & set(ids)
+    }
 
 
 def live_workers(since: datetime) -> int:

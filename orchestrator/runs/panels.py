@@ -1,0 +1,63 @@
+"""What runs add to pages below them: how a workflow does, and what an agent's kill switch meets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from orchestrator.accounts.authentication import actor_of
+from orchestrator.runs import selectors
+from orchestrator.runs.selectors import InFlight, WorkflowFigures
+from orchestrator.web.templatetags.baton import duration
+
+
+def workflow_metrics(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeString]:
+    """Success rate and p95 of each workflow's latest runs, as the content of one cell."""
+    actor_of(request)
+    found = selectors.figures_of([UUID(one) for one in ids], now=timezone.now())
+    return {str(key): _figures(figures) for key, figures in found.items()}
+
+
+def agent_version_in_flight(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeString]:
+    """Table rows: what is under way that calls each agent version, and what becomes of it."""
+    found = selectors.in_flight_of(actor_of(request), [UUID(one) for one in ids])
+    return {str(key): _in_flight(counts) for key, counts in found.items()}
+
+
+def _figures(figures: WorkflowFigures) -> SafeString:
+    if figures.success_rate is None or figures.p95_seconds is None:
+        return format_html('<span class="subtle">none of {} has ended</span>', _runs(figures.runs))
+    return format_html(
+        '{} %<span class="row-sub">p95 {} · {}</span>',
+        f"{100 * figures.success_rate:.1f}",
+        duration(figures.p95_seconds),
+        _runs(figures.ended),
+    )
+
+
+def _in_flight(counts: InFlight) -> SafeString:
+    rows = SafeString("")
+    if counts.calls:
+        rows += format_html(
+            '<tr><td>The agent is working</td><td class="right num">{}</td>'
+            "<td>may finish the call; its result is kept</td></tr>",
+            counts.calls,
+        )
+    if counts.runs:
+        rows += format_html(
+            '<tr><td><a class="link" href="{}">Runs that may call it</a></td>'
+            '<td class="right num">{}</td><td>stop at that step, and a person decides</td></tr>',
+            reverse("runs:list"),
+            counts.runs,
+        )
+    return rows
+
+
+def _runs(count: int) -> str:
+    return f"{count} run" if count == 1 else f"{count} runs"
