@@ -333,7 +333,7 @@ class _Axis:
         found: list[Tick] = []
         for seconds, text in _TICKS:
             x = self.x_of(seconds)
-            if seconds >= self.seconds or x > _FULL - _TICK_GAP / 2:
+            if seconds >= self.seconds or x > _FULL - _TICK_GAP:
                 break
             if x >= _TICK_GAP and (not found or x - found[-1].x >= _TICK_GAP):
                 found.append(Tick(round(x, 2), text))

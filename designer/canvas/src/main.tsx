@@ -3,16 +3,16 @@
 //   data-source   id of the JSON block with the first picture
 //   data-sprite   address of the icon sprite
 //   data-api      address of the snapshot (run)
-//   data-live     address of the websocket (run)
 //   data-topic    topic to follow (run)
 //   data-selected step that is open at first
+//   data-beside   id of an element that lies over the canvas at its left
 import "./canvas.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { DesignView } from "./editor/DesignView";
 import { SpriteContext } from "./editor/Icon";
 import type { DesignData, RunData } from "./graph/snapshot";
-import { LiveClient } from "./live";
+import { follow } from "./live";
 import { Refresher } from "./run/refresh";
 import { RunView } from "./run/RunView";
 import { createRunStore, refreshRun, reportProblem } from "./run/store";
@@ -45,7 +45,7 @@ function runView(element: HTMLElement, { definition, run }: RunData, initial: st
   const names = Object.fromEntries(
     Object.entries(definition.steps).map(([id, step]) => [id, step.name]),
   );
-  const { api = "", live = "/ws/live/", topic = `run:${run.id}` } = element.dataset;
+  const { api = "", topic = `run:${run.id}` } = element.dataset;
 
   const refresher = new Refresher(run.seq, {
     gap: GAP_MS,
@@ -60,27 +60,15 @@ function runView(element: HTMLElement, { definition, run }: RunData, initial: st
       return seq;
     },
   });
-  const client = new LiveClient({
-    open: () => new WebSocket(new URL(live, window.location.href.replace(/^http/, "ws"))),
-    isHidden: () => document.hidden,
-    onConnection: (connection) => {
-      store.setState({ connection });
-      tell("baton:connection", { connection });
+  follow(
+    topic,
+    (seq) => {
+      refresher.hint(seq);
     },
-    onError: (message) => {
+    (message) => {
       store.setState({ problem: message });
     },
-  });
-  client.subscribe(topic, (seq) => {
-    refresher.hint(seq);
-  });
-  client.start();
-  window.addEventListener("offline", () => {
-    client.networkChanged(false);
-  });
-  window.addEventListener("online", () => {
-    client.networkChanged(true);
-  });
+  );
 
   const select = (step: string | null, focus: boolean) => {
     if (step && !definition.steps[step]) return;
@@ -112,6 +100,7 @@ function runView(element: HTMLElement, { definition, run }: RunData, initial: st
     <RunView
       definition={definition}
       store={store}
+      beside={document.getElementById(element.dataset.beside ?? "")}
       onOpen={(step) => {
         select(step, true);
       }}

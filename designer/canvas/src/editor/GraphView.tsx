@@ -30,7 +30,7 @@ import {
   type RefObject,
 } from "react";
 import type { Graph, GraphLink, GraphStep } from "../graph/model";
-import type { Layout } from "../graph/layout";
+import { MIN_ZOOM, viewportOf, type Layout } from "../graph/layout";
 import { routeLinks, type Route } from "../graph/routes";
 import { nextStep, readingOrder, type Direction } from "../graph/traverse";
 import { Icon } from "./Icon";
@@ -53,6 +53,8 @@ interface GraphViewProps {
   readonly label: string;
   readonly selected: string | null;
   readonly start: string | null;
+  /** Element that lies over the canvas at its left: the picture is fitted beside it. */
+  readonly beside?: HTMLElement | null | undefined;
   readonly StepFace: ComponentType<StepFaceProps>;
   readonly useLinkLook: (link: GraphLink) => LinkLook;
   readonly onOpen: (stepId: string) => void;
@@ -87,9 +89,9 @@ const DIRECTIONS: Readonly<Record<string, Direction>> = {
   End: "final",
 };
 const FAR_ZOOM = 0.4;
-const MIN_ZOOM = 0.1;
 const MAX_ZOOM = 1.5;
-const FIT = { padding: 0.06, maxZoom: 1, minZoom: MIN_ZOOM };
+/** A canvas narrower than this has no room beside what lies over it. */
+const ROOMY = 700;
 const NODE_TYPES = { step: memo(StepNodeView) };
 const EDGE_TYPES = { link: memo(LinkEdgeView) };
 const PRO_OPTIONS = { hideAttribution: true };
@@ -109,6 +111,7 @@ function View({
   label,
   selected,
   start,
+  beside,
   StepFace,
   useLinkLook,
   onOpen,
@@ -122,7 +125,13 @@ function View({
   const nodes = useMemo(() => nodesOf(graph, layout), [graph, layout]);
   const edges = useMemo(() => edgesOf(graph, layout), [graph, layout]);
   const moved = useRef(false);
-  useKeepFitted(moved);
+  const fit = useCallback(() => {
+    const { clientWidth: width = 0, clientHeight: height = 0 } = frame.current ?? {};
+    if (!width || !height) return;
+    const left = beside && width > ROOMY ? beside.offsetWidth : 0;
+    void flow.setViewport(viewportOf(layout, { width, height }, left));
+  }, [beside, flow, layout]);
+  useKeepFitted(moved, fit);
 
   const [shownSelection, setShownSelection] = useState(selected);
   if (selected !== shownSelection) {
@@ -159,10 +168,10 @@ function View({
       },
       fit: () => {
         moved.current = false;
-        void flow.fitView(FIT);
+        fit();
       },
     }),
-    [flow],
+    [fit, flow],
   );
 
   const onKeyDown = (event: KeyboardEvent) => {
@@ -221,8 +230,6 @@ function View({
           nodeTypes={NODE_TYPES}
           edgeTypes={EDGE_TYPES}
           aria-label={label}
-          fitView
-          fitViewOptions={FIT}
           minZoom={MIN_ZOOM}
           maxZoom={MAX_ZOOM}
           nodesDraggable={false}
@@ -335,13 +342,12 @@ function ZoomButton({
 }
 
 /** Shows everything again when the frame changes its size, until the person has moved the picture. */
-function useKeepFitted(moved: RefObject<boolean>) {
+function useKeepFitted(moved: RefObject<boolean>, fit: () => void) {
   const width = useStore((state) => state.width);
   const height = useStore((state) => state.height);
-  const flow = useReactFlow();
   useEffect(() => {
-    if (width > 0 && height > 0 && !moved.current) void flow.fitView(FIT);
-  }, [flow, moved, width, height]);
+    if (width > 0 && height > 0 && !moved.current) fit();
+  }, [fit, moved, width, height]);
 }
 
 function isInView(element: HTMLElement, frame: HTMLElement): boolean {

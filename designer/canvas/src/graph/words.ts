@@ -77,6 +77,11 @@ export function duration(milliseconds: number): string {
   return parts(Math.floor(hours / 24), "d", hours % 24, "h");
 }
 
+/** The same in one unit: "23 h". */
+export function roughly(milliseconds: number): string {
+  return duration(milliseconds).split(" ").slice(0, 2).join(" ");
+}
+
 function parts(big: number, bigUnit: string, small: number, smallUnit: string): string {
   return small ? `${big} ${bigUnit} ${small} ${smallUnit}` : `${big} ${bigUnit}`;
 }

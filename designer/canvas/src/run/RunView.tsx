@@ -4,7 +4,7 @@ import { createContext, useCallback, useContext, useEffect, useMemo } from "reac
 import { useStore } from "zustand";
 import { graphOf, type GraphLink } from "../graph/model";
 import { neighboursOf } from "../graph/traverse";
-import { duration, stepLook, type Look } from "../graph/words";
+import { duration, roughly, stepLook, type Look } from "../graph/words";
 import type { RunSnapshot, StepState } from "../graph/snapshot";
 import type { Step, WorkflowDefinition } from "../schema.gen";
 import { GraphView, type LinkLook, type StepFaceProps } from "../editor/GraphView";
@@ -36,11 +36,12 @@ const PENDING: StepState = {
 interface RunViewProps {
   readonly definition: WorkflowDefinition;
   readonly store: RunStore;
+  readonly beside: HTMLElement | null;
   readonly onOpen: (stepId: string) => void;
   readonly onClose: () => void;
 }
 
-export function RunView({ definition, store, onOpen, onClose }: RunViewProps) {
+export function RunView({ definition, store, beside, onOpen, onClose }: RunViewProps) {
   const graph = useMemo(() => graphOf(definition, "run"), [definition]);
   const layout = useLayout(graph, definition.positions);
   const selected = useStore(store, (state) => state.selected);
@@ -68,6 +69,7 @@ export function RunView({ definition, store, onOpen, onClose }: RunViewProps) {
           label={`Graph of this run, ${graph.steps.length} steps`}
           selected={selected}
           start={null}
+          beside={beside}
           StepFace={RunStepFace}
           useLinkLook={useRunLinkLook}
           onOpen={onOpen}
@@ -79,7 +81,7 @@ export function RunView({ definition, store, onOpen, onClose }: RunViewProps) {
         </p>
       )}
       <Announcer store={store} />
-      <ConnectionBanner store={store} />
+      <ProblemBanner store={store} />
     </RunContext>
   );
 }
@@ -160,7 +162,7 @@ function noteOf(step: Step, state: StepState, now: number): string {
   }
   if (state.status === "waiting" && state.review) {
     const left = Date.parse(state.review.due_at) - now;
-    return left > 0 ? `${duration(left)} left` : "late";
+    return left > 0 ? `${roughly(left)} left` : "late";
   }
   if (state.started_at && state.ended_at && (step.kind === "agent" || step.kind === "gate")) {
     const took = duration(Date.parse(state.ended_at) - Date.parse(state.started_at));
@@ -216,20 +218,17 @@ function Announcer({ store }: { readonly store: RunStore }) {
   );
 }
 
-const LOST: Look = { word: "Connection lost", tone: "caution", shape: "s-caution" };
+const OLD: Look = { word: "Not up to date", tone: "caution", shape: "s-caution" };
 
-/** Says that what is shown may be old, and since when nothing new can come. */
-function ConnectionBanner({ store }: { readonly store: RunStore }) {
-  const isLost = useStore(store, (state) => state.connection === "lost");
+/** Says why what is shown may be old. */
+function ProblemBanner({ store }: { readonly store: RunStore }) {
   const problem = useStore(store, (state) => state.problem);
   return (
     <div className="flow-banner" role="status">
-      {(isLost || problem) && (
+      {problem && (
         <p className="banner tone-caution floating">
-          <StateIcon look={LOST} />
-          <span>
-            {problem || "Connection lost. What you see may be old; trying to reconnect."}
-          </span>
+          <StateIcon look={OLD} />
+          <span>{problem}</span>
         </p>
       )}
     </div>

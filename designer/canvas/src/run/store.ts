@@ -1,14 +1,12 @@
-// The run's picture: the newest snapshot, what is selected, how the connection stands.
+// The run's picture: the newest snapshot, and what is selected.
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { getJson, ApiError } from "../api";
 import { keepEqual, linkNotes, spokenChanges } from "../graph/changes";
 import type { RunSnapshot } from "../graph/snapshot";
-import type { Connection } from "../live";
 
 export interface RunState {
   readonly run: RunSnapshot;
   readonly selected: string | null;
-  readonly connection: Connection;
   readonly problem: string;
   readonly spoken: string;
   /** What is written on a link, by link. */
@@ -23,7 +21,6 @@ export function createRunStore(run: RunSnapshot, selected: string | null): RunSt
   return createStore<RunState>(() => ({
     run,
     selected,
-    connection: "connecting",
     problem: "",
     spoken: "",
     notes: linkNotes(run.handoffs),
