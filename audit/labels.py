@@ -95,6 +95,8 @@ def _resolve(kind: str, keys: Collection[str]) -> Mapping[str, Label]:
         return resolver(keys)
     if kind == "system":
         return {key: Label("Baton") for key in keys}
+    if kind == "step_run":
+        return {key: _step(key) for key in keys}
     model = _model_of(kind)
     if model is None:
         return {}
@@ -106,10 +108,16 @@ def _resolve(kind: str, keys: Collection[str]) -> Mapping[str, Label]:
 
 
 def _address(kind: str, key: str) -> str:
-    if kind == "step_run":
-        return f"/runs/{key.split('/', 1)[0]}/"
     pattern = ADDRESSES.get(kind)
     return pattern.format(id=key) if pattern else ""
+
+
+def _step(key: str) -> Label:
+    """Name `<run id>/<step>/<iteration>`."""
+    run, _, rest = key.partition("/")
+    step, _, iteration = rest.partition("/")
+    again = f", round {iteration}" if iteration not in ("", "1") else ""
+    return Label(f"{step} of run {short(run)}{again}", ADDRESSES["run"].format(id=run))
 
 
 def _model_of(kind: str) -> type[Model] | None:

@@ -188,7 +188,7 @@ def _facts(line: EntryLine, content: JsonObject) -> Iterator[Fact]:
 
 
 def _subject_text(subject: JsonObject) -> str:
-    kind = str(subject.get("kind", "")).replace("_", " ")
+    kind = str(subject.get("kind", "")).removesuffix("_run").replace("_", " ")
     key = str(subject.get("id", ""))
     label = labels.labels_of([(str(subject.get("kind", "")), key)])
     name = next(iter(label.values())).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -76,6 +77,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "is_filtered": not wanted.is_empty,
         "here": _url(wanted, cursor=cursor) + ("&" if cursor or not wanted.is_empty else "?"),
         "wanted": wanted,
+        "scroll_key": zlib.crc32(_url(wanted, cursor=cursor).encode()),
         "kept": [(name, value) for name, value in wanted.query().items() if name != "q"],
         "all_kept": list(wanted.query().items()),
         "periods": _periods(wanted),
