@@ -1,6 +1,12 @@
 #!/usr/bin/env bash
-# All tests but the nightly ones: unit, integration (SQLite, PostgreSQL and Redis), end to end.
+# All tests but the nightly ones: unit, integration and faults on SQLite and on private PostgreSQL and
+# Redis servers, then the browser. Stops at the first part that fails.
 set -euo pipefail
 unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "$0")/.."
-.venv/bin/pytest tests -q -n 2 --dist loadgroup -m "not nightly" "$@"
+part() { printf '\033[1m== %s\033[0m\n' "$1"; }
+run() { .venv/bin/pytest -q -m "not nightly" "$@"; }
+part "unit"; run tests/unit -n 2
+part "integration and faults on SQLite"; BATON_TEST_PROFILE=sqlite run tests/integration tests/chaos -n 2
+part "integration and faults on PostgreSQL and Redis"; BATON_TEST_PROFILE=postgres run tests/integration tests/chaos -n 2
+part "journeys in Chromium"; BATON_TEST_PROFILE=sqlite run tests/e2e

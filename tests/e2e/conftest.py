@@ -158,10 +158,18 @@ class Person:
 
     def sign_in(self, role_title: str):
         """Continue as a demo role from the landing page."""
+        self.page.context.clear_cookies()
         self.page.goto("/")
-        self.page.get_by_role("button", name=re.compile(f"Continue as {role_title}", re.I)).click()
-        self.page.wait_for_load_state("networkidle")
+        self.page.get_by_role("button", name=re.compile(f"^{role_title}", re.I)).click()
+        self.page.get_by_role("heading", level=1).wait_for()
         return self
+
+    def run_of(self, title: str) -> str:
+        """The address of the run with this title."""
+        self.page.goto(f"/runs/?q={title}")
+        address = self.page.get_by_role("link", name=re.compile(title)).first.get_attribute("href")
+        assert address
+        return address
 
     def screenshot(self, name: str):
         """Keep what the page looks like in screenshots/ (ignored by git)."""
