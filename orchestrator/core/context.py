@@ -9,6 +9,7 @@ from typing import TypeAlias
 from orchestrator.core.compilation import CompiledMapping, CompiledStep
 from orchestrator.core.expressions import CompiledExpression, ExpressionError, path_text
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, Uncertain, Value, Violation
 from orchestrator.core.state import StepRunState, StepStatus
 
@@ -112,3 +113,29 @@ def audited_values(tested: JsonObject) -> dict[str, int | str | bool]:
         for path, value in tested.items()
         if isinstance(value, (bool, int)) or (isinstance(value, str) and _CODE.fullmatch(value))
     }
+
+
+def input_refused(name: str, violations: tuple[Violation, ...]) -> Failed:
+    """The failure of a step whose input, or whose answer, breaks its contract."""
+    first = violations[0]
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return Failed(
+        kind=FailureKind.CONTRACT,
+        reason_code="input_refused",
+        reason=f"'{name}' cannot take this input: {first.path or '/'} {first.reason}{more}."[
+            :2_000
+        ],
+        violations=violations,
+        retryable=False,
+    )
+
+
+def expression_failed(name: str, violations: tuple[Violation, ...]) -> Failed:
+    """The failure of a step whose expressions have no value."""
+    return Failed(
+        kind=FailureKind.CONTRACT,
+        reason_code="expression_failed",
+        reason=f"'{name}': {violations[0].reason}"[:2_000],
+        violations=violations,
+        retryable=False,
+    )

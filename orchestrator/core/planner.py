@@ -2,11 +2,11 @@
 
 Theory of operation
 -------------------
-A run is a set of steps and links. Tokens move along links:
-when a step ends, each link that leaves it becomes *taken* (it hangs on the port that the step left
-by) or *dead*. A step whose incoming links are all resolved is *ready* when at least one is taken;
-when all are dead it is skipped and its own links die too. Exclusive choice, fan-out, synchronising
-merge and partial joins are all this one rule.
+A run is a set of steps and links. Tokens move along links: when a step ends, each link that leaves
+it becomes *taken* (it hangs on the port that the step left by) or *dead*. A step whose incoming
+links are all resolved is *ready* when at least one is taken; when all are dead it is skipped and its
+own links die too. Exclusive choice, fan-out, synchronising merge and partial joins are all this one
+rule.
 
 One call to `plan` applies one driving event and then goes on as far as it can without the world:
 
@@ -35,35 +35,21 @@ shared, never copied or validated again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypeVar, assert_never
-
-from pydantic import BaseModel
+from typing import Any, TypeAlias, assert_never
 
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
-    Command,
-    InvokeAgent,
-    OpenReview,
     StartTimer,
     WithdrawReview,
 )
 from orchestrator.core.compilation import (
     CompiledStep,
     CompiledWorkflow,
-    is_failure,
 )
 from orchestrator.core.context import (
-    Scope,
-    audited_values,
-    build,
-    evidence_of,
-    tested_values,
-    text_or_none,
-    value_or_none,
-    view_of,
+    input_refused,
     views_of,
 )
 from orchestrator.core.definition import (
@@ -71,58 +57,46 @@ from orchestrator.core.definition import (
     EndStep,
     GateStep,
     GateType,
-    JoinPolicy,
-    JoinStep,
-    RouterStep,
     StartStep,
-    TransformStep,
 )
 from orchestrator.core.events import (
     AttemptFailed,
-    AttemptLeased,
     AttemptLost,
     AttemptSucceeded,
     CancelRequested,
     ContinueRequested,
-    DerivedEvent,
     DrivingEvent,
     ExceptionDecided,
-    HandoffMade,
     LinkResolved,
     PauseRequested,
     RetryPlanned,
     ReviewDecided,
-    ReviewOpened,
-    RouteChosen,
-    RunEnded,
     RunResumed,
     RunStarted,
-    RunStatusChanged,
     StepClosed,
-    StepEnded,
-    StepReadied,
-    StepSkipped,
     TimerFired,
 )
+from orchestrator.core.execution import Execution
 from orchestrator.core.expressions import ExpressionError
-from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind, retry_delay_seconds
+from orchestrator.core.progress import (
+    Plan,
+    changed,
+    retry_timer,
+    review_timer,
+    run_timer,
+)
 from orchestrator.core.results import (
     Basis,
     BasisKind,
     Failed,
-    NotFound,
-    Refused,
     StepResult,
     Uncertain,
     Value,
-    Violation,
 )
 from orchestrator.core.state import (
     LINK_TRANSITIONS,
-    RUN_TRANSITIONS,
-    STEP_TRANSITIONS,
-    TERMINAL_STEP,
     LinkStatus,
     RunState,
     RunStatus,
@@ -132,13 +106,6 @@ from orchestrator.core.state import (
     next_status,
 )
 
-_PORTS = {
-    "value": "next",
-    "not_found": "not_found",
-    "uncertain": "uncertain",
-    "refused": "refused",
-    "failed": "failed",
-}
 _GATE_PORTS = {
     "approved": "approved",
     "edited": "approved",
@@ -146,20 +113,8 @@ _GATE_PORTS = {
     "returned": "returned",
     "filled": "filled",
 }
-_RUN_ENDS: dict[str, Literal["succeeded", "failed", "cancelled"]] = {
-    "run_succeeded": "succeeded",
-    "run_failed": "failed",
-    "run_cancelled": "cancelled",
-}
-_RUN_DOES: dict[RunStatus, Literal["running", "waiting", "paused"]] = {
-    RunStatus.RUNNING: "running",
-    RunStatus.WAITING: "waiting",
-    RunStatus.PAUSED: "paused",
-}
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 _AMBIGUOUS = frozenset({FailureKind.LOST, FailureKind.TIMEOUT})
-
-_M = TypeVar("_M", bound=BaseModel)
 _OpenRunEvent: TypeAlias = (
     AttemptSucceeded
     | AttemptFailed
@@ -173,15 +128,6 @@ _OpenRunEvent: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one event leads to; one that does not apply gives the same state and nothing else."""
-
-    state: RunState
-    commands: tuple[Command, ...] = ()
-    events: tuple[DerivedEvent, ...] = ()
-
-
 def initial_state(run_id: str) -> RunState:
     """The state of a run that has been accepted and not started."""
     return RunState(run_id=run_id)
@@ -189,7 +135,7 @@ def initial_state(run_id: str) -> RunState:
 
 def plan(workflow: CompiledWorkflow, state: RunState, event: DrivingEvent, now: datetime) -> Plan:
     """Apply one driving event and go on as far as possible without the world."""
-    work = _Work(workflow, state, now)
+    work = _Planner(workflow, state, now)
     if not work.apply(event):
         return Plan(state)
     work.advance()
@@ -236,45 +182,8 @@ def title_of(workflow: CompiledWorkflow, state: RunState) -> str:
     return value if isinstance(value, str) else ""
 
 
-def retry_timer(step: str, run: StepRunState) -> str:
-    """The name of the timer that a step in back-off waits for."""
-    return f"retry/{step}/{run.iteration}/{run.attempt}"
-
-
-def review_timer(step: str, run: StepRunState) -> str:
-    """The name of the timer that ends the wait for a person."""
-    return f"review/{step}/{run.reviews}"
-
-
-def run_timer(state: RunState) -> str:
-    """The name of the timer that ends the run."""
-    return f"run_timeout/{state.resumes}"
-
-
-class _Work:
-    """One application of the planner: a private working copy and what came of it."""
-
-    def __init__(self, workflow: CompiledWorkflow, state: RunState, now: datetime) -> None:
-        self.workflow = workflow
-        self.definition = workflow.definition
-        self.before = state
-        self.now = now
-        self.status = state.status
-        self.steps = dict(state.steps)
-        self.links = dict(state.links)
-        self.changes: dict[str, Any] = {}
-        self.commands: list[Command] = []
-        self.events: list[DerivedEvent] = []
-        self.ready: set[str] = set()
-        self.ready_agents: set[str] = set()
-        self.running = 0
-        for step_id, run in self.steps.items():
-            if run.status is StepStatus.READY:
-                self._ready_set(step_id).add(step_id)
-            elif run.status is StepStatus.RUNNING:
-                self.running += 1
-        self.prepared: list[str] = []
-        self.views: dict[str, JsonObject] = {}
+class _Planner(Execution):
+    """Steps 1 to 5 for one event."""
 
     # ---- step 1: the event ---------------------------------------------------------------------
 
@@ -463,7 +372,7 @@ class _Work:
         if event.outcome in {"edited", "filled"} and compiled.contract is not None:
             violations = compiled.contract.check(output)
             if violations:
-                self._leave(event.step, _refusal(compiled.step.name, violations))
+                self._leave(event.step, input_refused(compiled.step.name, violations))
                 return True
         basis = Basis(
             kind=BasisKind.PERSON,
@@ -502,7 +411,7 @@ class _Work:
 
     def _note_task(self, step_id: str, task: str) -> None:
         run = self.steps[step_id]
-        self.steps[step_id] = _copy(run, decided_tasks=(*run.decided_tasks, task))
+        self.steps[step_id] = changed(run, decided_tasks=(*run.decided_tasks, task))
 
     def _run_again(self, step_id: str, edited: JsonObject | None) -> None:
         """Make a step ready again for a person.
@@ -629,557 +538,6 @@ class _Work:
         step = self.workflow.steps[step_id].step
         return self.steps[step_id].port is None and not isinstance(step, EndStep)
 
-    # ---- steps 2 to 4: going on --------------------------------------------------------------
-
-    def advance(self) -> None:
-        """Execute and prepare what is ready; lease what may run."""
-        while not is_terminal(self.status) and self.status is not RunStatus.PAUSED:
-            step_id = self._next_ready()
-            if step_id is None:
-                break
-            self._execute(step_id)
-        if not is_terminal(self.status):
-            for step_id in self.prepared:
-                self._lease(step_id)
-
-    def _next_ready(self) -> str | None:
-        """Pure steps by rank, then gates, then agent steps while there are free places."""
-        if self.ready:
-            return min(self.ready, key=self._turn)
-        places = self.definition.policies.max_parallel - self.running - len(self.prepared)
-        if places <= 0 or len(self.ready_agents) == len(self.prepared):
-            return None
-        return min(self.ready_agents.difference(self.prepared), key=self._turn)
-
-    def _turn(self, step_id: str) -> tuple[bool, int]:
-        compiled = self.workflow.steps[step_id]
-        return isinstance(compiled.step, GateStep), compiled.rank
-
-    def _ready_set(self, step_id: str) -> set[str]:
-        is_agent = isinstance(self.workflow.steps[step_id].step, AgentStep)
-        return self.ready_agents if is_agent else self.ready
-
-    def _execute(self, step_id: str) -> None:
-        compiled = self.workflow.steps[step_id]
-        match compiled.step:
-            case StartStep():
-                self._end_step(step_id, Value.model_construct(output=self.changes["input"]), "next")
-            case AgentStep():
-                if self._hand_over(compiled):
-                    self.prepared.append(step_id)
-            case RouterStep():
-                self._route(compiled, compiled.step)
-            case JoinStep():
-                self._join(compiled, compiled.step)
-            case GateStep():
-                self._open_gate(compiled, compiled.step)
-            case TransformStep():
-                self._transform(compiled)
-            case EndStep():
-                self._end(compiled, compiled.step)
-            case _:
-                assert_never(compiled.step)
-
-    def _hand_over(self, compiled: CompiledStep) -> bool:
-        """Map a step's input and let its contract judge it; False when that failed the step."""
-        step_id = compiled.id
-        run = self.steps[step_id]
-        if run.input is not None:
-            return True  # a further attempt with the input that was accepted before
-        payload, failed = self._built(compiled, run.input_override)
-        if failed is not None:
-            self._keep_input(step_id, payload)
-            self._record_handoff(compiled, "refused", failed.violations)
-            self._leave(step_id, failed)
-            return False
-        if compiled.contract is None:
-            self._keep_input(step_id, payload)
-            self._record_handoff(compiled, "fits")
-            return True
-        accepted = compiled.contract.accept(payload)
-        given = accepted.payload if isinstance(accepted.payload, dict) else payload
-        self._keep_input(step_id, given)
-        self._record_handoff(compiled, accepted.verdict, accepted.violations, accepted.repairs)
-        if accepted.verdict == "refused":
-            self._leave(step_id, _refusal(compiled.step.name, accepted.violations))
-            return False
-        return True
-
-    def _built(
-        self, compiled: CompiledStep, override: JsonObject | None
-    ) -> tuple[JsonObject, Failed | None]:
-        if override is not None:
-            return override, None
-        built, violations = build(compiled.mapping, self._scope(compiled))
-        return built, _unmapped(compiled.step.name, violations) if violations else None
-
-    def _keep_input(self, step_id: str, payload: JsonObject) -> None:
-        self.steps[step_id] = _copy(self.steps[step_id], input=payload)
-
-    def _record_handoff(
-        self,
-        compiled: CompiledStep,
-        verdict: Literal["fits", "repaired", "refused"],
-        violations: tuple[Violation, ...] = (),
-        repairs: tuple[str, ...] = (),
-    ) -> None:
-        taken = tuple(key for key in compiled.incoming if self.links[key] is LinkStatus.TAKEN)
-        self.events.append(
-            HandoffMade(
-                step=compiled.id,
-                iteration=self.steps[compiled.id].iteration,
-                links=taken,
-                verdict=verdict,
-                violations=violations,
-                repairs=repairs,
-            )
-        )
-
-    def _lease(self, step_id: str) -> None:
-        step = self.workflow.steps[step_id].step
-        assert isinstance(step, AgentStep)
-        run = self.steps[step_id]
-        run = self._step_moves(
-            step_id,
-            "attempt_leased",
-            attempt=run.attempt + 1,
-            started_at=run.started_at or self.now,
-        )
-        self.events.append(
-            AttemptLeased(step=step_id, iteration=run.iteration, attempt=run.attempt)
-        )
-        self.commands.append(
-            InvokeAgent.model_construct(
-                step=step_id,
-                iteration=run.iteration,
-                attempt=run.attempt,
-                input=run.input or {},
-                timeout_seconds=step.timeout.attempt_seconds,
-                idempotency_key=f"{self.before.run_id}/{step_id}/{run.iteration}",
-            )
-        )
-
-    def _route(self, compiled: CompiledStep, step: RouterStep) -> None:
-        override = self.steps[compiled.id].input_override or {}
-        scope = self._scope(compiled)
-        port, when = override.get("port"), None
-        tested: JsonObject = {}
-        if port not in {*(route.port for route in step.routes), "default"}:
-            port = "default"
-            for route, condition in compiled.routes:
-                tested |= tested_values(condition, scope)
-                try:
-                    holds = condition.holds(scope)
-                except ExpressionError as error:
-                    violation = Violation(
-                        path=f"/routes/{route.port}", rule=error.code, reason=error.message[:1_000]
-                    )
-                    self._leave(compiled.id, _unmapped(step.name, (violation,)))
-                    return
-                if holds:
-                    port, when = route.port, route.when
-                    break
-        chosen = str(port)
-        self.events.append(RouteChosen(step=compiled.id, port=chosen, when=when, tested=tested))
-        basis = Basis(
-            kind=BasisKind.RULE, id=compiled.id, row=chosen, values=audited_values(tested)
-        )
-        result = Value.model_construct(basis=(basis,), output={"port": chosen})
-        self._leave(compiled.id, result, port=chosen)
-
-    def _join(self, compiled: CompiledStep, step: JoinStep) -> None:
-        arrived: list[JsonValue] = []
-        missing: list[JsonValue] = []
-        for branch, links in compiled.branches:
-            reason = self._missing_reason(links)
-            if reason is None:
-                arrived.append(branch)
-            else:
-                missing.append({"branch": branch, "reason": reason})
-        is_overridden = self.steps[compiled.id].input_override is not None
-        needs_all = step.policy is JoinPolicy.ALL
-        if (missing and needs_all and not is_overridden) or not arrived:
-            names = ", ".join(str(item["branch"]) for item in missing if isinstance(item, dict))
-            failed = Failed(
-                kind=FailureKind.UNAVAILABLE,
-                reason_code="branch_missing",
-                reason=f"'{step.name}' is missing: {names}."[:2_000],
-                retryable=False,
-            )
-            self._leave(compiled.id, failed)
-            return
-        output: JsonObject = {"arrived": arrived, "missing": missing}
-        self._leave(compiled.id, Value.model_construct(output=output))
-
-    def _missing_reason(self, links: tuple[str, ...]) -> str | None:
-        """Why a branch did not arrive; None when it did."""
-        reason = "was not taken"
-        for link_id in links:
-            source = self.steps[self.definition.links[link_id].source]
-            if self.links[link_id] is not LinkStatus.TAKEN:
-                continue
-            if not isinstance(source.result, (Failed, Refused)):
-                return None
-            reason = source.result.reason
-        return reason
-
-    def _transform(self, compiled: CompiledStep) -> None:
-        output, failed = self._built(compiled, self.steps[compiled.id].input_override)
-        if failed is not None:
-            self._keep_input(compiled.id, output)
-            self._leave(compiled.id, failed)
-        else:
-            self._leave(compiled.id, Value.model_construct(output=output))
-
-    def _end(self, compiled: CompiledStep, step: EndStep) -> None:
-        if not self._hand_over(compiled):
-            return
-        result = self.steps[compiled.id].input or {}
-        self._end_step(compiled.id, Value.model_construct(output=result), None)
-        if is_failure(self.definition, step.outcome):
-            blamed = self._blame(compiled)
-            self._end_run(
-                "run_failed",
-                step.outcome,
-                step=blamed,
-                result=result,
-                reason=_reason_of(self.steps[blamed].result),
-            )
-        else:
-            self._end_run("run_succeeded", step.outcome, result=result)
-
-    def _blame(self, end: CompiledStep) -> str:
-        """The step that a failure end is put down to.
-
-        Going back along taken links: the nearest failed step, else the nearest agent or gate.
-        """
-        nearest: str | None = None
-        layer, seen = [end.id], {end.id}
-        while layer:
-            sources = sorted(
-                {
-                    self.definition.links[link_id].source
-                    for step_id in layer
-                    for link_id in self.workflow.steps[step_id].incoming
-                    if self.links[link_id] is LinkStatus.TAKEN
-                }
-                - seen,
-                key=self._rank,
-            )
-            for step_id in sources:
-                if self.steps[step_id].status is StepStatus.FAILED:
-                    return step_id
-                if isinstance(self.workflow.steps[step_id].step, (AgentStep, GateStep)):
-                    nearest = nearest or step_id
-            seen.update(sources)
-            layer = sources
-        return nearest or end.id
-
-    # ---- gates ---------------------------------------------------------------------------------
-
-    def _open_gate(self, compiled: CompiledStep, step: GateStep) -> None:
-        if step.type is GateType.FILL:
-            proposal, failed = self._built(compiled, self.steps[compiled.id].input_override)
-            self._keep_input(compiled.id, proposal)
-            if failed is not None:
-                self._leave(compiled.id, failed)
-                return
-            self._record_handoff(compiled, "fits")
-        elif not self._hand_over(compiled):
-            return
-        scope = self._scope(compiled)
-        why, title = text_or_none(compiled.why, scope), text_or_none(compiled.title, scope)
-        confidence = value_or_none(compiled.confidence, scope)
-        run = self.steps[compiled.id]
-        is_number = isinstance(confidence, (int, float)) and not isinstance(confidence, bool)
-        self._await_person(
-            compiled.id,
-            due_at=self.now + timedelta(seconds=step.due_seconds),
-            waiting_for="review",
-            reason=why,
-            command=OpenReview.model_construct(
-                step=compiled.id,
-                iteration=run.iteration,
-                review="gate",
-                question=step.question,
-                title=title,
-                why=why,
-                proposal=run.input or {},
-                evidence=evidence_of(compiled, scope),
-                confidence=float(confidence) if is_number else None,  # type: ignore[arg-type]  # is_number
-                assign_role=step.assign_role,
-                due_at=self.now + timedelta(seconds=step.due_seconds),
-            ),
-        )
-
-    def _await_person(
-        self,
-        step_id: str,
-        *,
-        command: OpenReview,
-        due_at: datetime,
-        waiting_for: str,
-        reason: str | None,
-        **changes: Any,
-    ) -> None:
-        reviews = self.steps[step_id].reviews + 1
-        run = self._step_moves(
-            step_id,
-            "review_opened",
-            waiting_for=waiting_for,
-            reviews=reviews,
-            started_at=self.steps[step_id].started_at or self.now,
-            **changes,
-        )
-        self.events.append(
-            ReviewOpened(
-                step=step_id, iteration=run.iteration, review=command.review, reason=reason
-            )
-        )
-        self.commands.append(command)
-        self.commands.append(
-            StartTimer(
-                timer=review_timer(step_id, run),
-                purpose="review_due",
-                due_at=due_at,
-                step=step_id,
-                iteration=run.iteration,
-            )
-        )
-
-    # ---- results ---------------------------------------------------------------------------------
-
-    def _leave(self, step_id: str, result: StepResult, *, port: str | None = None) -> None:
-        """End a step by the port of its result, or hand it to the exception policy."""
-        port = port or _PORTS[result.type]
-        if port in self.workflow.steps[step_id].by_port:
-            self._end_step(step_id, result, port)
-        elif self.definition.policies.exceptions.mode == "inbox":
-            self._open_exception(step_id, result)
-        else:
-            self.steps[step_id] = _copy(self.steps[step_id], result=result)
-            self._end_by_exception(step_id, _reason_of(result))
-
-    def _open_exception(self, step_id: str, result: StepResult) -> None:
-        """Ask a person what to do about a result that the workflow has no way for."""
-        policy = self.definition.policies.exceptions
-        run, name = self.steps[step_id], self.workflow.steps[step_id].step.name
-        due_at = self.now + timedelta(seconds=policy.due_seconds)
-        reason = _reason_of(result)
-        self._await_person(
-            step_id,
-            due_at=due_at,
-            waiting_for="exception",
-            reason=reason,
-            result=result,
-            command=OpenReview.model_construct(
-                step=step_id,
-                iteration=run.iteration,
-                review="exception",
-                question=f"'{name}' cannot go on. Run it again, or end the run?",
-                title=name,
-                why=reason,
-                proposal=run.input or {},
-                assign_role=policy.assign_role,
-                due_at=due_at,
-                result=result if not isinstance(result, Value) else None,
-            ),
-        )
-
-    def _end_by_exception(self, step_id: str, reason: str) -> None:
-        """End the step where it stands, its links left open, and the run with it."""
-        result = self.steps[step_id].result
-        assert result is not None
-        self._end_step(step_id, result, None)
-        self._end_run(
-            "run_failed", self.definition.policies.exceptions.outcome, step=step_id, reason=reason
-        )
-
-    def _end_step(self, step_id: str, result: StepResult, port: str | None) -> None:
-        """Give a step its result; with a port, resolve its links."""
-        is_bad = isinstance(result, (Failed, Refused))
-        run = self._step_moves(
-            step_id,
-            "step_failed" if is_bad else "step_succeeded",
-            result=result,
-            port=port,
-            waiting_for=None,
-            started_at=self.steps[step_id].started_at or self.now,
-            ended_at=self.now,
-        )
-        self.views.pop(step_id, None)
-        self.events.append(
-            StepEnded(step=step_id, iteration=run.iteration, result=result, port=port)
-        )
-        if port is not None:
-            self._resolve_links(step_id, port)
-
-    def _resolve_links(self, step_id: str, port: str | None) -> None:
-        """Resolve a step's links and follow dead paths; a path that dies has no port."""
-        pending: list[tuple[str, str | None]] = [(step_id, port)]
-        while pending:
-            source, left_by = pending.pop()
-            compiled = self.workflow.steps[source]
-            taken = () if left_by is None else compiled.by_port.get(left_by, ())
-            for link_id in compiled.outgoing:
-                event = "link_taken" if link_id in taken else "link_died"
-                self.links[link_id] = next_status(LINK_TRANSITIONS, self.links[link_id], event)
-                self.events.append(
-                    LinkResolved(link=link_id, to="taken" if link_id in taken else "dead")
-                )
-            targets = {self.definition.links[link_id].target for link_id in compiled.outgoing}
-            skipped = [target for target in sorted(targets, key=self._rank) if self._settle(target)]
-            pending.extend((target, None) for target in skipped)
-
-    def _settle(self, step_id: str) -> bool:
-        """Make a pending step ready or skip it, when its links say so; True when it was skipped."""
-        if self.steps[step_id].status is not StepStatus.PENDING:
-            return False
-        statuses = [self.links[link_id] for link_id in self.workflow.steps[step_id].incoming]
-        if not statuses or LinkStatus.OPEN in statuses:
-            return False
-        if LinkStatus.TAKEN in statuses:
-            self._make_ready(step_id)
-            return False
-        self._step_moves(step_id, "step_skipped", ended_at=self.now)
-        self.events.append(StepSkipped(step=step_id))
-        return True
-
-    # ---- small moves -----------------------------------------------------------------------------
-
-    def _make_ready(self, step_id: str, **changes: Any) -> None:
-        run = self._step_moves(step_id, "step_readied", waiting_for=None, **changes)
-        self.events.append(StepReadied(step=step_id, iteration=run.iteration))
-
-    def _step_moves(self, step_id: str, event: str, **changes: Any) -> StepRunState:
-        run = self.steps[step_id]
-        status = next_status(STEP_TRANSITIONS, run.status, event)
-        if run.status is StepStatus.READY:
-            self._ready_set(step_id).discard(step_id)
-        if status is StepStatus.READY:
-            self._ready_set(step_id).add(step_id)
-        self.running += (status is StepStatus.RUNNING) - (run.status is StepStatus.RUNNING)
-        run = self.steps[step_id] = _copy(run, status=status, **changes)
-        return run
-
-    def _run_moves(self, event: str) -> None:
-        self.status = next_status(RUN_TRANSITIONS, self.status, event)
-
-    def _rank(self, step_id: str) -> int:
-        return self.workflow.steps[step_id].rank
-
-    def _start_run_timer(self, resumes: int) -> None:
-        seconds = self.definition.policies.run_timeout_seconds
-        self.commands.append(
-            StartTimer(
-                timer=f"run_timeout/{resumes}",
-                purpose="run_timeout",
-                due_at=self.now + timedelta(seconds=seconds),
-            )
-        )
-
-    def _scope(self, compiled: CompiledStep) -> Scope:
-        """What the step's expressions may see: the run's input and the results that they read."""
-        names = self.workflow.order if "*" in compiled.reads else compiled.reads
-        steps: JsonObject = {}
-        for name in names:
-            if name not in self.views and name in self.steps:
-                self.views[name] = view_of(self.steps[name])
-            steps[name] = self.views.get(name, {})
-        return {"input": self.changes.get("input", self.before.input), "steps": steps}
-
-    def _first_open(self) -> str | None:
-        """The first step that was under way, in order of rank."""
-        for step_id in self.workflow.order:
-            if self.steps[step_id].status in {
-                StepStatus.RUNNING,
-                StepStatus.WAITING,
-                StepStatus.READY,
-            }:
-                return step_id
-        return None
-
-    # ---- the end ---------------------------------------------------------------------------------
-
-    def _end_run(
-        self,
-        event: str,
-        outcome: str | None,
-        *,
-        step: str | None = None,
-        result: JsonObject | None = None,
-        reason: str | None = None,
-    ) -> None:
-        """End the run: nothing new is started, everything open is closed."""
-        self.commands = [
-            command
-            for command in self.commands
-            if not isinstance(command, (InvokeAgent, OpenReview, StartTimer))
-        ]
-        for step_id in self.workflow.order:
-            if self.steps and self.steps[step_id].status not in TERMINAL_STEP:
-                self._close(step_id)
-        if self.before.status is not RunStatus.PENDING:
-            self.commands.append(CancelTimer(timer=run_timer(self.before)))
-        self._run_moves(event)
-        self.prepared.clear()
-        self.changes |= {
-            "outcome": outcome,
-            "result": result,
-            "failed_step": step,
-            "ended_at": self.now,
-        }
-        self.events.append(
-            RunEnded(
-                status=_RUN_ENDS[event], outcome=outcome, result=result, step=step, reason=reason
-            )
-        )
-
-    def _close(self, step_id: str) -> None:
-        run, was = self.steps[step_id], self.before.steps.get(step_id)
-        if run.status is StepStatus.PENDING:
-            self._step_moves(step_id, "step_skipped", ended_at=self.now)
-            self.events.append(StepClosed(step=step_id, to="skipped"))
-            return
-        if run.status is StepStatus.RUNNING:
-            self.commands.append(
-                CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
-            )
-        elif run.status is StepStatus.WAITING and was is not None and was.reviews == run.reviews:
-            if run.waiting_for == "retry":
-                self.commands.append(CancelTimer(timer=retry_timer(step_id, run)))
-            else:
-                self.commands.append(WithdrawReview(step=step_id, iteration=run.iteration))
-                self.commands.append(CancelTimer(timer=review_timer(step_id, run)))
-        self._step_moves(step_id, "step_cancelled", waiting_for=None, ended_at=self.now)
-        self.events.append(StepClosed(step=step_id, to="cancelled"))
-
-    def finish(self) -> Plan:
-        """The plan: the new state, and what the run is doing now (step 5)."""
-        if not is_terminal(self.status):
-            self._say_what_it_does()
-        state = _copy(
-            self.before, status=self.status, steps=self.steps, links=self.links, **self.changes
-        )
-        return Plan(state, tuple(self.commands), tuple(self.events))
-
-    def _say_what_it_does(self) -> None:
-        statuses = {run.status for run in self.steps.values()}
-        if not statuses & {StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING}:
-            self._end_run(
-                "run_failed",
-                self.definition.policies.exceptions.outcome,
-                reason="No step is left to do, and no end was reached.",
-            )
-            return
-        if self.status is not RunStatus.PAUSED:
-            is_busy = statuses & {StepStatus.READY, StepStatus.RUNNING}
-            wanted = RunStatus.RUNNING if is_busy else RunStatus.WAITING
-            if self.status is not wanted:
-                self._run_moves("run_running" if is_busy else "run_waiting")
-        if self.status is not self.before.status:
-            self.events.append(RunStatusChanged(to=_RUN_DOES[self.status]))
-
 
 _LOST = Failed(
     kind=FailureKind.LOST,
@@ -1206,38 +564,6 @@ def _unknown_outcome(result: Failed) -> Failed:
     )
 
 
-def _refusal(name: str, violations: tuple[Violation, ...]) -> Failed:
-    first = violations[0]
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return Failed(
-        kind=FailureKind.CONTRACT,
-        reason_code="input_refused",
-        reason=f"'{name}' cannot take this input: {first.path or '/'} {first.reason}{more}."[
-            :2_000
-        ],
-        violations=violations,
-        retryable=False,
-    )
-
-
-def _unmapped(name: str, violations: tuple[Violation, ...]) -> Failed:
-    return Failed(
-        kind=FailureKind.CONTRACT,
-        reason_code="expression_failed",
-        reason=f"'{name}': {violations[0].reason}"[:2_000],
-        violations=violations,
-        retryable=False,
-    )
-
-
-def _reason_of(result: StepResult | None) -> str:
-    if isinstance(result, (NotFound, Uncertain, Refused, Failed)):
-        return result.reason
-    if isinstance(result, Value) and result.reason:
-        return result.reason
-    return "The result has no way on in this workflow."
-
-
 def _reached_end(workflow: CompiledWorkflow, state: RunState) -> str | None:
     for step_id in workflow.order:
         is_end = isinstance(workflow.steps[step_id].step, EndStep)
@@ -1253,11 +579,6 @@ def _may_resume_at(workflow: CompiledWorkflow, state: RunState, step_id: str) ->
     if run.status is StepStatus.SUCCEEDED:
         return isinstance(step, (AgentStep, GateStep))
     return run.status in {StepStatus.FAILED, StepStatus.CANCELLED}
-
-
-def _copy(model: _M, **changes: Any) -> _M:
-    """A frozen model with other values, unvalidated: the planner makes none that are not valid."""
-    return model.model_copy(update=changes)
 
 
 __all__ = [

@@ -1,0 +1,348 @@
+"""What ready steps do: each kind of step, up to the call or the question that needs the world.
+
+Pure steps (start, router, join, transform, end) run to their end here; an agent step is handed its
+input and leased; a gate's question is put together.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal, assert_never
+
+from orchestrator.core.commands import (
+    InvokeAgent,
+    OpenReview,
+)
+from orchestrator.core.compilation import (
+    CompiledStep,
+    is_failure,
+)
+from orchestrator.core.context import (
+    audited_values,
+    build,
+    evidence_of,
+    expression_failed,
+    input_refused,
+    tested_values,
+    text_or_none,
+    value_or_none,
+)
+from orchestrator.core.definition import (
+    AgentStep,
+    EndStep,
+    GateStep,
+    GateType,
+    JoinPolicy,
+    JoinStep,
+    RouterStep,
+    StartStep,
+    TransformStep,
+)
+from orchestrator.core.events import (
+    AttemptLeased,
+    HandoffMade,
+    RouteChosen,
+)
+from orchestrator.core.expressions import ExpressionError
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.progress import (
+    Progress,
+    changed,
+    reason_of,
+)
+from orchestrator.core.results import (
+    Basis,
+    BasisKind,
+    Failed,
+    Refused,
+    Value,
+    Violation,
+)
+from orchestrator.core.state import (
+    LinkStatus,
+    RunStatus,
+    StepStatus,
+    is_terminal,
+)
+
+
+class Execution(Progress):
+    """Steps 2 to 4 of the theory of operation in `core/planner.py`."""
+
+    def advance(self) -> None:
+        """Execute and prepare what is ready; lease what may run."""
+        while not is_terminal(self.status) and self.status is not RunStatus.PAUSED:
+            step_id = self._next_ready()
+            if step_id is None:
+                break
+            self._execute(step_id)
+        if not is_terminal(self.status):
+            for step_id in self.prepared:
+                self._lease(step_id)
+
+    def _next_ready(self) -> str | None:
+        """Pure steps by rank, then gates, then agent steps while there are free places."""
+        if self.ready:
+            return min(self.ready, key=self._turn)
+        places = self.definition.policies.max_parallel - self.running - len(self.prepared)
+        if places <= 0 or len(self.ready_agents) == len(self.prepared):
+            return None
+        return min(self.ready_agents.difference(self.prepared), key=self._turn)
+
+    def _turn(self, step_id: str) -> tuple[bool, int]:
+        compiled = self.workflow.steps[step_id]
+        return isinstance(compiled.step, GateStep), compiled.rank
+
+    def _execute(self, step_id: str) -> None:
+        compiled = self.workflow.steps[step_id]
+        match compiled.step:
+            case StartStep():
+                self._end_step(step_id, Value.model_construct(output=self.changes["input"]), "next")
+            case AgentStep():
+                if self._hand_over(compiled):
+                    self.prepared.append(step_id)
+            case RouterStep():
+                self._route(compiled, compiled.step)
+            case JoinStep():
+                self._join(compiled, compiled.step)
+            case GateStep():
+                self._open_gate(compiled, compiled.step)
+            case TransformStep():
+                self._transform(compiled)
+            case EndStep():
+                self._end(compiled, compiled.step)
+            case _:
+                assert_never(compiled.step)
+
+    def _hand_over(self, compiled: CompiledStep) -> bool:
+        """Map a step's input and let its contract judge it; False when that failed the step."""
+        step_id = compiled.id
+        run = self.steps[step_id]
+        if run.input is not None:
+            return True  # a further attempt with the input that was accepted before
+        payload, failed = self._built(compiled, run.input_override)
+        if failed is not None:
+            self._keep_input(step_id, payload)
+            self._record_handoff(compiled, "refused", failed.violations)
+            self._leave(step_id, failed)
+            return False
+        if compiled.contract is None:
+            self._keep_input(step_id, payload)
+            self._record_handoff(compiled, "fits")
+            return True
+        accepted = compiled.contract.accept(payload)
+        given = accepted.payload if isinstance(accepted.payload, dict) else payload
+        self._keep_input(step_id, given)
+        self._record_handoff(compiled, accepted.verdict, accepted.violations, accepted.repairs)
+        if accepted.verdict == "refused":
+            self._leave(step_id, input_refused(compiled.step.name, accepted.violations))
+            return False
+        return True
+
+    def _built(
+        self, compiled: CompiledStep, override: JsonObject | None
+    ) -> tuple[JsonObject, Failed | None]:
+        if override is not None:
+            return override, None
+        built, violations = build(compiled.mapping, self._scope(compiled))
+        return built, expression_failed(compiled.step.name, violations) if violations else None
+
+    def _keep_input(self, step_id: str, payload: JsonObject) -> None:
+        self.steps[step_id] = changed(self.steps[step_id], input=payload)
+
+    def _record_handoff(
+        self,
+        compiled: CompiledStep,
+        verdict: Literal["fits", "repaired", "refused"],
+        violations: tuple[Violation, ...] = (),
+        repairs: tuple[str, ...] = (),
+    ) -> None:
+        taken = tuple(key for key in compiled.incoming if self.links[key] is LinkStatus.TAKEN)
+        self.events.append(
+            HandoffMade(
+                step=compiled.id,
+                iteration=self.steps[compiled.id].iteration,
+                links=taken,
+                verdict=verdict,
+                violations=violations,
+                repairs=repairs,
+            )
+        )
+
+    def _lease(self, step_id: str) -> None:
+        step = self.workflow.steps[step_id].step
+        assert isinstance(step, AgentStep)
+        run = self.steps[step_id]
+        run = self._step_moves(
+            step_id,
+            "attempt_leased",
+            attempt=run.attempt + 1,
+            started_at=run.started_at or self.now,
+        )
+        self.events.append(
+            AttemptLeased(step=step_id, iteration=run.iteration, attempt=run.attempt)
+        )
+        self.commands.append(
+            InvokeAgent.model_construct(
+                step=step_id,
+                iteration=run.iteration,
+                attempt=run.attempt,
+                input=run.input or {},
+                timeout_seconds=step.timeout.attempt_seconds,
+                idempotency_key=f"{self.before.run_id}/{step_id}/{run.iteration}",
+            )
+        )
+
+    def _route(self, compiled: CompiledStep, step: RouterStep) -> None:
+        override = self.steps[compiled.id].input_override or {}
+        scope = self._scope(compiled)
+        port, when = override.get("port"), None
+        tested: JsonObject = {}
+        if port not in {*(route.port for route in step.routes), "default"}:
+            port = "default"
+            for route, condition in compiled.routes:
+                tested |= tested_values(condition, scope)
+                try:
+                    holds = condition.holds(scope)
+                except ExpressionError as error:
+                    violation = Violation(
+                        path=f"/routes/{route.port}", rule=error.code, reason=error.message[:1_000]
+                    )
+                    self._leave(compiled.id, expression_failed(step.name, (violation,)))
+                    return
+                if holds:
+                    port, when = route.port, route.when
+                    break
+        chosen = str(port)
+        self.events.append(RouteChosen(step=compiled.id, port=chosen, when=when, tested=tested))
+        basis = Basis(
+            kind=BasisKind.RULE, id=compiled.id, row=chosen, values=audited_values(tested)
+        )
+        result = Value.model_construct(basis=(basis,), output={"port": chosen})
+        self._leave(compiled.id, result, port=chosen)
+
+    def _join(self, compiled: CompiledStep, step: JoinStep) -> None:
+        arrived: list[JsonValue] = []
+        missing: list[JsonValue] = []
+        for branch, links in compiled.branches:
+            reason = self._missing_reason(links)
+            if reason is None:
+                arrived.append(branch)
+            else:
+                missing.append({"branch": branch, "reason": reason})
+        is_overridden = self.steps[compiled.id].input_override is not None
+        needs_all = step.policy is JoinPolicy.ALL
+        if (missing and needs_all and not is_overridden) or not arrived:
+            names = ", ".join(str(item["branch"]) for item in missing if isinstance(item, dict))
+            failed = Failed(
+                kind=FailureKind.UNAVAILABLE,
+                reason_code="branch_missing",
+                reason=f"'{step.name}' is missing: {names}."[:2_000],
+                retryable=False,
+            )
+            self._leave(compiled.id, failed)
+            return
+        output: JsonObject = {"arrived": arrived, "missing": missing}
+        self._leave(compiled.id, Value.model_construct(output=output))
+
+    def _missing_reason(self, links: tuple[str, ...]) -> str | None:
+        """Why a branch did not arrive; None when it did."""
+        reason = "was not taken"
+        for link_id in links:
+            source = self.steps[self.definition.links[link_id].source]
+            if self.links[link_id] is not LinkStatus.TAKEN:
+                continue
+            if not isinstance(source.result, (Failed, Refused)):
+                return None
+            reason = source.result.reason
+        return reason
+
+    def _transform(self, compiled: CompiledStep) -> None:
+        output, failed = self._built(compiled, self.steps[compiled.id].input_override)
+        if failed is not None:
+            self._keep_input(compiled.id, output)
+            self._leave(compiled.id, failed)
+        else:
+            self._leave(compiled.id, Value.model_construct(output=output))
+
+    def _end(self, compiled: CompiledStep, step: EndStep) -> None:
+        if not self._hand_over(compiled):
+            return
+        result = self.steps[compiled.id].input or {}
+        self._end_step(compiled.id, Value.model_construct(output=result), None)
+        if is_failure(self.definition, step.outcome):
+            blamed = self._blame(compiled)
+            self._end_run(
+                "run_failed",
+                step.outcome,
+                step=blamed,
+                result=result,
+                reason=reason_of(self.steps[blamed].result),
+            )
+        else:
+            self._end_run("run_succeeded", step.outcome, result=result)
+
+    def _blame(self, end: CompiledStep) -> str:
+        """The step that a failure end is put down to.
+
+        Going back along taken links: the nearest failed step, else the nearest agent or gate.
+        """
+        nearest: str | None = None
+        layer, seen = [end.id], {end.id}
+        while layer:
+            sources = sorted(
+                {
+                    self.definition.links[link_id].source
+                    for step_id in layer
+                    for link_id in self.workflow.steps[step_id].incoming
+                    if self.links[link_id] is LinkStatus.TAKEN
+                }
+                - seen,
+                key=self._rank,
+            )
+            for step_id in sources:
+                if self.steps[step_id].status is StepStatus.FAILED:
+                    return step_id
+                if isinstance(self.workflow.steps[step_id].step, (AgentStep, GateStep)):
+                    nearest = nearest or step_id
+            seen.update(sources)
+            layer = sources
+        return nearest or end.id
+
+    # ---- gates ---------------------------------------------------------------------------------
+
+    def _open_gate(self, compiled: CompiledStep, step: GateStep) -> None:
+        if step.type is GateType.FILL:
+            proposal, failed = self._built(compiled, self.steps[compiled.id].input_override)
+            self._keep_input(compiled.id, proposal)
+            if failed is not None:
+                self._leave(compiled.id, failed)
+                return
+            self._record_handoff(compiled, "fits")
+        elif not self._hand_over(compiled):
+            return
+        scope = self._scope(compiled)
+        why, title = text_or_none(compiled.why, scope), text_or_none(compiled.title, scope)
+        confidence = value_or_none(compiled.confidence, scope)
+        run = self.steps[compiled.id]
+        is_number = isinstance(confidence, (int, float)) and not isinstance(confidence, bool)
+        self._await_person(
+            compiled.id,
+            due_at=self.now + timedelta(seconds=step.due_seconds),
+            waiting_for="review",
+            reason=why,
+            command=OpenReview.model_construct(
+                step=compiled.id,
+                iteration=run.iteration,
+                review="gate",
+                question=step.question,
+                title=title,
+                why=why,
+                proposal=run.input or {},
+                evidence=evidence_of(compiled, scope),
+                confidence=float(confidence) if is_number else None,  # type: ignore[arg-type]  # is_number
+                assign_role=step.assign_role,
+                due_at=self.now + timedelta(seconds=step.due_seconds),
+            ),
+        )

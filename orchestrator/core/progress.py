@@ -1,0 +1,423 @@
+"""One plan being made: a working copy of a run, how its parts move, and what came of it.
+
+Every change of a status goes through the lifecycle tables of `core/state.py` and leaves a derived
+event; every intent is collected as a command. Nothing here knows events from outside (that is
+`core/planner.py`) or what a kind of step does (`core/execution.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from orchestrator.core.commands import (
+    CancelAttempt,
+    CancelTimer,
+    Command,
+    InvokeAgent,
+    OpenReview,
+    StartTimer,
+    WithdrawReview,
+)
+from orchestrator.core.compilation import (
+    CompiledStep,
+    CompiledWorkflow,
+)
+from orchestrator.core.context import (
+    Scope,
+    view_of,
+)
+from orchestrator.core.definition import (
+    AgentStep,
+)
+from orchestrator.core.events import (
+    DerivedEvent,
+    LinkResolved,
+    ReviewOpened,
+    RunEnded,
+    RunStatusChanged,
+    StepClosed,
+    StepEnded,
+    StepReadied,
+    StepSkipped,
+)
+from orchestrator.core.json import JsonObject
+from orchestrator.core.results import (
+    Failed,
+    NotFound,
+    Refused,
+    StepResult,
+    Uncertain,
+    Value,
+)
+from orchestrator.core.state import (
+    LINK_TRANSITIONS,
+    RUN_TRANSITIONS,
+    STEP_TRANSITIONS,
+    TERMINAL_STEP,
+    LinkStatus,
+    RunState,
+    RunStatus,
+    StepRunState,
+    StepStatus,
+    is_terminal,
+    next_status,
+)
+
+_PORTS = {
+    "value": "next",
+    "not_found": "not_found",
+    "uncertain": "uncertain",
+    "refused": "refused",
+    "failed": "failed",
+}
+_RUN_ENDS: dict[str, Literal["succeeded", "failed", "cancelled"]] = {
+    "run_succeeded": "succeeded",
+    "run_failed": "failed",
+    "run_cancelled": "cancelled",
+}
+_RUN_DOES: dict[RunStatus, Literal["running", "waiting", "paused"]] = {
+    RunStatus.RUNNING: "running",
+    RunStatus.WAITING: "waiting",
+    RunStatus.PAUSED: "paused",
+}
+_M = TypeVar("_M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one event leads to; one that does not apply gives the same state and nothing else."""
+
+    state: RunState
+    commands: tuple[Command, ...] = ()
+    events: tuple[DerivedEvent, ...] = ()
+
+
+def retry_timer(step: str, run: StepRunState) -> str:
+    """The name of the timer that a step in back-off waits for."""
+    return f"retry/{step}/{run.iteration}/{run.attempt}"
+
+
+def review_timer(step: str, run: StepRunState) -> str:
+    """The name of the timer that ends the wait for a person."""
+    return f"review/{step}/{run.reviews}"
+
+
+def run_timer(state: RunState) -> str:
+    """The name of the timer that ends the run."""
+    return f"run_timeout/{state.resumes}"
+
+
+class Progress:
+    """One application of the planner: a private working copy and what came of it."""
+
+    def __init__(self, workflow: CompiledWorkflow, state: RunState, now: datetime) -> None:
+        self.workflow = workflow
+        self.definition = workflow.definition
+        self.before = state
+        self.now = now
+        self.status = state.status
+        self.steps = dict(state.steps)
+        self.links = dict(state.links)
+        self.changes: dict[str, Any] = {}
+        self.commands: list[Command] = []
+        self.events: list[DerivedEvent] = []
+        self.ready: set[str] = set()
+        self.ready_agents: set[str] = set()
+        self.running = 0
+        for step_id, run in self.steps.items():
+            if run.status is StepStatus.READY:
+                self._ready_set(step_id).add(step_id)
+            elif run.status is StepStatus.RUNNING:
+                self.running += 1
+        self.prepared: list[str] = []
+        self.views: dict[str, JsonObject] = {}
+
+    # ---- results ---------------------------------------------------------------------------------
+
+    def _leave(self, step_id: str, result: StepResult, *, port: str | None = None) -> None:
+        """End a step by the port of its result, or hand it to the exception policy."""
+        port = port or _PORTS[result.type]
+        if port in self.workflow.steps[step_id].by_port:
+            self._end_step(step_id, result, port)
+        elif self.definition.policies.exceptions.mode == "inbox":
+            self._open_exception(step_id, result)
+        else:
+            self.steps[step_id] = changed(self.steps[step_id], result=result)
+            self._end_by_exception(step_id, reason_of(result))
+
+    def _open_exception(self, step_id: str, result: StepResult) -> None:
+        """Ask a person what to do about a result that the workflow has no way for."""
+        policy = self.definition.policies.exceptions
+        run, name = self.steps[step_id], self.workflow.steps[step_id].step.name
+        due_at = self.now + timedelta(seconds=policy.due_seconds)
+        reason = reason_of(result)
+        self._await_person(
+            step_id,
+            due_at=due_at,
+            waiting_for="exception",
+            reason=reason,
+            result=result,
+            command=OpenReview.model_construct(
+                step=step_id,
+                iteration=run.iteration,
+                review="exception",
+                question=f"'{name}' cannot go on. Run it again, or end the run?",
+                title=name,
+                why=reason,
+                proposal=run.input or {},
+                assign_role=policy.assign_role,
+                due_at=due_at,
+                result=result if not isinstance(result, Value) else None,
+            ),
+        )
+
+    def _end_by_exception(self, step_id: str, reason: str) -> None:
+        """End the step where it stands, its links left open, and the run with it."""
+        result = self.steps[step_id].result
+        assert result is not None
+        self._end_step(step_id, result, None)
+        self._end_run(
+            "run_failed", self.definition.policies.exceptions.outcome, step=step_id, reason=reason
+        )
+
+    def _end_step(self, step_id: str, result: StepResult, port: str | None) -> None:
+        """Give a step its result; with a port, resolve its links."""
+        is_bad = isinstance(result, (Failed, Refused))
+        run = self._step_moves(
+            step_id,
+            "step_failed" if is_bad else "step_succeeded",
+            result=result,
+            port=port,
+            waiting_for=None,
+            started_at=self.steps[step_id].started_at or self.now,
+            ended_at=self.now,
+        )
+        self.views.pop(step_id, None)
+        self.events.append(
+            StepEnded(step=step_id, iteration=run.iteration, result=result, port=port)
+        )
+        if port is not None:
+            self._resolve_links(step_id, port)
+
+    def _resolve_links(self, step_id: str, port: str | None) -> None:
+        """Resolve a step's links and follow dead paths; a path that dies has no port."""
+        pending: list[tuple[str, str | None]] = [(step_id, port)]
+        while pending:
+            source, left_by = pending.pop()
+            compiled = self.workflow.steps[source]
+            taken = () if left_by is None else compiled.by_port.get(left_by, ())
+            for link_id in compiled.outgoing:
+                event = "link_taken" if link_id in taken else "link_died"
+                self.links[link_id] = next_status(LINK_TRANSITIONS, self.links[link_id], event)
+                self.events.append(
+                    LinkResolved(link=link_id, to="taken" if link_id in taken else "dead")
+                )
+            targets = {self.definition.links[link_id].target for link_id in compiled.outgoing}
+            skipped = [target for target in sorted(targets, key=self._rank) if self._settle(target)]
+            pending.extend((target, None) for target in skipped)
+
+    def _settle(self, step_id: str) -> bool:
+        """Make a pending step ready or skip it, when its links say so; True when it was skipped."""
+        if self.steps[step_id].status is not StepStatus.PENDING:
+            return False
+        statuses = [self.links[link_id] for link_id in self.workflow.steps[step_id].incoming]
+        if not statuses or LinkStatus.OPEN in statuses:
+            return False
+        if LinkStatus.TAKEN in statuses:
+            self._make_ready(step_id)
+            return False
+        self._step_moves(step_id, "step_skipped", ended_at=self.now)
+        self.events.append(StepSkipped(step=step_id))
+        return True
+
+    # ---- small moves -----------------------------------------------------------------------------
+
+    def _make_ready(self, step_id: str, **changes: Any) -> None:
+        run = self._step_moves(step_id, "step_readied", waiting_for=None, **changes)
+        self.events.append(StepReadied(step=step_id, iteration=run.iteration))
+
+    def _step_moves(self, step_id: str, event: str, **changes: Any) -> StepRunState:
+        run = self.steps[step_id]
+        status = next_status(STEP_TRANSITIONS, run.status, event)
+        if run.status is StepStatus.READY:
+            self._ready_set(step_id).discard(step_id)
+        if status is StepStatus.READY:
+            self._ready_set(step_id).add(step_id)
+        self.running += (status is StepStatus.RUNNING) - (run.status is StepStatus.RUNNING)
+        run = self.steps[step_id] = changed(run, status=status, **changes)
+        return run
+
+    def _run_moves(self, event: str) -> None:
+        self.status = next_status(RUN_TRANSITIONS, self.status, event)
+
+    def _rank(self, step_id: str) -> int:
+        return self.workflow.steps[step_id].rank
+
+    def _start_run_timer(self, resumes: int) -> None:
+        seconds = self.definition.policies.run_timeout_seconds
+        self.commands.append(
+            StartTimer(
+                timer=f"run_timeout/{resumes}",
+                purpose="run_timeout",
+                due_at=self.now + timedelta(seconds=seconds),
+            )
+        )
+
+    def _scope(self, compiled: CompiledStep) -> Scope:
+        """What the step's expressions may see: the run's input and the results that they read."""
+        names = self.workflow.order if "*" in compiled.reads else compiled.reads
+        steps: JsonObject = {}
+        for name in names:
+            if name not in self.views and name in self.steps:
+                self.views[name] = view_of(self.steps[name])
+            steps[name] = self.views.get(name, {})
+        return {"input": self.changes.get("input", self.before.input), "steps": steps}
+
+    def _first_open(self) -> str | None:
+        """The first step that was under way, in order of rank."""
+        for step_id in self.workflow.order:
+            if self.steps[step_id].status in {
+                StepStatus.RUNNING,
+                StepStatus.WAITING,
+                StepStatus.READY,
+            }:
+                return step_id
+        return None
+
+    # ---- the end ---------------------------------------------------------------------------------
+
+    def _end_run(
+        self,
+        event: str,
+        outcome: str | None,
+        *,
+        step: str | None = None,
+        result: JsonObject | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """End the run: nothing new is started, everything open is closed."""
+        self.commands = [
+            command
+            for command in self.commands
+            if not isinstance(command, (InvokeAgent, OpenReview, StartTimer))
+        ]
+        for step_id in self.workflow.order:
+            if self.steps and self.steps[step_id].status not in TERMINAL_STEP:
+                self._close(step_id)
+        if self.before.status is not RunStatus.PENDING:
+            self.commands.append(CancelTimer(timer=run_timer(self.before)))
+        self._run_moves(event)
+        self.prepared.clear()
+        self.changes |= {
+            "outcome": outcome,
+            "result": result,
+            "failed_step": step,
+            "ended_at": self.now,
+        }
+        self.events.append(
+            RunEnded(
+                status=_RUN_ENDS[event], outcome=outcome, result=result, step=step, reason=reason
+            )
+        )
+
+    def _close(self, step_id: str) -> None:
+        run, was = self.steps[step_id], self.before.steps.get(step_id)
+        if run.status is StepStatus.PENDING:
+            self._step_moves(step_id, "step_skipped", ended_at=self.now)
+            self.events.append(StepClosed(step=step_id, to="skipped"))
+            return
+        if run.status is StepStatus.RUNNING:
+            self.commands.append(
+                CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
+            )
+        elif run.status is StepStatus.WAITING and was is not None and was.reviews == run.reviews:
+            if run.waiting_for == "retry":
+                self.commands.append(CancelTimer(timer=retry_timer(step_id, run)))
+            else:
+                self.commands.append(WithdrawReview(step=step_id, iteration=run.iteration))
+                self.commands.append(CancelTimer(timer=review_timer(step_id, run)))
+        self._step_moves(step_id, "step_cancelled", waiting_for=None, ended_at=self.now)
+        self.events.append(StepClosed(step=step_id, to="cancelled"))
+
+    def finish(self) -> Plan:
+        """The plan: the new state, and what the run is doing now (step 5)."""
+        if not is_terminal(self.status):
+            self._say_what_it_does()
+        state = changed(
+            self.before, status=self.status, steps=self.steps, links=self.links, **self.changes
+        )
+        return Plan(state, tuple(self.commands), tuple(self.events))
+
+    def _say_what_it_does(self) -> None:
+        statuses = {run.status for run in self.steps.values()}
+        if not statuses & {StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING}:
+            self._end_run(
+                "run_failed",
+                self.definition.policies.exceptions.outcome,
+                reason="No step is left to do, and no end was reached.",
+            )
+            return
+        if self.status is not RunStatus.PAUSED:
+            is_busy = statuses & {StepStatus.READY, StepStatus.RUNNING}
+            wanted = RunStatus.RUNNING if is_busy else RunStatus.WAITING
+            if self.status is not wanted:
+                self._run_moves("run_running" if is_busy else "run_waiting")
+        if self.status is not self.before.status:
+            self.events.append(RunStatusChanged(to=_RUN_DOES[self.status]))
+
+    def _await_person(
+        self,
+        step_id: str,
+        *,
+        command: OpenReview,
+        due_at: datetime,
+        waiting_for: str,
+        reason: str | None,
+        **changes: Any,
+    ) -> None:
+        reviews = self.steps[step_id].reviews + 1
+        run = self._step_moves(
+            step_id,
+            "review_opened",
+            waiting_for=waiting_for,
+            reviews=reviews,
+            started_at=self.steps[step_id].started_at or self.now,
+            **changes,
+        )
+        self.events.append(
+            ReviewOpened(
+                step=step_id, iteration=run.iteration, review=command.review, reason=reason
+            )
+        )
+        self.commands.append(command)
+        self.commands.append(
+            StartTimer(
+                timer=review_timer(step_id, run),
+                purpose="review_due",
+                due_at=due_at,
+                step=step_id,
+                iteration=run.iteration,
+            )
+        )
+
+    def _ready_set(self, step_id: str) -> set[str]:
+        is_agent = isinstance(self.workflow.steps[step_id].step, AgentStep)
+        return self.ready_agents if is_agent else self.ready
+
+
+def reason_of(result: StepResult | None) -> str:
+    """Why a result needs attention, in words."""
+    if isinstance(result, (NotFound, Uncertain, Refused, Failed)):
+        return result.reason
+    if isinstance(result, Value) and result.reason:
+        return result.reason
+    return "The result has no way on in this workflow."
+
+
+def changed(model: _M, **changes: Any) -> _M:
+    """A frozen model with other values, unvalidated: the planner makes none that are not valid."""
+    return model.model_copy(update=changes)
