@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ class LiveServer:
     url: str
     home: Path
     process: subprocess.Popen[bytes]
+    tokens: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a management command beside the server, on its data folder."""
@@ -68,12 +69,14 @@ class LiveServer:
                 return error.code, raw
 
     def token(self, user: str, *scopes: str) -> str:
-        """Make a token for a demo person."""
+        """A token of a demo person; made once for the same scopes."""
         import json
 
-        arguments = [word for scope in scopes or ("*",) for word in ("--scope", scope)]
-        answer = self.manage("create_token", user, *arguments, "--json")
-        return str(json.loads(answer.stdout)["token"])
+        if (user, scopes) not in self.tokens:
+            arguments = [word for scope in scopes or ("*",) for word in ("--scope", scope)]
+            answer = self.manage("create_token", user, *arguments, "--json")
+            self.tokens[user, scopes] = str(json.loads(answer.stdout)["token"])
+        return self.tokens[user, scopes]
 
 
 @pytest.fixture(scope="session")
