@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -202,14 +202,11 @@ class RunViewSet(ApiViewSet):
     lookup_value_converter = "uuid"
     queryset = Run.objects.none()
 
-    @property
-    def filters(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the action
-        known = {
-            "list": ("status", "workflow", "needs_attention", "search", "mode"),
-            "retrieve": ("view",),
-            "events": ("after",),
-        }
-        return known.get(self.action, ())
+    filters: ClassVar[Mapping[str, Collection[str]]] = {
+        "list": ("status", "workflow", "needs_attention", "search", "mode"),
+        "retrieve": ("view",),
+        "events": ("after",),
+    }
 
     @extend_schema(
         parameters=[

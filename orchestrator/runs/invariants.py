@@ -219,7 +219,7 @@ WHERE r.status NOT IN ({_ENDED_RUN}) AND s.status IN ('ready', 'running', 'waiti
     AND NOT (s.status = 'waiting' AND EXISTS (
         SELECT 1 FROM approvals_reviewtask k WHERE k.run_id = r.id
             AND k.subject_id LIKE '%%/' || s.step || '/%%'
-            AND (k.status IN ('open', 'claimed') OR EXISTS (
+            AND (k.status IN ('open', 'claimed') OR k.status = 'decided' AND EXISTS (
                 SELECT 1 FROM approvals_decision d WHERE d.task_id = k.id
                     AND d.undone_at IS NULL AND d.took_effect_at IS NULL))))
 """

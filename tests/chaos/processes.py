@@ -1,0 +1,82 @@
+"""Worker processes of both profiles, started, killed and cleaned up by tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests import fake_agents
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+START_SECONDS = 60.0
+
+
+class Workers:
+    """Worker processes that share one committed database; `end` kills whatever is left."""
+
+    def __init__(self, database, profile):
+        self.database = database
+        self.profile = profile
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *, fault="", marker=None, pool="threads", concurrency=4):
+        """Start one worker process and wait until it has registered itself.
+
+        On PostgreSQL and Redis it is a Celery worker as in production; on SQLite it is a process with
+        the embedded worker. `fault` arms a point at which it kills itself.
+        """
+        from orchestrator.runs.models import Worker
+
+        known = set(Worker.objects.values_list("id", flat=True))
+        environment = {
+            **os.environ,
+            **self.database.env,
+            "PYTHONPATH": os.pathsep.join([str(fake_agents.DIST), str(ROOT)]),
+            "CELERY_SKIP_CHECKS": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "BATON_DEMO": "0",
+        }
+        if fault:
+            environment |= {"BATON_FAULT": fault, "BATON_FAULT_MARKER": str(marker)}
+        process = subprocess.Popen(
+            self._command(pool, concurrency),
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=None if os.environ.get("BATON_TEST_LOUD") else subprocess.DEVNULL,
+        )
+        self.started.append(process)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if Worker.objects.exclude(id__in=known).filter(ended_at__isnull=True).exists():
+                return process
+            assert process.poll() is None, f"the worker ended at start: {process.returncode}"
+            time.sleep(0.05)
+        raise AssertionError("the worker did not register itself")
+
+    def _command(self, pool, concurrency):
+        if self.profile == "sqlite":
+            return [sys.executable, "-m", "tests.chaos.embedded_worker"]
+        name = f"test{len(self.started)}@%h"
+        worker = ["worker", "--pool", pool, "--concurrency", str(concurrency), "-n", name]
+        quiet = ["--without-gossip", "--without-mingle", "--loglevel", "warning"]
+        return [sys.executable, "-m", "celery", "-A", "orchestrator.celery", *worker, *quiet]
+
+    def end(self):
+        """Kill every process group that was started here."""
+        for process in self.started:
+            kill(process)
+
+
+def kill(process):
+    """End a worker and its children as a power cut would."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait(10)

@@ -1,0 +1,103 @@
+"""Workers are killed, the broker forgets everything; every run ends, and nothing is done twice."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from orchestrator.runs.models import Run, RunEvent
+from tests.chaos.processes import kill
+from tests.integration.runs.world import chain, invariants, status_of, wait_for
+
+
+def test_a_worker_killed_in_the_middle_of_a_run_is_replaced_within_ten_seconds(
+    world, processes, fakes, profile
+):
+    for label in "abcd":
+        fakes.script(label, seconds=0.4)
+    slug = world.publish(chain("a", "b", "c", "d"))
+    first = processes.start()
+    if profile == "postgres":
+        processes.start()
+    run = world.start(slug)
+    began = wait_for(lambda: fakes.calls("b"), 30)
+    killed = next(one for one in processes.started if one.pid == began[0]["pid"])
+    kill(killed)
+    died = time.monotonic()
+    if profile == "sqlite":
+        assert killed is first
+        processes.start()  # one process is all there is: it is started again, as a person would
+        died = time.monotonic()
+    wait_for(lambda: status_of(run) == "succeeded", 20)
+    assert time.monotonic() - died < 10
+    assert RunEvent.objects.filter(run=run, type="attempt_lost").count() == 1
+    assert len(fakes.calls("a")) == 1
+    assert len(fakes.calls("b")) == 2
+    wait_for(lambda: Run.objects.get(id=run.id).owner is None)
+    assert invariants() == {}
+
+
+@pytest.mark.postgres
+def test_a_killed_child_of_a_prefork_worker_is_replaced(world, processes, fakes):
+    import threading
+
+    from orchestrator.runs.sweeper import Sweeper
+
+    fakes.script("b", seconds=0.8)
+    slug = world.publish(chain("a", "b", "c"))
+    processes.start(pool="prefork", concurrency=2)
+    stop = threading.Event()
+    sweeper = threading.Thread(target=Sweeper().run, args=(stop,))
+    sweeper.start()
+    try:
+        run = world.start(slug)
+        began = wait_for(lambda: fakes.calls("b"), 30)
+        assert began[0]["pid"] != processes.started[0].pid
+        os.kill(began[0]["pid"], signal.SIGKILL)
+        wait_for(lambda: status_of(run) == "succeeded", 15)
+        wait_for(lambda: Run.objects.get(id=run.id).owner is None)
+    finally:
+        stop.set()
+        sweeper.join()
+    assert invariants() == {}
+
+
+@pytest.mark.postgres
+def test_a_broker_that_forgets_everything_loses_no_run(world, processes, fakes):
+    import redis
+
+    slug = world.publish(chain("a", "b"))
+    processes.start()
+    processes.start()
+    fakes.script("a", seconds=0.05)
+    runs = [world.start(slug, text=f"run {number}") for number in range(100)]
+    wait_for(lambda: Run.objects.filter(status="succeeded").exists(), 20)
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+        client.flushall()
+    in_flight = Run.objects.exclude(status="succeeded").count()
+    wait_for(lambda: Run.objects.filter(status="succeeded").count() == len(runs), 60, every=0.2)
+    assert in_flight > 10
+    wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
+    # The way through the broker works again as well: a new run is picked up at once.
+    fresh = world.start(slug, text="after")
+    wait_for(lambda: status_of(fresh) == "succeeded", 2.5)
+    assert len(fakes.calls("b")) == len(runs) + 1
+    assert invariants() == {}
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_runs_on_at_once(
+    world, processes, fakes, profile
+):
+    fakes.script("b", seconds=30)
+    slug = world.publish(chain("a", "b"))
+    stopping = processes.start()
+    run = world.start(slug)
+    wait_for(lambda: fakes.calls("b"), 30)
+    os.kill(stopping.pid, signal.SIGQUIT if profile == "postgres" else signal.SIGTERM)
+    fakes.script("b")
+    wait_for(lambda: stopping.poll() is not None, 30)
+    processes.start()
+    wait_for(lambda: status_of(run) == "succeeded", 15)
+    wait_for(lambda: Run.objects.get(id=run.id).owner is None)
+    assert invariants() == {}

@@ -1,0 +1,205 @@
+"""The hot statements: with a stale fence nothing lands, numbers are dense, claims are exclusive."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection, connections, transaction
+
+from orchestrator.core import events
+from orchestrator.ids import new_id
+from orchestrator.runs import services, statements
+from orchestrator.runs.models import Attempt, InboxEvent, Run, Timer
+from orchestrator.runs.recording import Recording
+from orchestrator.runs.selectors import hydrated
+from orchestrator.runs.walker import _facts, _key_of, _row_of
+from tests.integration.runs.world import chain, fan, now, with_gate
+
+TABLES = (
+    *("runs_run", "runs_rundetail", "runs_runevent", "runs_steprun", "runs_attempt"),
+    *("runs_handoff", "runs_timer", "runs_inboxevent", "audit_auditoutbox", "audit_auditpayload"),
+    *("approvals_reviewtask",),
+)
+
+
+def everything():
+    """Every row of every table that the engine writes."""
+    found = {}
+    for table in TABLES:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {table}")
+            found[table] = sorted(map(repr, cursor.fetchall()))
+    return found
+
+
+def recording_of(claim):
+    rows = {_key_of(row): _row_of(claim.run_id, row) for row in claim.begun}
+    return Recording(
+        _facts(claim),
+        hydrated(claim.state, claim.input, claim.steps),
+        seq=claim.seq,
+        title=claim.title,
+        live=rows,
+    )
+
+
+def succeeded(step="a"):
+    return events.AttemptSucceeded.model_validate(
+        {
+            "step": step,
+            "iteration": 1,
+            "attempt": 1,
+            "result": {"type": "value", "output": {"label": step, "text": "x"}},
+        }
+    )
+
+
+def committed(recording, claim, **changes):
+    asked = {"owner": new_id(), "fence": claim.fence, "drained_seq": 0, "release": "hold"}
+    return recording.commit(**{"now": claim.now, **asked, **changes})
+
+
+@pytest.mark.parametrize("release", ["hold", "park", "hand_back"])
+@pytest.mark.parametrize("document", [chain("a", "b"), chain("a"), with_gate()])
+def test_a_commit_with_a_stale_fence_changes_no_row(world, doorbells, document, release):
+    run = world.start(document)
+    claim = statements.claim(run.id, new_id())
+    recording = recording_of(claim)
+    recording.apply(succeeded(), now())
+    before = everything()
+    assert committed(recording, claim, fence=claim.fence - 1, release=release) is None
+    assert everything() == before
+    assert committed(recording, claim, release=release) is not None
+    assert everything() != before
+
+
+def test_parking_releasing_and_looking_with_a_stale_fence_change_no_row(world, doorbells):
+    run = world.start(chain("a"))
+    claim = statements.claim(run.id, new_id())
+    before = everything()
+    assert statements.park(run.id, claim.fence - 1) is None
+    assert statements.release(run.id, claim.fence - 1, rung_at=now()) is None
+    assert statements.inbox_seq(run.id, claim.fence - 1) is None
+    assert statements.free(run.id, new_id(), only_expired=False) is None
+    assert everything() == before
+
+
+def test_a_held_run_is_claimed_again_only_after_its_lease(world, doorbells):
+    run = world.start(chain("a"))
+    first = statements.claim(run.id, new_id())
+    assert statements.claim(run.id, new_id()) is None
+    Run.objects.filter(id=run.id).update(lease_until=now() - timedelta(seconds=1))
+    second = statements.claim(run.id, new_id())
+    assert second.fence == first.fence + 1
+    assert [one["step"] for one in first.begun] == ["a"]
+    assert second.begun == []
+    assert [one["step"] for one in second.lost] == ["a"]
+
+
+def test_a_dead_owners_claim_is_freed_with_a_new_fence_and_its_attempts_are_lost(world, doorbells):
+    run = world.start(fan("a", "b"))
+    owner = new_id()
+    claim = statements.claim(run.id, owner)
+    assert services.free_run(run_id=run.id, owner=owner, now=now())
+    assert not services.free_run(run_id=run.id, owner=owner, now=now())
+    run.refresh_from_db()
+    assert (run.owner, run.fence) == (None, claim.fence + 1)
+    assert run.rung_at is not None
+    assert set(Attempt.objects.values_list("status", flat=True)) == {"abandoned"}
+    lost = InboxEvent.objects.order_by("seq")
+    assert [(one.seq, one.body["type"]) for one in lost] == [
+        (1, "attempt_lost"),
+        (2, "attempt_lost"),
+    ]
+
+
+def test_a_run_parks_only_when_its_inbox_is_drained(world, doorbells):
+    run = world.start(chain("a"))
+    claim = statements.claim(run.id, new_id())
+    statements.send(run.id, {"type": "x"}, event_id=new_id(), now=now())
+    kept = statements.park(run.id, claim.fence)
+    assert (kept.inbox_seq, kept.held) == (1, True)
+    Run.objects.filter(id=run.id).update(drained_seq=1)
+    assert not statements.park(run.id, claim.fence).held
+    run.refresh_from_db()
+    assert (run.owner, run.lease_until, run.rung_at) == (None, None, None)
+
+
+def test_inbox_numbers_are_dense_in_commit_order_and_an_event_is_sent_once(world, doorbells):
+    run = world.start(chain("a"))
+    event_id = new_id()
+    barrier = threading.Barrier(4)
+
+    def send():
+        barrier.wait()
+        for _ in range(5):
+            statements.send(run.id, {"type": "x"}, event_id=new_id(), now=now())
+        try:
+            statements.send(run.id, {"type": "same"}, event_id=event_id, now=now())
+        except IntegrityError:
+            pass  # the other was first, in the same moment
+        connections.close_all()
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    numbers = list(InboxEvent.objects.order_by("seq").values_list("seq", flat=True))
+    assert numbers == list(range(1, 22))
+    assert Run.objects.get(id=run.id).inbox_seq == 21
+
+
+def test_an_event_for_another_status_is_not_sent(world, doorbells):
+    run = world.start(chain("a"))
+    before = everything()
+    asked = {"event_id": new_id(), "now": now()}
+    assert statements.send(run.id, {"type": "x"}, statuses=("failed",), **asked) is None
+    assert statements.send(new_id(), {"type": "x"}, **asked) is None
+    assert everything() == before
+
+
+def test_a_timer_is_taken_once_and_only_when_it_is_due(world, doorbells):
+    run = world.start(chain("a"))
+    timer = Timer.objects.get(run=run)
+    assert not services.fire_timer(timer_id=timer.id, now=now())
+    Timer.objects.filter(id=timer.id).update(due_at=now() - timedelta(seconds=1))
+    assert services.fire_timer(timer_id=timer.id, now=now())
+    assert not services.fire_timer(timer_id=timer.id, now=now())
+    assert InboxEvent.objects.get().body["purpose"] == "run_timeout"
+
+
+def test_a_start_that_is_rolled_back_leaves_nothing(world, doorbells):
+    slug = world.publish(chain("a"))
+    before = everything()
+    with pytest.raises(RuntimeError), transaction.atomic():
+        world.start(slug)
+        raise RuntimeError
+    assert everything() == before
+    assert doorbells == []
+
+
+@pytest.mark.postgres
+def test_a_step_is_one_statement_and_one_commit(world, doorbells):
+    from django.test.utils import CaptureQueriesContext
+
+    run = world.start(chain("a", "b"))
+    claim = statements.claim(run.id, new_id())
+    recording = recording_of(claim)
+    at = now()
+    recording.apply(succeeded(), at)
+    seen = []
+    real = statements._fetch
+
+    def counted(sql, values):
+        seen.append(sql)
+        return real(sql, values)
+
+    statements._fetch = counted
+    try:
+        with CaptureQueriesContext(connection) as others:
+            committed(recording, claim, now=at)
+    finally:
+        statements._fetch = real
+    assert len(seen) == 1
+    assert len(others) == 0
