@@ -18,7 +18,7 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 
-from approvals.evidence import ReviewEvidence
+from approvals.evidence import CHOSEN, MAY_HAVE_OUTPUT, NEEDS_REASON, ReviewEvidence
 from orchestrator.access import Actor
 from orchestrator.core.contracts import Validator, standard_types
 from orchestrator.core.errors import DomainError, InvalidInputError
@@ -30,8 +30,6 @@ from orchestrator.web import schema_forms
 
 PREFIX = "output"
 RAW_FIELD = "output_json"
-CHOSEN = frozenset({"retry", "end"})
-WITH_OUTPUT = frozenset({"edited", "filled", "retry"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def form_of(
     evidence: ReviewEvidence, posted: Posted | None = None, error: DomainError | None = None
 ) -> AnswerForm | None:
     """The form with the proposal in it, or with what was typed; None when nothing can be edited."""
-    if not WITH_OUTPUT & set(evidence.decision.choices):
+    if not MAY_HAVE_OUTPUT & set(evidence.decision.choices):
         return None
     if evidence.contract is None:
         return _raw_form(evidence, posted, error)
@@ -118,17 +116,23 @@ def answer_of(evidence: ReviewEvidence, posted: Posted) -> Answer:
         InvalidInputError: the JSON is broken.
     """
     picked, _, code = posted.fields.get("decision", "").partition(":")
-    output = _output(evidence, posted) if picked in WITH_OUTPUT else None
+    output = _output(evidence, posted) if picked in MAY_HAVE_OUTPUT else None
     if picked == "retry" and output == evidence.proposal:
         output = None
+    note = posted.fields.get("reason", "").strip()
     own_words = posted.fields.get(f"reason_{picked}", "").strip()
     return Answer(
         outcome="chosen" if picked in CHOSEN else picked,
         choice=picked if picked in CHOSEN else "",
         output=output,
-        reason="" if code else own_words or posted.fields.get("reason", "").strip(),
+        reason=note if code or picked not in NEEDS_REASON else _joined(own_words, note),
         reason_code=code,
     )
+
+
+def _joined(own_words: str, note: str) -> str:
+    """The words given for this choice and the note beside them; a note alone is no reason."""
+    return f"{own_words}\n{note}".strip() if own_words else ""
 
 
 def _output(evidence: ReviewEvidence, posted: Posted) -> JsonObject:
@@ -176,6 +180,6 @@ def _raw_form(
     text = json.dumps(evidence.proposal, indent=2, ensure_ascii=False)
     if posted is not None:
         text = posted.fields.get(RAW_FIELD, text)
-    if isinstance(error, InvalidInputError) and posted and posted.picked in WITH_OUTPUT:
+    if isinstance(error, InvalidInputError) and posted and posted.picked in MAY_HAVE_OUTPUT:
         return AnswerForm(raw=RawField(text, (error.message,)))
     return AnswerForm(raw=RawField(text))

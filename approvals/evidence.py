@@ -15,6 +15,12 @@ from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.json import JsonObject, JsonValue, Model, parse_json
 from orchestrator.core.results import Violation
 
+CHOSEN = frozenset({"retry", "end"})
+"""Choices of exceptions: recorded as the outcome `chosen` with the choice beside it."""
+NEEDS_REASON = frozenset({"rejected", "returned", "end"})
+NEEDS_OUTPUT = frozenset({"edited", "filled"})
+MAY_HAVE_OUTPUT = NEEDS_OUTPUT | {"retry"}
+
 Choice = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """What a person may pick: an outcome (`approved`, ...), or for exceptions `retry` and `end`."""
 

@@ -202,7 +202,7 @@ def _problem(
         "title": titles.get(trouble.error.status, "This cannot be recorded"),
         "text": trouble.error.message,
         "links": links,
-        "fields": form.summary if form else "",
+        "fields": form.summary if form and form.summary.strip() else "",
     }
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from approvals import subjects
-from approvals.evidence import Item, ReviewEvidence
+from approvals.evidence import NEEDS_REASON, Item, ReviewEvidence
 from approvals.models import ReviewTask
 from approvals.selectors import Standing
 from orchestrator.access import Actor
@@ -113,6 +113,8 @@ class FileView:
     lines: tuple[TextLine, ...] = ()
     marks: tuple[Mark, ...] = ()
     trouble: str = ""
+    is_known: bool = False
+    """The original can be had."""
 
     @property
     def is_picture(self) -> bool:
@@ -292,7 +294,7 @@ def choices_of(evidence: ReviewEvidence) -> list[ChoiceView]:
             key=number,
             label=_CHOICE_WORDS.get(name, name.replace("_", " ").capitalize()),
             effect=evidence.effects.get(name, ""),
-            needs_reason=name in {"rejected", "returned", "end"},
+            needs_reason=name in NEEDS_REASON,
             is_danger=name in {"rejected", "end"},
             is_primary=name in {"approved", "filled", "retry"},
             follows_edits=name in {"edited", "retry"},
@@ -510,12 +512,12 @@ def _file_view(actor: Actor, value: JsonValue, sources: JsonValue) -> FileView:
         marks = _marks(sha256, sources)
         if artefact.media in {media.PLAIN, media.CSV, media.JSON}:
             lines = _text_lines(files.text_of(artefact)[0], marks)
-            return FileView(sha256, name, artefact.media, lines=lines, marks=marks)
+            return FileView(sha256, name, artefact.media, lines=lines, marks=marks, is_known=True)
         views = files.pages_of(artefact)
     except NotFoundError:
         return FileView(sha256, name, kind, trouble="The file is gone, or you may not read it.")
     except files.NoPreviewError as error:
-        return FileView(sha256, name, kind, trouble=error.message)
+        return FileView(sha256, name, kind, trouble=error.message, is_known=True)
     trouble = "" if views else "The file cannot be shown as pages; open the original."
     pages = tuple(
         _page(artefact, view, marks)
@@ -523,7 +525,7 @@ def _file_view(actor: Actor, value: JsonValue, sources: JsonValue) -> FileView:
         if view.number <= FIRST_PAGES or any(mark.page == view.number for mark in marks)
     )[:MAX_PAGES]
     return FileView(
-        sha256, name, artefact.media, pages=pages, page_count=len(views), marks=marks,
+        sha256, name, artefact.media, pages=pages, page_count=len(views), marks=marks, is_known=True,
         trouble=trouble,
     )  # fmt: skip
 

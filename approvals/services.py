@@ -19,7 +19,13 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from approvals import selectors, subjects
-from approvals.evidence import ReviewEvidence, build_evidence
+from approvals.evidence import (
+    MAY_HAVE_OUTPUT,
+    NEEDS_OUTPUT,
+    NEEDS_REASON,
+    ReviewEvidence,
+    build_evidence,
+)
 from approvals.lifecycle import LIVE_STATUSES, ReviewEvent, next_status, statuses_allowing
 from approvals.models import Decision, ReviewStatus, ReviewTask
 from approvals.subjects import TakenDecision
@@ -46,9 +52,6 @@ UNDO_SECONDS = 10
 
 TITLE_LENGTH = 200
 REASON_LENGTH = 2_000
-NEEDS_REASON = frozenset({"rejected", "returned", "end"})
-NEEDS_OUTPUT = frozenset({"edited", "filled"})
-MAY_HAVE_OUTPUT = frozenset({"edited", "filled", "retry"})
 
 
 class ContentChangedError(ConflictError):

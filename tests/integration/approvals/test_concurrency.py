@@ -112,8 +112,8 @@ def test_undoing_while_it_takes_effect_gives_one_of_the_two(committed_world):
         connection.close()
         just_before = LATER + timedelta(seconds=9.9)
         undone, taken = at_once(
-            lambda d=decision: services.undo_decision(
-                decision_id=d.id, actor=jonas, now=just_before
+            lambda d=decision, now=just_before: services.undo_decision(
+                decision_id=d.id, actor=jonas, now=now
             ),
             lambda: services.take_effect(LATER + timedelta(seconds=10)),
         )

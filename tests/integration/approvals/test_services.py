@@ -259,7 +259,7 @@ def test_an_expired_or_withdrawn_review_cannot_be_decided_and_says_so(world):
         kind="gate", subject_id=gone.subject_id, now=LATER, reason="the run was cancelled"
     )
     assert not services.withdraw_review(kind="gate", subject_id=gone.subject_id, now=LATER)
-    with pytest.raises(ReviewClosedError, match="withdrawn on .*: the run was cancelled"):
+    with pytest.raises(ReviewClosedError, match=r"withdrawn on .*: the run was cancelled"):
         decide(gone, jonas)
     assert services.expire_review(kind="gate", subject_id=late.subject_id, now=LATER)
     with pytest.raises(ReviewClosedError, match="Nobody decided in time"):

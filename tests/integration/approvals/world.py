@@ -2,17 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from django.contrib.auth.models import Group, Permission
-from django.contrib.contenttypes.models import ContentType
-
 from approvals import services
-from audit.services import Subject as AuditSubject
-from audit.services import append_entry
-from orchestrator import access
-from orchestrator.access import SYSTEM, Actor, Role
-from orchestrator.accounts.models import User, Workspace, WorkspaceGroupPermission
+from orchestrator.access import SYSTEM, Actor
+from orchestrator.accounts import services as accounts
 from orchestrator.ids import new_id
 
+PASSWORD = "a-long-enough-passphrase"
 NOW = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
 PROPOSAL = {"settlement": {"minor": 684000, "currency": "EUR"}, "note": "as priced"}
 CONTRACT = {
@@ -59,36 +54,22 @@ class World:
         self.workspace = self._workspace("claims")
 
     def _workspace(self, slug):
-        key = new_id()
-        entry = append_entry(
-            actor=SYSTEM,
-            action="workspace.created",
-            subject=AuditSubject("workspace", str(key)),
-            now=NOW,
-        )
-        return Workspace.objects.create(
-            id=key, slug=slug, name=slug.title(), created_at=NOW, audit=entry
-        )
+        return accounts.create_workspace(slug=slug, name=slug.title(), actor=SYSTEM, now=NOW)
 
     def person(self, name, *roles, workspace=None):
         workspace = workspace or self.workspace
-        user = User.objects.create_user(username=name, name=name.title())
+        made = accounts.create_person(
+            username=name, name=name.title(), password=PASSWORD, actor=SYSTEM, now=NOW
+        )
         for role in roles:
-            group, is_new = Group.objects.get_or_create(
-                name=access.group_name(role, workspace.slug)
+            accounts.grant_membership(
+                person_id=made.person.id,
+                workspace_id=workspace.id,
+                role=role,
+                actor=SYSTEM,
+                now=NOW,
             )
-            if is_new:
-                content_type = ContentType.objects.get_for_model(Workspace)
-                for codename in access.codenames_of(Role(role)):
-                    WorkspaceGroupPermission.objects.create(
-                        group=group,
-                        content_object=workspace,
-                        permission=Permission.objects.get(
-                            content_type=content_type, codename=codename
-                        ),
-                    )
-            user.groups.add(group)
-        return user
+        return made.person
 
     def actor(self, name, *roles, workspace=None):
         return Actor(kind="user", id=str(self.person(name, *roles, workspace=workspace).id))
