@@ -85,8 +85,8 @@ def find(kind: str, text: str) -> list[str]:
 
 def short(key: str) -> str:
     """Return the last eight characters of a UUID; anything else as it is."""
-    bare = key.replace("-", "")
-    return bare[-8:] if len(key) == 36 and re.fullmatch("[0-9a-f]{32}", bare) else key
+    is_uuid = len(key) == 36 and key[8] == key[13] == key[18] == key[23] == "-"
+    return key[-8:] if is_uuid else key
 
 
 def _resolve(kind: str, keys: Collection[str]) -> Mapping[str, Label]:
@@ -101,10 +101,19 @@ def _resolve(kind: str, keys: Collection[str]) -> Mapping[str, Label]:
     if model is None:
         return {}
     try:
-        rows = list(model._default_manager.select_related().filter(pk__in=keys))
+        texts = _texts(model, keys)
     except (ValidationError, ValueError):
         return {}
-    return {str(row.pk): Label(str(row), _address(kind, str(row.pk))) for row in rows}
+    return {key: Label(text, _address(kind, key)) for key, text in texts.items() if text}
+
+
+def _texts(model: type[Model], keys: Collection[str]) -> dict[str, str]:
+    """Return each row's name, or else its own text; other columns may be large and are not read."""
+    rows = model._default_manager.filter(pk__in=keys)
+    for name in ("name", "title"):
+        if _has_field(model, name):
+            return {str(key): str(text) for key, text in rows.values_list("pk", name)}
+    return {str(row.pk): str(row) for row in rows.select_related()}
 
 
 def _address(kind: str, key: str) -> str:
