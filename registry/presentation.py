@@ -89,13 +89,13 @@ def fields_of(schema: JsonObject) -> list[Field]:
     return list(_fields(schema, schema, "", 0))
 
 
-def words_of(schema: JsonValue, root: JsonObject) -> str:
+def words_of(schema: JsonValue, root: JsonObject, depth: int = 0) -> str:
     """What a value is, in a few words: `text`, `list of money, 1 to 12`, `one of paid, refused`."""
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or depth > MAX_DEPTH:
         return "anything"
     ref = schema.get("$ref")
     if isinstance(ref, str):
-        return _ref_words(ref, root)
+        return _ref_words(ref, root, depth + 1)
     if "const" in schema:
         return _shown(schema["const"])
     choices = schema.get("enum")
@@ -104,10 +104,10 @@ def words_of(schema: JsonValue, root: JsonObject) -> str:
     for keyword in ("anyOf", "oneOf"):
         options = schema.get(keyword)
         if isinstance(options, list):
-            return " or ".join(dict.fromkeys(words_of(one, root) for one in options))
+            return " or ".join(dict.fromkeys(words_of(one, root, depth + 1) for one in options))
     kinds = schema.get("type")
     names = kinds if isinstance(kinds, list) else [kinds]
-    return " or ".join(_kind_words(str(name), schema, root) for name in names)
+    return " or ".join(_kind_words(str(name), schema, root, depth + 1) for name in names)
 
 
 def no_values_of(manifest: AgentManifest) -> list[NoValue]:
@@ -209,23 +209,23 @@ def _local(schema: JsonValue, root: JsonObject) -> JsonValue:
     return schema
 
 
-def _ref_words(ref: str, root: JsonObject) -> str:
+def _ref_words(ref: str, root: JsonObject, depth: int) -> str:
     if ref.startswith("baton:"):
         name = ref.removeprefix("baton:")
         spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
         return _TYPE_WORDS.get(name, spaced)
     resolved = _local({"$ref": ref}, root)
     if isinstance(resolved, dict) and "$ref" not in resolved:
-        return words_of(resolved, root)
+        return words_of(resolved, root, depth)
     return "a defined type"
 
 
-def _kind_words(kind: str, schema: JsonObject, root: JsonObject) -> str:
+def _kind_words(kind: str, schema: JsonObject, root: JsonObject, depth: int) -> str:
     if kind == "array":
         items = schema.get("items")
         inner = _local(items, root)
         plain = not isinstance(items, dict) or (isinstance(inner, dict) and "properties" in inner)
-        inner_words = words_of(items, root).removeprefix("one of ")
+        inner_words = words_of(items, root, depth).removeprefix("one of ")
         base = "list" if plain else f"list of {inner_words}"
         return _bounded(base, schema, "minItems", "maxItems")
     if kind == "string":
@@ -237,7 +237,7 @@ def _kind_words(kind: str, schema: JsonObject, root: JsonObject) -> str:
         return _bounded(_SIMPLE[kind], schema, "minimum", "maximum")
     if kind == "object" and "properties" not in schema:
         inner = schema.get("additionalProperties")
-        return f"{words_of(inner, root)} by name" if isinstance(inner, dict) else "object"
+        return f"{words_of(inner, root, depth)} by name" if isinstance(inner, dict) else "object"
     return _SIMPLE.get(kind, "anything")
 
 

@@ -1,0 +1,96 @@
+"""The outline: every step, port and mapping in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from designer.presentation import outcome_words, outline_of, seconds_words, with_article
+from orchestrator.core.definition import WorkflowDefinition, ports_of
+from tests.integration.designer.flows import small
+
+
+def definition():
+    steps = small()["steps"] | {
+        "ask": {
+            "kind": "gate",
+            "name": "Ask a person",
+            "type": "approve",
+            "question": "Is this large?",
+            "contract": {"type": "object"},
+            "proposal": {"amount": "input.amount"},
+            "due_seconds": 7_200,
+            "evidence": [{"title": "The amount", "kind": "fields", "value": "input"}],
+        },
+        "way": {
+            "kind": "router",
+            "name": "Which way?",
+            "routes": [{"port": "big", "title": "Large", "when": "steps.size.output.large"}],
+        },
+    }
+    links = {
+        f"{source}.{port}-{target}": {"source": source, "port": port, "target": target}
+        for source, port, target in [
+            ("start", "next", "size"),
+            ("size", "next", "way"),
+            ("way", "big", "ask"),
+            ("way", "default", "done"),
+            ("ask", "approved", "done"),
+        ]
+    }
+    return WorkflowDefinition.model_validate(small(steps=steps, links=links))
+
+
+def test_every_step_and_every_port_is_in_the_outline():
+    document = definition()
+    outline = {one.id: one for one in outline_of(document, {})}
+    assert set(outline) == set(document.steps)
+    for step_id, step in document.steps.items():
+        assert len(outline[step_id].ways) == len(ports_of(step))
+
+
+def test_steps_stand_after_those_that_lead_to_them():
+    order = [one.id for one in outline_of(definition(), {})]
+    assert order.index("start") < order.index("size") < order.index("way") < order.index("ask")
+
+
+def test_ways_name_their_condition_their_targets_or_what_happens_instead():
+    outline = {one.id: one for one in outline_of(definition(), {})}
+    big = outline["way"].ways[0]
+    assert (big.words, big.condition, big.targets) == (
+        "Large",
+        "steps.size.output.large",
+        (("ask", "Ask a person"),),
+    )
+    failed = next(one for one in outline["size"].ways if one.words == "failed")
+    assert failed.instead == "an operator decides in the exceptions inbox"
+
+
+def test_an_agent_that_is_missing_is_named_as_it_is_called():
+    agent = next(one.agent for one in outline_of(definition(), {}) if one.agent)
+    assert (agent.name, agent.number, agent.slug) == ("size", 1, "")
+
+
+def test_a_gate_says_who_is_asked_what_until_when_with_what():
+    facts = dict(next(one.facts for one in outline_of(definition(), {}) if one.id == "ask"))
+    assert facts == {
+        "Question": "Is this large?",
+        "Who": "a reviewer approves or rejects",
+        "Due": "within 2 h",
+        "Evidence": "The amount",
+    }
+
+
+def test_outcomes_say_whether_they_count_as_success():
+    assert [one[0] for one in outcome_words(definition())] == ["succeeded", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(30, "30 s"), (0.5, "0.5 s"), (3_660, "1 h 1 min"), (172_800, "2 d")]
+)
+def test_lengths_of_time(seconds, words):
+    assert seconds_words(seconds) == words
+
+
+def test_roles_have_their_article():
+    assert with_article("operator") == "an operator"
+    assert with_article("business-owner") == "a business owner"
