@@ -4,9 +4,9 @@ Theory of operation
 -------------------
 A run is a set of steps and links. Tokens move along links: when a step ends, each link that leaves
 it becomes *taken* (it hangs on the port that the step left by) or *dead*. A step whose incoming
-links are all resolved is *ready* when at least one is taken; when all are dead it is skipped and its
-own links die too. Exclusive choice, fan-out, synchronising merge and partial joins are all this one
-rule.
+links are all resolved is *ready* when at least one is taken; when all are dead it is skipped and
+its own links die too. Exclusive choice, fan-out, synchronising merge and partial joins are all this
+one rule.
 
 One call to `plan` applies one driving event and then goes on as far as it can without the world:
 

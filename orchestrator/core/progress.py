@@ -311,7 +311,6 @@ class Progress:
         if self.before.status is not RunStatus.PENDING:
             self.commands.append(CancelTimer(timer=run_timer(self.before)))
         self._run_moves(event)
-        self.prepared.clear()
         self.changes |= {
             "outcome": outcome,
             "result": result,

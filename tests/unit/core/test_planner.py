@@ -570,6 +570,20 @@ def test_an_exception_run_again_unchanged_keeps_its_key_and_gets_fresh_attempts(
     assert flow.step("a").waiting_for == "exception"
 
 
+def test_a_person_who_runs_a_step_again_gives_it_its_retries_anew():
+    flow = line(retry={"max_attempts": 2})
+    flow.start()
+    flow.fail("a", "unavailable")
+    flow.fire("a")
+    flow.fail("a", "unavailable")
+    flow.decide_exception("a", "retry")
+    flow.fail("a", "unavailable")
+    assert flow.step("a").waiting_for == "retry"
+    flow.fire("a")
+    flow.fail("a", "unavailable")
+    assert flow.step("a").waiting_for == "exception"
+
+
 def test_an_exception_run_again_with_other_input_is_the_next_iteration():
     flow = line(input={"x": "input.n"})
     flow.start(n=3)
@@ -929,6 +943,21 @@ def test_branches_that_the_failure_cut_off_go_on_when_the_run_is_resumed():
     flow.succeed("a")
     flow.succeed("b", attempt=2)
     flow.decide("g", "approved")
+    assert flow.state.status == "succeeded"
+
+
+def test_resuming_elsewhere_tries_the_step_that_ended_the_run_again_too():
+    flow = Flow(
+        {"a": call("a"), "b": call("b"), "j": JOIN},
+        ["start-a", "start-b", "a-j", "b-j", "j-done"],
+    )
+    flow.start()
+    flow.fail("a", retryable=False)
+    flow.decide_exception("a", "end")
+    resume(flow, "b", {"x": 1})
+    assert sorted(flow.calls()) == ["a", "b"]
+    flow.succeed("a")
+    flow.succeed("b")
     assert flow.state.status == "succeeded"
 
 
