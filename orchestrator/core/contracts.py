@@ -80,7 +80,7 @@ _RULE_WORDS = {
     "exclusiveMinimum": "must be more than {limit}, but is {shown}",
     "exclusiveMaximum": "must be less than {limit}, but is {shown}",
     "multipleOf": "must be a multiple of {limit}, but is {shown}",
-    "pattern": "must match the pattern {limit}, but is {shown}",
+    "pattern": "must {form}, but is {shown}",
     "format": "must be {limit}, but is {shown}",
     "uniqueItems": "must not contain the same entry twice",
     "propertyNames": "has a field whose name is not allowed",
@@ -223,8 +223,18 @@ class Validator:
                     )
             case _:
                 hidden = self._hides and is_hidden(self.schema, place)
-                reason = _reason(error, hidden=hidden)
+                reason = _reason(error, hidden=hidden, form=self._form(kind, place))
                 yield Violation(path=pointer(place), rule=kind.name, reason=reason[:1_000])
+
+    def _form(self, kind: jsonschema_rs.ValidationErrorKind, place: Place) -> str:
+        """How a text that must match a pattern looks: by the contract's own example or title."""
+        if kind.name != "pattern":
+            return ""
+        for schema, _ in schemas_at(self.schema, place):
+            examples = schema.get("examples")
+            if schema.get("pattern") == kind.value and isinstance(examples, list) and examples:
+                return f"look like {_shown(examples[0])}"
+        return f"match the pattern {kind.value}"
 
     def _repaired(self, payload: JsonValue) -> tuple[JsonValue, tuple[str, ...]]:
         notes: list[str] = []
@@ -445,7 +455,7 @@ def _no_branch(branches: list[list[jsonschema_rs.ValidationError]], instance: ob
     return f"must be {wanted}, but is {_kind_word(instance)}"
 
 
-def _reason(error: jsonschema_rs.ValidationError, *, hidden: bool) -> str:
+def _reason(error: jsonschema_rs.ValidationError, *, hidden: bool, form: str) -> str:
     """One violated rule in words."""
     name, limit = error.kind.name, error.kind.value
     if name == "type":
@@ -460,7 +470,7 @@ def _reason(error: jsonschema_rs.ValidationError, *, hidden: bool) -> str:
         limit = _shown(limit)
     shown = "something else (hidden)" if hidden else _shown(error.instance)
     wording = _RULE_WORDS.get(name, "breaks the rule '{name}'")
-    return wording.format(name=name, limit=limit, shown=shown)
+    return wording.format(name=name, limit=limit, shown=shown, form=form)
 
 
 def _type_words(types: object) -> str:

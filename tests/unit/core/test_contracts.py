@@ -165,6 +165,13 @@ def test_values_without_a_class_are_shown_to_help():
     assert found.reason == "must be one of 'car', 'home', but is 'boat'"
 
 
+def test_a_pattern_is_explained_by_the_contracts_own_example():
+    schema = {"type": "string", "pattern": r"^\d{3}$"}
+    assert Validator(schema).check("x")[0].reason == r"must match the pattern ^\d{3}$, but is 'x'"
+    shown = Validator({**schema, "examples": ["123"]}).check("x")[0].reason
+    assert shown == "must look like '123', but is 'x'"
+
+
 def test_too_deep_and_too_large_payloads_are_refused_before_anything_else():
     deep = value = {}
     for _ in range(200):
