@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from audit import labels, selectors
@@ -211,10 +212,19 @@ def _decision_facts(line: EntryLine, decision: JsonObject) -> Iterator[Fact]:
         if name == "shown_sha256":
             url = line.subject.url if line.subject_kind != "review_task" else ""
             yield Fact(title, f"{str(value)[:16]}…", url, is_code=True)
+        elif name.endswith("_at") and isinstance(value, str):
+            yield Fact(title, _instant(value))
         elif name.endswith("_ppm") and isinstance(value, int):
             yield Fact(title, f"{value / 1_000_000:.2f}")
         else:
             yield Fact(title, _text_of(value))
+
+
+def _instant(text: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%d %b %Y, %H:%M:%S} UTC"
+    except ValueError:
+        return text
 
 
 def _basis(value: JsonValue) -> Basis:
