@@ -387,9 +387,7 @@ def _row(step_id: str, picture: _Picture) -> TimelineRow:
         spans = list(_spans(step, state, min(ready, begun), until))
         bars = tuple(_bar(picture.axis, span) for span in spans)
         took = duration(((ended or until) - begun).total_seconds())
-    note = str(state.get("reason") or "") if state.get("status") in {"skipped", "cancelled"} else ""
-    if state.get("status") == "skipped" and not note:
-        note = "not on the way this run took"
+    note = not_reached(step_id, run, definition)
     return TimelineRow(
         step=step_id,
         name=step.name,
@@ -399,6 +397,18 @@ def _row(step_id: str, picture: _Picture) -> TimelineRow:
         took=took,
         note=note,
     )
+
+
+def not_reached(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> str:
+    """Why a step was not begun, once that is certain; empty otherwise."""
+    state = run["steps"].get(step_id, {})
+    if state.get("status") not in {"skipped", "cancelled", "pending"} or state.get("started_at"):
+        return ""
+    links: Mapping[str, str] = run.get("links") or {}
+    incoming = [key for key, link in definition.links.items() if link.target == step_id]
+    if incoming and all(links.get(key) == "dead" for key in incoming):
+        return "not on the way this run took"
+    return "the run ended before it came here" if run.get("ended_at") else ""
 
 
 _Span: TypeAlias = tuple[BarKind, datetime, datetime, str]
@@ -416,7 +426,7 @@ def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) ->
             yield from _gap(attempt, at, begun)
         yield _attempt(attempt, begun, over)
         at = max(at, over)
-    if isinstance(step, GateStep) or state.get("waiting_for") in {"review", "exception"}:
+    if isinstance(step, GateStep) or state.get("review"):
         over = ended or until
         if over > at:
             words = "Needed a person" if ended else "Waiting for a person"
@@ -427,7 +437,10 @@ def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) ->
 
 def _gap(attempt: Mapping[str, Any], at: datetime, begun: datetime) -> Iterator[_Span]:
     length = duration((begun - at).total_seconds())
-    if int(attempt.get("number", 1)) == 1:
+    number, iteration = int(attempt.get("number", 1)), int(attempt.get("iteration", 1))
+    if number == 1 and iteration > 1:
+        yield "person", at, begun, f"Needed a person for {length}"
+    elif number == 1:
         yield "queue", at, begun, f"Queued for {length}"
     else:
         yield "backoff", at, begun, f"Waited {length} before try {attempt['number']}"
@@ -555,6 +568,7 @@ class Panel:
     waiting_for: str
     reason: str
     question: str
+    absence: str
     failure: str
     review_id: str
     due_at: datetime | None
@@ -607,6 +621,7 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
         waiting_for=str(state.get("waiting_for") or ""),
         reason=str(state.get("reason") or ""),
         question=step.question if isinstance(step, GateStep) else "",
+        absence=not_reached(step_id, run, definition),
         failure=_FAILURES.get(str(state.get("failure_kind") or ""), ""),
         review_id=str(review.get("id") or ""),
         due_at=_instant(review.get("due_at")) if is_open else None,

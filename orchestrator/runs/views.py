@@ -444,6 +444,7 @@ def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
         "form": form,
         "offer": offer,
         "error": error,
+        "lacks_reason": error is not None and _is_about_reason(error),
         "reason": request.POST.get("reason", ""),
         "kept": presentation.kept_steps(snapshot, compiled.definition, step),
     }
@@ -475,10 +476,15 @@ def _resume(
             now=timezone.now(),
         )
     except InvalidInputError as refused:
-        return form.with_error(refused), refused
+        return (form if _is_about_reason(refused) else form.with_error(refused)), refused
     except ConflictError as refused:
         return form, refused
     return form, None
+
+
+def _is_about_reason(error: DomainError) -> bool:
+    violations = error.detail.get("violations")
+    return isinstance(violations, list) and any(one["path"] == "/reason" for one in violations)
 
 
 # ---- Parts -------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@
 
   /* ---- The open step ------------------------------------------------------------------------------ */
   const pane = () => $("#run-step");
+  let open = null;
   const markRow = (step) => {
+    if (!step) return;
     for (const row of $$("[data-row]")) {
       const isOpen = row.dataset.row === step;
       row.classList.toggle("is-selected", isOpen);
@@ -18,6 +20,7 @@
   const showStep = async (step, focus) => {
     const at = pane();
     if (!at || !step) return;
+    open = step;
     const address = new URL(at.getAttribute("hx-get"), location.href);
     address.searchParams.set("step", step);
     address.searchParams.set("tab", at.dataset.tab || "result");
@@ -27,6 +30,7 @@
     $("#step-title")?.focus({ preventScroll: false });
   };
   document.addEventListener("baton:step", (event) => { void showStep(event.detail.step, event.detail.focus); });
+  document.addEventListener("htmx:after:swap", () => markRow(open));
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.defaultPrevented || $("dialog[open]") || !pane()?.contains(event.target)) return;
     document.dispatchEvent(new CustomEvent("baton:close-step"));

@@ -35,7 +35,7 @@ export function DesignView({
     () => ({
       agents,
       troubled: new Set((findings ?? []).flatMap(({ severity, step }) => (severity === "error" && step ? [step] : []))),
-      describe: (stepId: string) => `before ${neighboursOf(graph, stepId).after.join(", ") || "nothing"}`,
+      describe: (stepId: string) => `Before ${neighboursOf(graph, stepId).after.join(", ") || "nothing"}.`,
     }),
     [agents, findings, graph],
   );

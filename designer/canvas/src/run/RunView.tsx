@@ -52,9 +52,9 @@ export function RunView({ definition, store, beside, onOpen, onClose }: RunViewP
     (stepId: string) => {
       const { before, after } = neighboursOf(graph, stepId);
       const parts = [];
-      if (before.length) parts.push(`after ${before.join(", ")}`);
-      if (after.length) parts.push(`before ${after.join(", ")}`);
-      return parts.join("; ");
+      if (before.length) parts.push(`After ${before.join(", ")}.`);
+      if (after.length) parts.push(`Before ${after.join(", ")}.`);
+      return parts.join(" ");
     },
     [graph],
   );
