@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from orchestrator.web.docs import ApiDocs
 
-APPS = (
-    "orchestrator.web",
-    "orchestrator.accounts",
-    "orchestrator.files",
-    "audit",
-    "approvals",
-    "registry",
-    "designer",
-    "orchestrator.runs",
-    "orchestrator.console",
-)
-
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", include(f"{app}.urls")) for app in APPS if find_spec(f"{app}.urls")
-]
-urlpatterns += [
+    path("", include("orchestrator.web.urls")),
+    path("", include("orchestrator.accounts.urls")),
+    path("", include("orchestrator.files.urls")),
+    path("", include("audit.urls")),
+    path("", include("approvals.urls")),
+    path("", include("registry.urls")),
+    path("", include("designer.urls")),
+    path("", include("orchestrator.runs.urls")),
+    path("", include("orchestrator.console.urls")),
     path("api/v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("api/docs/", ApiDocs.as_view(url_name="openapi"), name="api-docs"),
 ]

@@ -286,7 +286,7 @@ class WorkspaceViewSet(ApiViewSet):
     }
     serializer_class = WorkspaceSerializer
     lookup_field = "slug"
-    lookup_value_regex = "[-a-z0-9]+"
+    lookup_value_converter = "slug"
     page_order = ("name", "id")
     queryset = Workspace.objects.none()
 

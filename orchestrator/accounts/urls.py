@@ -9,7 +9,7 @@ from rest_framework.routers import SimpleRouter
 from orchestrator.accounts import api, views
 from orchestrator.accounts.sign_in import SignIn
 
-_router = SimpleRouter()
+_router = SimpleRouter(use_regex_path=False)
 _router.register("me", api.MeViewSet, basename="me")
 _router.register("people", api.PersonViewSet, basename="person")
 _router.register("memberships", api.MembershipViewSet, basename="membership")

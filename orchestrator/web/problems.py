@@ -18,6 +18,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
     TooManyFieldsSent,
+    ValidationError,
 )
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
@@ -156,10 +157,13 @@ class ProblemMiddleware:
 
 
 def as_domain_error(error: Exception) -> DomainError | None:
-    """Return the expected failure that this exception stands for, if it is one."""
+    """Return the expected failure that this exception stands for, if it is one.
+
+    Django's ValidationError comes from a look-up by something that is no id: there is no such object.
+    """
     if isinstance(error, DomainError):
         return error
-    if isinstance(error, Http404):
+    if isinstance(error, Http404 | ValidationError):
         return NotFoundError("There is nothing at this address, or it is not yours to see.")
     if isinstance(error, PermissionDenied):
         return PermissionDeniedError(str(error) or "You may not do this.")
