@@ -525,9 +525,15 @@ def _file_view(actor: Actor, value: JsonValue, sources: JsonValue) -> FileView:
         if view.number <= FIRST_PAGES or any(mark.page == view.number for mark in marks)
     )[:MAX_PAGES]
     return FileView(
-        sha256, name, artefact.media, pages=pages, page_count=len(views), marks=marks, is_known=True,
+        sha256=sha256,
+        name=name,
+        media=artefact.media,
+        pages=pages,
+        page_count=len(views),
+        marks=marks,
         trouble=trouble,
-    )  # fmt: skip
+        is_known=True,
+    )
 
 
 def _page(artefact: Artefact, view: files.PageView, marks: tuple[Mark, ...]) -> PagePicture:
