@@ -32,7 +32,7 @@ _MONTH_OF = {
     word: number for number, words in enumerate(_MONTHS.split(";"), 1) for word in words.split()
 }
 _WEEKDAY = re.compile(
-    r"^(mon|tues|wednes|thurs|fri|satur|sun|mo|tu|we|th|fr|sa|su)(day|)\.?,?\s+", re.IGNORECASE
+    r"^(?:mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so)[a-z]*\.?,?\s+", re.IGNORECASE
 )
 _ISO = re.compile(r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})$")
 _NUMERIC = re.compile(r"^(\d{1,2})\s?[-/.]\s?(\d{1,2})\s?[-/.]\s?(\d{4}|\d{2})$")

@@ -146,9 +146,7 @@ def _sharpness(grey: Image.Image) -> int:
     return round(ImageStat.Stat(inner).var[0])
 
 
-def _masks(
-    picture: Image.Image, parameters: MeasureParameters
-) -> tuple[Image.Image, Image.Image]:
+def _masks(picture: Image.Image, parameters: MeasureParameters) -> tuple[Image.Image, Image.Image]:
     """Surface of the subject, and its disturbed part, as masks of 0 and 255."""
     near = parameters.neighbourhood_pixels
     paint = _main_colour(picture)
@@ -177,9 +175,13 @@ def _main_colour(picture: Image.Image) -> tuple[int, int, int]:
     """The colour that fills most of the middle of the picture; strong colours count for more."""
     width, height = picture.size
     middle = picture.crop((width // 5, height * 3 // 10, width * 4 // 5, height * 4 // 5))
-    reduced = middle.reduce(4).quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    reduced = middle.reduce(4).quantize(
+        COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+    )
     found = reduced.convert("RGB").getcolors(COLOURS) or [(1, (0, 0, 0))]
-    _, (red, green, blue) = max(found, key=lambda item: item[0] * (max(item[1]) - min(item[1]) + PALE))
+    _, (red, green, blue) = max(
+        found, key=lambda item: item[0] * (max(item[1]) - min(item[1]) + PALE)
+    )
     return red, green, blue
 
 

@@ -85,8 +85,8 @@ def format_money(money: Money) -> str:
 def parse_money(text: str, *, default_currency: str | None = None) -> Money:
     """Return the amount that `text` writes, such as `EUR 1.234,50`, `1,234.50 €`, `CHF 1'234.-`.
 
-    A single separator followed by three digits groups thousands; by one or two digits it is the
-    decimal point.
+    A single separator followed by three digits groups thousands, unless the currency has three
+    decimals; followed by fewer digits it is the decimal point.
 
     Raises:
         ValueError: says what is wrong, for people.
@@ -99,8 +99,8 @@ def parse_money(text: str, *, default_currency: str | None = None) -> Money:
     number = _NO_CENTS.sub("", number.strip())
     if not _NUMBER.match(number):
         raise ValueError(f"“{shown}” is not an amount that can be read")
-    whole, decimals = _split_decimals(number.lstrip("+"), shown)
     exponent = exponent_of(currency)
+    whole, decimals = _split_decimals(number.lstrip("+"), exponent, shown)
     if len(decimals) > exponent:
         raise ValueError(f"“{shown}” has more decimals than {currency} knows")
     minor = int(whole) * 10**exponent + int(decimals.ljust(exponent, "0") or "0")
@@ -121,7 +121,7 @@ def _split_currency(text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def _split_decimals(number: str, shown: str) -> tuple[str, str]:
+def _split_decimals(number: str, exponent: int, shown: str) -> tuple[str, str]:
     """The digits before and behind the decimal separator."""
     compact = re.sub(r"[ \u00a0\u202f'\u2019]", "", number).rstrip(".,")
     marks = [char for char in compact if char in ".,"]
@@ -129,7 +129,7 @@ def _split_decimals(number: str, shown: str) -> tuple[str, str]:
         return compact, ""
     mark = marks[-1]
     head, tail = compact[: compact.rindex(mark)], compact[compact.rindex(mark) + 1 :]
-    is_decimal = marks.count(mark) == 1 and len(tail) != 3
+    is_decimal = marks.count(mark) == 1 and (len(tail) != 3 or exponent == 3)
     groups = head if is_decimal else compact
     _check_groups(groups, shown)
     return re.sub(r"[.,]", "", groups), tail if is_decimal else ""
