@@ -159,7 +159,7 @@ class ProblemMiddleware:
 def as_domain_error(error: Exception) -> DomainError | None:
     """Return the expected failure that this exception stands for, if it is one.
 
-    Django's ValidationError comes from a look-up by something that is no id: there is no such object.
+    Django's ValidationError comes from a look-up by something that is no id: not found.
     """
     if isinstance(error, DomainError):
         return error
