@@ -156,7 +156,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if key is None:
             return False
         store = import_module(settings.SESSION_ENGINE).SessionStore(key)
-        user = await get_user({"session": store})
+        user = await get_user({**self.scope, "session": store})
         return str(getattr(user, "pk", "")) == self.actor.id and bool(user.is_active)
 
     async def _send(self, message: Mapping[str, object]) -> None:

@@ -74,7 +74,7 @@ def read_input(
     if form.is_json:
         return _read_text(form, request.POST.get(RAW, ""))
 
-    def upload(file: UploadedFile) -> JsonObject:
+    def upload(file: UploadedFile[Any]) -> JsonObject:
         artefact = file_services.upload_artefact(
             workspace_id=workspace_id,
             name=file.name or "file",

@@ -1,4 +1,4 @@
-"""What the run pages show, worked out from a run's snapshot: looks, values in words, the timeline.
+"""What the run pages show, worked out from a run's snapshot: looks, values and steps in words.
 
 Pure: snapshot and definition in, small frozen values out; no database, no clock. What comes from
 documents and agents is text and stays text: templates put it out through the `outside` filter.
@@ -6,11 +6,10 @@ documents and agents is text and stays text: templates put it out through the `o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from orchestrator.core.definition import (
     AgentStep,
@@ -48,7 +47,7 @@ _RESULTS: Final = frozenset({"not_found", "uncertain", "refused"})
 
 def step_look(step: StepSnapshot) -> Look:
     """How a step is shown; the same words as the canvas."""
-    status, waiting_for = step.get("status", "pending"), step.get("waiting_for") or ""
+    status, waiting_for = str(step.get("status", "pending")), str(step.get("waiting_for") or "")
     if status == "waiting" and waiting_for in _WAITING:
         return _WAITING[waiting_for]
     if status in {"succeeded", "failed"} and step.get("result_tag") in _RESULTS:
@@ -250,155 +249,6 @@ def _shortened(kinds: list[str]) -> list[str]:
     return [min(group, key=urgency.index) for group in groups]
 
 
-# ---- Timeline ----------------------------------------------------------------------------------
-
-BarKind: TypeAlias = Literal["queue", "agent", "person", "failed", "backoff"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A stretch of time; `x` and `width` in percent of the track."""
-
-    kind: BarKind
-    x: float
-    width: float
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineRow:
-    """One step on the timeline."""
-
-    step: str
-    name: str
-    icon: str
-    look: Look
-    bars: tuple[Bar, ...]
-    took: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A mark on the axis."""
-
-    x: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """All steps of a run on one axis; `now_x` while the run goes on."""
-
-    rows: tuple[TimelineRow, ...]
-    ticks: tuple[Tick, ...]
-    start: str
-    now_x: float | None
-
-
-_TICKS: Final = (
-    (1, "+1 s"),
-    (10, "+10 s"),
-    (60, "+1 min"),
-    (600, "+10 min"),
-    (3_600, "+1 h"),
-    (21_600, "+6 h"),
-    (86_400, "+1 d"),
-    (604_800, "+1 w"),
-)
-_TICK_GAP: Final = 14.0
-_SHORT: Final = 45.0
-"""Seconds up to which the axis is even; longer runs have people in them: a logarithmic one."""
-_KNEE: Final = 4.0
-_FULL: Final = 96.0
-
-
-class _Axis:
-    """From instants to percent of the track."""
-
-    def __init__(self, start: datetime, end: datetime) -> None:
-        self.start = start
-        self.seconds = max(0.5, (end - start).total_seconds())
-
-    def x(self, at: datetime) -> float:
-        return self.x_of((at - self.start).total_seconds())
-
-    def x_of(self, seconds: float) -> float:
-        seconds = min(max(0.0, seconds), self.seconds)
-        if self.seconds <= _SHORT:
-            return _FULL * seconds / self.seconds
-        return _FULL * math.log1p(seconds / _KNEE) / math.log1p(self.seconds / _KNEE)
-
-    def ticks(self) -> tuple[Tick, ...]:
-        found: list[Tick] = []
-        for seconds, text in _TICKS:
-            x = self.x_of(seconds)
-            if seconds >= self.seconds or x > _FULL - _TICK_GAP:
-                break
-            if x >= _TICK_GAP and (not found or x - found[-1].x >= _TICK_GAP):
-                found.append(Tick(round(x, 2), text))
-        return tuple(found)
-
-
-def timeline_of(run: Snapshot, definition: WorkflowDefinition, now: datetime) -> Timeline:
-    """The run's steps in order of time: waiting, calls, failed tries and people as bars."""
-    start = _instant(run.get("started_at")) or _instant(run.get("created_at")) or now
-    ended = _instant(run.get("ended_at"))
-    axis = _Axis(start, ended or now)
-    rank = {step: index for index, step in enumerate(outline(definition))}
-    steps: Mapping[str, StepSnapshot] = run["steps"]
-
-    def when(step_id: str) -> tuple[datetime, int]:
-        begun = _instant(steps.get(step_id, {}).get("started_at"))
-        return begun or datetime.max.replace(tzinfo=now.tzinfo), rank[step_id]
-
-    shown = [
-        step_id
-        for step_id in sorted(definition.steps, key=when)
-        if isinstance(definition.steps[step_id], AgentStep | GateStep)
-        or steps.get(step_id, {}).get("status") == "failed"
-    ]
-    picture = _Picture(run, definition, axis, ended or now)
-    rows = tuple(_row(step_id, picture) for step_id in shown)
-    return Timeline(
-        rows=rows,
-        ticks=axis.ticks(),
-        start=f"{start:%H:%M:%S}",
-        now_x=None if ended else round(axis.x(now), 2),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    run: Snapshot
-    definition: WorkflowDefinition
-    axis: _Axis
-    until: datetime
-
-
-def _row(step_id: str, picture: _Picture) -> TimelineRow:
-    run, definition, until = picture.run, picture.definition, picture.until
-    step, state = definition.steps[step_id], run["steps"].get(step_id, {})
-    begun, ended = _instant(state.get("started_at")), _instant(state.get("ended_at"))
-    took = ""
-    bars: tuple[Bar, ...] = ()
-    if begun is not None:
-        ready = _ready_at(step_id, run, definition) or begun
-        spans = list(_spans(step, state, min(ready, begun), until))
-        bars = tuple(_bar(picture.axis, span) for span in spans)
-        took = duration(((ended or until) - begun).total_seconds())
-    note = not_reached(step_id, run, definition)
-    return TimelineRow(
-        step=step_id,
-        name=step.name,
-        icon=icon_of(step),
-        look=step_look(state),
-        bars=bars,
-        took=took,
-        note=note,
-    )
-
-
 def not_reached(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> str:
     """Why a step was not begun, once that is certain; empty otherwise."""
     state = run["steps"].get(step_id, {})
@@ -411,70 +261,8 @@ def not_reached(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> 
     return "the run ended before it came here" if run.get("ended_at") else ""
 
 
-_Span: TypeAlias = tuple[BarKind, datetime, datetime, str]
-
-
-def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) -> Iterator[_Span]:
-    """What the step's time went into, one after another."""
-    at = ready
-    ended = _instant(state.get("ended_at"))
-    attempts: Sequence[Mapping[str, Any]] = state.get("attempts") or ()
-    for attempt in attempts:
-        begun = _instant(attempt.get("started_at")) or at
-        over = _instant(attempt.get("ended_at")) or ended or until
-        if begun > at:
-            yield from _gap(attempt, at, begun)
-        yield _attempt(attempt, begun, over)
-        at = max(at, over)
-    if isinstance(step, GateStep) or state.get("review"):
-        over = ended or until
-        if over > at:
-            words = "Needed a person" if ended else "Waiting for a person"
-            yield "person", at, over, f"{words} for {duration((over - at).total_seconds())}"
-    elif state.get("waiting_for") == "retry" and until > at:
-        yield "backoff", at, until, "Waits before the next try"
-
-
-def _gap(attempt: Mapping[str, Any], at: datetime, begun: datetime) -> Iterator[_Span]:
-    length = duration((begun - at).total_seconds())
-    number, iteration = int(attempt.get("number", 1)), int(attempt.get("iteration", 1))
-    if number == 1 and iteration > 1:
-        yield "person", at, begun, f"Needed a person for {length}"
-    elif number == 1:
-        yield "queue", at, begun, f"Queued for {length}"
-    else:
-        yield "backoff", at, begun, f"Waited {length} before try {attempt['number']}"
-
-
-def _attempt(attempt: Mapping[str, Any], begun: datetime, over: datetime) -> _Span:
-    number, status = attempt.get("number", 1), str(attempt.get("status", ""))
-    length = duration((over - begun).total_seconds())
-    if status in {"failed", "timed_out", "abandoned"}:
-        reason = str(attempt.get("reason") or look_of(status).word)
-        return "failed", begun, over, f"Try {number} failed after {length}: {reason}"
-    verb = "running for" if status == "leased" else "took"
-    return "agent", begun, over, f"Try {number} {verb} {length}"
-
-
-def _bar(axis: _Axis, span: _Span) -> Bar:
-    kind, begun, over, title = span
-    x = axis.x(begun)
-    return Bar(kind, round(x, 2), round(max(axis.x(over) - x, 0.4), 2), title)
-
-
-def _ready_at(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> datetime | None:
-    """When the last step before it ended."""
-    links: Mapping[str, str] = run.get("links", {})
-    ends = [
-        _instant(run["steps"].get(link.source, {}).get("ended_at"))
-        for key, link in definition.links.items()
-        if link.target == step_id and links.get(key) == "taken"
-    ]
-    known = [end for end in ends if end is not None]
-    return max(known) if known else None
-
-
-def _instant(value: object) -> datetime | None:
+def instant_of(value: object) -> datetime | None:
+    """The instant that a snapshot gives as text, None for none."""
     if isinstance(value, datetime):
         return value
     return datetime.fromisoformat(value) if isinstance(value, str) and value else None
@@ -604,7 +392,7 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
     """What the step's panel shows."""
     step = definition.steps[step_id]
     state: StepSnapshot = run["steps"].get(step_id, {})
-    begun, ended = _instant(state.get("started_at")), _instant(state.get("ended_at"))
+    begun, ended = instant_of(state.get("started_at")), instant_of(state.get("ended_at"))
     handoff = _handoff_of(run, step_id)
     review = state.get("review") or {}
     is_open = state.get("status") == "waiting" and state.get("waiting_for") != "retry"
@@ -624,7 +412,7 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
         absence=not_reached(step_id, run, definition),
         failure=_FAILURES.get(str(state.get("failure_kind") or ""), ""),
         review_id=str(review.get("id") or ""),
-        due_at=_instant(review.get("due_at")) if is_open else None,
+        due_at=instant_of(review.get("due_at")) if is_open else None,
         begun=begun,
         ended=ended,
         took=duration(((ended or now) - begun).total_seconds()) if begun else "",
@@ -704,7 +492,7 @@ def _scaled(key: str, value: object) -> tuple[str, str]:
 
 
 def _try(one: Mapping[str, Any], now: datetime) -> Try:
-    begun, ended = _instant(one.get("started_at")), _instant(one.get("ended_at"))
+    begun, ended = instant_of(one.get("started_at")), instant_of(one.get("ended_at"))
     kind = _FAILURES.get(str(one.get("failure_kind") or ""), "")
     reason = str(one.get("reason") or "")
     return Try(
@@ -750,7 +538,7 @@ def outline_of(
     lines = []
     for step_id in outline(definition):
         step, state = definition.steps[step_id], run["steps"].get(step_id, {})
-        begun, ended = _instant(state.get("started_at")), _instant(state.get("ended_at"))
+        begun, ended = instant_of(state.get("started_at")), instant_of(state.get("ended_at"))
         ways = tuple(
             Way(
                 port_word(step, link.port),
@@ -827,7 +615,7 @@ def _message(one: Mapping[str, Any], definition: WorkflowDefinition) -> Message:
     sources = tuple(str(step) for step in one["from"])
     target = str(one.get("to") or "")
     tag = str(one.get("verdict") if is_handoff else one.get("result") or "")
-    at = _instant(one["at"])
+    at = instant_of(one["at"])
     assert at is not None, "every message has its time"
     return Message(
         type=str(one["type"]),
@@ -869,7 +657,7 @@ def journal_of(events: Iterable[Mapping[str, Any]]) -> tuple[JournalLine, ...]:
     """The journal's sentences; events that say nothing to people are left out."""
     found = []
     for event in events:
-        at = _instant(event["at"])
+        at = instant_of(event["at"])
         if at is not None and event["text"]:
             found.append(JournalLine(event["seq"], event["at"], f"{at:%H:%M:%S}", event["text"]))
     return tuple(found)
@@ -933,7 +721,9 @@ def step_to_show(run: Snapshot, definition: WorkflowDefinition) -> str | None:
     def first(wanted: Iterable[str], **more: str) -> str | None:
         for step_id in order:
             state = steps.get(step_id, {})
-            if state.get("status") in wanted and all(state.get(k) == v for k, v in more.items()):
+            if str(state.get("status")) in wanted and all(
+                state.get(k) == v for k, v in more.items()
+            ):
                 return step_id
         return None
 
@@ -955,5 +745,5 @@ def took(begun: datetime | None, ended: datetime | None) -> float | None:
 
 def elapsed(run: Snapshot, now: datetime) -> timedelta | None:
     """How long the run has taken, or took."""
-    begun = _instant(run.get("started_at"))
-    return ((_instant(run.get("ended_at")) or now) - begun) if begun else None
+    begun = instant_of(run.get("started_at"))
+    return ((instant_of(run.get("ended_at")) or now) - begun) if begun else None

@@ -30,6 +30,7 @@ from orchestrator.core.errors import ConflictError, DomainError, InvalidInputErr
 from orchestrator.core.json import JsonObject
 from orchestrator.runs import examples, forms, presentation, selectors, services
 from orchestrator.runs.models import Run
+from orchestrator.runs.timeline import timeline_of
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
 
 LOG_VIEWS: Final[Mapping[str, str]] = {
@@ -331,7 +332,7 @@ class _Page:
     def log(self) -> dict[str, Any]:
         context: dict[str, Any] = {}
         if self.view == "timeline":
-            context["timeline"] = presentation.timeline_of(self.snapshot, self.definition, self.now)
+            context["timeline"] = timeline_of(self.snapshot, self.definition, self.now)
         elif self.view == "steps":
             context["outline"] = presentation.outline_of(self.snapshot, self.definition, self.now)
         elif self.view == "messages":
