@@ -676,9 +676,9 @@ def _audit(
 
 
 def _step_of(task: ReviewTask) -> str:
-    """The step that asks: the middle of `<run id>/<step>/<iteration>`."""
+    """The step that asks: the second part of `<run id>/<step>/<iteration>...`."""
     parts = task.subject_id.split("/")
-    return parts[1] if task.run_id is not None and len(parts) == 3 else ""
+    return parts[1] if task.run_id is not None and len(parts) >= 3 else ""
 
 
 def _violation(path: str, rule: str, reason: str) -> JsonObject:

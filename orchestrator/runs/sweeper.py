@@ -65,8 +65,9 @@ class Sweeper:
             return False
         now = statements.database_now()
         _each("dead owners", free_dead, now)
-        _each("timers", fire_due_timers, now)
+        # decisions first: one made just before its review is due must not be overtaken by the timer
         _each("decisions", take_effect, now)
+        _each("timers", fire_due_timers, now)
         at = time.monotonic()
         if at >= self._slow_at:
             self._slow_at = at + self.slow_seconds
