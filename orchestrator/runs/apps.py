@@ -24,6 +24,8 @@ class RunsConfig(AppConfig):
 
         panels.register("workflow.metrics", own.workflow_metrics)
         panels.register("agent_version.in_flight", own.agent_version_in_flight)
+        panels.register_badge("runs", own.attention_badge)
+        panels.register_search(own.search_runs)
 
         subjects.register(
             "gate",

@@ -1,8 +1,9 @@
-"""What runs add to pages below them: how a workflow does, and what an agent's kill switch meets."""
+"""What runs add to pages below them and to the frame: figures, calls in flight, badge, search."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -11,10 +12,15 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from orchestrator import access
+from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.runs import selectors
 from orchestrator.runs.selectors import InFlight, WorkflowFigures
-from orchestrator.web.templatetags.baton import duration
+from orchestrator.web.panels import Badge, Found
+from orchestrator.web.templatetags.baton import duration, look_of
+
+SHORTEST_SEARCH: Final = 2
 
 
 def workflow_metrics(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeString]:
@@ -28,6 +34,31 @@ def agent_version_in_flight(request: HttpRequest, ids: list[str]) -> Mapping[str
     """Table rows: what is under way that calls each agent version, and what becomes of it."""
     found = selectors.in_flight_of(actor_of(request), [UUID(one) for one in ids])
     return {str(key): _in_flight(counts) for key, counts in found.items()}
+
+
+def attention_badge(actor: Actor) -> Badge | None:
+    """How many runs need somebody's attention: the number at Runs."""
+    count = selectors.count_attention(actor)
+    if not count:
+        return None
+    verb = "needs" if count == 1 else "need"
+    return Badge(count, f"{_runs(count)} {verb} attention", "bad")
+
+
+def search_runs(actor: Actor, text: str, limit: int) -> list[Found]:
+    """Runs whose name or id the palette's text is part of; the newest first."""
+    if len(text) < SHORTEST_SEARCH or not access.can(actor, "run.read"):
+        return []
+    return [
+        Found(
+            title=run.title or f"Run {str(run.id)[-8:]}",
+            url=reverse("runs:detail", args=[run.id]),
+            group="Runs",
+            icon="run",
+            note=f"{run.workflow.name} · {look_of(run.status).word}",
+        )
+        for run in selectors.list_runs(actor, search=text)[:limit]
+    ]
 
 
 def _figures(figures: WorkflowFigures) -> SafeString:
