@@ -19,6 +19,9 @@ from django.conf import settings  # noqa: E402  the variable above must be set f
 LONGEST_CALL_SECONDS = 86_400
 """The longest time limit that a definition can give to one attempt."""
 
+DRAIN_SECONDS = 15.0
+"""How long a worker that is told to stop waits for the calls it is making."""
+
 app = Celery("baton")
 app.conf.update(
     broker_url=settings.REDIS_URL or "memory://",
@@ -86,12 +89,26 @@ def _begin_in_worker(sender: Any, **_: Any) -> None:
     threading.Thread(target=run_sweeper, args=(_stopping,), name="sweeper", daemon=True).start()
 
 
+@signals.worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    """Told to stop, a worker with threads hands its runs on; Celery waits for its tasks meanwhile."""
+    threading.Thread(target=_drain_and_end, name="drain", daemon=True).start()
+
+
 @signals.worker_shutdown.connect
-def _end_in_worker(sender: Any, **_: Any) -> None:
+def _end_in_worker(**_: Any) -> None:
     from orchestrator.runs import sweeper
 
     _stopping.set()
     sweeper.end_boot()
+
+
+def _drain_and_end() -> None:
+    from orchestrator.runs import boots, sweeper
+
+    _stopping.set()
+    boots.drain(DRAIN_SECONDS)
+    sweeper.end_boot()  # a call that is still under way is given up, and made again elsewhere
 
 
 _stopping = threading.Event()

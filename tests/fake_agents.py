@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -53,6 +55,17 @@ def script(label: str, *answers: JsonObject, seconds: float = 0.0) -> None:
     temporary.replace(folder() / f"{label}.json")
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """While inside, no call of any process ends."""
+    path = folder() / "hold"
+    path.touch()
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
 def forget() -> None:
     """Remove all scripts and the log."""
     for path in folder().iterdir():
@@ -83,7 +96,7 @@ def _scripted(given: JsonObject, context: AgentContext) -> StepResult:
     path = folder() / f"{label}.json"
     found = json.loads(path.read_text()) if path.exists() else {"seconds": 0, "answers": []}
     deadline = time.monotonic() + found["seconds"]
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline or (folder() / "hold").exists():
         time.sleep(0.01)
     answers = found["answers"]
     number = len(calls(label))

@@ -49,12 +49,17 @@ class BootFailedError(RuntimeError):
 
 
 class Boot:
-    """One boot of this process. `lost` set: its claims count as lost, write nothing more."""
+    """One boot of this process.
+
+    `lost` set: its claims count as lost, write nothing more. `draining` set: the process is about to
+    stop, walks hand their run back between two calls.
+    """
 
     def __init__(self) -> None:
         self.id: UUID = new_id()
         self.pid = os.getpid()
         self.lost = threading.Event()
+        self.draining = threading.Event()
         self._walks: dict[UUID, Wakes] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -179,6 +184,17 @@ def current() -> Boot:
             boot.start()
             _current = boot
         return boot
+
+
+def drain(seconds: float) -> None:
+    """Let the walks of this process hand their runs back; wait for them, at most so long."""
+    boot = _current
+    if boot is None or boot.pid != os.getpid():
+        return
+    boot.draining.set()
+    deadline = time.monotonic() + seconds
+    while boot.walking() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def retire() -> UUID | None:

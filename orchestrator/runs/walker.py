@@ -216,7 +216,8 @@ class _Walk:
             return "hold"
         if not self.recording.has_calls:
             return "park"
-        return "hand_back" if time.monotonic() > self.slice_ends else "hold"
+        is_over = time.monotonic() > self.slice_ends or self.boot.draining.is_set()
+        return "hand_back" if is_over else "hold"
 
     def _commit(self, release: Release) -> bool:
         committed, calls = self._committed(release)
