@@ -8,6 +8,8 @@ import io
 import json
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +23,7 @@ from audit.exports import export_bytes, request_export
 from audit.models import AuditEntry, AuditOutbox
 from audit.note import Head, SignerKey
 from audit.selectors import EntryFilter, content_of, read_filter
+from audit.sequencer import run_sequencer
 from audit.services import Subject, append_entry
 from orchestrator.access import SYSTEM, Actor
 from orchestrator.core.errors import PermissionDeniedError
@@ -165,6 +168,26 @@ def test_people_without_the_right_export_nothing_and_leave_no_request():
             actor=nobody, wanted=EntryFilter(), file_format="jsonl", reason="", clock=clock
         )
     assert not AuditOutbox.objects.filter(action="audit_export.requested").exists()
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_beside_a_serving_process_the_export_waits_for_its_signature_and_gets_it_quickly():
+    """The lock is held by the server, so the export neither places nor signs by itself."""
+    stop = threading.Event()
+    server = threading.Thread(target=run_sequencer, args=(stop,))
+    server.start()
+    try:
+        for number in range(5):
+            write(number)
+        began = time.monotonic()
+        content = exported()
+        assert time.monotonic() - began < 5
+    finally:
+        stop.set()
+        server.join()
+    verdict = verdict_of(content)
+    assert verdict.findings == []
+    assert verdict.entries == 6
 
 
 # ---- attacks -----------------------------------------------------------------------------------
