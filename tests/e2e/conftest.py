@@ -163,7 +163,9 @@ class Person:
         """Continue as a demo role from the landing page."""
         self.page.context.clear_cookies()
         self.page.goto("/")
-        self.page.get_by_role("button", name=re.compile(f"^{role_title}", re.I)).click()
+        self.page.get_by_role(
+            "button", name=re.compile(f"^(Continue as )?{role_title}", re.I)
+        ).click()
         self.page.get_by_role("heading", level=1).wait_for()
         return self
 
@@ -193,5 +195,6 @@ def person(page):
         ),
     )
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.set_default_timeout(15_000)
     yield Person(page, problems)
     assert problems == []
