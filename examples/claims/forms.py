@@ -377,8 +377,7 @@ def _report_txt(case: Case, random: Random) -> bytes:
         "-" * 40,
         f"TAKEN DOWN {day(case.received_on, 'iso')}",
     ]
-    encoding = "cp1252" if leaders else "utf-8"
-    return "\r\n".join(lines).encode(encoding)
+    return "\r\n".join(lines).encode("utf-8")
 
 
 _WRITERS: dict[str, Callable[[Case, Random], bytes]] = {

@@ -6,12 +6,15 @@ import io
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from random import Random
 
 from PIL import ExifTags, Image, ImageChops, ImageDraw, ImageFilter
 
 SIZE = (640, 400)
 SCALE = 2
+BAND = (150, 300)
+"""Rows of the picture between which damage lies."""
 QUALITY = 62
 Point = tuple[float, float]
 
@@ -127,6 +130,7 @@ def _car(canvas: Image.Image, paint: tuple[int, int, int]) -> None:
             )
 
 
+@cache
 def _panel_mask() -> Image.Image:
     """The painted surface, at the size of the picture: the body without windows and wheels."""
     mask = Image.new("L", SIZE)
@@ -148,9 +152,10 @@ def _damage(
 ) -> int:
     """Break up the panels patch by patch until the wanted share is reached; return the share."""
     random, share_ppm = wanted
-    total, outside = _count(panels), ImageChops.invert(panels)
+    total = _count(panels)
+    outside = ImageChops.invert(panels.crop((0, BAND[0], SIZE[0], BAND[1])))
     target = total * share_ppm // 1_000_000
-    damaged = Image.new("L", SIZE)
+    damaged = Image.new("L", outside.size)
     pen = ImageDraw.Draw(damaged)
     centre = random.choice(((115.0, 240.0), (265.0, 235.0), (395.0, 235.0), (525.0, 240.0)))
     crushed = _crushed(canvas.size, paint, random)
@@ -165,7 +170,9 @@ def _damage(
         reach = min(reach + 1.2, 190.0)
         pen.polygon(_blot((x, y), radius, random), fill=255)
         damaged.paste(0, mask=outside)
-    canvas.paste(crushed, (0, 0), damaged.resize(canvas.size, Image.Resampling.BILINEAR))
+    whole = Image.new("L", SIZE)
+    whole.paste(damaged, (0, BAND[0]))
+    canvas.paste(crushed, (0, 0), whole.resize(canvas.size, Image.Resampling.BILINEAR))
     return _count(damaged) * 1_000_000 // total
 
 
@@ -181,7 +188,7 @@ def _blot(centre: Point, radius: float, random: Random) -> list[Point]:
         corners.append(
             (
                 centre[0] + math.cos(angle) * away,
-                centre[1] + math.sin(angle) * away,
+                centre[1] + math.sin(angle) * away - BAND[0],
             )
         )
     return corners

@@ -178,11 +178,13 @@ def _main_colour(picture: Image.Image) -> tuple[int, int, int]:
     reduced = middle.reduce(4).quantize(
         COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
     )
-    found = reduced.convert("RGB").getcolors(COLOURS) or [(1, (0, 0, 0))]
-    _, (red, green, blue) = max(
-        found, key=lambda item: item[0] * (max(item[1]) - min(item[1]) + PALE)
-    )
-    return red, green, blue
+    best, chosen = -1, (0, 0, 0)
+    for count, colour in reduced.convert("RGB").getcolors(COLOURS) or ():
+        if isinstance(colour, tuple):
+            weight = count * (max(colour) - min(colour) + PALE)
+            if weight > best:
+                best, chosen = weight, (colour[0], colour[1], colour[2])
+    return chosen
 
 
 def _per_mille(

@@ -1,6 +1,8 @@
 import io
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -196,3 +198,23 @@ def test_no_document_is_not_found_and_an_unknown_one_a_contract_failure():
 def test_parameters_that_make_no_sense_are_refused(fields):
     result = read(text_of("x: 1"), fields=fields)
     assert (result.type, result.reason_code) == ("failed", "bad_parameters")
+
+
+PAPER = pdf_of(
+    [(60, 100, "Invoice number: 9"), (60, 120, "Date: 1.1.2026"), (60, 140, "Total: EUR 1")]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, len(PAPER) - 1), st.binary(min_size=1, max_size=40))
+def test_a_damaged_pdf_gives_a_result_and_never_an_error(at, junk):
+    result = read(file_of(PAPER[:at] + junk + PAPER[at + len(junk) :]))
+    assert result.type in {"value", "uncertain", "not_found"}
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(lambda text: text.encode())))
+def test_any_bytes_give_a_result_with_a_reason(content):
+    result = read(file_of(b"Total: EUR 5\nDate: " + content, "paper.txt", "text/plain"))
+    assert result.type == "not_found" or result.output
+    assert result.type == "value" or result.reason
