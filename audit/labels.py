@@ -22,6 +22,7 @@ ADDRESSES: Final[Mapping[str, str]] = {
     "review_task": "/reviews/{id}/",
     "audit_export": "/audit/?subject_kind=audit_export&subject_id={id}",
 }
+STEP_KINDS: Final = frozenset({"step", "step_run"})
 NAME_FIELDS: Final = ("name", "title", "username", "slug")
 MAX_FOUND: Final = 200
 
@@ -95,8 +96,10 @@ def _resolve(kind: str, keys: Collection[str]) -> Mapping[str, Label]:
         return resolver(keys)
     if kind == "system":
         return {key: Label("Baton") for key in keys}
-    if kind == "step_run":
+    if kind in STEP_KINDS:
         return {key: _step(key) for key in keys}
+    if kind == "agent_version":
+        return _agent_versions(keys)
     model = _model_of(kind)
     if model is None:
         return {}
@@ -105,6 +108,18 @@ def _resolve(kind: str, keys: Collection[str]) -> Mapping[str, Label]:
     except (ValidationError, ValueError):
         return {}
     return {key: Label(text, _address(kind, key)) for key, text in texts.items() if text}
+
+
+def _agent_versions(keys: Collection[str]) -> dict[str, Label]:
+    """Name versions; an agent acts under `<version id>@<number>`."""
+    model = _model_of("agent_version")
+    if model is None:
+        return {}
+    ids = {key: key.partition("@")[0] for key in keys}
+    wanted = [one for one in ids.values() if short(one) != one]
+    rows = model._default_manager.select_related("agent").defer("manifest").filter(pk__in=wanted)
+    names = {str(row.pk): str(row) for row in rows}
+    return {key: Label(names[one]) for key, one in ids.items() if one in names}
 
 
 def _texts(model: type[Model], keys: Collection[str]) -> dict[str, str]:

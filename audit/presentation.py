@@ -13,7 +13,7 @@ from audit import labels, selectors
 from audit.actions import ACTIONS
 from audit.models import AuditOutbox, AuditPayload
 from audit.selectors import EntryLine, Proof
-from audit.services import JSON, REASON, TEXT
+from audit.services import REASON, TEXT
 from orchestrator.access import Actor
 from orchestrator.core.json import JsonObject, JsonValue
 
@@ -24,6 +24,13 @@ ACTOR_KINDS: Final[Mapping[str, str]] = {
     "agent": "agent",
     "service": "service",
     "system": "the product itself",
+}
+SUBJECT_KINDS: Final[Mapping[str, str]] = {
+    "user": "person",
+    "review_task": "review",
+    "step_run": "step",
+    "artefact": "file",
+    "audit_export": "export",
 }
 DECISION_NAMES: Final[Mapping[str, str]] = {
     "outcome": "Outcome",
@@ -141,7 +148,8 @@ def detail_of(row: AuditOutbox, actor: Actor) -> EntryDetail:
 def sentence_of(line: EntryLine) -> str:
     """Return who did what to what, as one sentence without its full stop."""
     title = line.title[:1].lower() + line.title[1:]
-    return f"{line.actor.text} {title}: {line.subject.text}"
+    about = "" if line.subject.text == line.actor.text else f": {line.subject.text}"
+    return f"{line.actor.text} {title}{about}"
 
 
 def figure_of(proof: Proof) -> Figure:
@@ -189,7 +197,8 @@ def _facts(line: EntryLine, content: JsonObject) -> Iterator[Fact]:
 
 
 def _subject_text(subject: JsonObject) -> str:
-    kind = str(subject.get("kind", "")).removesuffix("_run").replace("_", " ")
+    kind = str(subject.get("kind", ""))
+    kind = SUBJECT_KINDS.get(kind, kind).replace("_", " ")
     key = str(subject.get("id", ""))
     label = labels.labels_of([(str(subject.get("kind", "")), key)])
     name = next(iter(label.values())).text
@@ -216,6 +225,9 @@ def _decision_facts(line: EntryLine, decision: JsonObject) -> Iterator[Fact]:
             yield Fact(title, _instant(value))
         elif name.endswith("_ppm") and isinstance(value, int):
             yield Fact(title, f"{value / 1_000_000:.2f}")
+        elif name == "agent" and isinstance(value, dict):
+            yield Fact(title, f"{value.get('slug', '')} v{value.get('version', '')}")
+            yield Fact("Its content", f"{str(value.get('sha256', ''))[:16]}…", is_code=True)
         else:
             yield Fact(title, _text_of(value))
 
@@ -255,12 +267,13 @@ def _payloads(listed: JsonObject, readable: Mapping[str, AuditPayload]) -> Itera
 
 def _payload_text(row: AuditPayload) -> str:
     content = bytes(row.bytes)
-    if row.media == JSON:
-        text = json.dumps(json.loads(content), indent=2, ensure_ascii=False)
-    elif row.media == TEXT:
+    if row.media == TEXT:
         text = content.decode("utf-8", "replace")
     else:
-        return ""
+        try:
+            text = json.dumps(json.loads(content), indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return ""
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… (all of it by the API)"
 
 

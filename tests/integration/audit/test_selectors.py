@@ -125,6 +125,13 @@ def test_an_id_that_is_gone_keeps_its_short_form(db):
     assert labels.labels_of([("user", "unknown")])["user", "unknown"].text == "unknown"
 
 
+def test_a_step_and_an_agent_have_readable_names(db):
+    run = "01900000-0000-7000-8000-00000000abcd"
+    names = labels.labels_of([("step", f"{run}/triage/2"), ("agent_version", f"{run}@3")])
+    assert names["step", f"{run}/triage/2"].text == "triage of run 0000abcd, round 2"
+    assert names["agent_version", f"{run}@3"].text == f"{run}@3"
+
+
 def test_every_entry_of_a_log_of_several_tiles_can_be_proved(db):
     with transaction.atomic():
         for number in range(700):
