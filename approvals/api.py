@@ -26,6 +26,11 @@ class PersonField(serializers.Field[Any, Any, Any, Any]):
         return {"id": str(value.pk), "name": str(value)}
 
 
+class PersonSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
 class DecisionSerializer(serializers.ModelSerializer[Decision]):
     decided_by = PersonField(read_only=True)
 
@@ -108,6 +113,7 @@ class ReviewViewSet(ApiViewSet):
         "hand_over": "review.decide",
         "decide": "review.decide",
         "undo": "review.decide",
+        "colleagues": "review.decide",
     }
     serializer_class = ReviewSerializer
     lookup_value_converter = "uuid"
@@ -168,6 +174,13 @@ class ReviewViewSet(ApiViewSet):
             now=timezone.now(),
         )
         return Response(ReviewSerializer(task).data)
+
+    @extend_schema(responses=PersonSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def colleagues(self, _request: Request, pk: UUID) -> Response:
+        """The people to whom you may hand this review over."""
+        people = selectors.people_to_hand_over_to(self.actor, selectors.get_review(self.actor, pk))
+        return Response([{"id": key, "name": name} for key, name in people])
 
     @extend_schema(request=DecideSerializer, responses=DecisionSerializer)
     @action(detail=True, methods=["post"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from approvals import selectors, services
 from approvals.answers import Posted, answer_of
@@ -20,6 +22,20 @@ from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
 from orchestrator.web.middleware import request_id_of
 from orchestrator.web.problems import PROBLEM_TYPE, problem
+
+
+def _read_again(
+    view: Callable[[HttpRequest, UUID], HttpResponse],
+) -> Callable[[HttpRequest, UUID], HttpResponse]:
+    """Lead a GET to the item: who had to sign in again comes back to the address of his POST."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, task_id: UUID) -> HttpResponse:
+        if request.method != "POST":
+            return redirect("approvals:review", task_id)
+        return view(request, task_id)
+
+    return wrapped
 
 
 @require_safe
@@ -49,7 +65,8 @@ def review(request: HttpRequest, task_id: UUID) -> HttpResponse:
     return render(request, "approvals/review.html", context)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
+@_read_again
 def decide(request: HttpRequest, task_id: UUID) -> HttpResponse:
     """Record a decision; a script gets JSON, a browser the next item."""
     actor, now = actor_of(request), timezone.now()
@@ -82,8 +99,10 @@ def decide(request: HttpRequest, task_id: UUID) -> HttpResponse:
     return redirect(_next_address(request, task_id, segment))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def undo(request: HttpRequest, decision_id: UUID) -> HttpResponse:
+    if request.method != "POST":
+        return redirect("approvals:list")
     decision = services.undo_decision(
         decision_id=decision_id, actor=actor_of(request), now=timezone.now()
     )
@@ -94,7 +113,8 @@ def undo(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     return redirect(address)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
+@_read_again
 def hand_over(request: HttpRequest, task_id: UUID) -> HttpResponse:
     actor = actor_of(request)
     to = _person(request.POST.get("to", ""))
@@ -112,13 +132,15 @@ def hand_over(request: HttpRequest, task_id: UUID) -> HttpResponse:
     return redirect(_next_address(request, task_id, _segment(request.POST)))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
+@_read_again
 def claim(request: HttpRequest, task_id: UUID) -> HttpResponse:
     services.claim_review(task_id=task_id, actor=actor_of(request), now=timezone.now())
     return redirect("approvals:review", task_id)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
+@_read_again
 def release(request: HttpRequest, task_id: UUID) -> HttpResponse:
     services.release_review(task_id=task_id, actor=actor_of(request), now=timezone.now())
     messages.success(request, "Given back; others may take it.")

@@ -350,6 +350,8 @@
     }
   }, 15000);
 
+  const asked = location.pathname.match(/^(.*\/[0-9a-f-]{36}\/)(decide|hand-over)\/$/);
+  if (asked) history.replaceState(null, "", asked[1]);
   const dress = () => { countEdits(); setTimeout(fetchAhead, 30); };
   dress();
 })();

@@ -125,6 +125,8 @@ def test_claim_hand_over_and_release(world, api, jonas):
     assert api(jonas, "post", f"reviews/{task.id}/claim/").json()["claimed_by"]["name"] == "Jonas"
     assert api(mira, "post", f"reviews/{task.id}/claim/").json()["code"] == "review_claimed"
     assert api(jonas, "post", f"reviews/{task.id}/release/").json()["status"] == "open"
+    (colleague,) = api(jonas, "get", f"reviews/{task.id}/colleagues/").json()
+    assert colleague == {"id": str(mira.id), "name": "Mira"}
     handed = api(jonas, "post", f"reviews/{task.id}/hand-over/", {"to": str(mira.id)})
     assert handed.json()["assigned_to"]["name"] == "Mira"
 
