@@ -14,7 +14,7 @@ from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
-from django.conf import settings  # noqa: E402  the variable above must be set first
+from django.conf import settings
 
 LONGEST_CALL_SECONDS = 86_400
 """The longest time limit that a definition can give to one attempt."""
@@ -64,8 +64,11 @@ app.set_default()
 
 @signals.worker_process_init.connect
 def _begin_in_child(**_: Any) -> None:
-    """A child of the prefork pool is a boot of its own, and says so before its first run."""
-    _begin_boot()
+    """A child of the prefork pool is a boot of its own, and says so before its first run.
+
+    In a thread: the pool gives a child four seconds to start, and a database may be slow.
+    """
+    threading.Thread(target=_begin_boot, name="begin-boot", daemon=True).start()
 
 
 @signals.worker_process_shutdown.connect
@@ -91,7 +94,7 @@ def _begin_in_worker(sender: Any, **_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def _drain(**_: Any) -> None:
-    """Told to stop, a worker with threads hands its runs on; Celery waits for its tasks meanwhile."""
+    """Told to stop, a worker with threads hands its runs on; Celery waits for its tasks."""
     threading.Thread(target=_drain_and_end, name="drain", daemon=True).start()
 
 

@@ -1,14 +1,14 @@
 """Boots: one process that walks runs, how others see that it is alive, and how it keeps its claims.
 
-Theory of operation. A boot is a UUID, the owner in claims and attempts. While it lives it holds a lock
-that the operating system or the database takes away when the process dies: a session advisory lock
-on a connection of its own (PostgreSQL), or a lock on a file in BATON_HOME (SQLite). A free lock
-therefore means a dead owner, known milliseconds after `kill -9`.
+Theory of operation. A boot is a UUID, the owner in claims and attempts. While it lives it holds a
+lock that the operating system or the database takes away when the process dies: a session advisory
+lock on a connection of its own (PostgreSQL), or a lock on a file in BATON_HOME (SQLite). A free
+lock therefore means a dead owner, known milliseconds after `kill -9`.
 
-The keeper thread owns that connection. Every second it asks whether the lock is still held, and every
-five it renews the leases of the runs that this process walks; no agent's call can block it. When the
-connection breaks, the lock is gone and the sweeper may already have freed the claims: the boot counts
-as lost, its walks give up without writing, and the next walk begins under a new boot.
+The keeper thread owns that connection. Every second it asks whether the lock is still held, and
+every five it renews the leases of the runs that this process walks; no agent's call can block it.
+When the connection breaks, the lock is gone and the sweeper may already have freed the claims: the
+boot counts as lost, its walks give up without writing, and the next walk begins under a new boot.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class BootFailedError(RuntimeError):
 class Boot:
     """One boot of this process.
 
-    `lost` set: its claims count as lost, write nothing more. `draining` set: the process is about to
-    stop, walks hand their run back between two calls.
+    `lost` set: its claims count as lost, write nothing more. `draining` set: the process is about
+    to stop, walks hand their run back between two calls.
     """
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class Boot:
                         seen_at=statements.database_now(), stuck_threads=self._stuck
                     )
             except DatabaseError:
-                # A lock timeout, say; should the database be gone, the next look finds the lock gone.
+                # A lock timeout, say; if the database is gone, the next look finds the lock gone.
                 logger.exception("boot could not renew its leases")
             finally:
                 connection.close()
@@ -214,8 +214,8 @@ def dead_among(boots: Iterable[UUID]) -> set[UUID]:
         return {boot for boot in boots if _file_is_free(boot)}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT classid::bigint << 32 | objid::bigint FROM pg_locks WHERE locktype = 'advisory' "
-            "AND granted AND objsubid = 1 "
+            "SELECT classid::bigint << 32 | objid::bigint FROM pg_locks "
+            "WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
             "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         held = {row[0] for row in cursor.fetchall()}

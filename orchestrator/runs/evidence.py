@@ -1,4 +1,4 @@
-"""What a reviewer is shown, made from the planner's OpenReview. Pure: definition and state in, JSON out."""
+"""What a reviewer is shown, made from the planner's OpenReview. Pure."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def review_evidence(command: OpenReview, compiled: CompiledWorkflow, state: RunS
 
 
 def gate_choices(definition: WorkflowDefinition, step_id: str, step: GateStep) -> tuple[str, ...]:
-    """What may be decided: every choice of the gate's type, but `returned` only where it leads on."""
+    """What may be decided: each choice of the gate's type, `returned` only where it leads on."""
     linked = {link.port for link in definition.links_from(step_id)}
     return tuple(
         choice for choice in _GATE_CHOICES[step.type] if choice != "returned" or choice in linked
@@ -95,7 +95,7 @@ def path_so_far(definition: WorkflowDefinition, state: RunState) -> list[JsonObj
         for name, one in state.steps.items()
         if one.status in TERMINAL_STEP and one.status is not StepStatus.SKIPPED and one.ended_at
     ]
-    ended.sort(key=lambda pair: (pair[1].ended_at, pair[0]))  # type: ignore[return-value,arg-type]  # filtered above
+    ended.sort(key=lambda pair: (pair[1].ended_at, pair[0]))
     return [
         _path_step(name, definition.steps[name], one)
         for name, one in ended

@@ -8,8 +8,9 @@ from orchestrator.ids import new_id
 
 
 class Run(models.Model):
-    """The hot row: narrow, updated at every step. `state` is RunState.stored(); seq counts the journal.
+    """The hot row: narrow, updated at every step.
 
+    `state` is RunState.stored(), `seq` counts the journal.
     `owner`, `lease_until` and `fence` are the walker's claim. `inbox_seq` counts committed inbox
     events, `drained_seq` those applied. `rung_at`: the run wants a walker since then (NULL: it does
     not); whoever gives it a reason sets it in his transaction, parking clears it, and the sweeper
@@ -125,8 +126,8 @@ class StepRun(models.Model):
 class Attempt(models.Model):
     """One try of a step run by one agent version.
 
-    A walker calls inline, so the lease of an attempt is its run's claim: `owner` is the walker's boot,
-    `fence` the claim's. `owner` NULL while leased: planned, but no walker has begun it yet.
+    A walker calls inline, so the lease of an attempt is its run's claim: `owner` is the walker's
+    boot, `fence` the claim's. `owner` NULL while leased: planned, but no walker has begun it yet.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -163,8 +164,10 @@ class Attempt(models.Model):
 
 
 class RunEvent(models.Model):
-    """The journal: append only. `body` is the driving event (outputs replaced by their sha256) and what
-    the planner derived: `{"event": {...}, "derived": [...]}`.
+    """The journal: append only.
+
+    `body` is the driving event (payloads replaced by hash and size) and what the planner derived:
+    `{"event": {...}, "derived": [...]}`.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events", db_index=False)

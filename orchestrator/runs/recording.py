@@ -1,9 +1,9 @@
 """What an application of the planner becomes: rows, audit entries and reviews, committed together.
 
-A `Recording` holds the state of one run in memory. `apply` plans one event and collects what has to be
-written; `commit` writes all that was collected since the last commit in one statement guarded by the
-fence (with reviews to open or close: in one transaction, the guarded statement first). `begin` does
-the same for a run that does not exist yet. Nothing here calls an agent, waits or decides.
+A `Recording` holds the state of one run in memory. `apply` plans one event and collects what has to
+be written; `commit` writes all that was collected since the last commit in one statement guarded by
+the fence (with reviews to open or close: in one transaction, the guarded statement first). `begin`
+does the same for a run that does not exist yet. Nothing here calls an agent, waits or decides.
 
 Journal bodies hold no payloads: an `output` or `input` in an event is replaced by
 `{"sha256", "bytes"}`; the values stand once, in the step rows.
@@ -165,8 +165,8 @@ class Recording:
     ) -> tuple[Committed, list[InvokeAgent]] | None:
         """Write what was collected; returns the row afterwards and the calls to make.
 
-        With `hand_back` the calls are left to the next walker. None: the fence is stale, nothing was
-        written. May be called again after a database error.
+        With `hand_back` the calls are left to the next walker. None: the fence is stale, nothing
+        was written. May be called again after a database error.
         """
         holder = None if release == "hand_back" else owner
         what = Commit(
@@ -189,7 +189,10 @@ class Recording:
         return committed, self._settled(holder)
 
     def begin(self, detail: Row, *, now: datetime) -> bool:
-        """Write a run that starts now; False: its idempotency key is taken. Calls wait for a walker."""
+        """Write a run that starts now; False: its idempotency key is taken.
+
+        Calls wait for a walker.
+        """
         wants_walker = bool(self._pending.calls)
         run = {
             **self._run_row(0),
@@ -536,11 +539,13 @@ class Recording:
                 case events.HandoffMade():
                     yield self._handoff_entry(one, now)
                 case events.StepEnded() if one.step != self.facts.compiled.start:
-                    yield self._step_entry(one.step, one.result, one.port or "", derived, now)
+                    yield self._step_entry(
+                        one.step, one.result, one.port or "", derived=derived, now=now
+                    )
                 case events.ReviewOpened(review="exception"):
                     result = self.state.steps[one.step].result
                     assert result is not None
-                    yield self._step_entry(one.step, result, "exception", derived, now)
+                    yield self._step_entry(one.step, result, "exception", derived=derived, now=now)
                 case events.RetryPlanned():
                     yield self._retry_entry(event, one, now)
                 case events.RunEnded():
@@ -573,6 +578,7 @@ class Recording:
         name: str,
         result: StepResult,
         port: str,
+        *,
         derived: Sequence[DerivedEvent],
         now: datetime,
     ) -> PreparedEntry:
@@ -617,7 +623,7 @@ class Recording:
         decision: JsonObject,
         payloads: JsonObject,
     ) -> None:
-        """Which route was taken by which values; values that may be personal stand beside the log."""
+        """Which route was taken by which values; what may be personal stands beside the log."""
         for one in derived:
             if isinstance(one, events.RouteChosen) and one.step == step:
                 rule = f"{self.facts.workflow_slug}.{step}@{self.facts.version_number}"

@@ -48,7 +48,7 @@ JOURNAL_PAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFigures:
-    """How a workflow has done lately. `success_rate` and `p95_seconds` are None without ended runs."""
+    """How a workflow has done lately; rate and p95 are None while no run has ended."""
 
     runs: int
     ended: int
@@ -66,7 +66,7 @@ class InFlight:
     runs: int
 
 
-# ---- lists and figures -----------------------------------------------------------------------------
+# ---- lists and figures ---------------------------------------------------------------------------
 
 
 def list_runs(
@@ -151,9 +151,7 @@ def in_flight_of(actor: Actor, agent_version_ids: Iterable[UUID]) -> dict[UUID, 
         .annotate(count=Count("id"))
     )
     runs = (
-        Run.objects.filter(
-            version__agent_uses__agent_version_id__in=ids, workspace_id__in=readable
-        )
+        Run.objects.filter(version__agent_uses__agent_version_id__in=ids, workspace_id__in=readable)
         .exclude(status__in=TERMINAL_RUN)
         .values_list("version__agent_uses__agent_version_id")
         .annotate(count=Count("id", distinct=True))
@@ -219,7 +217,7 @@ def briefs_of(actor: Actor, runs: Sequence[Run]) -> dict[UUID, RunBrief]:
     }
 
 
-# ---- one run ---------------------------------------------------------------------------------------
+# ---- one run -------------------------------------------------------------------------------------
 
 
 def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
@@ -266,7 +264,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
         "started_by": {"kind": detail.started_by_kind, "id": detail.started_by},
         "can": _allowed(run, step_runs, detail, actor),
         "definition": definition.model_dump(mode="json"),
-        "steps": _steps(definition, run, step_runs, attempts, reviews),
+        "steps": _steps(definition, run, step_runs=step_runs, attempts=attempts, reviews=reviews),
         "links": {name: links.get(name, "open") for name in definition.links},
         "handoffs": [_handoff(row, inputs) for row in handoffs],
     }
@@ -296,7 +294,7 @@ def run_journal(run_id: UUID, after_seq: int = 0, limit: int = JOURNAL_PAGE) -> 
 
 
 def message_log(run_id: UUID) -> list[JsonObject]:
-    """What was passed between steps, in order: handoffs with their payload, answers with their output.
+    """What was passed between steps, in order: handoffs with payload, answers with output.
 
     Each `{"seq", "at", "type": "handoff" | "answer", "from": [step], "to": step, ...}`.
 
@@ -347,7 +345,9 @@ def hydrated(
     """
     steps = stored.get("steps")
     filled: dict[str, dict[str, Any]] = {
-        name: dict(step) for name, step in (steps if isinstance(steps, dict) else {}).items()
+        name: dict(step)
+        for name, step in (steps if isinstance(steps, dict) else {}).items()
+        if isinstance(step, dict)
     }
     for row in step_rows:
         step = filled.get(row["step"])
@@ -367,7 +367,7 @@ def get_timer(timer_id: UUID) -> Timer | None:
     return Timer.objects.filter(id=timer_id).first()
 
 
-# ---- parts -----------------------------------------------------------------------------------------
+# ---- parts ---------------------------------------------------------------------------------------
 
 
 def _brief(
@@ -474,6 +474,7 @@ def _allowed(
 def _steps(
     definition: WorkflowDefinition,
     run: Run,
+    *,
     step_runs: Sequence[StepRun],
     attempts: Sequence[Attempt],
     reviews: Sequence[Any],

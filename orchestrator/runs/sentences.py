@@ -85,17 +85,19 @@ def _said(names: _Names, event: Mapping[str, Any]) -> str:
             word = "run it again" if event["choice"] == "retry" else "end the run"
             edited = " with changed input" if event.get("input") else ""
             return f"A person decided about {step}: {word}{edited}{_because(event)}."
-        case "cancel_requested":
-            return f"Somebody cancelled the run{_because(event)}."
-        case "pause_requested":
-            return f"Somebody paused the run{_because(event)}."
-        case "continue_requested":
-            return f"Somebody let the run go on{_because(event)}."
-        case "run_resumed":
-            edited = " with changed input" if event.get("input") else ""
-            return f"Somebody resumed the run at {step}{edited}{_because(event)}."
         case other:
-            return f"{other}."
+            return _asked(step, other, event)
+
+
+def _asked(step: str, asked: str, event: Mapping[str, Any]) -> str:
+    edited = " with changed input" if event.get("input") else ""
+    said = {
+        "cancel_requested": "cancelled the run",
+        "pause_requested": "paused the run",
+        "continue_requested": "let the run go on",
+        "run_resumed": f"resumed the run at {step}{edited}",
+    }
+    return f"Somebody {said.get(asked, asked)}{_because(event)}."
 
 
 def _answered(step: str, event: Mapping[str, Any]) -> str:

@@ -1,9 +1,9 @@
 """What people, triggers and the sweeper may do to runs. Nobody here writes run or step state.
 
 A new run is planned once (purely) and written with its first journal event; from then on only the
-walker that holds the claim writes it. Everything else is an event put into the run's inbox, with its
-audit entry, in one transaction; after commit the doorbell is rung. A lost doorbell loses nothing: the
-sweeper finds what waits.
+walker that holds the claim writes it. Everything else is an event put into the run's inbox, with
+its audit entry, in one transaction; after commit the doorbell is rung. A lost doorbell loses
+nothing: the sweeper finds what waits.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def start_run(
     mode: Literal["live", "test"] = "live",
     idempotency_key: str | None = None,
 ) -> Run:
-    """Start a run of the workflow's active version and return it; its input is checked and repaired.
+    """Start a run of the workflow's active version; its input is checked and repaired.
 
     With an idempotency key a repeat returns the run that the first call started. The run is pinned
     to the definition, the agent versions and the types of this moment.
@@ -219,7 +219,7 @@ def _repeated(key: str | None, workflow_id: UUID, given: JsonObject) -> Run:
     return found
 
 
-# ---- what people ask of a run ----------------------------------------------------------------------
+# ---- what people ask of a run --------------------------------------------------------------------
 
 
 def cancel_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
@@ -270,7 +270,7 @@ def resume_run(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Let a failed run go on at a step (default: the one it failed at), with its input edited or not.
+    """Let a failed run go on at a step, by default the one it failed at.
 
     Steps before it are not run again. An edited input must fit the step's contract.
 
@@ -407,7 +407,7 @@ def _reason(reason: str) -> str:
     return cleaned[:2_000]
 
 
-# ---- inbox and doorbell ----------------------------------------------------------------------------
+# ---- inbox and doorbell --------------------------------------------------------------------------
 
 
 def commit_inbox_event(
@@ -421,8 +421,8 @@ def commit_inbox_event(
 ) -> bool:
     """Put an event into a run's inbox, in the caller's transaction, and ring after its commit.
 
-    False, and nothing written: the event was sent before, or the run's status is none of `statuses`,
-    or with `drained` something in its inbox waits to be applied.
+    False, and nothing written: the event was sent before, or the run's status is none of
+    `statuses`, or with `drained` something in its inbox waits to be applied.
     """
     body: JsonObject = event.model_dump(mode="json")
     seq = statements.send(
@@ -461,7 +461,8 @@ def free_run(*, run_id: UUID, owner: UUID, now: datetime, only_expired: bool = F
                 event_id=uuid5(_EVENTS, f"lost/{run_id}/{step}/{iteration}/{number}"),
                 now=now,
             )
-        transaction.on_commit(partial(ring, run_id))
+        if not lost:
+            transaction.on_commit(partial(ring, run_id))
     return True
 
 

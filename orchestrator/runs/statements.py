@@ -2,8 +2,8 @@
 
 Rules that every statement here keeps:
 
-1. The guarded UPDATE of the run row comes first, and every INSERT selects from its RETURNING. With a
-   stale fence nothing of a statement lands.
+1. The guarded UPDATE of the run row comes first, and every INSERT selects from its RETURNING. With
+   a stale fence nothing of a statement lands.
 2. On PostgreSQL a statement is one data-modifying CTE, prepared, with one JSON document as its only
    large parameter. SQLite has no such CTE: the portable variant does the same in one
    `BEGIN IMMEDIATE` transaction, guarded UPDATE first.
@@ -11,8 +11,8 @@ Rules that every statement here keeps:
    the fence. Whatever a walker writes says `WHERE id = ? AND fence = ?`.
 4. Lease times are the database's; on SQLite, whose clock is the process's, the process's.
 
-`rung_at` says since when a run wants a walker: set by whoever gives it a reason, in his transaction,
-and cleared by parking, which is guarded by `inbox_seq = drained_seq`.
+`rung_at` says since when a run wants a walker: set by whoever gives it a reason, in his
+transaction, and cleared by parking, which is guarded by `inbox_seq = drained_seq`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from orchestrator.runs import faults
 LEASE_SECONDS: Final = 20
 
 Row: TypeAlias = Mapping[str, object]
-"""A row to write: column -> value. UUIDs, instants and bytes as such, JSON columns as JSON values."""
+"""A row to write: column -> value; UUIDs, instants and bytes as such, JSON as JSON values."""
 
 Release = Literal["hold", "park", "hand_back"]
 """What a commit does with the claim. `park`: give it up unless the inbox holds something new;
@@ -262,8 +262,8 @@ class Committed:
 class Claim:
     """A claimed run as the walker needs it. `now` is the database's time of the claim.
 
-    `steps`, `begun` and `lost` are rows as JSON: the step runs, the planned attempts that this claim
-    has taken over, and the attempts that an earlier claim left without a result.
+    `steps`, `begun` and `lost` are rows as JSON: the step runs, the planned attempts that this
+    claim has taken over, and the attempts that an earlier claim left without a result.
     """
 
     run_id: UUID
@@ -549,9 +549,10 @@ def _commit_sql(filled: tuple[str, ...], all_timers: bool, ended: bool) -> str:
         "(doc.d->>'release' = 'hand_back' OR "
         "(doc.d->>'release' = 'park' AND runs_run.inbox_seq = r.drained_seq))"
     )
+    assigned = ", ".join(f"{name} = r.{name}" for name in _RUN_COLUMNS)
     parts = [
         "doc AS MATERIALIZED (SELECT %s::jsonb AS d)",
-        f"""guard AS (UPDATE runs_run SET {", ".join(f"{name} = r.{name}" for name in _RUN_COLUMNS)},
+        f"""guard AS (UPDATE runs_run SET {assigned},
             owner = CASE WHEN {given_up} THEN NULL ELSE owner END,
             lease_until = CASE WHEN {given_up} THEN NULL ELSE lease_until END,
             rung_at = CASE WHEN doc.d->>'release' = 'hand_back' THEN clock_timestamp()
@@ -570,7 +571,8 @@ def _commit_sql(filled: tuple[str, ...], all_timers: bool, ended: bool) -> str:
         )
     if ended:
         parts.append(
-            "ended AS (UPDATE runs_rundetail SET result = nullif(doc.d->'ended'->'result', 'null'), "
+            "ended AS (UPDATE runs_rundetail SET "
+            "result = nullif(doc.d->'ended'->'result', 'null'), "
             "end_reason = doc.d->'ended'->>'reason' FROM guard, doc WHERE run_id = guard.id)"
         )
     return f"WITH {', '.join(parts)} SELECT inbox_seq, held FROM guard"
@@ -868,7 +870,7 @@ def _adapted(value: object, kind: str) -> object:
     return json.dumps(value, ensure_ascii=False) if kind == "jsonb" else value
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> Any:
     """The form in which Django keeps a value in SQLite."""
     if isinstance(value, UUID):
         return value.hex

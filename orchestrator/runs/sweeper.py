@@ -1,9 +1,10 @@
-"""The sweeper: finds what nobody rings for any more, and hands it on. It writes no run or step state.
+"""The sweeper: finds what nobody rings for any more. It writes no run or step state.
 
-One process of the installation sweeps at a time (`boots.SingleHolder`); others stand by. Twice a second it
-looks for owners that are dead, timers and decisions that are due; every few seconds for leases that ran
-out, doorbells that were lost, and runs that wait on nothing. What it finds becomes an event in a
-run's inbox, or just another doorbell. An error is logged, and the next round comes all the same.
+One process of the installation sweeps at a time (`boots.SingleHolder`); others stand by. Twice a
+second it looks for owners that are dead, timers and decisions that are due; every few seconds for
+leases that ran out, doorbells that were lost, and runs that wait on nothing. What it finds becomes
+an event in a run's inbox, or just another doorbell. An error is logged, and the next round comes
+all the same.
 """
 
 from __future__ import annotations
@@ -101,8 +102,11 @@ def end_boot() -> None:
 
 def free_dead(now: datetime) -> int:
     """Free the claims of owners whose boot lock nobody holds; returns how many runs."""
-    owners = set(Run.objects.filter(owner__isnull=False).values_list("owner", flat=True).distinct())
-    unended = set(Worker.objects.filter(ended_at__isnull=True).values_list("id", flat=True))
+    claimed = Run.objects.filter(owner__isnull=False).values_list("owner", flat=True)
+    owners: set[UUID] = {owner for owner in claimed.distinct() if owner is not None}
+    unended: set[UUID] = set(
+        Worker.objects.filter(ended_at__isnull=True).values_list("id", flat=True)
+    )
     freed = 0
     for boot in boots.dead_among(owners | unended):
         freed += _free_all_of(boot, now)
@@ -115,7 +119,8 @@ def free_expired(now: datetime) -> int:
     expired = Run.objects.filter(owner__isnull=False, lease_until__lt=now)
     freed = 0
     for run_id, owner in expired.values_list("id", "owner")[:BATCH]:
-        freed += services.free_run(run_id=run_id, owner=owner, now=now, only_expired=True)
+        if owner is not None:
+            freed += services.free_run(run_id=run_id, owner=owner, now=now, only_expired=True)
     return freed
 
 
@@ -126,7 +131,7 @@ def fire_due_timers(now: datetime) -> int:
 
 
 def ring_again(now: datetime, *, older_than_seconds: float) -> int:
-    """Ring for runs that want a walker and have none, although their doorbell was rung a while ago."""
+    """Ring for runs that have wanted a walker for a while and have none."""
     before = now - timedelta(seconds=older_than_seconds)
     unclaimed = Run.objects.filter(rung_at__isnull=False, rung_at__lt=before, owner__isnull=True)
     rung = 0

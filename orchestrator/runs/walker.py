@@ -4,31 +4,33 @@ Theory of operation
 -------------------
 A doorbell (a Celery task with a run's id) reaches some worker, and `walk` does the following.
 
-1. *Claim.* One guarded UPDATE of the run row: owner = this process's boot, a lease of 20 s, fence + 1. Somebody
-   else's valid claim: nothing to do, he will see the inbox before he parks. Attempts that were planned and
-   not begun are taken over with the claim; attempts that an earlier claim began and never finished are
-   lost, and the planner is told so (`AttemptLost`): it alone decides whether to call again.
+1. *Claim.* One guarded UPDATE of the run row: this process's boot as owner, a lease of 20 s, the
+   next fence. Somebody else's valid claim: nothing to do, he will see the inbox before he parks.
+   Attempts that were planned and not begun are taken over with the claim; attempts that an earlier
+   claim began and never finished are lost, and the planner is told so (`AttemptLost`): it alone
+   decides whether to call again.
 2. *Drain.* Everything in the inbox, in order, through the planner.
 3. *Commit.* What the planner made of it goes into one statement guarded by the fence (`recording`):
-   journal, audit entries, step results, run state, and the attempts of the calls to make now. A stale
-   fence means that the claim was lost: the walk ends and nothing of it lands.
-4. *Call.* Only now, with the leases of the attempts committed, agents are called. A single computing call
-   with no other open branch runs in this thread, which looks at the inbox twice a second meanwhile. Several computing calls run in
-   threads, calls that wait run in one event loop of the process, side by side; their results come
-   through one queue, and what has arrived together is planned and committed together.
-5. Again from 2, until nothing is left to do: the run *parks*. Parking is part of the last commit, and
-   guarded by `inbox_seq = drained_seq`, so nothing that was said meanwhile is missed. After half a second
-   of walking the run is handed back to the queue between two calls, so that runs share the workers; the
-   next calls are then committed as planned and not begun.
+   journal, audit entries, step results, run state, and the attempts of the calls to make now. A
+   stale fence means that the claim was lost: the walk ends and nothing of it lands.
+4. *Call.* Only now, with the leases of the attempts committed, agents are called. A single
+   computing call with no other open branch runs in this thread, which looks at the inbox twice a
+   second meanwhile. Several computing calls run in threads, calls that wait run in one event loop
+   of the process, side by side; their results come through one queue, and what has arrived together
+   is planned and committed together.
+5. Again from 2, until nothing is left to do: the run *parks*. Parking is part of the last commit,
+   and guarded by `inbox_seq = drained_seq`, so nothing that was said meanwhile is missed. After
+   half a second of walking the run is handed back to the queue between two calls, so that runs
+   share the workers; the next calls are then committed as planned and not begun.
 
-While calls are in flight the walker looks at the inbox every half second, and at once when a doorbell of
-this run reaches the same process. Cancel and pause reach the planner like any event; its `CancelAttempt`
-aborts the call, and what still comes back is dropped.
+While calls are in flight the walker looks at the inbox every half second, and at once when a
+doorbell of this run reaches the same process. Cancel and pause reach the planner like any event;
+its `CancelAttempt` aborts the call, and what still comes back is dropped.
 
-What goes wrong: a database error or a bug ends the walk and gives the claim back, so that the sweeper rings
-again; attempts in flight then count as lost. When the process dies, the sweeper sees its boot's lock free
-and frees the claim (`boots`, `sweeper`). A call is therefore made at least once, never twice for a step
-with effect `once`; a result is accepted exactly once.
+What goes wrong: a database error or a bug ends the walk and gives the claim back, so that the
+sweeper rings again; attempts in flight then count as lost. When the process dies, the sweeper sees
+its boot's lock free and frees the claim (`boots`, `sweeper`). A call is therefore made at least
+once, never twice for a step with effect `once`; a result is accepted exactly once.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ GRACE_SECONDS: Final = 2.0
 COMMIT_TRIES: Final = 3
 RETRY_SECONDS: Final = 1.0
 BROKEN_SECONDS: Final = 60.0
-"""After an error that is no matter of the database, a run rests this long before the next walker."""
+"""After an error that is no matter of the database a run rests this long."""
 COMPUTING_THREADS: Final = 8
 HINT_SECONDS: Final = 0.075
 
@@ -99,7 +101,7 @@ class StaleClaimError(Exception):
 
 
 def walk(run_id: UUID) -> bool:
-    """Walk a run until it parks, ends, or its time slice is over; False when there was nothing to do.
+    """Walk a run until it parks, ends, or its time is over; False: there was nothing to do.
 
     Safe to call for any run at any time, from several threads and processes at once.
     """
@@ -232,7 +234,7 @@ class _Walk:
         return committed.held
 
     def _committed(self, release: Release) -> tuple[statements.Committed, list[InvokeAgent]]:
-        """Commit; a deadlock with somebody's decision, or a lock that took too long, is tried again."""
+        """Commit; a deadlock with somebody's decision, or a lock held too long: once more."""
         for left in reversed(range(COMMIT_TRIES)):
             try:
                 done = self.recording.commit(
@@ -306,7 +308,7 @@ class _Walk:
             self._take(key_of(call), result)
 
     def is_wanted(self, call: InvokeAgent) -> bool:
-        """Apply what has come into the inbox while a call runs in this thread; is it still wanted?"""
+        """Apply what came into the inbox while a call runs in this thread; is it still wanted?"""
         self._look_at_inbox()
         if self.inbox_seq > self.drained_seq:
             self._drain()
@@ -374,8 +376,8 @@ class _Walk:
 class _Interest:
     """Tells a call whether anybody still waits for its result.
 
-    Asked in the walker's own thread it looks at the inbox, twice a second; asked in another thread it
-    only says whether the walker has aborted the call, for the database is the walker's alone.
+    Asked in the walker's own thread it looks at the inbox, twice a second; asked in another thread
+    it only says whether the walker has aborted the call, for the database is the walker's alone.
     """
 
     def __init__(self, walk: _Walk, call: InvokeAgent) -> None:
@@ -410,7 +412,7 @@ class _Interest:
             raise self._trouble
 
 
-# ---- calls side by side ------------------------------------------------------------------------------
+# ---- calls side by side --------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -512,7 +514,7 @@ def _overdue(call: InvokeAgent) -> Failed:
     )
 
 
-# ---- live hints ----------------------------------------------------------------------------------------
+# ---- live hints ----------------------------------------------------------------------------------
 
 
 class _Hints:
@@ -554,7 +556,7 @@ class _Hints:
 _hints = _Hints()
 
 
-# ---- small things --------------------------------------------------------------------------------------
+# ---- small things --------------------------------------------------------------------------------
 
 
 def _facts(claim: Claim) -> RunFacts:

@@ -84,9 +84,7 @@ def test_a_broker_that_forgets_everything_loses_no_run(world, processes, fakes):
     assert invariants() == {}
 
 
-def test_a_worker_that_is_told_to_stop_hands_its_runs_on_at_once(
-    world, processes, fakes
-):
+def test_a_worker_that_is_told_to_stop_hands_its_runs_on_at_once(world, processes, fakes):
     fakes.script("b", seconds=30)
     slug = world.publish(chain("a", "b"))
     stopping = processes.start()

@@ -21,7 +21,9 @@ from tests.integration.runs.world import chain, decide, now, with_gate
 def sql(statement, *values):
     """Run a statement past triggers and constraints, as somebody with the database's password can."""
     values = [
-        value.hex if hasattr(value, "hex") and not is_postgres() and hasattr(value, "int") else value
+        value.hex
+        if hasattr(value, "hex") and not is_postgres() and hasattr(value, "int")
+        else value
         for value in values
     ]
     with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from django.db import connections
@@ -397,13 +398,9 @@ def test_many_runs_and_inbox_events_at_once_all_end(world, workers, fakes):
     slug = world.publish(chain("a", "b"))
     runs = [world.start(slug, text=f"run {number}") for number in range(20)]
     for run in runs[::4]:
-        try:
+        with suppress(IllegalTransitionError):  # it was quicker
             services.cancel_run(run_id=run.id, reason="x", actor=world.operator, now=now())
-        except IllegalTransitionError:
-            pass  # it was quicker
-    wait_for(
-        lambda: not Run.objects.exclude(status__in=("succeeded", "cancelled")).exists(), 30
-    )
+    wait_for(lambda: not Run.objects.exclude(status__in=("succeeded", "cancelled")).exists(), 30)
     wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
     assert invariants() == {}
 
@@ -414,9 +411,7 @@ def test_many_runs_and_inbox_events_at_once_all_end(world, workers, fakes):
 def test_an_input_that_breaks_the_contract_starts_nothing(world, doorbells):
     slug = world.publish(chain("a"))
     with pytest.raises(InvalidInputError) as caught:
-        services.start_run(
-            workflow_slug=slug, input={"text": 5}, actor=world.operator, now=now()
-        )
+        services.start_run(workflow_slug=slug, input={"text": 5}, actor=world.operator, now=now())
     assert caught.value.detail["violations"][0]["path"] == "/text"
     assert not Run.objects.exists()
 

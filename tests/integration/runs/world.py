@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 from pydantic import TypeAdapter
 
@@ -13,10 +14,10 @@ from designer.selectors import compiled as compiled_of
 from orchestrator.access import SYSTEM, Actor, Role
 from orchestrator.accounts import services as accounts
 from orchestrator.accounts.models import User
-from orchestrator.runs import services, statements
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.events import DrivingEvent
 from orchestrator.core.planner import replay
+from orchestrator.runs import services, statements
 from orchestrator.runs.models import Run, RunDetail, RunEvent, StepRun
 from registry import services as registry
 from registry.lifecycle import AgentVersionEvent
@@ -99,7 +100,7 @@ def definition(steps, links, **policies):
 def chain(*labels, **more):
     """start → one agent after another → done."""
     names = ["start", *labels, "done"]
-    links = [f"{a}.next-{b}" for a, b in zip(names, names[1:], strict=False)]
+    links = [f"{a}.next-{b}" for a, b in pairwise(names)]
     return definition({label: agent(label, **more) for label in labels}, links)
 
 
