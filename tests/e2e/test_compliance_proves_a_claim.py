@@ -40,7 +40,7 @@ def test_an_export_verifies_and_one_changed_byte_is_named(person, server, tmp_pa
     lonely.mkdir()
     shutil.copy(ROOT / "audit" / "verify.py", lonely / "verify.py")
     shutil.copy(export, lonely / "log.jsonl")
-    key = (server.home / "audit.vkey").read_text().strip()
+    key = page.locator(".export__key code").text_content().strip()
     command = [sys.executable, "-I", "verify.py", "log.jsonl", "--key", key]
     alone = subprocess.run(command, cwd=lonely, capture_output=True, text=True, check=False)
     assert alone.returncode == 0, alone.stdout + alone.stderr

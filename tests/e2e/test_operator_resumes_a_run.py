@@ -37,8 +37,8 @@ def test_a_failed_run_goes_on_at_the_failed_step_with_an_edited_input(person, se
     expect(page.locator("#run-step")).to_contain_text("Look up policy")
     person.screenshot("run-exception")
     token = server.token("operator", "reviews:read", "reviews:decide", "runs:read", "runs:write")
-    _, answer = server.api("GET", "/api/v1/reviews/?segment=mine&page_size=100", token)
-    task = next(one for one in answer["results"] if one["run_id"] == run_id)
+    _, answer = server.api("GET", "/api/v1/reviews/?segment=team&page_size=100", token)
+    task = next(one for one in answer["results"] if one["run"] == run_id)
     _, shown = server.api("GET", f"/api/v1/reviews/{task['id']}/", token)
     status, answer = server.api(
         "POST",

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 def open_review(person, server, title):
     token = server.token("reviewer", "reviews:read")
-    status, answer = server.api("GET", "/api/v1/reviews/?segment=mine&page_size=100", token)
+    status, answer = server.api("GET", "/api/v1/reviews/?segment=team&page_size=100", token)
     assert status == 200, answer
     found = [task for task in answer["results"] if title in task["title"]]
     assert found, [task["title"] for task in answer["results"]]
@@ -93,7 +93,7 @@ def test_what_could_not_be_read_is_filled_in(person, server):
 def test_the_second_of_two_reviewers_sees_who_decided_and_when(server):
     first = server.token("reviewer", "reviews:read", "reviews:decide")
     second = server.token("reviewer-2", "reviews:read", "reviews:decide")
-    _, answer = server.api("GET", "/api/v1/reviews/?segment=mine&page_size=100", first)
+    _, answer = server.api("GET", "/api/v1/reviews/?segment=team&page_size=100", first)
     task = next(one for one in answer["results"] if "CL-2026-118" in one["title"])
     _, shown = server.api("GET", f"/api/v1/reviews/{task['id']}/", first)
     body = {"outcome": "approved", "shown_sha256": shown["shown_sha256"]}
