@@ -291,7 +291,9 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_COLLECTED = _flag("BATON_STATIC_COLLECTED", default=False)
 """With `collectstatic`: files have hashed names, are compressed and may be kept for ever."""
-STATIC_ROOT = _text("BATON_STATIC_ROOT", str(BASE_DIR / "staticfiles")) if STATIC_COLLECTED else None
+STATIC_ROOT = (
+    _text("BATON_STATIC_ROOT", str(BASE_DIR / "staticfiles")) if STATIC_COLLECTED else None
+)
 WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 WHITENOISE_AUTOREFRESH = False
 STORAGES = {
