@@ -172,7 +172,6 @@ ACTIONS: Mapping[str, Action] = {
     "audit_export.broken_off": Action(
         "Broke off an export", "An export ended before its last line."
     ),
-    "audit_payload.read": Action("Read a payload", "A person read data kept beside an entry."),
     "audit_log.check_failed": Action(
         "Found the log changed", "Recomputing the log gave another result than what was signed."
     ),
