@@ -273,6 +273,9 @@ class PathLine:
     seconds: float | None
 
 
+_CHOICE_KEYS = {"approved": 1, "edited": 2, "rejected": 3, "returned": 4}
+
+
 def blocks_of(actor: Actor, evidence: ReviewEvidence) -> list[Block]:
     """The evidence in its order; pictures that stand together become one block."""
     blocks: list[Block] = []
@@ -287,11 +290,11 @@ def blocks_of(actor: Actor, evidence: ReviewEvidence) -> list[Block]:
 
 
 def choices_of(evidence: ReviewEvidence) -> list[ChoiceView]:
-    """The choices in order of their keys 1, 2, 3."""
+    """The choices in order of their keys; a word has the same key at every gate."""
     return [
         ChoiceView(
             name=name,
-            key=number,
+            key=_CHOICE_KEYS.get(name, number),
             label=_CHOICE_WORDS.get(name, name.replace("_", " ").capitalize()),
             effect=evidence.effects.get(name, ""),
             needs_reason=name in NEEDS_REASON,

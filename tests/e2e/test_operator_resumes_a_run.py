@@ -62,7 +62,7 @@ def test_a_failed_run_goes_on_at_the_failed_step_with_an_edited_input(person, se
     page.get_by_label(re.compile("^(Reason|Why)", re.I)).first.fill("corrected by telephone")
     page.get_by_role("button", name=re.compile("Resume", re.I)).last.click()
     after = wait_for(server, run_id, {"succeeded", "waiting", "failed"})
-    assert after["steps"]["extract"]["ended_at"] == before["steps"]["extract"]["ended_at"]
+    assert after["steps"]["read_form"]["ended_at"] == before["steps"]["read_form"]["ended_at"]
     page.goto(address)
     person.screenshot("run-resumed")
 

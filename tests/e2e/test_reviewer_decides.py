@@ -37,7 +37,7 @@ def test_a_payment_above_the_limit_is_decided_with_everything_in_view(person, se
     token = server.token("compliance", "runs:read")
     deadline = time.monotonic() + 40
     while time.monotonic() < deadline:
-        _, run = server.api("GET", f"/api/v1/runs/{task['run_id']}/", token)
+        _, run = server.api("GET", f"/api/v1/runs/{task['run']}/", token)
         if run["status"] == "succeeded":
             break
         time.sleep(0.5)
@@ -50,7 +50,8 @@ def test_a_decision_is_undone_before_it_takes_effect(person, server):
     task = open_review(person, server, "CL-2026-104")
     page.keyboard.press("1")
     expect(page.locator("#review-undo")).to_contain_text("approved")
-    page.keyboard.press("u")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone.").first).to_be_visible()
     page.goto(f"/reviews/{task['id']}/")
     expect(page.locator("#review-decision")).to_contain_text("Approve")
     token = server.token("reviewer", "reviews:read")
@@ -79,8 +80,8 @@ def test_what_could_not_be_read_is_filled_in(person, server):
     page.get_by_label("Claimant").fill("Ada Novak")
     page.get_by_label("Vehicle registration").fill("KL-VN 1033")
     page.get_by_label("Day of the loss").fill("2026-11-14")
-    page.get_by_label("Cause of the loss").select_option(label="hail")
-    page.get_by_label("Use of the vehicle").select_option(label="private")
+    page.get_by_label("Cause of the loss").select_option(label="Hail")
+    page.get_by_label("Use of the vehicle").select_option(label="Private")
     page.get_by_label("Amount claimed").first.fill("986.40")
     person.screenshot("review-fill")
     page.get_by_role("button", name=re.compile("Send the answer")).click()
