@@ -303,28 +303,16 @@ def message_log(run_id: UUID) -> list[JsonObject]:
     """
     definition = _definition_of(run_id)
     step_runs = {(row.step, row.iteration): row for row in StepRun.objects.filter(run_id=run_id)}
+    handoffs = {(row.seq, row.step): row for row in Handoff.objects.filter(run_id=run_id)}
     messages: list[JsonObject] = []
-    for made in Handoff.objects.filter(run_id=run_id):
-        taker = step_runs.get((made.step, made.iteration))
-        messages.append(
-            {
-                "seq": made.seq,
-                "at": _at(made.at),
-                "type": "handoff",
-                "from": [definition.links[link].source for link in made.links],
-                "to": made.step,
-                "iteration": made.iteration,
-                "verdict": made.verdict,
-                "violations": made.violations,
-                "repairs": made.repairs,
-                "payload": taker.input if taker else None,
-                "payload_sha256": made.payload_sha256,
-            }
-        )
-    for event in RunEvent.objects.filter(run_id=run_id):
-        messages.extend(_answers(event, step_runs))
-    # An answer comes before the handoff that it leads to, within one journal event.
-    messages.sort(key=lambda one: (_whole(one["seq"]), one["type"] != "answer"))
+    for event in RunEvent.objects.filter(run_id=run_id).order_by("seq"):
+        for one in event.body["derived"]:
+            row = step_runs.get((one.get("step"), one.get("iteration")))
+            made = handoffs.get((event.seq, one.get("step")))
+            if one["type"] == "handoff_made" and made is not None:
+                messages.append(_handed_over(definition, made, row))
+            elif one["type"] == "step_ended" and row is not None:
+                messages.append(_answer(event, one, row))
     return messages
 
 
@@ -551,27 +539,39 @@ def _handoff(row: Handoff, inputs: Mapping[tuple[str, int], JsonValue]) -> JsonO
     }
 
 
-def _answers(event: RunEvent, step_runs: Mapping[tuple[str, int], StepRun]) -> Iterable[JsonObject]:
-    for one in event.body["derived"]:
-        if one["type"] != "step_ended":
-            continue
-        giver = step_runs.get((one["step"], one["iteration"]))
-        if giver is None:
-            continue
-        result = giver.result or {}
-        yield {
-            "seq": event.seq,
-            "at": _at(event.at),
-            "type": "answer",
-            "from": [one["step"]],
-            "to": None,
-            "iteration": one["iteration"],
-            "port": one.get("port"),
-            "result": giver.result_tag,
-            "output": giver.output,
-            "reason": result.get("reason") or "",
-            "score": result.get("score"),
-        }
+def _handed_over(
+    definition: WorkflowDefinition, made: Handoff, taker: StepRun | None
+) -> JsonObject:
+    return {
+        "seq": made.seq,
+        "at": _at(made.at),
+        "type": "handoff",
+        "from": [definition.links[link].source for link in made.links],
+        "to": made.step,
+        "iteration": made.iteration,
+        "verdict": made.verdict,
+        "violations": made.violations,
+        "repairs": made.repairs,
+        "payload": taker.input if taker else None,
+        "payload_sha256": made.payload_sha256,
+    }
+
+
+def _answer(event: RunEvent, ended: JsonObject, giver: StepRun) -> JsonObject:
+    result = giver.result or {}
+    return {
+        "seq": event.seq,
+        "at": _at(event.at),
+        "type": "answer",
+        "from": [giver.step],
+        "to": None,
+        "iteration": giver.iteration,
+        "port": ended.get("port"),
+        "result": giver.result_tag,
+        "output": giver.output,
+        "reason": result.get("reason") or "",
+        "score": result.get("score"),
+    }
 
 
 def _outcome_title(definition: WorkflowDefinition, name: str) -> str:
@@ -581,8 +581,3 @@ def _outcome_title(definition: WorkflowDefinition, name: str) -> str:
 
 def _at(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-def _whole(value: JsonValue) -> int:
-    assert isinstance(value, int)
-    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from typing import Final
 from uuid import UUID
 
@@ -18,12 +19,21 @@ from orchestrator.runs.walker import walk
 logger = logging.getLogger("baton.runs.tasks")
 
 MAX_STUCK_THREADS: Final = 2
+STUCK_SECONDS: Final = 5.0
 
 
 @shared_task(name=services.WALK_RUN)
 def walk_run(run_id: str) -> None:
     walk(UUID(run_id))
-    if stuck_threads() >= MAX_STUCK_THREADS and not settings.EMBEDDED:
+    if not settings.EMBEDDED and _has_stuck_threads():
         # Threads that run past their call cannot be ended; a new process takes over.
         logger.error("worker restarts: threads are stuck", extra={"threads": stuck_threads()})
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _has_stuck_threads() -> bool:
+    """Whether threads are stuck for good, and not only on their way out on a busy machine."""
+    if stuck_threads() < MAX_STUCK_THREADS:
+        return False
+    time.sleep(STUCK_SECONDS)
+    return stuck_threads() >= MAX_STUCK_THREADS
