@@ -53,17 +53,17 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         }
 
 
-class StartSerializer(StrictSerializer):
+class RunStartSerializer(StrictSerializer):
     workflow = serializers.SlugField(max_length=63)
     input = serializers.DictField()
     mode = serializers.ChoiceField(choices=("live", "test"), required=False, default="live")
 
 
-class ReasonSerializer(StrictSerializer):
+class RunReasonSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=MAX_REASON)
 
 
-class ResumeSerializer(ReasonSerializer):
+class RunResumeSerializer(RunReasonSerializer):
     step = serializers.CharField(
         max_length=63,
         required=False,
@@ -79,7 +79,7 @@ class ResumeSerializer(ReasonSerializer):
     )
 
 
-class AttemptSerializer(serializers.Serializer[Any]):
+class RunAttemptSerializer(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     iteration = serializers.IntegerField()
     status = serializers.CharField()
@@ -90,7 +90,7 @@ class AttemptSerializer(serializers.Serializer[Any]):
     failure_kind = serializers.CharField(allow_blank=True)
 
 
-class StepReviewSerializer(serializers.Serializer[Any]):
+class RunStepReviewSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     status = serializers.CharField()
     due_at = serializers.DateTimeField(allow_null=True)
@@ -115,8 +115,8 @@ class RunStepSerializer(serializers.Serializer[Any]):
     score = serializers.FloatField(required=False, allow_null=True)
     violations = serializers.ListField(child=serializers.JSONField(), required=False)
     basis = serializers.ListField(child=serializers.JSONField(), required=False)
-    attempts = AttemptSerializer(many=True)
-    review = StepReviewSerializer(allow_null=True)
+    attempts = RunAttemptSerializer(many=True)
+    review = RunStepReviewSerializer(allow_null=True)
 
 
 class RunHandoffSerializer(serializers.Serializer[Any]):
@@ -231,10 +231,10 @@ class RunViewSet(ApiViewSet):
         )
         return self.answer_page(runs, RunSerializer)
 
-    @extend_schema(request=StartSerializer, responses={201: RunSerializer})
+    @extend_schema(request=RunStartSerializer, responses={201: RunSerializer})
     @idempotent
     def create(self, request: Request) -> Response:
-        given = self.body(StartSerializer)
+        given = self.body(RunStartSerializer)
         run = services.start_run(
             workflow_slug=given["workflow"],
             input=given["input"],
@@ -285,35 +285,35 @@ class RunViewSet(ApiViewSet):
             raise NotFoundError("The run has no such step.")
         return Response(steps[step])
 
-    @extend_schema(request=ReasonSerializer, responses={202: RunSerializer})
+    @extend_schema(request=RunReasonSerializer, responses={202: RunSerializer})
     @action(detail=True, methods=["post"])
     def cancel(self, _request: Request, pk: UUID) -> Response:
         return self._ask(pk, services.cancel_run)
 
-    @extend_schema(request=ReasonSerializer, responses={202: RunSerializer})
+    @extend_schema(request=RunReasonSerializer, responses={202: RunSerializer})
     @action(detail=True, methods=["post"])
     def pause(self, _request: Request, pk: UUID) -> Response:
         return self._ask(pk, services.pause_run)
 
-    @extend_schema(request=ReasonSerializer, responses={202: RunSerializer})
+    @extend_schema(request=RunReasonSerializer, responses={202: RunSerializer})
     @action(detail=True, methods=["post"], url_path="continue", url_name="continue")
     def resume_paused(self, _request: Request, pk: UUID) -> Response:
         return self._ask(pk, services.continue_run)
 
-    @extend_schema(request=ReasonSerializer, responses={202: RunSerializer})
+    @extend_schema(request=RunReasonSerializer, responses={202: RunSerializer})
     @action(detail=True, methods=["post"])
     def dismiss(self, _request: Request, pk: UUID) -> Response:
         return self._ask(pk, services.dismiss_run)
 
-    @extend_schema(request=ResumeSerializer, responses={202: RunSerializer})
+    @extend_schema(request=RunResumeSerializer, responses={202: RunSerializer})
     @action(detail=True, methods=["post"])
     def resume(self, _request: Request, pk: UUID) -> Response:
-        given = self.body(ResumeSerializer)
+        given = self.body(RunResumeSerializer)
         services.resume_run(run_id=pk, actor=self.actor, now=timezone.now(), **given)
         return self._accepted(pk)
 
     def _ask(self, pk: UUID, service: Callable[..., None]) -> Response:
-        given = self.body(ReasonSerializer)
+        given = self.body(RunReasonSerializer)
         service(run_id=pk, reason=given["reason"], actor=self.actor, now=timezone.now())
         return self._accepted(pk)
 
