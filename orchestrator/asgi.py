@@ -25,7 +25,9 @@ _router = ProtocolTypeRouter(
     {
         "http": BodyLimit(_pages),
         "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+            AuthMiddlewareStack(
+                URLRouter(websocket_urlpatterns)  # type: ignore[arg-type]  # stubs know no Django path
+            )
         ),
     }
 )

