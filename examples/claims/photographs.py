@@ -158,7 +158,6 @@ def _damage(
     damaged = Image.new("L", outside.size)
     pen = ImageDraw.Draw(damaged)
     centre = random.choice(((115.0, 240.0), (265.0, 235.0), (395.0, 235.0), (525.0, 240.0)))
-    crushed = _crushed(canvas.size, paint, random)
     reach = 10.0
     for _ in range(400):
         missing = target - _count(damaged)
@@ -170,9 +169,12 @@ def _damage(
         reach = min(reach + 1.2, 190.0)
         pen.polygon(_blot((x, y), radius, random), fill=255)
         damaged.paste(0, mask=outside)
-    whole = Image.new("L", SIZE)
-    whole.paste(damaged, (0, BAND[0]))
-    canvas.paste(crushed, (0, 0), whole.resize(canvas.size, Image.Resampling.BILINEAR))
+    box = damaged.getbbox()
+    if box is not None:
+        mask = damaged.crop(box)
+        mask = mask.resize((mask.width * SCALE, mask.height * SCALE), Image.Resampling.BILINEAR)
+        crushed = _crushed(mask.size, paint, random)
+        canvas.paste(crushed, (box[0] * SCALE, (box[1] + BAND[0]) * SCALE), mask)
     return _count(damaged) * 1_000_000 // total
 
 
@@ -199,8 +201,8 @@ def _crushed(size: tuple[int, int], paint: tuple[int, int, int], random: Random)
     sheet = Image.new("RGB", size, paint)
     pen = ImageDraw.Draw(sheet)
     step = 8 * SCALE
-    for y in range(180 * SCALE, 292 * SCALE, step):
-        for x in range(50 * SCALE, 600 * SCALE, step):
+    for y in range(0, size[1] + step, step):
+        for x in range(0, size[0] + step, step):
             corners = [
                 (x + random.uniform(-8, 12) * SCALE, y + random.uniform(-8, 12) * SCALE)
                 for _ in range(3)
@@ -217,8 +219,8 @@ def _crushed(size: tuple[int, int], paint: tuple[int, int, int], random: Random)
             else:
                 tone = paint
             pen.polygon(corners, fill=tone)
-    for _ in range(60):
-        x, y = random.uniform(60, 590) * SCALE, random.uniform(200, 285) * SCALE
+    for _ in range(2 + size[0] * size[1] // (900 * SCALE * SCALE)):
+        x, y = random.uniform(0, size[0]), random.uniform(0, size[1])
         end = (x + random.uniform(-40, 40) * SCALE, y + random.uniform(-14, 14) * SCALE)
         pen.line(((x, y), end), fill=(226, 226, 230), width=SCALE)
     return sheet

@@ -57,7 +57,7 @@ def test_every_gate_shows_enough_to_decide(committed_office):
         assert document.sources
         if step.type != "fill":
             assert {EvidenceKind.CLAUSE, EvidenceKind.SIGNALS, EvidenceKind.IMAGE} <= kinds
-            assert len(step.preset_reasons) >= 2
+            assert step.preset_reasons, step_id
 
 
 def test_every_manifest_says_what_the_agent_does_and_does_not(committed_office):
