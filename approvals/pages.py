@@ -115,7 +115,6 @@ def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None
     if standing.may_decide:
         posted, error = (trouble.posted, trouble.error) if trouble else (None, None)
         form = form_of(evidence, posted, error)
-    blocks = presentation.blocks_of(actor, evidence)
     due = presentation.due_of(task.due_at, now)
     return {
         "task": task,
@@ -129,9 +128,8 @@ def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None
         "is_live": is_live,
         "due": due,
         "run_url": _subject_url(task),
-        "blocks": blocks,
-        "has_side": any(block.kind == "image" for block in blocks)
-        and any(block.kind == "document" for block in blocks),
+        "bands": presentation.bands_of(presentation.blocks_of(actor, evidence)),
+        "why": "" if evidence.failure and evidence.why == evidence.failure.reason else evidence.why,
         "band": presentation.band_of(evidence),
         "failure": presentation.failure_of(evidence),
         "path": presentation.path_of(evidence),

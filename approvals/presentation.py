@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from django.utils import timezone
@@ -30,6 +30,7 @@ from orchestrator.web.templatetags.baton import NOTHING, Look, look_of, money_te
 if TYPE_CHECKING:
     from orchestrator.files.models import Artefact
 
+_WIDE = frozenset({"document", "computation"})
 MAX_PAGES = 12
 FIRST_PAGES = 3
 """Shown in any case; beyond them pages are shown on which something was read."""
@@ -175,6 +176,15 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """A strip of evidence: one wide block, a document with pictures beside it, or two columns."""
+
+    kind: Literal["wide", "pair", "columns"]
+    left: tuple[Block, ...]
+    right: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """When an item is due, in words. `tone` is the design's; `exact` stands on hover."""
 
@@ -273,9 +283,6 @@ class PathLine:
     seconds: float | None
 
 
-_CHOICE_KEYS = {"approved": 1, "edited": 2, "rejected": 3, "returned": 4}
-
-
 def blocks_of(actor: Actor, evidence: ReviewEvidence) -> list[Block]:
     """The evidence in its order; pictures that stand together become one block."""
     blocks: list[Block] = []
@@ -287,6 +294,27 @@ def blocks_of(actor: Actor, evidence: ReviewEvidence) -> list[Block]:
         else:
             blocks.append(block)
     return blocks
+
+
+def bands_of(blocks: Sequence[Block]) -> list[Band]:
+    """The evidence as it is laid out: in its order, pictures beside the first document."""
+    document = next((block for block in blocks if block.kind == "document"), None)
+    beside = next((block for block in blocks if block.kind == "image" and document), None)
+    bands: list[Band] = []
+    narrow: list[Block] = []
+    for block in blocks:
+        if block is beside:
+            continue
+        if block.kind not in _WIDE:
+            narrow.append(block)
+            continue
+        bands += _columns(narrow)
+        narrow = []
+        if block is document and beside:
+            bands.append(Band("pair", (block,), (beside,)))
+        else:
+            bands.append(Band("wide", (block,)))
+    return bands + _columns(narrow)
 
 
 def choices_of(evidence: ReviewEvidence) -> list[ChoiceView]:
@@ -343,7 +371,7 @@ def failure_of(evidence: ReviewEvidence) -> FailureView | None:
         result=look_of(failure.result).word,
         kind=failure.kind.replace("_", " "),
         code=failure.reason_code,
-        violations=failure.violations,
+        violations=tuple(one for one in failure.violations if one.reason not in failure.reason),
     )
 
 
@@ -461,6 +489,7 @@ def words_of(key: str) -> str:
     return words[:1].upper() + words[1:] if words else key
 
 
+_CHOICE_KEYS = {"approved": 1, "edited": 2, "rejected": 3, "returned": 4}
 _CHOICE_LOOKS = {"retry": "chosen", "end": "failed"}
 _CHOICE_WORDS = {
     "approved": "Approve as proposed",
@@ -471,6 +500,31 @@ _CHOICE_WORDS = {
     "retry": "Run the step again",
     "end": "End the run as failed",
 }
+
+
+def _columns(blocks: Sequence[Block]) -> list[Band]:
+    """Two columns of about the same height; a single block keeps the whole width."""
+    if not blocks:
+        return []
+    if len(blocks) == 1:
+        return [Band("wide", tuple(blocks))]
+    total = sum(_height(block) for block in blocks)
+    left: list[Block] = []
+    filled = 0
+    for block in blocks:
+        if left and filled + _height(block) / 2 > total / 2:
+            break
+        left.append(block)
+        filled += _height(block)
+    return [Band("columns", tuple(left), tuple(blocks[len(left) :]))]
+
+
+def _height(block: Block) -> int:
+    """About how many lines a block takes."""
+    lines = 2 + len(block.text) // 45 + block.text.count("\n")
+    lines += sum(1 + len(leaf.children) for leaf in block.leaves)
+    lines += sum(2 + len(signal.detail) // 45 for signal in block.signals)
+    return lines + 12 * len(block.files)
 
 
 def _block(actor: Actor, item: Item) -> Block:

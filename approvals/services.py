@@ -164,8 +164,8 @@ def release_review(*, task_id: UUID, actor: Actor, now: datetime) -> ReviewTask:
         IllegalTransitionError: nobody holds it.
     """
     task = selectors.get_review(actor, task_id)
-    next_status(task.status, ReviewEvent.RELEASE)
     _require_standing(actor, task, now)
+    next_status(task.status, ReviewEvent.RELEASE)
     _change_task(
         task, ReviewEvent.RELEASE, "review.released", actor=actor, now=now,
         fields={"claimed_by_id": None, "claimed_at": None},
