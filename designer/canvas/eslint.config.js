@@ -19,6 +19,8 @@ export default tseslint.config(
     plugins: { "react-hooks": reactHooks },
     rules: {
       ...reactHooks.configs.recommended.rules,
+      // Panes that scroll can be scrolled by keyboard.
+      "jsx-a11y/no-noninteractive-tabindex": ["error", { tags: ["aside"], roles: ["region"] }],
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "@typescript-eslint/consistent-type-definitions": ["error", "interface"],
       "no-restricted-syntax": [

@@ -86,17 +86,20 @@ function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
     type: "button" as const,
     "data-step": step.id,
     tabIndex,
-    "aria-label": `${step.step.name}, ${kindWord(step.step)}${line ? `, ${line}` : ""}. ${context.describe(step.id)}`,
     "aria-describedby": "graph-keys",
     "aria-current": selected,
     onClick: onOpen,
   };
+  const more = (
+    <span className="visually-hidden">{`, ${kindWord(step.step)}. ${context.describe(step.id)}`}</span>
+  );
   const marks = `${selected ? " is-selected" : ""}${context.troubled.has(step.id) ? " has-error" : ""}`;
   if (step.shape === "pill") {
     return (
       <button {...shared} className={`step-pill${marks}`}>
         <Icon name={iconOf(step.step)} small />
         <span className="truncate">{step.step.name}</span>
+        {more}
       </button>
     );
   }
@@ -114,6 +117,7 @@ function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
       </span>
       <span className="step__agent truncate">{line}</span>
       <span className="step__line truncate">{step.step.summary}</span>
+      {more}
     </button>
   );
 }
@@ -142,7 +146,8 @@ function Inspector({
   }, [onClose]);
   if (!stepId || !step) {
     return (
-      <aside className="pane inspector" aria-label="Workflow">
+      // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls is reached by keys
+      <aside className="pane inspector" aria-label="Workflow" tabIndex={0}>
         <div className="inspector__head">
           <span className="tile">
             <Icon name="i-workflow" />
@@ -168,7 +173,8 @@ function Inspector({
     );
   }
   return (
-    <aside className="pane inspector" aria-label={`Step ${step.name}`} ref={pane}>
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls is reached by keys
+    <aside className="pane inspector" aria-label={`Step ${step.name}`} tabIndex={0} ref={pane}>
       <div className="inspector__head">
         <span className="tile">
           <Icon name={iconOf(step)} />

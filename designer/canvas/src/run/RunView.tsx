@@ -103,14 +103,11 @@ function RunStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
   const look = stepLook(state.status, state.waiting_for, state.result_tag);
   const note = step.step.kind === "join" ? missing : noteOf(step.step, state, now);
   const isTrouble = state.status === "failed" || state.waiting_for === "exception";
-  const name = [step.step.name, kindWord(step.step), look.word.toLowerCase(), note]
-    .filter(Boolean)
-    .join(", ");
+  const more = <span className="visually-hidden">{`, ${kindWord(step.step)}. ${describe(step.id)}`}</span>;
   const shared = {
     type: "button" as const,
     "data-step": step.id,
     tabIndex,
-    "aria-label": `${name}. ${describe(step.id)}`,
     "aria-describedby": "graph-keys",
     "aria-current": selected,
     onClick: onOpen,
@@ -127,7 +124,9 @@ function RunStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
           <StateIcon look={look} />
         )}
         <span className="truncate">{step.step.name}</span>
+        <span className="visually-hidden">, {look.word}</span>
         {note && <span className="step__note num">{note}</span>}
+        {more}
       </button>
     );
   }
@@ -142,6 +141,7 @@ function RunStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
         <span>{look.word}</span>
         {note && <span className="step__note num">{note}</span>}
       </span>
+      {more}
     </button>
   );
 }
