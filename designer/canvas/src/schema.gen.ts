@@ -68,7 +68,7 @@ export interface ExceptionPolicy {
 /** Why a step failed: a closed list. */
 export type FailureKind = "timeout" | "unavailable" | "contract" | "agent_error" | "budget" | "cancelled" | "lost";
 
-/** Asks a person. Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired. */
+/** Asks a person. */
 export interface GateStep {
   name: string;
   summary?: string;
@@ -148,7 +148,7 @@ export interface Route {
   when: string;
 }
 
-/** The first route whose condition holds is taken, else `default`. Ports: one per route, default. */
+/** The first route whose condition holds is taken. Ports: one per route, default. */
 export interface RouterStep {
   name: string;
   summary?: string;

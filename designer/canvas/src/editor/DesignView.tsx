@@ -146,7 +146,6 @@ function Inspector({
   }, [onClose]);
   if (!stepId || !step) {
     return (
-      // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls is reached by keys
       <aside className="pane inspector" aria-label="Workflow" tabIndex={0}>
         <div className="inspector__head">
           <span className="tile">
@@ -173,7 +172,6 @@ function Inspector({
     );
   }
   return (
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls is reached by keys
     <aside className="pane inspector" aria-label={`Step ${step.name}`} tabIndex={0} ref={pane}>
       <div className="inspector__head">
         <span className="tile">
