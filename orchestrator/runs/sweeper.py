@@ -56,8 +56,12 @@ class Sweeper:
                     logger.exception("sweep failed")
                     connection.close()
         finally:
-            self._holder.give_back()
+            self.give_back()
             connection.close()
+
+    def give_back(self) -> None:
+        """Let another process sweep."""
+        self._holder.give_back()
 
     def sweep_if_holder(self) -> bool:
         """One round, if this process holds the sweeper's lock; False when another one does."""

@@ -2,11 +2,13 @@
 
 import pytest
 
-from tests.integration.runs.conftest import doorbells, engine, fakes, workers, world  # noqa: F401
+from tests.integration.runs.conftest import doorbells, engine, fakes, template, workers, world
+
+__all__ = ["doorbells", "engine", "fakes", "processes", "template", "workers", "world"]
 
 
 @pytest.fixture
-def processes(engine, profile):  # noqa: F811
+def processes(engine, profile):
     """Starts worker processes on this test's database, and kills what is left of them."""
     from tests.chaos.processes import Workers
 

@@ -1,37 +1,86 @@
 """Fixtures of the engine tests: a committed database, scripted agents, walkers in this process."""
 
 import threading
+from contextlib import contextmanager
 
 import pytest
 
 from tests import fake_agents
 
 
-@pytest.fixture
-def fakes(monkeypatch):
-    """The scripted agents, known to this process; no script, no call yet."""
+@contextmanager
+def known_fakes():
+    """The scripted agents are known to this process inside."""
     from orchestrator import agents
     from orchestrator.runs.invokers import function
     from registry import services
 
     known = {**agents.FUNCTIONS, **{one.name: one for one in fake_agents.AGENTS}}
-    monkeypatch.setattr(function, "FUNCTIONS", known)
-    monkeypatch.setattr(services, "FUNCTIONS", known)
-    fake_agents.forget()
-    return fake_agents
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(function, "FUNCTIONS", known)
+        patch.setattr(services, "FUNCTIONS", known)
+        yield
 
 
 @pytest.fixture
-def engine(committed_db, fakes):
-    """A committed database without anybody who walks; this process's boot ends with the test."""
+def fakes():
+    """The scripted agents; no script, no call yet."""
+    fake_agents.forget()
+    with known_fakes():
+        yield fake_agents
+
+
+@pytest.fixture(scope="session")
+def template(django_db_setup, django_db_blocker):
+    """The name of a database that holds a world; made once, copied for each test."""
     from django.db import connections
 
+    from tests.databases import CommittedDatabase
+    from tests.integration.runs.world import World
+
+    with django_db_blocker.unblock():
+        database = CommittedDatabase.create()
+        with known_fakes():
+            World.make()
+        connections.close_all()
+        connections.settings["default"]["NAME"] = database.template
+        yield database.name
+        database.drop()
+
+
+@pytest.fixture
+def engine(template, fakes, django_db_blocker):
+    """A committed database with a world, and nobody who walks.
+
+    This process's boot ends with the test.
+    """
+    from django.db import connections
+
+    from orchestrator.runs import boots, invoke
+    from tests.databases import CommittedDatabase
+
+    with django_db_blocker.unblock():
+        usual = connections.settings["default"]["NAME"]
+        connections.close_all()
+        connections.settings["default"]["NAME"] = template
+        database = CommittedDatabase.create()
+        invoke.forget_status()
+        try:
+            yield database
+        finally:
+            boots.retire()
+            database.drop()
+            connections.settings["default"]["NAME"] = usual
+
+
+@pytest.fixture
+def bare_engine(committed_db, fakes):
+    """As `engine`, without a world."""
     from orchestrator.runs import boots, invoke
 
     invoke.forget_status()
     yield committed_db
     boots.retire()
-    connections.close_all()
 
 
 @pytest.fixture

@@ -17,7 +17,10 @@ from orchestrator.accounts.models import User
 from orchestrator.console import demo
 from orchestrator.runs.models import Handoff, Run, RunDetail, StepRun
 from tests.claims_people import reply
+from tests.integration.runs.conftest import bare_engine as engine
 from tests.integration.runs.world import invariants, now, stored_and_replayed
+
+__all__ = ["engine"]  # the workers of these tests begin with an empty database
 
 LONGEST_SECONDS = 90
 DECIDERS = {"gate": "reviewer", "exception": "operator"}

@@ -138,9 +138,9 @@ def test_only_one_of_two_sweepers_sweeps(engine):
     first, second = Sweeper(), Sweeper()
     assert first.sweep_if_holder()
     assert not second.sweep_if_holder()
-    first._holder.give_back()
+    first.give_back()
     assert second.sweep_if_holder()
-    second._holder.give_back()
+    second.give_back()
 
 
 def test_a_broken_part_of_a_round_leaves_the_others_their_turn(world, doorbells, monkeypatch):
@@ -156,7 +156,7 @@ def test_a_broken_part_of_a_round_leaves_the_others_their_turn(world, doorbells,
     one = Sweeper()
     assert one.sweep_if_holder()
     assert Run.objects.get(id=run.id).inbox_seq == 1
-    one._holder.give_back()
+    one.give_back()
 
 
 def test_a_process_that_ends_in_order_frees_what_it_claims(world, doorbells):

@@ -517,3 +517,4 @@ def test_the_sweeper_of_this_process_moves_everything_by_itself(world, doorbells
     doorbells.clear()
     sweeper.slow_seconds = 0
     wait_for(swept)
+    sweeper.give_back()

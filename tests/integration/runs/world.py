@@ -13,7 +13,7 @@ from designer import services as designer
 from designer.selectors import compiled as compiled_of
 from orchestrator.access import SYSTEM, Actor, Role
 from orchestrator.accounts import services as accounts
-from orchestrator.accounts.models import User
+from orchestrator.accounts.models import User, Workspace
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.events import DrivingEvent
 from orchestrator.core.planner import replay
@@ -130,16 +130,26 @@ class World:
     """One workspace; `operator`, `reviewer`, `owner` are actors of the roles."""
 
     def __init__(self):
-        self.workspace = accounts.create_workspace(
-            slug="tests", name="Tests", actor=SYSTEM, now=now()
-        )
-        self.operator = self.actor("operator", Role.OPERATOR)
-        self.reviewer = self.actor("reviewer", Role.REVIEWER)
-        self.owner = self.actor("owner", Role.BUSINESS_OWNER)
+        self.workspace = Workspace.objects.get(slug="tests")
         self.author = User.objects.get(username="owner")
-        self.register("scripted")
-        self.register("once", effect="once", side_effect="write")
+        self.operator, self.reviewer, self.owner = (
+            Actor(kind="user", id=str(User.objects.get(username=name).id))
+            for name in ("operator", "reviewer", "owner")
+        )
         self.workflows = 0
+
+    @classmethod
+    def make(cls):
+        """Write the rows that every world has."""
+        accounts.create_workspace(slug="tests", name="Tests", actor=SYSTEM, now=now())
+        world = cls.__new__(cls)
+        world.workspace = Workspace.objects.get(slug="tests")
+        world.actor("operator", Role.OPERATOR)
+        world.actor("reviewer", Role.REVIEWER)
+        world.actor("owner", Role.BUSINESS_OWNER)
+        world.author = User.objects.get(username="owner")
+        world.register("scripted")
+        world.register("once", effect="once", side_effect="write")
 
     def actor(self, name, *roles, workspace=None):
         """A person with roles, as an actor."""

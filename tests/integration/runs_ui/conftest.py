@@ -3,9 +3,9 @@
 import pytest
 from django.test import Client
 
-from tests.integration.runs.conftest import doorbells, engine, fakes, world
+from tests.integration.runs.conftest import doorbells, engine, fakes, template, world
 
-__all__ = ["doorbells", "engine", "fakes", "world"]
+__all__ = ["doorbells", "engine", "fakes", "template", "world"]
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 

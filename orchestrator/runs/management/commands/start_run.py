@@ -76,6 +76,7 @@ class Command(BaseCommand):
                 time.sleep(LOOK_SECONDS)
         finally:
             if own_sweeper is not None:
+                own_sweeper.give_back()
                 sweeper.end_boot()
 
     def _print_journal(self, run: Run, seen: int, *, quiet: bool) -> int:
