@@ -124,6 +124,7 @@ def verify_now(request: HttpRequest) -> HttpResponse:
 @require_POST
 def export(request: HttpRequest) -> StreamingHttpResponse:
     """Stream an export of the filtered list as a download."""
+    access.require(person_of(request), "audit.export")
     asked = exports.request_export(
         actor=person_of(request),
         wanted=selectors.read_filter(

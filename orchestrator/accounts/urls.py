@@ -45,6 +45,7 @@ urlpatterns = [
     path("accounts/signup/", sign_in.signup, name="account_signup"),
     path("accounts/reauthenticate/", sign_in.reauthenticate, name="account_reauthenticate"),
     path("accounts/password/change/", sign_in.password_change, name="account_change_password"),
+    path("accounts/password/set/", sign_in.password_set, name="account_set_password"),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("api/v1/", include(_router.urls)),

@@ -1,0 +1,317 @@
+"""Every route, API action and live topic, asked as a visitor and in each role, own and foreign."""
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.test import Client
+from django.urls import get_resolver
+from django.urls.resolvers import URLResolver
+from django.utils import timezone
+
+from orchestrator.access import ACTIONS, Role
+from tests.route_table import PUBLIC, ROUTES, SIGNED_IN, TOPICS
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def _walk(patterns, prefix=""):
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _walk(pattern.url_patterns, prefix + str(pattern.pattern))
+        else:
+            yield _plain(prefix + str(pattern.pattern)), pattern.callback
+
+
+def _plain(route):
+    """A regular expression of DRF's router as a path: `^runs/(?P<pk>[^/.]+)/$` -> `runs/<pk>/`."""
+    route = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"<\1>", route)
+    return route.replace("^", "").replace("$", "").replace("\\Z", "")
+
+
+def _routes():
+    return dict(_walk(get_resolver().url_patterns))
+
+
+def _methods_of(callback):
+    """The methods that a class-based view answers; None for a function, which is asked."""
+    actions = getattr(callback, "actions", None)
+    if actions:
+        return {method.upper() for method in actions if method != "head"}
+    view = getattr(callback, "view_class", None) or getattr(callback, "cls", None)
+    if view is None:
+        return None
+    return {method for method in METHODS if hasattr(view, method.lower())}
+
+
+def test_every_route_has_a_row_and_every_row_a_route():
+    known = {route for _, route in ROUTES}
+    assert not sorted(set(_routes()) - known), "routes without a row in tests/route_table.py"
+    assert not sorted(known - set(_routes())), "rows without a route"
+
+
+def test_every_method_of_a_class_based_view_has_a_row():
+    missing = []
+    for route, callback in _routes().items():
+        for method in _methods_of(callback) or ():
+            is_form = "accounts/" in route and method in {"PUT", "DELETE", "PATCH"}
+            if (method, route) not in ROUTES and not is_form and method != "OPTIONS":
+                missing.append(f"{method} {route}")
+    assert not missing
+
+
+def test_every_live_topic_has_a_row_with_its_line():
+    from orchestrator.runs import consumers
+
+    stated = {topic: row.line for topic, row in TOPICS.items()}
+    assert stated == {**consumers.TOPIC_ACTIONS, consumers.RUN_TOPIC: consumers.RUN_ACTION}
+
+
+def test_every_line_names_an_action_of_the_permission_table():
+    for rows in ROUTES.values():
+        for row in rows if isinstance(rows, tuple) else (rows,):
+            assert row.line in {PUBLIC, SIGNED_IN} or row.line in ACTIONS
+
+
+class World:
+    """The demo's objects in `claims`; a person per role there, and one per role elsewhere."""
+
+    def __init__(self):
+        from designer.selectors import active_version, find_workflow
+        from orchestrator.access import SYSTEM
+        from orchestrator.accounts import services
+        from orchestrator.accounts.models import Workspace
+        from orchestrator.console import demo
+        from registry.models import AgentVersion
+
+        demo.ensure_demo()
+        self.now = timezone.now()
+        self.password = make_password("correct-horse-9")
+        claims = Workspace.objects.get(slug="claims")
+        elsewhere = services.create_workspace(
+            slug="elsewhere", name="Elsewhere", actor=SYSTEM, now=self.now
+        )
+        self.own = {role: self._person(f"own-{role}", role, claims) for role in Role}
+        self.foreign = {role: self._person(f"foreign-{role}", role, elsewhere) for role in Role}
+        colleague = self._person("colleague", Role.REVIEWER, claims)
+        workflow = find_workflow(SYSTEM, "insurance-claim")
+        version = (
+            AgentVersion.objects.select_related("agent").filter(agent__workspace=claims).first()
+        )
+        active = active_version(workflow)
+        self.step = next(iter(active.definition["steps"]))
+        self.run = self._run(workflow)
+        self.objects = {
+            "person": str(colleague.id),
+            "membership": str(colleague.memberships.get().id),
+            "workspace": "claims",
+            "workflow": workflow.slug,
+            "workflow_version": str(active.id),
+            "agent": version.agent.slug,
+            "agent_version": str(version.id),
+            "run": str(self.run.id),
+            "step": self.step,
+            "artefact": self._artefact(),
+            **self._accounts(claims),
+            **self._reviews(claims),
+            "entry": self._entry(claims),
+        }
+
+    def _person(self, name, role, workspace):
+        from orchestrator.access import SYSTEM
+        from orchestrator.accounts import services
+
+        person = services.create_person(
+            username=name, name=name, hashed_password=self.password, actor=SYSTEM, now=self.now
+        ).person
+        services.grant_membership(
+            person_id=person.id,
+            workspace_id=workspace.id,
+            role=role.value,
+            actor=SYSTEM,
+            now=self.now,
+        )
+        return person
+
+    def _actor(self, role):
+        from orchestrator.accounts.authentication import actor_of_person
+
+        return actor_of_person(self.own[role])
+
+    def _run(self, workflow):
+        from orchestrator.console.demo import _claim_examples
+        from orchestrator.runs import services
+
+        return services.start_run(
+            workflow_slug=workflow.slug,
+            input=_claim_examples()[0].input,
+            actor=self._actor(Role.BUSINESS_OWNER),
+            now=self.now,
+        )
+
+    def _artefact(self):
+        from orchestrator.files.models import Artefact
+
+        found = Artefact.objects.filter(workspace__slug="claims", media="application/pdf")
+        return found.first().sha256
+
+    def _accounts(self, workspace):
+        from orchestrator.accounts import services
+
+        administrator = self._actor(Role.ADMINISTRATOR)
+        identity = services.create_service_identity(
+            workspace_id=workspace.id, name="Portal", actor=administrator, now=self.now
+        )
+        token = services.create_token(
+            name="t", scopes=["*"], actor=self._actor(Role.OPERATOR), now=self.now
+        )
+        return {"service": str(identity.id), "token": str(token.row.id)}
+
+    def _reviews(self, workspace):
+        from approvals import services
+        from orchestrator.access import SYSTEM
+        from tests.integration.approvals.world import make_evidence
+
+        def task(subject):
+            return services.open_review(
+                kind="gate",
+                subject_id=subject,
+                workspace_id=workspace.id,
+                run_id=self.run.id,
+                title="Approve the settlement",
+                question="Pay it?",
+                evidence=make_evidence(),
+                assign_role="reviewer",
+                due_at=self.now + timedelta(days=1),
+                excluded_people=[],
+                actor=SYSTEM,
+                now=self.now,
+            )
+
+        open_task = task(f"{self.run.id}/{self.step}/1")
+        decided = task(f"{self.run.id}/{self.step}/2")
+        decision = services.decide_review(
+            task_id=decided.id,
+            actor=self._actor(Role.REVIEWER),
+            outcome="approved",
+            shown_sha256=decided.shown_sha256,
+            now=timezone.now(),
+            undo_seconds=600,
+        )
+        return {
+            "task": str(open_task.id),
+            "decided": str(decided.id),
+            "decision": str(decision.id),
+        }
+
+    def _entry(self, workspace):
+        from audit.models import AuditOutbox
+        from audit.sequencer import sequence_once
+
+        sequence_once(timezone.now())
+        return str(AuditOutbox.objects.get(action="run.started", workspace_id=workspace.id).id)
+
+    def address(self, route, row):
+        """Fill a route with the row's object and words."""
+
+        def value(match):
+            name = match.group(1).rpartition(":")[2]
+            return row.path.get(name, "").format(**self.objects) or self.objects[row.about]
+
+        return "/" + re.sub(r"<([^>]+)>", value, route)
+
+    def body(self, row):
+        text = json.dumps(row.body or {})
+        for name, value in self.objects.items():
+            text = text.replace("{" + name + "}", value)
+        return json.loads(text)
+
+
+def _ask(world, method, route, row, person):
+    """The status of one request, whose effects are rolled back."""
+    client = Client(headers={"host": "127.0.0.1"}, raise_request_exception=False)
+    if person is not None:
+        client.force_login(person, backend=BACKEND)
+    body = world.body(row)
+    given = {} if method == "GET" else {"data": body}
+    if method != "GET" and not row.is_form:
+        given = {"data": json.dumps(body), "content_type": "application/json"}
+    with transaction.atomic():
+        answer = getattr(client, method.lower())(world.address(route, row), **given)
+        transaction.set_rollback(True)
+    if answer.status_code == 302 and answer["Location"].startswith("/accounts/login/"):
+        return 401
+    return answer.status_code
+
+
+def _roles_of(row):
+    if row.only is not None:
+        return {Role(one) for one in row.only}
+    return set(Role) if row.line in {PUBLIC, SIGNED_IN} else set(ACTIONS[row.line].roles)
+
+
+def _is_let_in(status):
+    return status < 500 and status not in {401, 403, 404, 405}
+
+
+def _mismatches(world, method, route, row):
+    """Say where an answer differs from the row."""
+    status = _ask(world, method, route, row, None)
+    if row.line == PUBLIC:
+        if (status >= 500 or status == 401) and status not in row.also:
+            yield f"visitor: {status}"
+        return
+    if status != 401:
+        yield f"visitor: {status}, expected 401 or the sign-in page"
+    allowed = _roles_of(row)
+    everywhere = row.line in ACTIONS and ACTIONS[row.line].everywhere
+    for role in Role if row.line in ACTIONS or row.about else (Role.REVIEWER, Role.ADMINISTRATOR):
+        status = _ask(world, method, route, row, world.own[role])
+        if role in allowed and not _is_let_in(status) and status not in row.also:
+            yield f"{role} own: {status}, expected to be let in"
+        if role not in allowed and status != row.refused:
+            yield f"{role} own: {status}, expected {row.refused}"
+        if row.line == SIGNED_IN and row.about is None:
+            continue  # nothing that could be foreign
+        status = _ask(world, method, route, row, world.foreign[role])
+        if row.about is None or everywhere or role in row.anywhere_for:
+            is_in = _is_let_in(status) or (role in allowed and status in row.also)
+            if (role in allowed) != is_in:
+                yield f"{role} elsewhere: {status}"
+        elif status not in ({404} if role in allowed else {404, 403}):
+            yield f"{role} foreign: {status}, expected 404"
+
+
+@pytest.mark.timeout(900)
+def test_each_route_lets_in_whom_its_line_names_and_nobody_else(db, settings):
+    settings.DEMO = True
+    settings.API_REQUESTS_PER_MINUTE = 1_000_000
+    world = World()
+    found = []
+    for (method, route), rows in ROUTES.items():
+        for row in rows if isinstance(rows, tuple) else (rows,):
+            where = f"{method} {world.address(route, row)}"
+            found += [f"{where} as {one}" for one in _mismatches(world, method, route, row)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_a_method_without_a_row_is_not_answered(db, settings):
+    settings.DEMO = True
+    world = World()
+    found = []
+    for route, callback in _routes().items():
+        if _methods_of(callback) is not None:
+            continue
+        for method in METHODS:
+            if (method, route) in ROUTES:
+                continue
+            rows = next(rows for (_, one), rows in ROUTES.items() if one == route)
+            row = rows[0] if isinstance(rows, tuple) else rows
+            status = _ask(world, method, route, row, world.own[Role.OPERATOR])
+            if status not in {403, 404, 405}:
+                found.append(f"{method} {route}: {status}")
+    assert not found, "\n" + "\n".join(found)
