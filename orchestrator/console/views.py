@@ -35,6 +35,8 @@ class FirstStep:
 
 
 FIRST_STEPS = (
+    ("workflow.edit", FirstStep("Workflows", "/workflows/")),
+    ("agent.edit", FirstStep("Agents", "/agents/")),
     ("run.cancel", FirstStep("Runs that need attention", "/runs/?status=attention")),
     ("audit.read", FirstStep("Search the audit log", "/audit/")),
     ("people.manage", FirstStep("People and roles", "/settings/people/")),
