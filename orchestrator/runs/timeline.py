@@ -59,9 +59,13 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All steps of a run on one axis; `now_x` while the run goes on."""
+    """The steps of a run on one axis; `now_x` while the run goes on.
+
+    Those that began first come first; `left_out` counts the rest of a very long run.
+    """
 
     rows: tuple[TimelineRow, ...]
+    left_out: int
     ticks: tuple[Tick, ...]
     start: str
     now_x: float | None
@@ -77,6 +81,7 @@ _TICKS: Final = (
     (86_400, "+1 d"),
     (604_800, "+1 w"),
 )
+MAX_ROWS: Final = 200
 _TICK_GAP: Final = 14.0
 _SHORT: Final = 45.0
 """Seconds up to which the axis is even; longer runs have people in them: a logarithmic one."""
@@ -130,9 +135,10 @@ def timeline_of(run: Snapshot, definition: WorkflowDefinition, now: datetime) ->
         or steps.get(step_id, {}).get("status") == "failed"
     ]
     picture = _Picture(run, definition, axis, ended or now)
-    rows = tuple(_row(step_id, picture) for step_id in shown)
+    rows = tuple(_row(step_id, picture) for step_id in shown[:MAX_ROWS])
     return Timeline(
         rows=rows,
+        left_out=len(shown) - len(rows),
         ticks=axis.ticks(),
         start=f"{start:%H:%M:%S}",
         now_x=None if ended else round(axis.x(now), 2),

@@ -26,7 +26,7 @@ export interface Graph {
   readonly links: readonly GraphLink[];
 }
 
-const CARD_WIDTH = 216;
+const CARD_WIDTH: Readonly<Record<View, number>> = { design: 240, run: 216 };
 const CARD_HEIGHT: Readonly<Record<View, number>> = { design: 76, run: 52 };
 const PILL_HEIGHT = 30;
 const PILL_MIN = 120;
@@ -63,7 +63,7 @@ export function graphOf(definition: WorkflowDefinition, view: View): Graph {
 function graphStep(id: string, step: Step, view: View): GraphStep {
   const shape = shapeOf(step);
   if (shape === "card") {
-    return { id, step, shape, width: CARD_WIDTH, height: CARD_HEIGHT[view] };
+    return { id, step, shape, width: CARD_WIDTH[view], height: CARD_HEIGHT[view] };
   }
   const note = step.kind === "join" && view === "run" ? JOIN_NOTE : 0;
   const text = Math.round((step.name.length * PILL_CHAR + 52 + note) / 2) * 2;
