@@ -296,7 +296,34 @@ def test_each_route_lets_in_whom_its_line_names_and_nobody_else(db, settings):
         for row in rows if isinstance(rows, tuple) else (rows,):
             where = f"{method} {world.address(route, row)}"
             found += [f"{where} as {one}" for one in _mismatches(world, method, route, row)]
+    found += _topic_mismatches(world)
     assert not found, "\n" + "\n".join(found)
+
+
+def _topic_mismatches(world):
+    """Ask the one function that the live socket asks before it lets anybody follow a topic."""
+    from orchestrator.accounts.authentication import actor_of_person
+    from orchestrator.core.errors import DomainError
+    from orchestrator.runs.consumers import _standing
+
+    def status(person, topic):
+        try:
+            _standing(actor_of_person(person), topic)
+        except DomainError as error:
+            return error.status
+        return 200
+
+    for topic, row in TOPICS.items():
+        allowed, action = _roles_of(row), ACTIONS[row.line]
+        name = topic + world.objects[row.about] if row.about else topic
+        for role in Role:
+            expected = 200 if role in allowed else 403
+            if status(world.own[role], name) != expected:
+                yield f"topic {topic} as {role} own, expected {expected}"
+            if row.about and not action.everywhere:
+                expected = 404
+            if status(world.foreign[role], name) != expected:
+                yield f"topic {topic} as {role} foreign, expected {expected}"
 
 
 def test_a_method_without_a_row_is_not_answered(db, settings):
