@@ -1,0 +1,184 @@
+"""Every main page, in the role that works with it: WCAG 2.2 A and AA by axe, in light and dark, at a desk
+and on a phone, with its dialogs open; a title of its own, one main heading, and no sideways scroll."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+COLOURS = ["color-contrast", "link-in-text-block"]
+"""The rules that a theme can break: nothing else differs between light and dark."""
+RUN_AXE = """async (wanted) => {
+  const { violations } = await axe.run(document, { runOnly: wanted, resultTypes: ["violations"] });
+  return violations.map(({ id, nodes }) => `${id}: ` + nodes.slice(0, 4).map(
+    (one) => `${one.target.join(" ")} (${[...one.any, ...one.all].map(({ message }) => message).join("; ").slice(0, 200)})`).join(" | "));
+}"""
+SHAPE = """() => ({
+  title: document.title,
+  headings: [...document.querySelectorAll("h1")].filter((one) => one.checkVisibility()).length,
+  language: document.documentElement.lang,
+  skip: document.querySelector(".skip-link")?.getAttribute("href") ?? "",
+  over: Math.max(document.documentElement.scrollWidth, document.body.scrollWidth) - innerWidth,
+  widest: [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && one.checkVisibility())
+    .slice(0, 3).map((one) => `${one.tagName.toLowerCase()}.${one.className}`),
+})"""
+
+DESIGN = "/workflows/insurance-claim/design/"
+OWNER = (
+    "/",
+    "/workflows/",
+    DESIGN,
+    f"{DESIGN}?tab=outline",
+    "/workflows/insurance-claim/versions/",
+)
+START = ("/workflows/insurance-claim/start/", "/workflows/insurance-claim/start/?as=json")
+SETTINGS = tuple(
+    f"/settings/{name}/"
+    for name in ("account", "roles", "people", "people/new", "workspaces", "tokens", "services")
+)
+# What one task of the demo looks like: one of each kind of question a reviewer meets.
+KINDS = {"approval": "CL-2026-103", "question": "CL-2026-109", "exception": "Look up policy"}
+"""Reviews by kind: a payment above the limit, a form to fill in, a step that failed."""
+
+
+class Walk:
+    """One role's pages. Findings are collected, so that one run names all of them."""
+
+    def __init__(self, page) -> None:
+        self.page = page
+        self.axe = AXE_FILE_PATH.read_text(encoding="utf-8")
+        self.findings: list[str] = []
+        self.titles: dict[str, str] = {}
+
+    def visit(self, address: str, opened: str = "", press: str = "") -> None:
+        """Look at a page in both themes and widths; `press` opens something and `opened` shows it."""
+        page, name = self.page, f"{address} {press}".strip()
+        page.set_viewport_size(DESK)
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.status == 200, f"{address} answers {answer.status}"
+        if page.locator("#canvas").count():
+            page.locator("[data-step]").first.wait_for()
+        if press:
+            page.keyboard.press(press)
+            page.locator(opened).wait_for()
+        page.evaluate(self.axe)
+        for width in (DESK, PHONE):
+            page.set_viewport_size(width)
+            self._look(f"{name} at {width['width']} px")
+
+    def _look(self, name: str) -> None:
+        shape = self.page.evaluate(SHAPE)
+        self._say(name, shape["headings"] == 1, f"{shape['headings']} main headings")
+        self._say(name, shape["language"] == "en", f"language {shape['language']!r}")
+        self._say(name, shape["skip"] == "#content", "no link that skips to the content")
+        self._say(
+            name, shape["over"] <= 0, f"scrolls sideways by {shape['over']}: {shape['widest']}"
+        )
+        for theme, wanted in (("light", TAGS), ("dark", COLOURS)):
+            self.page.evaluate("(theme) => window.baton.setTheme(theme)", theme)
+            for violation in self.page.evaluate(RUN_AXE, wanted):
+                self.findings.append(f"{name}, {theme}: {violation}")
+
+    def _say(self, name: str, is_right: bool, words: str) -> None:
+        if not is_right:
+            self.findings.append(f"{name}: {words}")
+
+    def name_page(self, address: str) -> None:
+        """No two pages have the same title; the form to sign in is on two."""
+        if address == "/accounts/login/":
+            return
+        title = self.page.title()
+        assert self.titles.setdefault(title, address) == address, (
+            f"{address} is also called {title}"
+        )
+
+    def pages(self, *addresses: str) -> Walk:
+        for address in addresses:
+            self.visit(address)
+            self.name_page(address)
+        return self
+
+    def end(self) -> None:
+        assert self.findings == [], "\n".join(self.findings)
+
+
+@pytest.fixture
+def walk(person) -> Walk:
+    """A walk that ends with nothing found. Motion is off, so that no colour is seen on its way."""
+    person.page.emulate_media(reduced_motion="reduce")
+    return Walk(person.page)
+
+
+def review_of(server, user: str, words: str) -> str:
+    """The address of the open review with these words, as soon as its run has asked."""
+    token = server.token(user, "reviews:read", "runs:read")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        _, answer = server.api("GET", "/api/v1/reviews/?page_size=100", token)
+        for task in answer["results"]:
+            if words in task["title"]:
+                return f"/reviews/{task['id']}/"
+        time.sleep(0.5)
+    raise AssertionError(
+        f"no review of {words} among {[one['title'] for one in answer['results']]}"
+    )
+
+
+def test_the_pages_before_signing_in(walk):
+    walk.pages("/", "/accounts/login/").end()
+
+
+def test_the_pages_of_a_business_owner(walk, person):
+    person.sign_in("Business owner")
+    walk.pages(*OWNER, *START, "/agents/")
+    walk.visit("/", opened="#palette", press="Control+k")
+    walk.visit("/", opened="#shortcuts", press="?")
+    walk.end()
+
+
+def test_the_pages_of_an_operator(walk, person, server):
+    person.sign_in("Operator")
+    run = person.run_of("CL-2026-113")
+    waits = person.run_of("CL-2026-111")
+    person.page.goto("/agents/")
+    agent = person.page.locator("main a[href^='/agents/']").first.get_attribute("href")
+    walk.pages("/runs/", run, waits, str(agent))
+    walk.visit("/runs/?status=attention")
+    walk.pages(review_of(server, "operator", KINDS["exception"]))
+    walk.end()
+
+
+def test_the_pages_of_a_reviewer(walk, person, server):
+    person.sign_in("Reviewer")
+    task = review_of(server, "reviewer", KINDS["approval"])
+    walk.pages("/", task, review_of(server, "reviewer", KINDS["question"]))
+    walk.visit(task, opened="[data-choice=rejected] .pop__panel", press="3")
+    walk.visit(task, opened="#hand-over .pop__panel", press="h")
+    walk.visit("/reviews/?segment=decided")
+    walk.end()
+
+
+def test_the_pages_of_compliance(walk, person):
+    person.sign_in("Compliance")
+    page = person.page
+    page.goto("/audit/?q=CL-2026-105")
+    entry = page.locator("a[href^='/audit/entries/']").first.get_attribute("href")
+    assert entry
+    walk.pages("/audit/", re.sub(r"\?.*", "", entry))
+    walk.visit("/audit/?q=CL-2026-105")
+    walk.end()
+
+
+def test_the_pages_of_an_administrator(walk, person):
+    person.sign_in("Administrator")
+    person.page.goto("/settings/people/")
+    one = person.page.locator("main a[href^='/settings/people/']:not([href$='new/'])").first
+    walk.pages(*SETTINGS, str(one.get_attribute("href")))
+    walk.end()
