@@ -487,7 +487,7 @@ class Recording:
             subject_id=self._subject_id(command.step, command.iteration),
             workspace_id=self.facts.workspace_id,
             run_id=self.facts.run_id,
-            title=command.title or self.title or step.name,
+            title=self._review_title(command) or step.name,
             question=command.question,
             evidence=review_evidence(command, self.facts.compiled, self.state),
             assign_role=command.assign_role,
@@ -496,6 +496,11 @@ class Recording:
             actor=SYSTEM,
             now=now,
         )
+
+    def _review_title(self, command: OpenReview) -> str:
+        """A gate names its item itself; an exception is told apart by its run's title."""
+        own = command.title or ""
+        return own or self.title if command.review == "gate" else self.title or own
 
     def _close_review(self, command: WithdrawReview, now: datetime) -> None:
         subject_id = self._subject_id(command.step, command.iteration)
