@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -19,16 +19,17 @@ from orchestrator.core.errors import ConflictError, InvalidInputError
 from orchestrator.web.api import ApiViewSet, StrictSerializer
 
 
+class PersonSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
+@extend_schema_field(PersonSerializer)
 class PersonField(serializers.Field[Any, Any, Any, Any]):
     """A person by id and name."""
 
     def to_representation(self, value: Any) -> dict[str, str]:
         return {"id": str(value.pk), "name": str(value)}
-
-
-class PersonSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    name = serializers.CharField()
 
 
 class DecisionSerializer(serializers.ModelSerializer[Decision]):

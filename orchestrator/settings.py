@@ -261,6 +261,12 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "/static/web/icon.svg",
+    "ENUM_NAME_OVERRIDES": {
+        "ReviewStatusEnum": "approvals.models.ReviewStatus",
+        "WorkflowVersionStatusEnum": "designer.models.WorkflowVersionStatus",
+        "AgentVersionStatusEnum": "registry.models.AgentVersionStatus",
+        "RoleEnum": "orchestrator.accounts.contracts.ROLE_CHOICES",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "orchestrator.web.schema.add_problems",

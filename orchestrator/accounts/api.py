@@ -13,14 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orchestrator import access
-from orchestrator.access import Role
 from orchestrator.accounts import selectors, services
+from orchestrator.accounts.contracts import ROLE_CHOICES
 from orchestrator.accounts.models import ApiToken, Membership, ServiceIdentity, User, Workspace
 from orchestrator.core.errors import NotFoundError
 from orchestrator.web.api import OWN_ACCOUNT, SIGNED_IN, ApiViewSet, StrictSerializer
 from orchestrator.web.idempotency import idempotent
-
-ROLES = [(role.value, role.label) for role in Role]
 
 
 class BriefPersonSerializer(serializers.Serializer[User]):
@@ -31,7 +29,7 @@ class BriefPersonSerializer(serializers.Serializer[User]):
 class RoleSerializer(serializers.Serializer[Membership]):
     id = serializers.UUIDField()
     workspace = serializers.CharField(source="workspace.slug")
-    role = serializers.ChoiceField(choices=ROLES)
+    role = serializers.ChoiceField(choices=ROLE_CHOICES)
 
 
 class PersonSerializer(serializers.Serializer[User]):
@@ -58,7 +56,7 @@ class NewPersonSerializer(StrictSerializer):
     name = serializers.CharField(max_length=120)
     email = serializers.EmailField(required=False, default="")
     workspace = serializers.CharField(help_text="The workspace's slug.")
-    role = serializers.ChoiceField(choices=ROLES)
+    role = serializers.ChoiceField(choices=ROLE_CHOICES)
 
 
 class CreatedPersonSerializer(PersonSerializer):
@@ -73,7 +71,7 @@ class MembershipSerializer(serializers.Serializer[Membership]):
     id = serializers.UUIDField()
     person = BriefPersonSerializer(source="user")
     workspace = serializers.CharField(source="workspace.slug")
-    role = serializers.ChoiceField(choices=ROLES)
+    role = serializers.ChoiceField(choices=ROLE_CHOICES)
     created_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
 
@@ -81,7 +79,7 @@ class MembershipSerializer(serializers.Serializer[Membership]):
 class NewMembershipSerializer(StrictSerializer):
     person = serializers.UUIDField()
     workspace = serializers.CharField(help_text="The workspace's slug.")
-    role = serializers.ChoiceField(choices=ROLES)
+    role = serializers.ChoiceField(choices=ROLE_CHOICES)
 
 
 class WorkspaceSerializer(serializers.Serializer[Workspace]):
@@ -142,7 +140,7 @@ class CreatedTokenSerializer(TokenSerializer):
 class PermissionLineSerializer(serializers.Serializer[Any]):
     action = serializers.CharField()
     summary = serializers.CharField()
-    roles = serializers.ListField(child=serializers.ChoiceField(choices=ROLES))
+    roles = serializers.ListField(child=serializers.ChoiceField(choices=ROLE_CHOICES))
     scope = serializers.CharField()
     condition = serializers.CharField()
     is_everywhere = serializers.BooleanField()

@@ -8,6 +8,7 @@ from orchestrator import access
 from orchestrator.access import Role
 from orchestrator.core.json import JsonObject, JsonValue
 
+ROLE_CHOICES = [(role.value, role.label) for role in Role]
 _NAME: JsonObject = {"type": "string", "minLength": 1, "maxLength": 120, "title": "Name"}
 _LIFETIMES: tuple[JsonValue, ...] = ("7 days", "30 days", "90 days", "1 year", "no end")
 DAYS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365, "no end": None}

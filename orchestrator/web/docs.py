@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
@@ -25,6 +26,7 @@ class ApiDocs(SpectacularSwaggerSplitView):
     permission_classes = [SignedIn]
     renderer_classes = [TemplateHTMLRenderer]
 
+    @extend_schema(exclude=True)
     @override
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer with the page, or with its script."""

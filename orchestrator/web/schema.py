@@ -41,11 +41,23 @@ _ANSWERS: Final = {
     "422": "The content breaks a contract; each violation names its place.",
     "429": "Too many requests.",
 }
+_SEVERAL_APPS_HAVE: Final = frozenset(
+    {"PersonSerializer", "ReasonSerializer", "VersionBriefSerializer", "EmptySerializer"}
+)
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 
 
 class Schema(AutoSchema):
-    """Describes `Idempotency-Key` where an action honours it."""
+    """Describes `Idempotency-Key` where an action honours it; names components apart per app."""
+
+    @override
+    def get_serializer_name(self, serializer: Any, direction: str) -> str:
+        """Return a component's name; one that several apps use gets the app's name."""
+        name = type(serializer).__name__
+        if name not in _SEVERAL_APPS_HAVE:
+            return name
+        app = type(serializer).__module__.removeprefix("orchestrator.").partition(".")[0]
+        return f"{app.capitalize()}{name}"
 
     @override
     def get_override_parameters(self) -> list[Any]:
