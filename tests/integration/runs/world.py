@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from approvals import services as reviews
 from approvals.models import ReviewTask
+from audit.sequencer import sequence_once
 from designer import services as designer
 from designer.selectors import compiled as compiled_of
 from orchestrator.access import SYSTEM, Actor, Role
@@ -18,6 +19,7 @@ from orchestrator.core.canonical import content_sha256
 from orchestrator.core.events import DrivingEvent
 from orchestrator.core.planner import replay
 from orchestrator.runs import services, statements
+from orchestrator.runs.invariants import check_invariants
 from orchestrator.runs.models import Run, RunDetail, RunEvent, StepRun
 from registry import services as registry
 from registry.lifecycle import AgentVersionEvent
@@ -265,9 +267,8 @@ def decide(world, run, outcome="approved", *, kind="gate", actor=None, undo_seco
 
 
 def invariants():
-    """Code -> violations, for those that are violated."""
-    from orchestrator.runs.invariants import check_invariants
-
+    """Code -> violations, for those that are violated; no sequencer runs beside these tests."""
+    sequence_once(now())
     return {one.code: one.violations for one in check_invariants(now()) if one.violations}
 
 
