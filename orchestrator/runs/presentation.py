@@ -55,8 +55,10 @@ def step_look(step: StepSnapshot) -> Look:
     return look_of(status)
 
 
-def run_look(status: str, *, waits_for_person: bool = True) -> Look:
-    """How a run is shown."""
+def run_look(status: str, *, waits_for_person: bool = True, is_troubled: bool = False) -> Look:
+    """How a run is shown; one that waits because something went wrong does not just wait."""
+    if status == "waiting" and is_troubled:
+        return _WAITING["exception"]
     if status == "waiting" and not waits_for_person:
         return look_of("waiting_timer")
     return look_of("waiting_person") if status == "waiting" else look_of(status)
@@ -410,7 +412,9 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
         reason=str(state.get("reason") or ""),
         question=step.question if isinstance(step, GateStep) else "",
         absence=not_reached(step_id, run, definition),
-        failure=_FAILURES.get(str(state.get("failure_kind") or ""), ""),
+        failure="its input does not fit"
+        if handoff and handoff["verdict"] == "refused"
+        else _FAILURES.get(str(state.get("failure_kind") or ""), ""),
         review_id=str(review.get("id") or ""),
         due_at=instant_of(review.get("due_at")) if is_open else None,
         begun=begun,

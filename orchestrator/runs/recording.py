@@ -213,7 +213,7 @@ class Recording:
                 "result": self._pending.ended[0],
                 "end_reason": self._pending.ended[1],
             }
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             written = statements.start(run, detail, self._rows(None, 0))
             if written:
                 self._change_reviews(now)

@@ -22,7 +22,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from approvals.subjects import TakenDecision
 from audit.services import PreparedEntry, Subject, append_entry, prepare_entry
 from designer import selectors as designer
-from orchestrator import access, live
+from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core import events
 from orchestrator.core.canonical import content_sha256
@@ -39,7 +39,7 @@ from orchestrator.core.planner import initial_state, resumable_steps
 from orchestrator.core.state import RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
-from orchestrator.runs import faults, selectors, statements
+from orchestrator.runs import faults, hints, selectors, statements
 from orchestrator.runs.models import Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject
 
@@ -127,7 +127,7 @@ def start_run(
         written = _begin(recording, _detail_row(facts, accepted, input, key), now)
         if written:
             transaction.on_commit(partial(ring, facts.run_id))
-            transaction.on_commit(partial(live.hint, "runs"))
+            transaction.on_commit(partial(hints.note, facts.run_id, recording.seq))
     if not written:
         return _repeated(key, workflow.id, input)
     return Run.objects.get(id=facts.run_id)
@@ -135,12 +135,12 @@ def start_run(
 
 def _begin(recording: Recording, detail: Mapping[str, object], now: datetime) -> bool:
     """Write the run; False when another request with the same key was first."""
+    if detail["idempotency_key"] is None:
+        return recording.begin(detail, now=now)
     try:
         with transaction.atomic():
             return recording.begin(detail, now=now)
     except IntegrityError:
-        if detail["idempotency_key"] is None:
-            raise
         return False
 
 
@@ -343,7 +343,7 @@ def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> No
                 run=run.id,
                 reason=reason,
             )
-            transaction.on_commit(partial(live.hint, "runs"))
+            transaction.on_commit(partial(hints.note, run.id))
 
 
 def _accept_step_input(compiled: CompiledWorkflow, step: str, given: JsonObject) -> JsonObject:

@@ -32,6 +32,7 @@ from orchestrator.runs import examples, forms, presentation, selectors, services
 from orchestrator.runs.models import Run
 from orchestrator.runs.timeline import timeline_of
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
+from registry.selectors import AgentNotUsableError
 
 LOG_VIEWS: Final[Mapping[str, str]] = {
     "timeline": "Timeline",
@@ -196,7 +197,9 @@ def _shown_rows(actor: Actor, rows: list[Run]) -> dict[UUID, dict[str, Any]]:
             "brief": briefs[run.id],
             "pips": presentation.pips_of(briefs[run.id].steps),
             "look": presentation.run_look(
-                run.status, waits_for_person=briefs[run.id].review_id is not None
+                run.status,
+                waits_for_person=briefs[run.id].review_id is not None,
+                is_troubled=run.needs_attention,
             ),
             "took": presentation.took(run.started_at, run.ended_at),
         }
@@ -234,11 +237,13 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
                     now=timezone.now(),
                     idempotency_key=request.POST.get("once") or None,
                 )
-            except InvalidInputError as error:
+            except (InvalidInputError, AgentNotUsableError) as error:
                 form = form.with_error(error)
+                status = error.status
             else:
                 return redirect("runs:detail", run_id=run.id)
-        status = 422
+        else:
+            status = 422
     context = {
         "workflow": workflow,
         "version": version,
@@ -280,7 +285,8 @@ class _Page:
         self.steps = cast("Mapping[str, Mapping[str, Any]]", self.snapshot["steps"])
         asked = request.GET.get("step", "")
         shown = presentation.step_to_show(self.snapshot, self.definition)
-        self.selected = asked if asked in self.definition.steps else shown
+        self.asked = asked if asked in self.definition.steps else ""
+        self.selected = self.asked or shown
         self.tab = _one_of(request.GET.get("tab", ""), STEP_TABS)
         self.view = _one_of(request.GET.get("log", ""), LOG_VIEWS)
 
@@ -301,13 +307,18 @@ class _Page:
         }
 
     def common(self) -> dict[str, Any]:
-        look = presentation.run_look(self.run.status, waits_for_person=self._waits_for_person())
+        look = presentation.run_look(
+            self.run.status,
+            waits_for_person=self._waits_for_person(),
+            is_troubled=self.run.needs_attention,
+        )
         return {
             "run": self.run,
             "snapshot": self.snapshot,
             "look": look,
             "topic": f"run:{self.run.id}",
             "selected": self.selected,
+            "asked": self.asked,
             "log_view": self.view,
             "log_tabs": LOG_VIEWS.items(),
             "tab": self.tab,

@@ -53,7 +53,6 @@ from django.db import DatabaseError, OperationalError, connection
 from pydantic import TypeAdapter
 
 from designer import selectors as designer
-from orchestrator import live
 from orchestrator.access import Actor
 from orchestrator.core import events
 from orchestrator.core.commands import InvokeAgent
@@ -62,7 +61,7 @@ from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult
 from orchestrator.core.state import StepStatus
-from orchestrator.runs import boots, faults, services, statements
+from orchestrator.runs import boots, faults, hints, services, statements
 from orchestrator.runs.boots import Boot
 from orchestrator.runs.invoke import (
     InvocationContext,
@@ -87,7 +86,6 @@ RETRY_SECONDS: Final = 1.0
 BROKEN_SECONDS: Final = 60.0
 """After an error that is no matter of the database a run rests this long."""
 COMPUTING_THREADS: Final = 8
-HINT_SECONDS: Final = 0.075
 
 _OPEN_BESIDE: Final = frozenset({StepStatus.WAITING, StepStatus.READY})
 
@@ -227,7 +225,7 @@ class _Walk:
             if (flight := self.flights.pop(key, None)) is not None:
                 flight.abort()
             self.to_call = [call for call in self.to_call if key_of(call) != key]
-        _hints.note(self.run_id, self.recording.seq)
+        hints.note(self.run_id, self.recording.seq)
         self.inbox_seq = committed.inbox_seq
         self.to_call.extend(calls)
         self.handed_back = release == "hand_back"
@@ -512,48 +510,6 @@ def _overdue(call: InvokeAgent) -> Failed:
         reason_code="deadline_passed",
         reason=f"The agent did not answer within {call.timeout_seconds:g} s.",
     )
-
-
-# ---- live hints ----------------------------------------------------------------------------------
-
-
-class _Hints:
-    """Tells browsers which runs have moved, at most every 75 ms, off the walker's path."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._noted: dict[UUID, int] = {}
-        self._thread: threading.Thread | None = None
-        self._pid = 0
-        self._filled = threading.Event()
-
-    def note(self, run_id: UUID, seq: int) -> None:
-        """Let the run's watchers know, soon, that the journal has reached this number."""
-        with self._lock:
-            if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
-                self._pid, self._filled = os.getpid(), threading.Event()
-                self._thread = threading.Thread(target=self._publish, name="hints", daemon=True)
-                self._thread.start()
-            self._noted[run_id] = seq
-        self._filled.set()
-
-    def _publish(self) -> None:
-        while True:
-            self._filled.wait()
-            self._filled.clear()
-            with self._lock:
-                noted, self._noted = self._noted, {}
-            try:
-                for run_id, seq in noted.items():
-                    live.hint(f"run:{run_id}", seq)
-                if noted:
-                    live.hint("runs")
-            except Exception:  # a hint is worth nothing, whatever is wrong with its layer
-                logger.exception("live hint failed")
-            time.sleep(HINT_SECONDS)
-
-
-_hints = _Hints()
 
 
 # ---- small things --------------------------------------------------------------------------------
