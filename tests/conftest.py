@@ -22,22 +22,26 @@ PROFILE = os.environ.setdefault("BATON_TEST_PROFILE", "sqlite")
 _servers: Servers | None = None
 _home: Path | None = None
 
-os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes that tests start would be slow
 
 
 def pytest_configure(config):
     """Choose servers and data folder before Django reads its settings."""
     global _servers, _home
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if PROFILE == "postgres" and not is_worker and "BATON_TEST_DATABASE_URL" not in os.environ:
+        _servers = Servers.start(Path(tempfile.mkdtemp(prefix="baton-servers-")))
+        os.environ["BATON_TEST_DATABASE_URL"] = _servers.database_url
+        os.environ["BATON_TEST_REDIS_URL"] = _servers.redis_url
+    if not is_worker and getattr(config.option, "numprocesses", None):
+        # Workers inherit this environment and would read settings, and so the data folder, from it
+        # before they get here; each must have its own.
+        return
     _home = Path(tempfile.mkdtemp(prefix="baton-test-"))
     os.environ["BATON_HOME"] = str(_home)
     os.environ["BATON_ALLOW_LOCAL_KEYS"] = "1"
     os.environ["BATON_TESTING"] = "1"
     if PROFILE == "postgres":
-        if not is_worker and "BATON_TEST_DATABASE_URL" not in os.environ:
-            _servers = Servers.start(Path(tempfile.mkdtemp(prefix="baton-servers-")))
-            os.environ["BATON_TEST_DATABASE_URL"] = _servers.database_url
-            os.environ["BATON_TEST_REDIS_URL"] = _servers.redis_url
         os.environ["DATABASE_URL"] = os.environ["BATON_TEST_DATABASE_URL"]
         number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
         os.environ["REDIS_URL"] = f"{os.environ['BATON_TEST_REDIS_URL']}/{number}"
