@@ -23,7 +23,7 @@ from approvals.subjects import TakenDecision
 from audit.services import PreparedEntry, Subject, append_entry, prepare_entry
 from designer import selectors as designer
 from orchestrator import access
-from orchestrator.access import Actor
+from orchestrator.access import SYSTEM, Actor
 from orchestrator.core import events
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.compilation import CompiledWorkflow
@@ -40,7 +40,7 @@ from orchestrator.core.state import RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
 from orchestrator.runs import faults, hints, selectors, statements
-from orchestrator.runs.models import Run, RunDetail
+from orchestrator.runs.models import Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject
 
 logger = logging.getLogger("baton.runs")
@@ -481,6 +481,46 @@ def fire_timer(*, timer_id: UUID, now: datetime) -> bool:
         if not statements.take_timer(timer.id):
             return False
         return commit_inbox_event(timer.run_id, event, event_id=timer.id, now=now)
+
+
+# ---- incidents -----------------------------------------------------------------------------------
+
+
+def open_incident(*, kind: str, run_id: UUID, detail: JsonObject, now: datetime) -> bool:
+    """Note that something is wrong with a run that nobody asked about; False: known already."""
+    with transaction.atomic():
+        incident, is_new = Incident.objects.get_or_create(
+            kind=kind,
+            run_id=run_id,
+            closed_at=None,
+            defaults={"detail": detail, "opened_at": now},
+        )
+        if is_new:
+            _record_incident("incident.opened", incident, run_id, now=now)
+    return is_new
+
+
+def close_incident(*, incident: Incident, now: datetime) -> bool:
+    """Note that an incident is settled; False: it was before."""
+    with transaction.atomic():
+        closed = Incident.objects.filter(id=incident.id, closed_at__isnull=True)
+        if not closed.update(closed_at=now):
+            return False
+        if incident.run_id is not None:
+            _record_incident("incident.closed", incident, incident.run_id, now=now)
+    return True
+
+
+def _record_incident(action: str, incident: Incident, run_id: UUID, *, now: datetime) -> None:
+    append_entry(
+        actor=SYSTEM,
+        action=action,
+        subject=Subject("incident", str(incident.id)),
+        now=now,
+        workspace_id=Run.objects.values_list("workspace_id", flat=True).get(id=run_id),
+        run=run_id,
+        decision={"outcome": incident.kind},
+    )
 
 
 # ---- decisions -----------------------------------------------------------------------------------

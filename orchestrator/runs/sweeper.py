@@ -18,11 +18,10 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, connection
 
 from approvals.services import take_effect
-from audit.services import append_entry, subject_of
-from orchestrator.access import SYSTEM
+from orchestrator.core.state import RunStatus, is_terminal
 from orchestrator.runs import boots, invariants, services, statements
 from orchestrator.runs.models import Incident, Run, Timer, Worker
 
@@ -32,6 +31,7 @@ BATCH: Final = 200
 """Rows of one kind that one round takes; the next round takes the rest."""
 WORKER_GONE_SECONDS: Final = 120
 INCIDENT_SECONDS: Final = 30.0
+NOTHING: Final = "waits_on_nothing"
 
 
 class Sweeper:
@@ -157,30 +157,29 @@ def forget_workers(now: datetime) -> int:
 
 
 def open_incidents(now: datetime) -> int:
-    """Open an incident for each run that is going on and waits on nothing, and ring for it once."""
+    """Open an incident for each run that is going on and waits on nothing, and ring for it once.
+
+    Incidents whose run goes on again, or has ended, are closed.
+    """
+    lost = invariants.runs_waiting_on_nothing(limit=BATCH)
     opened = 0
-    for run_id in invariants.runs_waiting_on_nothing(limit=BATCH):
-        with transaction.atomic():
-            incident, is_new = Incident.objects.get_or_create(
-                kind="waits_on_nothing",
-                run_id=run_id,
-                closed_at=None,
-                defaults={"opened_at": now},
-            )
-            if not is_new:
-                continue
-            append_entry(
-                actor=SYSTEM,
-                action="incident.opened",
-                subject=subject_of(incident),
-                now=now,
-                workspace_id=Run.objects.values_list("workspace_id", flat=True).get(id=run_id),
-                run=run_id,
-                decision={"outcome": incident.kind},
-            )
-        services.ring(run_id)
-        opened += 1
+    for run_id in lost:
+        if services.open_incident(kind=NOTHING, run_id=run_id, detail={}, now=now):
+            services.ring(run_id)
+            opened += 1
+    for incident in Incident.objects.filter(closed_at__isnull=True).select_related("run")[:BATCH]:
+        if _is_settled(incident, lost):
+            services.close_incident(incident=incident, now=now)
     return opened
+
+
+def _is_settled(incident: Incident, lost: list[UUID]) -> bool:
+    run = incident.run
+    if run is None or is_terminal(RunStatus(run.status)):
+        return True
+    if incident.kind == NOTHING:
+        return run.id not in lost
+    return run.owner is None and run.rung_at is None  # it parked in order since
 
 
 def _free_all_of(boot: UUID, now: datetime) -> int:

@@ -601,14 +601,12 @@ def _give_back(claim: Claim, *, seconds: float, fault: Exception | None = None) 
 
 
 def _note_fault(run_id: UUID, fault: Exception) -> None:
-    known = Incident.objects.filter(kind="walk_failed", run_id=run_id, closed_at__isnull=True)
-    if not known.exists():
-        Incident.objects.create(
-            kind="walk_failed",
-            run_id=run_id,
-            detail={"error": type(fault).__name__},
-            opened_at=statements.CLOCK.now(),
-        )
+    services.open_incident(
+        kind="walk_failed",
+        run_id=run_id,
+        detail={"error": type(fault).__name__},
+        now=statements.CLOCK.now(),
+    )
 
 
 def _note_late(run_id: UUID, attempts: list[AttemptKey]) -> None:

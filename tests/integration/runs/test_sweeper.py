@@ -132,6 +132,11 @@ def test_a_run_that_waits_on_nothing_becomes_one_incident(world, doorbells):
     assert open_incidents(now()) == 1
     assert open_incidents(now()) == 0
     assert AuditOutbox.objects.filter(action="incident.opened", run_id=run.id).count() == 1
+    services.cancel_run(run_id=run.id, reason="Stuck.", actor=world.operator, now=now())
+    walk(run.id)
+    assert open_incidents(now()) == 0
+    assert Incident.objects.get(run=run).closed_at is not None
+    assert AuditOutbox.objects.filter(action="incident.closed", run_id=run.id).count() == 1
 
 
 def test_only_one_of_two_sweepers_sweeps(engine):
