@@ -112,8 +112,8 @@ def state_icon(shape: str, label: str = "") -> SafeString:
 
 @register.simple_tag
 def state_shape(status: object) -> SafeString:
-    """Draw the shape of a status without its word, where the word stands beside it anyway."""
-    return state_icon(look_of(status).shape)
+    """Draw the shape of a status, at rest, where its word stands beside it anyway."""
+    return _use(f"s-{look_of(status).shape}", "state-icon", "16", "")
 
 
 @register.simple_tag
