@@ -338,9 +338,12 @@ def binding_of(definition: WorkflowDefinition, types: Pins | None = None) -> Jso
     }
     if unusable:
         listed = ", ".join(f"{name} is {status}" for name, status in unusable.items())
-        raise AgentNotUsableError(
-            f"This workflow cannot run now: {listed}.", detail={"agents": unusable}
-        )
+        message = f"This workflow cannot run now: {listed}."
+        if AgentVersionStatus.SUSPENDED in unusable.values():
+            roles = access.ACTIONS["agent.suspend"].roles
+            who = " or ".join(f"an {role.label.lower()}" for role in access.Role if role in roles)
+            message += f" {who[0].upper()}{who[1:]} of its workspace can lift the suspension."
+        raise AgentNotUsableError(message, detail={"agents": unusable})
     pinned: dict[str, int] = {}
     for row in versions.values():
         pinned.update(row.types)

@@ -397,6 +397,13 @@
     field.addEventListener("dragleave", () => field.classList.remove("is-over"));
     field.addEventListener("drop", (event) => { event.preventDefault(); field.classList.remove("is-over"); if (event.dataTransfer.files.length) { input.files = event.dataTransfer.files; check(); } });
   };
+  document.addEventListener("submit", (event) => {
+    const tooLarge = [...event.target.elements].find((one) => one.type === "file" && one.validity.customError);
+    if (!tooLarge) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    tooLarge.focus();
+  }, true);
   const enhanceRepeat = (list) => {
     if (list.dataset.ready) return;
     list.dataset.ready = "yes";
