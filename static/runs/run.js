@@ -30,7 +30,11 @@
     $("#step-title")?.focus({ preventScroll: false });
   };
   document.addEventListener("baton:step", (event) => { void showStep(event.detail.step, event.detail.focus); });
-  document.addEventListener("htmx:after:swap", () => markRow(open));
+  document.addEventListener("htmx:after:swap", () => {
+    const { follow, step } = pane()?.dataset ?? {};
+    if (!open && follow && step) document.dispatchEvent(new CustomEvent("baton:follow", { detail: { step } }));
+    markRow(open ?? step);
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.defaultPrevented || $("dialog[open]") || !pane()?.contains(event.target)) return;
     document.dispatchEvent(new CustomEvent("baton:close-step"));

@@ -81,10 +81,17 @@ function runView(element: HTMLElement, { definition, run }: RunData, initial: st
     const link = (event.target as Element).closest<HTMLElement>("a[data-open-step]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    select(link.dataset.openStep ?? null, true);
+    const step = link.dataset.openStep ?? null;
+    store.setState({ lead: step });
+    select(step, true);
   });
   document.addEventListener("baton:refresh", () => {
     refresher.force();
+  });
+  // Nobody has chosen a step: the pane shows the one that matters now, and the graph goes along.
+  document.addEventListener("baton:follow", (event) => {
+    const { step } = (event as CustomEvent<{ step: string }>).detail;
+    if (definition.steps[step]) store.setState({ selected: step, lead: step });
   });
   document.addEventListener("baton:close-step", () => {
     const { selected } = store.getState();
@@ -92,6 +99,7 @@ function runView(element: HTMLElement, { definition, run }: RunData, initial: st
     if (button) button.focus({ preventScroll: true });
   });
   window.addEventListener("hashchange", () => {
+    store.setState({ lead: stepInAddress() });
     select(stepInAddress(), false);
   });
   if (known && known !== element.dataset.selected) tell("baton:step", { step: known, focus: false });

@@ -60,7 +60,7 @@ export function DesignView({
               layout={layout}
               label={`${definition.name}, ${graph.steps.length} steps`}
               selected={selected}
-              start={first ?? null}
+              lead={initial ?? first ?? null}
               StepFace={DesignStepFace}
               useLinkLook={usePlainLinkLook}
               onOpen={open}

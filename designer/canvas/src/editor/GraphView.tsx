@@ -30,7 +30,7 @@ import {
   type RefObject,
 } from "react";
 import type { Graph, GraphLink, GraphStep } from "../graph/model";
-import { MIN_ZOOM, viewportOf, type Layout } from "../graph/layout";
+import { MIN_ZOOM, viewportAt, type Layout } from "../graph/layout";
 import { routeLinks, type Route } from "../graph/routes";
 import { nextStep, readingOrder, type Direction } from "../graph/traverse";
 import { Icon } from "./Icon";
@@ -52,7 +52,8 @@ interface GraphViewProps {
   readonly layout: Layout;
   readonly label: string;
   readonly selected: string | null;
-  readonly start: string | null;
+  /** The step that the picture begins at, and goes along with, when not all of it can be read. */
+  readonly lead: string | null;
   /** Element that lies over the canvas at its left: the picture is fitted beside it. */
   readonly beside?: HTMLElement | null | undefined;
   readonly StepFace: ComponentType<StepFaceProps>;
@@ -92,6 +93,7 @@ const FAR_ZOOM = 0.4;
 const MAX_ZOOM = 1.5;
 /** A canvas narrower than this has no room beside what lies over it. */
 const ROOMY = 700;
+const GLIDE_MS = 220;
 const NODE_TYPES = { step: memo(StepNodeView) };
 const EDGE_TYPES = { link: memo(LinkEdgeView) };
 const PRO_OPTIONS = { hideAttribution: true };
@@ -110,7 +112,7 @@ function View({
   layout,
   label,
   selected,
-  start,
+  lead,
   beside,
   StepFace,
   useLinkLook,
@@ -118,19 +120,24 @@ function View({
   onClose,
 }: GraphViewProps) {
   const order = useMemo(() => readingOrder(graph, layout), [graph, layout]);
-  const [focused, setFocused] = useState<string | null>(selected ?? start ?? order[0] ?? null);
+  const [focused, setFocused] = useState<string | null>(selected ?? lead ?? order[0] ?? null);
   const frame = useRef<HTMLDivElement>(null);
   const flow = useReactFlow();
   const isFar = useStore((state) => state.transform[2] < FAR_ZOOM);
   const nodes = useMemo(() => nodesOf(graph, layout), [graph, layout]);
   const edges = useMemo(() => edgesOf(graph, layout), [graph, layout]);
   const moved = useRef(false);
-  const fit = useCallback(() => {
-    const { clientWidth: width = 0, clientHeight: height = 0 } = frame.current ?? {};
-    if (!width || !height) return;
-    const left = beside && width > ROOMY ? beside.offsetWidth : 0;
-    void flow.setViewport(viewportOf(layout, { width, height }, left));
-  }, [beside, flow, layout]);
+  const [isWhole, setWhole] = useState(false);
+  const fit = useCallback(
+    (duration: number) => {
+      const { clientWidth: width = 0, clientHeight: height = 0 } = frame.current ?? {};
+      if (!width || !height) return;
+      const room = { width, height, left: beside && width > ROOMY ? beside.offsetWidth : 0 };
+      const wanted = isWhole ? null : lead;
+      void flow.setViewport(viewportAt(layout, room, wanted), { duration });
+    },
+    [beside, flow, isWhole, layout, lead],
+  );
   useKeepFitted(moved, fit);
 
   const [shownSelection, setShownSelection] = useState(selected);
@@ -146,8 +153,10 @@ function View({
       button?.focus({ preventScroll: true });
       const box = layout.boxes[stepId];
       if (box && frame.current && button && !isInView(button, frame.current)) {
+        moved.current = true;
         const zoom = Math.max(flow.getZoom(), FAR_ZOOM);
-        void flow.setCenter(box.x + box.width / 2, box.y + box.height / 2, { zoom });
+        const duration = isStill() ? 0 : GLIDE_MS;
+        void flow.setCenter(box.x + box.width / 2, box.y + box.height / 2, { zoom, duration });
       }
     },
     [flow, layout],
@@ -168,10 +177,10 @@ function View({
       },
       fit: () => {
         moved.current = false;
-        fit();
+        setWhole((whole) => !whole);
       },
     }),
-    [fit, flow],
+    [flow],
   );
 
   const onKeyDown = (event: KeyboardEvent) => {
@@ -247,9 +256,10 @@ function View({
           onMoveStart={onMoveStart}
         />
         <p className="visually-hidden" id="graph-keys">
-          Arrow keys follow the links, Enter opens the step, plus and minus zoom, 0 shows everything.
+          Arrow keys follow the links, Enter opens the step, plus and minus zoom, 0 shows everything or the
+          open step.
         </p>
-        <ZoomButtons actions={zoom} />
+        <ZoomButtons actions={zoom} isWhole={isWhole} />
       </div>
     </SharedContext>
   );
@@ -313,14 +323,24 @@ function LinkDrawing({
   );
 }
 
-function ZoomButtons({ actions }: { readonly actions: ZoomActions }) {
+function ZoomButtons({
+  actions,
+  isWhole,
+}: {
+  readonly actions: ZoomActions;
+  readonly isWhole: boolean;
+}) {
   const zoom = useStore((state) => Math.round(state.transform[2] * 100));
   return (
     <div className="canvas__zoom floating" role="group" aria-label="Zoom">
       <ZoomButton label="Zoom out" icon="i-minus" onPress={actions.zoomOut} />
       <span className="num small">{zoom} %</span>
       <ZoomButton label="Zoom in" icon="i-plus" onPress={actions.zoomIn} />
-      <ZoomButton label="Show everything" icon="i-fit" onPress={actions.fit} />
+      <ZoomButton
+        label={isWhole ? "Show the open step" : "Show everything"}
+        icon="i-fit"
+        onPress={actions.fit}
+      />
     </div>
   );
 }
@@ -341,13 +361,23 @@ function ZoomButton({
   );
 }
 
-/** Shows everything again when the frame changes its size, until the person has moved the picture. */
-function useKeepFitted(moved: RefObject<boolean>, fit: () => void) {
+/**
+ * Keeps the picture right when the frame changes its size or another step matters, until the person
+ * has moved it.
+ */
+function useKeepFitted(moved: RefObject<boolean>, fit: (duration: number) => void) {
   const width = useStore((state) => state.width);
   const height = useStore((state) => state.height);
+  const isFirst = useRef(true);
   useEffect(() => {
-    if (width > 0 && height > 0 && !moved.current) fit();
+    if (width === 0 || height === 0 || moved.current) return;
+    fit(isFirst.current || isStill() ? 0 : GLIDE_MS);
+    isFirst.current = false;
   }, [fit, moved, width, height]);
+}
+
+function isStill(): boolean {
+  return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 function isInView(element: HTMLElement, frame: HTMLElement): boolean {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { layOut, viewportOf, type Box, type Layout, type Point } from "./layout";
+import { layOut, viewportAt, viewportOf, type Box, type Layout, type Point } from "./layout";
 import { graphOf } from "./model";
 import { linkWord, linkedPorts, portsOf, portWord } from "./ports";
 import { routeLinks } from "./routes";
@@ -81,7 +81,10 @@ describe("layout", () => {
     const positions = Object.fromEntries(
       graph.steps.map((step, index) => [step.id, { x: index * 300, y: index * 90 }]),
     );
-    expect(layOut(graph, positions).boxes.coverage).toMatchObject(positions.coverage ?? {});
+    const { coverage, all } = layOut(graph, positions).boxes;
+    expect(coverage?.y).toBe(positions.coverage?.y);
+    const middles = [coverage, all].map((box) => (box ? box.x + box.width / 2 : 0));
+    expect(middles).toEqual([positions.coverage, positions.all].map((at) => (at?.x ?? 0) + 120));
     delete positions.coverage;
     expect(layOut(graph, positions)).toEqual(layout);
   });
@@ -93,10 +96,10 @@ describe("layout", () => {
 });
 
 describe("the view of everything", () => {
-  const frame = { width: 900, height: 500 };
+  const frame = { width: 900, height: 500, left: 0 };
 
   test("all steps are inside the frame and right of what covers it", () => {
-    const { x, y, zoom } = viewportOf(layout, frame, 240);
+    const { x, y, zoom } = viewportOf(layout, { ...frame, left: 240 });
     for (const box of Object.values(layout.boxes)) {
       expect(box.x * zoom + x).toBeGreaterThanOrEqual(240);
       expect((box.x + box.width) * zoom + x).toBeLessThanOrEqual(frame.width);
@@ -110,6 +113,28 @@ describe("the view of everything", () => {
     expect(viewportOf(one, frame).zoom).toBe(1);
     expect(viewportOf({ boxes: {}, via: {}, words: {} }, frame).zoom).toBe(1);
   });
+
+  test("a graph too tall to be read begins at the step that matters", () => {
+    const tall = layOut(graphOf(ladder(60), "run"));
+    expect(viewportOf(tall, frame).zoom).toBeLessThan(0.3);
+    const { x, y, zoom } = viewportAt(tall, frame, "s30");
+    const box = tall.boxes.s30;
+    expect(zoom).toBeGreaterThan(0.6);
+    expect((box?.y ?? 0) * zoom + y).toBeGreaterThan(0);
+    expect(((box?.y ?? 0) + (box?.height ?? 0)) * zoom + y).toBeLessThan(frame.height);
+    expect((box?.x ?? 0) * zoom + x).toBeGreaterThan(0);
+    expect(viewportAt(tall, frame, null)).toEqual(viewportOf(tall, frame));
+    expect(viewportAt(layout, { ...frame, height: 1200 }, "start").zoom).toBeGreaterThan(0.9);
+  });
+
+  test("the first step is not pushed down, the last not up", () => {
+    const tall = layOut(graphOf(ladder(60), "run"));
+    const top = viewportAt(tall, frame, "s0");
+    expect((tall.boxes.s0?.y ?? 0) * top.zoom + top.y).toBeCloseTo(20);
+    const end = viewportAt(tall, frame, "s59");
+    const last = tall.boxes.s59;
+    expect(((last?.y ?? 0) + (last?.height ?? 0)) * end.zoom + end.y).toBeCloseTo(frame.height - 20);
+  });
 });
 
 describe("routes", () => {
@@ -122,6 +147,25 @@ describe("routes", () => {
       Object.entries(layout.boxes).map(([id, box]) => [id, { x: box.x, y: box.y }]),
     );
     expectClear(layOut(graph, positions));
+  });
+
+  test("no word covers a step or another word", () => {
+    const positions = Object.fromEntries(
+      Object.entries(layout.boxes).map(([id, box]) => [id, { x: box.x, y: box.y * 1.4 }]),
+    );
+    for (const places of [layout, layOut(graph, positions)]) {
+      const routes = routeLinks(graph, places);
+      const words = graph.links
+        .filter((link) => link.word)
+        .map((link) => {
+          const { x, y } = routes[link.id]?.label ?? { x: 0, y: 0 };
+          return { id: link.id, x: x - link.word.length * 2.5, y: y - 5, width: link.word.length * 5, height: 10 };
+        });
+      for (const [index, word] of words.entries()) {
+        for (const box of Object.values(places.boxes)) expect(overlap(word, box), word.id).toBe(false);
+        for (const other of words.slice(index + 1)) expect(overlap(word, other), word.id).toBe(false);
+      }
+    }
   });
 
   test("links that leave one step leave it at different places", () => {

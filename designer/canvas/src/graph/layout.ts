@@ -1,7 +1,7 @@
 // Where steps stand. Positions of the document win; when one is missing, dagre places all of them.
 import { Graph as Dagre, layout as dagreLayout } from "@dagrejs/dagre";
 import type { Position, WorkflowDefinition } from "../schema.gen";
-import type { Graph } from "./model";
+import { CARD_WIDTH, type Graph } from "./model";
 
 export interface Point {
   readonly x: number;
@@ -42,31 +42,68 @@ export const MIN_ZOOM = 0.1;
 /** Room around the picture when all of it is shown, in pixels of the screen. */
 const MARGIN = 20;
 
-/** Pan and zoom that show everything in a frame, `left` pixels of which are covered; never enlarged. */
-export function viewportOf(
-  layout: Layout,
-  frame: { readonly width: number; readonly height: number },
-  left = 0,
-): { readonly x: number; readonly y: number; readonly zoom: number } {
-  const boxes = Object.values(layout.boxes);
-  const lines = Object.values(layout.via).flat();
-  const xs = [...boxes.flatMap((box) => [box.x, box.x + box.width]), ...lines.map(({ x }) => x)];
-  const ys = boxes.flatMap((box) => [box.y, box.y + box.height]);
-  if (!xs.length) return { x: MARGIN, y: MARGIN, zoom: 1 };
-  const [minX, maxX, minY, maxY] = [least(xs), -least(xs, -1), least(ys), -least(ys, -1)];
-  const room = { width: frame.width - left - 2 * MARGIN, height: frame.height - 2 * MARGIN };
+/** Below this zoom names cannot be read: then the picture begins at one step instead of at all. */
+const READABLE = 0.5;
+/** The zoom at which it then begins. */
+const READING = 0.72;
+
+export interface Frame {
+  readonly width: number;
+  readonly height: number;
+  /** How much of the left is covered. */
+  readonly left: number;
+}
+
+export interface Viewport extends Point {
+  readonly zoom: number;
+}
+
+/** Pan and zoom that show everything in a frame; never enlarged. */
+export function viewportOf(layout: Layout, frame: Frame): Viewport {
+  const { minX, maxX, minY, maxY } = boundsOf(layout);
+  const room = { width: frame.width - frame.left - 2 * MARGIN, height: frame.height - 2 * MARGIN };
   const fitting = Math.min(1, room.width / (maxX - minX), room.height / (maxY - minY));
   const zoom = Math.max(MIN_ZOOM, fitting);
   return {
-    x: left + MARGIN + (room.width - (maxX - minX) * zoom) / 2 - minX * zoom,
+    x: frame.left + MARGIN + (room.width - (maxX - minX) * zoom) / 2 - minX * zoom,
     y: MARGIN + (room.height - (maxY - minY) * zoom) / 2 - minY * zoom,
     zoom,
   };
 }
 
+/** The same, or a readable part of it around one step when everything would be too small to read. */
+export function viewportAt(layout: Layout, frame: Frame, stepId: string | null): Viewport {
+  const whole = viewportOf(layout, frame);
+  const box = stepId === null ? undefined : layout.boxes[stepId];
+  if (!box || whole.zoom >= READABLE) return whole;
+  const { minY, maxY } = boundsOf(layout);
+  const zoom = READING;
+  const middleX = (frame.width + frame.left) / 2;
+  const wanted = frame.height * 0.4 - (box.y + box.height / 2) * zoom;
+  const lowest = MARGIN - minY * zoom;
+  const highest = frame.height - MARGIN - maxY * zoom;
+  return {
+    x: middleX - (box.x + box.width / 2) * zoom,
+    y: Math.min(lowest, Math.max(highest, wanted)),
+    zoom,
+  };
+}
+
+function boundsOf(layout: Layout) {
+  const boxes = Object.values(layout.boxes);
+  const lines = Object.values(layout.via).flat();
+  const xs = [...boxes.flatMap((box) => [box.x, box.x + box.width]), ...lines.map(({ x }) => x)];
+  const ys = boxes.flatMap((box) => [box.y, box.y + box.height]);
+  if (!xs.length) return { minX: 0, maxX: 1, minY: 0, maxY: 1 };
+  return { minX: least(xs), maxX: -least(xs, -1), minY: least(ys), maxY: -least(ys, -1) };
+}
+
 function least(values: readonly number[], sign: 1 | -1 = 1): number {
   return values.reduce((smallest, value) => Math.min(smallest, sign * value), Infinity);
 }
+
+/** A position is the corner of a place of this width; what is narrower stands in its middle. */
+const PLACE = { width: CARD_WIDTH.design };
 
 function keepPositions(
   graph: Graph,
@@ -76,14 +113,14 @@ function keepPositions(
   for (const { id, width, height } of graph.steps) {
     const position = positions[id];
     if (!position) return undefined;
-    boxes[id] = { x: position.x, y: position.y, width, height };
+    boxes[id] = { x: position.x + (PLACE.width - width) / 2, y: position.y, width, height };
   }
   return { boxes, via: {}, words: {} };
 }
 
 function placeAll(graph: Graph): Layout {
   const dagre = new Dagre({ multigraph: true });
-  dagre.setGraph({ rankdir: "TB", nodesep: 28, edgesep: 24, ranksep: 32, marginx: 0, marginy: 0 });
+  dagre.setGraph({ rankdir: "TB", nodesep: 40, edgesep: 24, ranksep: 32, marginx: 0, marginy: 0 });
   for (const { id, width, height } of graph.steps) dagre.setNode(id, { width, height });
   for (const link of graph.links) {
     const label = link.word

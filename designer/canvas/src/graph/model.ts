@@ -26,7 +26,7 @@ export interface Graph {
   readonly links: readonly GraphLink[];
 }
 
-const CARD_WIDTH: Readonly<Record<View, number>> = { design: 240, run: 216 };
+export const CARD_WIDTH: Readonly<Record<View, number>> = { design: 240, run: 216 };
 const CARD_HEIGHT: Readonly<Record<View, number>> = { design: 76, run: 52 };
 const PILL_HEIGHT = 30;
 const PILL_MIN = 120;

@@ -36,6 +36,7 @@ export function routeLinks(graph: Graph, layout: Layout): Readonly<Record<string
   const leave = anchors(graph, layout, "source");
   const arrive = anchors(graph, layout, "target");
   const routes: Record<string, Route> = {};
+  const chains: Record<string, readonly Piece[]> = {};
   for (const link of graph.links) {
     const source = layout.boxes[link.source];
     const target = layout.boxes[link.target];
@@ -43,12 +44,70 @@ export function routeLinks(graph: Graph, layout: Layout): Readonly<Record<string
     const from = { x: leave[link.id] ?? middle(source).x, y: source.y + source.height };
     const to = { x: arrive[link.id] ?? middle(target).x, y: target.y };
     const pieces = piecesOf(link, layout, { source, target, from, to });
-    routes[link.id] = {
-      path: pathOf(pieces),
-      label: layout.words[link.id] ?? labelPoint(pieces),
-    };
+    chains[link.id] = pieces;
+  }
+  const labels = placeWords(graph, layout, chains);
+  for (const [id, pieces] of Object.entries(chains)) {
+    routes[id] = { path: pathOf(pieces), label: labels[id] ?? wordAt(pieces, 0.5) };
   }
   return routes;
+}
+
+/** Where along its link a word may stand, best first. */
+const WORD_PLACES = [0.5, 0.34, 0.66, 0.2, 0.8] as const;
+const WORD_CHAR = 6.2;
+const WORD_HEIGHT = 15;
+
+/** A place for each word at which it covers neither a step nor another word, if there is one. */
+function placeWords(
+  graph: Graph,
+  layout: Layout,
+  chains: Readonly<Record<string, readonly Piece[]>>,
+): Readonly<Record<string, Point>> {
+  const taken: Box[] = Object.values(layout.boxes);
+  const labels: Record<string, Point> = {};
+  for (const link of graph.links) {
+    const pieces = chains[link.id];
+    if (!pieces || !link.word) continue;
+    const given = layout.words[link.id];
+    const places = given ? [given] : WORD_PLACES.map((t) => wordAt(pieces, t));
+    const free = places.find((place) => !taken.some((box) => overlaps(wordBox(place, link.word), box)));
+    const place = free ?? places[0] ?? wordAt(pieces, 0.5);
+    labels[link.id] = place;
+    taken.push(wordBox(place, link.word));
+  }
+  return labels;
+}
+
+function wordBox(centre: Point, word: string): Box {
+  const width = word.length * WORD_CHAR + 8;
+  return { x: centre.x - width / 2, y: centre.y - WORD_HEIGHT / 2, width, height: WORD_HEIGHT };
+}
+
+function overlaps(a: Box, b: Box): boolean {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
+
+/** The point at a part of the way, by height: links lead downwards. */
+function wordAt(pieces: readonly Piece[], part: number): Point {
+  const first = pieces[0];
+  const final = pieces.at(-1);
+  if (!first || !final) return { x: 0, y: 0 };
+  const y = first.from.y + (final.to.y - first.from.y) * part;
+  const piece = pieces.find((one) => y <= one.to.y) ?? first;
+  const height = piece.to.y - piece.from.y;
+  return height > 0 ? pointOn(piece, timeAt(piece, y)) : pointOn(piece, 0.5);
+}
+
+/** Where on a piece a height is reached; heights grow along every piece. */
+function timeAt(piece: Piece, y: number): number {
+  let [low, high] = [0, 1];
+  for (let round = 0; round < 20; round += 1) {
+    const middleTime = (low + high) / 2;
+    if (pointOn(piece, middleTime).y < y) low = middleTime;
+    else high = middleTime;
+  }
+  return (low + high) / 2;
 }
 
 interface Ends {
@@ -197,11 +256,6 @@ function pointOn({ from, to, bend }: Piece, t: number): Point {
   const mix = (p: number, q: number, r: number, s: number) =>
     u ** 3 * p + 3 * u * u * t * q + 3 * u * t * t * r + t ** 3 * s;
   return { x: mix(from.x, a.x, b.x, to.x), y: mix(from.y, a.y, b.y, to.y) };
-}
-
-function labelPoint(pieces: readonly Piece[]): Point {
-  const first = pieces[0];
-  return first ? pointOn(first, 0.5) : { x: 0, y: 0 };
 }
 
 function pathOf(pieces: readonly Piece[]): string {

@@ -3,7 +3,7 @@
 import { createContext, useCallback, useContext, useEffect, useMemo } from "react";
 import { useStore } from "zustand";
 import { graphOf, type GraphLink } from "../graph/model";
-import { neighboursOf } from "../graph/traverse";
+import { neighboursOf, readingOrder } from "../graph/traverse";
 import { duration, roughly, stepLook, type Look } from "../graph/words";
 import type { RunSnapshot, StepState } from "../graph/snapshot";
 import type { Step, WorkflowDefinition } from "../schema.gen";
@@ -45,6 +45,11 @@ export function RunView({ definition, store, beside, onOpen, onClose }: RunViewP
   const graph = useMemo(() => graphOf(definition, "run"), [definition]);
   const layout = useLayout(graph, definition.positions);
   const selected = useStore(store, (state) => state.selected);
+  const lead = useStore(store, (state) => state.lead);
+  const first = useMemo(
+    () => (layout ? (readingOrder(graph, layout)[0] ?? null) : null),
+    [graph, layout],
+  );
   const isMoving = useStore(store, (state) => isRunning(state.run));
   useClock(store, isMoving);
 
@@ -68,7 +73,7 @@ export function RunView({ definition, store, beside, onOpen, onClose }: RunViewP
           layout={layout}
           label={`Graph of this run, ${graph.steps.length} steps`}
           selected={selected}
-          start={null}
+          lead={lead ?? first}
           beside={beside}
           StepFace={RunStepFace}
           useLinkLook={useRunLinkLook}

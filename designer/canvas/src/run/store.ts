@@ -7,6 +7,8 @@ import type { RunSnapshot } from "../graph/snapshot";
 export interface RunState {
   readonly run: RunSnapshot;
   readonly selected: string | null;
+  /** The step that the picture goes along with. */
+  readonly lead: string | null;
   readonly problem: string;
   readonly spoken: string;
   /** What is written on a link, by link. */
@@ -21,6 +23,7 @@ export function createRunStore(run: RunSnapshot, selected: string | null): RunSt
   return createStore<RunState>(() => ({
     run,
     selected,
+    lead: selected,
     problem: "",
     spoken: "",
     notes: linkNotes(run.handoffs),
