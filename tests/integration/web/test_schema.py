@@ -8,7 +8,13 @@ from django.core.management import call_command
 def test_the_description_is_valid_and_generated_without_a_warning(tmp_path):
     file = tmp_path / "openapi.json"
     call_command(
-        "spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", "--file", str(file)
+        "spectacular",
+        "--validate",
+        "--fail-on-warn",
+        "--format",
+        "openapi-json",
+        "--file",
+        str(file),
     )
     described = json.loads(file.read_text())
     assert described["openapi"].startswith("3.1")
