@@ -70,6 +70,11 @@ class Timeline:
     start: str
     now_x: float | None
 
+    @property
+    def quiet(self) -> int:
+        """How many of the rows have nothing to show yet."""
+        return sum(not row.bars for row in self.rows)
+
 
 _TICKS: Final = (
     (1, "+1 s"),
