@@ -19,7 +19,7 @@ from django.conf import settings
 LONGEST_CALL_SECONDS = 86_400
 """The longest time limit that a definition can give to one attempt."""
 
-DRAIN_SECONDS = 15.0
+DRAIN_SECONDS = 10.0
 """How long a worker that is told to stop waits for the calls it is making."""
 
 app = Celery("baton")
@@ -32,6 +32,11 @@ app.conf.update(
         "socket_timeout": 2,
         "socket_connect_timeout": 2,
         "health_check_interval": 25,
+        # A doorbell that cannot be rung must not keep its ringer: the sweeper rings again.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.1,
+        "interval_max": 0.1,
     }
     if settings.REDIS_URL
     else {"polling_interval": 0.01},

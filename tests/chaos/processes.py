@@ -24,11 +24,11 @@ class Workers:
         self.profile = profile
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *, fault="", marker=None, pool="threads", concurrency=4):
+    def start(self, *, fault="", marker=None, pool="threads", concurrency=4, **environ):
         """Start one worker process and wait until it has registered itself.
 
         On PostgreSQL and Redis it is a Celery worker as in production; on SQLite it is a process with
-        the embedded worker. `fault` arms a point at which it kills itself.
+        the embedded worker. `fault` arms a point at which it kills itself, `environ` is put on top.
         """
         from orchestrator.runs.models import Worker
 
@@ -40,6 +40,7 @@ class Workers:
             "CELERY_SKIP_CHECKS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "BATON_DEMO": "0",
+            **environ,
         }
         if fault:
             environment |= {"BATON_FAULT": fault, "BATON_FAULT_MARKER": str(marker)}

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.runs.models import Run, RunEvent
 from tests.chaos.processes import kill
 from tests.integration.runs.world import chain, invariants, status_of, wait_for
+from tests.servers import start_redis
 
 
 def test_a_worker_killed_in_the_middle_of_a_run_is_replaced_within_ten_seconds(
@@ -81,6 +82,33 @@ def test_a_broker_that_forgets_everything_loses_no_run(world, processes, fakes):
     fresh = world.start(slug, text="after")
     wait_for(lambda: status_of(fresh) == "succeeded", 2.5)
     assert len(fakes.calls("b")) == len(runs) + 1
+    assert invariants() == {}
+
+
+@pytest.mark.postgres
+def test_a_broker_that_goes_away_and_comes_back_holds_nothing_up_for_good(
+    world, processes, fakes, tmp_path
+):
+    slug = world.publish(chain("a", "b"))
+    broker, url = start_redis(tmp_path / "redis")
+    try:
+        processes.start(REDIS_URL=f"{url}/0")
+        with fakes.held():
+            first = world.start(slug)
+            wait_for(lambda: fakes.calls("a"), 30)
+            broker.kill()
+            broker.wait(10)
+            asked = time.monotonic()
+            runs = [world.start(slug, text=f"run {number}") for number in range(5)]
+            assert time.monotonic() - asked < 5
+        wait_for(lambda: status_of(first) == "succeeded", 10)
+        broker, _ = start_redis(tmp_path / "redis", int(url.rpartition(":")[2]))
+        wait_for(lambda: all(status_of(run) == "succeeded" for run in runs), 40, every=0.2)
+        wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
+    finally:
+        broker.kill()
+        broker.wait(10)
+    assert len(fakes.calls("b")) == 6
     assert invariants() == {}
 
 

@@ -405,6 +405,33 @@ def test_many_runs_and_inbox_events_at_once_all_end(world, workers, fakes):
     assert invariants() == {}
 
 
+def test_a_slow_reader_holds_nobody_up(world, doorbells, fakes):
+    """A page or export that reads row by row, and has not finished, while runs are written."""
+    for number in range(5):
+        walk(world.start(chain("a"), text=f"old {number}").id)
+    begun, go_on, seen = threading.Event(), threading.Event(), []
+
+    def read():
+        rows = RunEvent.objects.order_by("at").iterator(chunk_size=1)
+        seen.append(next(rows))
+        begun.set()
+        go_on.wait(20)
+        seen.extend(rows)
+        connections.close_all()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert begun.wait(10)
+    began = time.monotonic()
+    run = world.start(chain("a", "b"))
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    assert time.monotonic() - began < 5
+    go_on.set()
+    reader.join()
+    assert len(seen) >= 10
+
+
 # ---- start -----------------------------------------------------------------------------------------
 
 
