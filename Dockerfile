@@ -12,7 +12,7 @@ RUN useradd --system --uid 10001 --home-dir /var/lib/baton --create-home baton
 COPY --from=build --chown=root:root /srv/baton /srv/baton
 WORKDIR /srv/baton
 ENV PATH=/srv/baton/.venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    DJANGO_SETTINGS_MODULE=orchestrator.settings BATON_HOME=/var/lib/baton
+    DJANGO_SETTINGS_MODULE=orchestrator.settings BATON_HOME=/var/lib/baton BATON_STATIC_COLLECTED=1
 USER baton
 VOLUME /var/lib/baton
 EXPOSE 8000

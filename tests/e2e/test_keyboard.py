@@ -35,7 +35,7 @@ class Desk:
     def graph(self) -> str:
         """The design with the focus on a step in the middle; its id."""
         self.open(DESIGN, "Business owner")
-        step = self.page.locator("[data-step=look_up_policy]")
+        step = self.page.locator(".canvas [data-step=look_up_policy]")
         step.focus()
         return "look_up_policy"
 
@@ -194,7 +194,7 @@ def _(desk: Desk) -> None:
     desk.graph()
     for key in ("ArrowDown", "ArrowUp"):
         desk.goes(key)
-    desk.page.locator("[data-step=check_coverage]").focus()
+    desk.page.locator(".canvas [data-step=check_coverage]").focus()
     before = desk.focused("step")
     desk.press("ArrowRight")
     if desk.focused("step") == before:
@@ -225,9 +225,9 @@ def _(desk: Desk) -> None:
     desk.press("Enter")
     expect(desk.page.locator("#inspector-title")).to_be_focused()
     desk.press("Escape")
-    expect(desk.page.locator(f"[data-step={step}]")).to_be_focused()
+    expect(desk.page.locator(f".canvas [data-step={step}]")).to_be_focused()
     desk.page.goto(desk.person.run_of("CL-2026-113"))
-    button = desk.page.locator(f"[data-step={step}]")
+    button = desk.page.locator(f".canvas [data-step={step}]")
     button.focus()
     desk.press("Enter")
     expect(desk.page.locator("#step-title")).to_be_focused()
