@@ -195,7 +195,8 @@ async def test_a_right_that_ends_ends_the_subscription(world, doorbells, sockets
         accounts.end_membership(membership_id=held.id, actor=SYSTEM, now=now())
 
     await sync_to_async(end_membership)()
-    refused = await socket.hear()
+    while "code" not in (refused := await socket.hear()):
+        pass  # what the engine itself still had to say
     assert (refused["topic"], refused["code"]) == (topic, "not_found")
     live.hint(topic, 99)
     assert await socket.receive_nothing(timeout=0.3)
