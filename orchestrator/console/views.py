@@ -14,7 +14,6 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from approvals import selectors as reviews
-from designer import selectors as designs
 from orchestrator import access
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.console import demo, health
@@ -49,7 +48,6 @@ FIRST_STEPS = (
 def home(request: HttpRequest) -> HttpResponse:
     """What waits for this person, what fails, and examples to run."""
     actor = actor_of(request)
-    now = timezone.now()
     mine = list(reviews.list_reviews(actor)[:ROWS]) if access.can(actor, "review.read") else []
     failing = runs.list_runs(actor, attention=True)[:ROWS] if access.can(actor, "run.read") else []
     latest = runs.list_runs(actor)[:ROWS] if access.can(actor, "run.read") else []
@@ -57,17 +55,12 @@ def home(request: HttpRequest) -> HttpResponse:
         request,
         "console/home.html",
         {
-            "now": now,
             "reviews": mine,
             "failing": failing,
             "latest": latest,
             "examples": demo.examples_for(actor),
             "may_start": access.can(actor, "run.start"),
-            "starters": access.ACTIONS["run.start"],
             "first_steps": [step for action, step in FIRST_STEPS if access.can(actor, action)],
-            "workflows": list(designs.list_workflows(actor)[:ROWS])
-            if access.can(actor, "workflow.read")
-            else [],
         },
     )
 
