@@ -25,8 +25,9 @@ UPLOAD_PATH = "/api/v1/artefacts/"
 UPLOAD_BYTES = MAX_FILE_BYTES + 100_000
 """One file and the multipart lines around it."""
 
-FORM_BYTES = 2 * MAX_FILE_BYTES + 1_000_000
-"""A form with two files of full size, or more of smaller ones."""
+FORM_BYTES = 4 * MAX_FILE_BYTES
+"""A whole form. Well above one file, so that a file that is too large reaches the form itself, which
+refuses it by name and keeps everything else that was filled in, also without script."""
 
 DRAIN_BYTES = 200_000_000
 

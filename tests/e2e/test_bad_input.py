@@ -69,9 +69,10 @@ def test_a_file_above_the_limit_is_not_sent_and_the_rest_stays(person, tmp_path,
     expect(page.get_by_label("Reference")).to_have_value(REFERENCE)
 
 
-def test_without_script_the_server_refuses_it_and_keeps_the_rest(browser, server, tmp_path):
+@pytest.mark.parametrize("size", [26_500_000, 60_000_000])
+def test_without_script_the_server_refuses_it_and_keeps_the_rest(browser, server, tmp_path, size):
     large = tmp_path / "form.pdf"
-    large.write_bytes(b"%PDF-1.7\n" + bytes(26_500_000))
+    large.write_bytes(b"%PDF-1.7\n" + bytes(size))
     context = browser.new_context(base_url=server.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/")

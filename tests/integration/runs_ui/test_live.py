@@ -100,8 +100,9 @@ async def test_a_step_of_the_run_reaches_whoever_follows_it(world, doorbells, so
 
     await sync_to_async(cancel)()
     hint = await socket.hear()
+    while hint["seq"] <= before:  # a late hint of what was there before the subscription
+        hint = await socket.hear()
     assert hint["topic"] == topic
-    assert hint["seq"] > before
 
 
 async def test_many_hints_become_few_messages_and_the_newest_number_arrives(
