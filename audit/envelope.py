@@ -25,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from orchestrator.core.canonical import canonical_bytes
@@ -32,10 +33,21 @@ from orchestrator.core.errors import DomainError
 from orchestrator.core.json import JsonObject, JsonValue
 
 VERSION = 1
+REASON = "reason"
 MAX_BYTES = 65_535
 """The length of an entry is a uint16 in tlog-tiles."""
 
 MAX_INTEGER = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an entry is about. `kind` is a snake-case model name, `id` its key as text."""
+
+    kind: str
+    id: str
+    version: int | None = None
+    content_sha256: str = ""
 
 
 class EntryTooLargeError(DomainError):

@@ -11,9 +11,10 @@ from typing import Final
 
 from audit import labels, selectors
 from audit.actions import ACTIONS
+from audit.envelope import REASON
 from audit.models import AuditOutbox, AuditPayload
 from audit.selectors import EntryLine, Proof
-from audit.services import REASON, TEXT
+from audit.services import TEXT
 from orchestrator.access import Actor
 from orchestrator.core.json import JsonObject, JsonValue
 

@@ -19,9 +19,8 @@ from pydantic import AfterValidator, ValidationError
 
 from audit import labels, log_key, merkle
 from audit.actions import ACTIONS, GROUPS, title_of
-from audit.envelope import instant
+from audit.envelope import REASON, Subject, instant
 from audit.models import AuditEntry, AuditOutbox, AuditPayload, LogCheck, TreeHead, TreeNode
-from audit.services import REASON, Subject
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.errors import InvalidInputError, NotFoundError

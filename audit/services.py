@@ -13,27 +13,18 @@ from django.db import models
 
 from audit import envelope
 from audit.actions import require_action
+from audit.envelope import REASON
+from audit.envelope import Subject as Subject  # callers name the subject of what they append
 from audit.labels import kind_of
 from audit.models import AuditOutbox, AuditPayload
 from orchestrator.access import Actor
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.ids import new_id
 
-REASON = "reason"
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 OCTETS = "application/octet-stream"
 SALT_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What an entry is about. `kind` is a snake-case model name, `id` its key as text."""
-
-    kind: str
-    id: str
-    version: int | None = None
-    content_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ UPLOAD_BYTES = MAX_FILE_BYTES + 100_000
 """One file and the multipart lines around it."""
 
 FORM_BYTES = 4 * MAX_FILE_BYTES
-"""A whole form. Well above one file, so that a file that is too large reaches the form itself, which
-refuses it by name and keeps everything else that was filled in, also without script."""
+"""A whole form. Well above one file, so that a file that is too large reaches the form itself: it
+refuses the file by name and keeps everything else that was filled in, also without script."""
 
 DRAIN_BYTES = 200_000_000
 
