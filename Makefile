@@ -6,7 +6,7 @@ PORT ?= 8000
 # Without compiled files each start reads every package again, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run stack check test test-unit test-e2e chaos fix schema build setup-run setup-dev browser
+.PHONY: run stack check test test-unit test-e2e chaos bench fix schema build setup-run setup-dev browser
 
 run: setup-run
 	@exec $(PY) -m orchestrator.embedded --port $(PORT)
@@ -34,6 +34,9 @@ test-e2e: setup-dev browser
 
 chaos: setup-dev
 	@.venv/bin/pytest tests/chaos -q -m "nightly or not nightly"
+
+bench: setup-dev browser
+	@$(PY) -m benchmarks.run
 
 stack: setup-dev
 	@exec $(PY) -m scripts.stack --port $(PORT)
