@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -16,24 +16,16 @@ from approvals import selectors, services
 from approvals.models import Decision, ReviewTask
 from approvals.selectors import Segment
 from orchestrator.core.errors import ConflictError, InvalidInputError
-from orchestrator.web.api import ApiViewSet, StrictSerializer
-
-
-class PersonSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    name = serializers.CharField()
-
-
-@extend_schema_field(PersonSerializer)
-class PersonField(serializers.Field[Any, Any, Any, Any]):
-    """A person by id and name."""
-
-    def to_representation(self, value: Any) -> dict[str, str]:
-        return {"id": str(value.pk), "name": str(value)}
+from orchestrator.web.api import (
+    ApiViewSet,
+    BriefPersonSerializer,
+    EmptySerializer,
+    StrictSerializer,
+)
 
 
 class DecisionSerializer(serializers.ModelSerializer[Decision]):
-    decided_by = PersonField(read_only=True)
+    decided_by = BriefPersonSerializer(read_only=True)
 
     class Meta:
         model = Decision
@@ -47,8 +39,8 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
 class ReviewSerializer(serializers.ModelSerializer[ReviewTask]):
     workspace = serializers.SlugRelatedField(slug_field="slug", read_only=True)  # type: ignore[var-annotated]  # stubs want a queryset
     run = serializers.UUIDField(source="run_id", allow_null=True, read_only=True)
-    claimed_by = PersonField(read_only=True, allow_null=True)
-    assigned_to = PersonField(read_only=True, allow_null=True)
+    claimed_by = BriefPersonSerializer(read_only=True, allow_null=True)
+    assigned_to = BriefPersonSerializer(read_only=True, allow_null=True)
 
     class Meta:
         model = ReviewTask
@@ -99,8 +91,9 @@ class HandOverSerializer(StrictSerializer):
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2_000)
 
 
-class EmptySerializer(StrictSerializer):
-    pass
+class ColleagueSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
 
 
 class ReviewViewSet(ApiViewSet):
@@ -120,9 +113,7 @@ class ReviewViewSet(ApiViewSet):
     lookup_value_converter = "uuid"
     queryset = ReviewTask.objects.none()
 
-    @property
-    def filters(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the action
-        return ("segment", "kind", "text", "run") if self.action == "list" else ()
+    filters: ClassVar[dict[str, tuple[str, ...]]] = {"list": ("segment", "kind", "text", "run")}
 
     @extend_schema(
         parameters=[
@@ -176,7 +167,7 @@ class ReviewViewSet(ApiViewSet):
         )
         return Response(ReviewSerializer(task).data)
 
-    @extend_schema(responses=PersonSerializer(many=True))
+    @extend_schema(responses=ColleagueSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None)
     def colleagues(self, _request: Request, pk: UUID) -> Response:
         """The people to whom you may hand this review over."""

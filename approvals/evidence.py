@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.json import JsonObject, JsonValue, Model, parse_json
+from orchestrator.core.reading import violations_of
 from orchestrator.core.results import Violation
 
 CHOSEN = frozenset({"retry", "end"})
@@ -129,16 +130,7 @@ def build_evidence(evidence: JsonObject) -> bytes:
     except ValidationError as error:
         raise InvalidInputError(
             "The evidence of a review is malformed.",
-            detail={
-                "violations": [
-                    {
-                        "path": "/" + "/".join(str(part) for part in problem["loc"]),
-                        "rule": problem["type"],
-                        "reason": problem["msg"],
-                    }
-                    for problem in error.errors(include_url=False, include_input=False)
-                ]
-            },
+            detail={"violations": violations_of(error)},
         ) from None
     return canonical_bytes(checked.model_dump(mode="json"))
 

@@ -94,6 +94,9 @@ ACTIONS: Mapping[str, Action] = {
     "workflow_version.submitted": Action(
         "Asked for a sign-off", "A draft was frozen and handed in for sign-off."
     ),
+    "workflow_version.withdrawn": Action(
+        "Took a version back", "A version was taken back before anybody signed it off."
+    ),
     "workflow_version.returned": Action("Returned a version", "A version went back to its author."),
     "workflow_version.approved": Action(
         "Signed off a version", "A workflow version was signed off."
@@ -105,6 +108,7 @@ ACTIONS: Mapping[str, Action] = {
         "Deprecated a version", "A version takes no new runs; running ones go on."
     ),
     "workflow_version.retired": Action("Retired a version", "A version was taken out of use."),
+    "workflow_version.discarded": Action("Discarded a draft", "A draft was given up; it is kept."),
     "sign_off.voided": Action("Voided a sign-off", "Something that a sign-off binds has changed."),
     # agents and what they use
     "agent.registered": Action(
@@ -116,6 +120,12 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "agent_version.submitted": Action(
         "Asked for approval of an agent version", "An agent version was handed in for approval."
+    ),
+    "agent_version.withdrawn": Action(
+        "Took an agent version back", "It was taken back before anybody approved it."
+    ),
+    "agent_version.discarded": Action(
+        "Discarded an agent version's draft", "A draft was given up; it is kept."
     ),
     "agent_version.approved": Action("Approved an agent version", "An agent version was approved."),
     "agent_version.returned": Action("Returned an agent version", "It went back to its author."),

@@ -27,7 +27,7 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
-from orchestrator.web.api import ApiViewSet, StrictSerializer
+from orchestrator.web.api import ApiViewSet, EmptySerializer, StrictSerializer
 
 FILTER_PARAMETERS = [
     OpenApiParameter("q", str, description="A person's name, a case, a word of a reason."),
@@ -108,10 +108,6 @@ class LogSerializer(serializers.Serializer[Any]):
     entry = serializers.IntegerField(allow_null=True, help_text="Index of a changed entry.")
     head = serializers.CharField(help_text="The latest signed tree head.")
     key = serializers.CharField(help_text="The log's public key.")
-
-
-class EmptySerializer(StrictSerializer):
-    pass
 
 
 class _Entries(ApiViewSet):

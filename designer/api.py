@@ -14,12 +14,7 @@ from rest_framework.views import APIView
 
 from designer import selectors
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
-from orchestrator.web.api import SIGNED_IN, ApiViewSet
-
-
-class PersonSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    name = serializers.CharField(source="__str__")
+from orchestrator.web.api import SIGNED_IN, ApiViewSet, BriefPersonSerializer
 
 
 class VersionBriefSerializer(serializers.ModelSerializer[WorkflowVersion]):
@@ -31,7 +26,7 @@ class VersionBriefSerializer(serializers.ModelSerializer[WorkflowVersion]):
 
 class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
     workspace = serializers.CharField(source="workspace.slug", read_only=True)
-    owner = PersonSerializer(read_only=True)
+    owner = BriefPersonSerializer(read_only=True)
     versions = VersionBriefSerializer(many=True, read_only=True)
 
     class Meta:
@@ -42,7 +37,7 @@ class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
 
 class WorkflowVersionSerializer(serializers.ModelSerializer[WorkflowVersion]):
     workflow = serializers.CharField(source="workflow.slug", read_only=True)
-    author = PersonSerializer(read_only=True)
+    author = BriefPersonSerializer(read_only=True)
 
     class Meta:
         model = WorkflowVersion
@@ -86,9 +81,7 @@ class WorkflowViewSet(ApiViewSet):
     lookup_value_regex = "[-a-z0-9]+"
     page_order = ("name", "slug")
 
-    @property
-    def filters(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the action
-        return ("search", "status") if self.action == "list" else ()
+    filters: ClassVar[dict[str, tuple[str, ...]]] = {"list": ("search", "status")}
 
     @extend_schema(
         parameters=[
@@ -119,9 +112,7 @@ class WorkflowVersionViewSet(ApiViewSet):
     queryset = WorkflowVersion.objects.none()
     lookup_value_converter = "uuid"
 
-    @property
-    def filters(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the action
-        return ("workflow", "status") if self.action == "list" else ()
+    filters: ClassVar[dict[str, tuple[str, ...]]] = {"list": ("workflow", "status")}
 
     @extend_schema(
         parameters=[

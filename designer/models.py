@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from approvals.versions import VersionedModel
 from audit.governed import GovernedModel
 
 
@@ -34,21 +35,17 @@ class Workflow(GovernedModel):
         return self.name
 
 
-class WorkflowVersion(GovernedModel):
+class WorkflowVersion(VersionedModel):
     """One version; `definition` is `core/definition.py`'s WorkflowDefinition, frozen unless draft.
 
     `types` pins the domain types that its contracts use, name -> version, when it leaves the draft.
     """
 
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=WorkflowVersionStatus.choices)
     definition = models.JSONField()
     types = models.JSONField(default=dict)
-    sha256 = models.CharField(max_length=64)
     revision = models.PositiveIntegerField(default=1)
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField()
     activated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -58,7 +55,9 @@ class WorkflowVersion(GovernedModel):
                 fields=("workflow",), condition=models.Q(status="active"), name="one_active_version"
             ),
             models.UniqueConstraint(
-                fields=("workflow",), condition=models.Q(status="draft"), name="one_draft_version"
+                fields=("workflow",),
+                condition=models.Q(status__in=("draft", "in_review")),
+                name="one_unfinished_version",
             ),
         )
 

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Max
-from pydantic import ValidationError
 
+from approvals.versions import author_ids, change_status, with_author
 from audit.services import append_entry, subject_of
 from designer import selectors
-from designer.lifecycle import EVENT_RULES, WorkflowVersionEvent, next_status
+from designer.lifecycle import LIFECYCLE, WorkflowVersionEvent
 from designer.models import AgentUse, Workflow, WorkflowVersion, WorkflowVersionStatus
 from orchestrator import access
 from orchestrator.access import Actor
@@ -20,7 +20,8 @@ from orchestrator.core.canonical import content_sha256
 from orchestrator.core.checks import Finding
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, InvalidInputError, PermissionDeniedError
-from orchestrator.core.json import JsonObject, check_json, clean_text
+from orchestrator.core.json import JsonObject
+from orchestrator.core.reading import read_document
 from orchestrator.ids import new_id
 from registry import selectors as registry
 from registry.lifecycle import PUBLISHABLE
@@ -30,6 +31,12 @@ class RevisionConflictError(ConflictError):
     """Somebody else saved the draft; `detail` has `revision` and `definition` as it is saved."""
 
     code = "revision_conflict"
+
+
+class VersionInReviewError(ConflictError):
+    """A version of the workflow waits for its sign-off; `detail["version"]` is its number."""
+
+    code = "version_in_review"
 
 
 class NotPublishableError(InvalidInputError):
@@ -58,7 +65,7 @@ def create_workflow(
         InvalidInputError: the definition is malformed.
     """
     access.require(actor, "workflow.edit", workspace_id)
-    model = _read_definition(definition)
+    model = read_document(WorkflowDefinition, definition, what="definition")
     if Workflow.objects.filter(slug=slug).exists():
         raise ConflictError(f"A workflow with the address '{slug}' exists already.")
     workflow = Workflow(
@@ -98,11 +105,12 @@ def save_draft(
 
     Raises:
         RevisionConflictError: the draft has another revision than the caller read.
+        VersionInReviewError: a version waits for its sign-off; take it back or wait.
         InvalidInputError: the definition is malformed.
     """
     workflow = selectors.get_workflow(slug)
     access.require(actor, "workflow.edit", workflow)
-    model = _read_definition(definition)
+    model = read_document(WorkflowDefinition, definition, what="definition")
     draft = workflow.versions.filter(status=WorkflowVersionStatus.DRAFT).first()
     if draft is None:
         if revision != 0:
@@ -110,11 +118,17 @@ def save_draft(
                 "This draft is no longer there; it was handed in or deleted.",
                 detail={"revision": 0, "definition": None},
             )
+        _require_none_in_review(workflow)
         return _begin_draft(workflow, model, actor=actor, now=now, author_id=author_id)
     stored = model.model_dump(mode="json")
     changed = WorkflowVersion.objects.filter(
         id=draft.id, status=WorkflowVersionStatus.DRAFT, revision=revision
-    ).update(definition=stored, sha256=content_sha256(model.hashed()), revision=F("revision") + 1)
+    ).update(
+        definition=stored,
+        sha256=content_sha256(model.hashed()),
+        revision=F("revision") + 1,
+        authors=with_author(draft.authors, actor),
+    )
     if not changed:
         raise RevisionConflictError(
             "Somebody else saved this draft meanwhile.",
@@ -143,15 +157,12 @@ def set_workflow_version_status(
         ConflictError: somebody else changed the version meanwhile.
     """
     version = selectors.get_version(version_id)
-    rule = EVENT_RULES[event]
-    access.require(actor, rule.permission, version.workflow)
-    if event == WorkflowVersionEvent.APPROVE and actor.id == str(version.author_id):
+    access.require(actor, LIFECYCLE.rules[event].permission, version.workflow)
+    if event == WorkflowVersionEvent.APPROVE and actor.id in author_ids(version):
         raise PermissionDeniedError(
             "Nobody signs off a version that he wrote; ask compliance or another business owner.",
             detail={"action": "workflow.sign_off"},
         )
-    if rule.needs_reason and not reason.strip():
-        raise InvalidInputError("Say why: this change is recorded with its reason.")
     return _change(version, event, actor=actor, now=now, reason=reason)
 
 
@@ -174,10 +185,8 @@ def publish_workflow_version(
         return version
     is_shipped = actor.kind == "system" and version.status == WorkflowVersionStatus.DRAFT
     event = WorkflowVersionEvent.INSTALL if is_shipped else WorkflowVersionEvent.PUBLISH
-    next_status(version.status, event)
+    LIFECYCLE.next_status(version.status, event)
     _require_publishable(version)
-    if version.status == WorkflowVersionStatus.DRAFT:
-        version.types = _pins_of(version)
     active = version.workflow.versions.filter(status=WorkflowVersionStatus.ACTIVE).first()
     if active is not None:
         _change(active, WorkflowVersionEvent.DEPRECATE, actor=actor, now=now, reason=reason)
@@ -192,31 +201,33 @@ def _change(
     now: datetime,
     reason: str,
 ) -> WorkflowVersion:
-    target, old = next_status(version.status, event), version.status
-    if old == WorkflowVersionStatus.DRAFT and target != WorkflowVersionStatus.ACTIVE:
-        version.types = _pins_of(version)
-    entry = append_entry(
-        actor=actor,
-        action=EVENT_RULES[event].action,
-        subject=subject_of(version),
-        workspace_id=version.workflow.workspace_id,
-        now=now,
-        reason=_clean(reason),
-        after_sha256=version.sha256,
-        decision={"outcome": target.value, "from": old},
-    )
-    version.status, version.audit_id = target, entry.id
+    target = LIFECYCLE.next_status(version.status, event)
+    fields: dict[str, object] = {}
+    if version.status == WorkflowVersionStatus.DRAFT and target != WorkflowVersionStatus.RETIRED:
+        fields["types"] = _pins_of(version)
     if target == WorkflowVersionStatus.ACTIVE:
-        version.activated_at = now
-    changed = WorkflowVersion.objects.filter(id=version.id, status=old).update(
-        status=target,
-        types=version.types,
-        activated_at=version.activated_at,
-        audit_id=entry.id,
+        fields["activated_at"] = now
+    change_status(
+        version,
+        LIFECYCLE,
+        event,
+        workspace_id=version.workflow.workspace_id,
+        actor=actor,
+        now=now,
+        reason=reason,
+        fields=fields,
     )
-    if not changed:
-        raise ConflictError("Somebody else has just changed this version. Look again.")
     return version
+
+
+def _require_none_in_review(workflow: Workflow) -> None:
+    waiting = workflow.versions.filter(status=WorkflowVersionStatus.IN_REVIEW).first()
+    if waiting is not None:
+        raise VersionInReviewError(
+            f"Version {waiting.number} of {workflow} waits for its sign-off. "
+            "Take it back to edit it, or wait for the decision.",
+            detail={"version": waiting.number},
+        )
 
 
 def _begin_draft(
@@ -236,6 +247,7 @@ def _begin_draft(
         definition=model.model_dump(mode="json"),
         sha256=content_sha256(model.hashed()),
         author_id=author_id or UUID(actor.id),
+        authors=with_author([str(author_id)] if author_id else [], actor),
         created_at=now,
     )
     entry = append_entry(
@@ -288,32 +300,3 @@ def _finding(code: str, message: str) -> JsonObject:
 def _pins_of(version: WorkflowVersion) -> dict[str, int]:
     schemas = registry.schemas_of(selectors.definition_of(version))
     return registry.pins_of(schemas, registry.current_types())
-
-
-def _read_definition(given: WorkflowDefinition | JsonObject) -> WorkflowDefinition:
-    if isinstance(given, WorkflowDefinition):
-        return given
-    check_json(given)
-    try:
-        return WorkflowDefinition.model_validate(given)
-    except ValidationError as error:
-        violations = [
-            {
-                "path": "".join(f"/{part}" for part in one["loc"]),
-                "rule": one["type"],
-                "reason": one["msg"],
-            }
-            for one in error.errors(include_url=False)
-        ]
-        raise InvalidInputError(
-            f"The definition is not valid: {violations[0]['path'] or '/'}: "
-            f"{violations[0]['reason']}",
-            detail={"violations": violations},
-        ) from None
-
-
-def _clean(text: str) -> str:
-    try:
-        return clean_text(text).strip()
-    except ValueError as error:
-        raise InvalidInputError(f"The text {error}.") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from django.utils import timezone
@@ -13,15 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orchestrator.core.errors import NotFoundError
-from orchestrator.web.api import ApiViewSet, StrictSerializer
+from orchestrator.web.api import ApiViewSet, BriefPersonSerializer, ReasonSerializer
 from registry import selectors, services
 from registry.lifecycle import AgentVersionEvent
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType
-
-
-class PersonSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    name = serializers.CharField(source="__str__")
 
 
 class VersionBriefSerializer(serializers.ModelSerializer[AgentVersion]):
@@ -33,7 +28,7 @@ class VersionBriefSerializer(serializers.ModelSerializer[AgentVersion]):
 
 class AgentSerializer(serializers.ModelSerializer[Agent]):
     workspace = serializers.CharField(source="workspace.slug", read_only=True)
-    owner = PersonSerializer(read_only=True)
+    owner = BriefPersonSerializer(read_only=True)
     versions = VersionBriefSerializer(many=True, read_only=True)
 
     class Meta:
@@ -44,7 +39,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
 
 class AgentVersionSerializer(serializers.ModelSerializer[AgentVersion]):
     agent = serializers.CharField(source="agent.slug", read_only=True)
-    author = PersonSerializer(read_only=True)
+    author = BriefPersonSerializer(read_only=True)
     manifest = serializers.JSONField(help_text="Purpose, limits, contracts and how it is called.")
     types = serializers.JSONField(help_text="Domain types its contracts are bound to.")
 
@@ -67,10 +62,6 @@ class DomainTypeSerializer(serializers.ModelSerializer[DomainType]):
         read_only_fields = fields
 
 
-class ReasonSerializer(StrictSerializer):
-    reason = serializers.CharField(max_length=2_000)
-
-
 class AgentViewSet(ApiViewSet):
     """Registered capabilities, each with a named owner."""
 
@@ -86,9 +77,7 @@ class AgentViewSet(ApiViewSet):
     lookup_value_regex = "[-a-z0-9]+"
     page_order = ("name", "slug")
 
-    @property
-    def filters(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the action
-        return ("search", "status", "kind") if self.action == "list" else ()
+    filters: ClassVar[dict[str, tuple[str, ...]]] = {"list": ("search", "status", "kind")}
 
     @extend_schema(
         parameters=[
@@ -140,9 +129,7 @@ class AgentVersionViewSet(ApiViewSet):
     queryset = AgentVersion.objects.none()
     lookup_value_converter = "uuid"
 
-    @property
-    def filters(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the action
-        return ("agent", "status") if self.action == "list" else ()
+    filters: ClassVar[dict[str, tuple[str, ...]]] = {"list": ("agent", "status")}
 
     @extend_schema(
         parameters=[

@@ -1,20 +1,20 @@
 """The life of an agent version as a table: status -> event -> status. An absent pair is illegal.
 
     draft ──submit──► in_review ──approve──► approved ──activate──► active ──deprecate──► deprecated
-      ▲ ◄──return──┘                             │  retire             ▲ ◄──activate──┘    │ retire
-      └──install (by the system only)──► active  ▼                                         ▼ retired
+      ▲ ◄─return, withdraw─┘                     │  retire             ▲ ◄──activate──┘    │ retire
+      ├──discard──► retired                      ▼                                         ▼ retired
+      └──install (by the system only)──► active
     approved, active, deprecated ──suspend──► suspended ──lift_to_*──► what it was
 
-Who may cause an event is `EVENT_RULES`, which names the action of the permission table.
+Each event's rule names the line of the permission table that it needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.core.errors import IllegalTransitionError
+from approvals.versions import EventRule, Lifecycle
 from registry.models import AgentVersionStatus as Status
 
 
@@ -22,12 +22,14 @@ class AgentVersionEvent(StrEnum):
     """What can happen to an agent version."""
 
     SUBMIT = "submit"
+    WITHDRAW = "withdraw"
     RETURN = "return"
     APPROVE = "approve"
     INSTALL = "install"
     ACTIVATE = "activate"
     DEPRECATE = "deprecate"
     RETIRE = "retire"
+    DISCARD = "discard"
     SUSPEND = "suspend"
     LIFT_TO_APPROVED = "lift_to_approved"
     LIFT_TO_ACTIVE = "lift_to_active"
@@ -37,8 +39,16 @@ class AgentVersionEvent(StrEnum):
 Event = AgentVersionEvent
 
 AGENT_VERSION_TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
-    Status.DRAFT: {Event.SUBMIT: Status.IN_REVIEW, Event.INSTALL: Status.ACTIVE},
-    Status.IN_REVIEW: {Event.APPROVE: Status.APPROVED, Event.RETURN: Status.DRAFT},
+    Status.DRAFT: {
+        Event.SUBMIT: Status.IN_REVIEW,
+        Event.INSTALL: Status.ACTIVE,
+        Event.DISCARD: Status.RETIRED,
+    },
+    Status.IN_REVIEW: {
+        Event.APPROVE: Status.APPROVED,
+        Event.RETURN: Status.DRAFT,
+        Event.WITHDRAW: Status.DRAFT,
+    },
     Status.APPROVED: {
         Event.ACTIVATE: Status.ACTIVE,
         Event.RETIRE: Status.RETIRED,
@@ -67,23 +77,16 @@ LIFTS: Mapping[str, Event] = {
 """Which event lifts a suspension, by the status it interrupted."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventRule:
-    """`permission` is the action of `access`, `action` the audit action."""
-
-    permission: str
-    action: str
-    needs_reason: bool = False
-
-
 EVENT_RULES: Mapping[Event, EventRule] = {
     Event.SUBMIT: EventRule("agent.edit", "agent_version.submitted"),
+    Event.WITHDRAW: EventRule("agent.edit", "agent_version.withdrawn"),
     Event.RETURN: EventRule("agent.approve", "agent_version.returned", needs_reason=True),
     Event.APPROVE: EventRule("agent.approve", "agent_version.approved"),
     Event.INSTALL: EventRule("agent.activate", "agent_version.activated"),
     Event.ACTIVATE: EventRule("agent.activate", "agent_version.activated"),
     Event.DEPRECATE: EventRule("agent.activate", "agent_version.deprecated"),
     Event.RETIRE: EventRule("agent.activate", "agent_version.retired", needs_reason=True),
+    Event.DISCARD: EventRule("agent.edit", "agent_version.discarded"),
     Event.SUSPEND: EventRule("agent.suspend", "agent_version.suspended", needs_reason=True),
     Event.LIFT_TO_APPROVED: EventRule(
         "agent.suspend", "agent_version.reinstated", needs_reason=True
@@ -94,21 +97,11 @@ EVENT_RULES: Mapping[Event, EventRule] = {
     ),
 }
 
+LIFECYCLE = Lifecycle(AGENT_VERSION_TRANSITIONS, EVENT_RULES)
+
 CALLABLE = frozenset({Status.ACTIVE, Status.DEPRECATED})
 """Statuses in which a run that is pinned to the version may call it."""
 STARTABLE = CALLABLE
 """Statuses that a version must have for a run to start with it (deprecated: where it is pinned)."""
 PUBLISHABLE = frozenset({Status.ACTIVE})
 """Statuses that a version must have for a workflow version that names it to be published."""
-
-
-def next_status(status: str, event: Event) -> Status:
-    """The status after the event.
-
-    Raises:
-        IllegalTransitionError: the table has no such pair.
-    """
-    try:
-        return AGENT_VERSION_TRANSITIONS[Status(status)][event]
-    except KeyError:
-        raise IllegalTransitionError(status, event) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from approvals.versions import VersionedModel
 from audit.governed import GovernedModel
 
 
@@ -33,7 +34,7 @@ class Agent(GovernedModel):
         return self.name
 
 
-class AgentVersion(GovernedModel):
+class AgentVersion(VersionedModel):
     """An immutable, content-hashed version. `manifest` is `registry/manifest.py`'s AgentManifest.
 
     `types` pins the domain types its contracts use: name -> version. `suspended_from` is the status
@@ -41,14 +42,10 @@ class AgentVersion(GovernedModel):
     """
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=AgentVersionStatus.choices)
     manifest = models.JSONField()
     types = models.JSONField(default=dict)
     suspended_from = models.CharField(max_length=16, blank=True)
-    sha256 = models.CharField(max_length=64)
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField()
 
     class Meta:
         constraints = (

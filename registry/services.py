@@ -8,8 +8,9 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max
-from pydantic import ValidationError
 
+from approvals.versions import ReasonMissingError as ReasonMissingError
+from approvals.versions import author_ids, change_status, with_author
 from audit.services import Subject, append_entry, subject_of
 from orchestrator import access, egress
 from orchestrator.access import Actor
@@ -25,18 +26,13 @@ from orchestrator.core.errors import (
     PermissionDeniedError,
 )
 from orchestrator.core.expressions import ExpressionError
-from orchestrator.core.json import JsonObject, check_json, clean_text
+from orchestrator.core.json import JsonObject
+from orchestrator.core.reading import read_document, read_text
 from orchestrator.ids import new_id
 from registry import selectors
-from registry.lifecycle import EVENT_RULES, LIFTS, AgentVersionEvent, next_status
+from registry.lifecycle import LIFECYCLE, LIFTS, AgentVersionEvent
 from registry.manifest import AgentManifest, FunctionConfig, HttpConfig, version_sha256
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
-
-
-class ReasonMissingError(InvalidInputError):
-    """This change needs a reason in words."""
-
-    code = "reason_missing"
 
 
 @transaction.atomic
@@ -55,7 +51,7 @@ def register_agent(
     agent = Agent(
         id=new_id(),
         slug=slug,
-        name=_clean(name),
+        name=read_text(name),
         workspace_id=workspace_id,
         owner_id=owner_id,
         created_at=now,
@@ -94,7 +90,7 @@ def register_agent_version(
     if agent is None:
         raise InvalidInputError(f"There is no agent '{agent_slug}'.")
     access.require(actor, "agent.edit", agent)
-    manifest = _read_manifest(manifest)
+    manifest = read_document(AgentManifest, manifest, what="manifest")
     types = selectors.current_types()
     pins = selectors.pins_of((manifest.input, manifest.output), types)
     _check_config(manifest, agent.workspace_id)
@@ -110,6 +106,7 @@ def register_agent_version(
         types=pins,
         sha256=version_sha256(stored, pins),
         author_id=author_id or UUID(actor.id),
+        authors=with_author([str(author_id)] if author_id else [], actor),
         created_at=now,
     )
     entry = append_entry(
@@ -145,31 +142,19 @@ def set_agent_version_status(
         ConflictError: somebody else changed the version meanwhile.
     """
     version = selectors.get_version(version_id)
-    rule = EVENT_RULES[event]
-    access.require(actor, rule.permission, version.agent)
+    access.require(actor, LIFECYCLE.rules[event].permission, version.agent)
     _require_condition(version, event, actor)
-    target = next_status(version.status, event)
-    reason = _clean(reason)
-    if rule.needs_reason and not reason:
-        raise ReasonMissingError("Say why: this change is recorded with its reason.")
-    old = version.status
-    version.suspended_from = old if target == AgentVersionStatus.SUSPENDED else ""
-    version.status = target
-    entry = append_entry(
-        actor=actor,
-        action=rule.action,
-        subject=subject_of(version),
+    is_stop = event == AgentVersionEvent.SUSPEND
+    change_status(
+        version,
+        LIFECYCLE,
+        event,
         workspace_id=version.agent.workspace_id,
+        actor=actor,
         now=now,
         reason=reason,
-        decision={"outcome": target.value, "from": old},
+        fields={"suspended_from": version.status if is_stop else ""},
     )
-    changed = AgentVersion.objects.filter(id=version.id, status=old).update(
-        status=target, suspended_from=version.suspended_from, audit_id=entry.id
-    )
-    if not changed:
-        raise ConflictError("Somebody else has just changed this version. Look again.")
-    version.audit_id = entry.id
     return version
 
 
@@ -265,7 +250,7 @@ def register_domain_type(
         id=new_id(),
         name=name,
         version=number,
-        summary=_clean(summary),
+        summary=read_text(summary),
         schema=schema,
         repairs=content["repairs"],
         uppercase=uppercase,
@@ -344,7 +329,7 @@ def disable_endpoint(*, name: str, actor: Actor, now: datetime, reason: str) -> 
         subject=subject_of(endpoint),
         workspace_id=endpoint.workspace_id,
         now=now,
-        reason=_clean(reason),
+        reason=read_text(reason),
     )
     Endpoint.objects.filter(id=endpoint.id, disabled_at=None).update(
         disabled_at=now, audit_id=entry.id
@@ -359,34 +344,13 @@ def _require_condition(version: AgentVersion, event: AgentVersionEvent, actor: A
             "Only what ships with the product is installed; hand the version in for approval.",
             detail={"action": "agent.activate"},
         )
-    own = {str(version.agent.owner_id), str(version.author_id)}
+    own = author_ids(version) | {str(version.agent.owner_id)}
     if event == AgentVersionEvent.APPROVE and actor.id in own:
         raise PermissionDeniedError(
             "Nobody approves an agent version that he owns or wrote; ask another agent owner or an "
             "administrator.",
             detail={"action": "agent.approve"},
         )
-
-
-def _read_manifest(given: AgentManifest | JsonObject) -> AgentManifest:
-    if isinstance(given, AgentManifest):
-        return given
-    check_json(given)
-    try:
-        return AgentManifest.model_validate(given)
-    except ValidationError as error:
-        violations = [
-            {
-                "path": "".join(f"/{part}" for part in one["loc"]),
-                "rule": one["type"],
-                "reason": one["msg"],
-            }
-            for one in error.errors(include_url=False)
-        ]
-        raise InvalidInputError(
-            f"The manifest is not valid: {violations[0]['path'] or '/'}: {violations[0]['reason']}",
-            detail={"violations": violations},
-        ) from None
 
 
 def _check_config(manifest: AgentManifest, workspace_id: UUID) -> None:
@@ -449,10 +413,3 @@ def _replace_type(row: DomainType, actor: Actor, now: datetime) -> None:
 
 def _content_of(row: DomainType) -> JsonObject:
     return {"schema": row.schema, "repairs": row.repairs, "uppercase": row.uppercase}
-
-
-def _clean(text: str) -> str:
-    try:
-        return clean_text(text).strip()
-    except ValueError as error:
-        raise InvalidInputError(f"The text {error}.") from None

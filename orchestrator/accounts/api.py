@@ -17,13 +17,15 @@ from orchestrator.accounts import selectors, services
 from orchestrator.accounts.contracts import ROLE_CHOICES
 from orchestrator.accounts.models import ApiToken, Membership, ServiceIdentity, User, Workspace
 from orchestrator.core.errors import NotFoundError
-from orchestrator.web.api import OWN_ACCOUNT, SIGNED_IN, ApiViewSet, StrictSerializer
+from orchestrator.web.api import (
+    OWN_ACCOUNT,
+    SIGNED_IN,
+    ApiViewSet,
+    BriefPersonSerializer,
+    OptionalReasonSerializer,
+    StrictSerializer,
+)
 from orchestrator.web.idempotency import idempotent
-
-
-class BriefPersonSerializer(serializers.Serializer[User]):
-    id = serializers.UUIDField()
-    name = serializers.CharField(source="__str__")
 
 
 class RoleSerializer(serializers.Serializer[Membership]):
@@ -61,10 +63,6 @@ class NewPersonSerializer(StrictSerializer):
 
 class CreatedPersonSerializer(PersonSerializer):
     password = serializers.CharField(help_text="The first password; it is given only here.")
-
-
-class ReasonSerializer(StrictSerializer):
-    reason = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
 
 
 class MembershipSerializer(serializers.Serializer[Membership]):
@@ -206,23 +204,29 @@ class PersonViewSet(ApiViewSet):
         shown = PersonSerializer(selectors.get_person(self.actor, made.person.id)).data
         return Response({**shown, "password": made.password}, status=201)
 
-    @extend_schema(request=ReasonSerializer, responses=PersonSerializer)
+    @extend_schema(request=OptionalReasonSerializer, responses=PersonSerializer)
     @action(detail=True, methods=["post"])
     def deactivate(self, _request: Request, pk: UUID) -> Response:
         """Lock a person out; nothing is deleted."""
         selectors.get_person(self.actor, pk)
         services.deactivate_person(
-            person_id=pk, actor=self.actor, now=timezone.now(), **self.body(ReasonSerializer)
+            person_id=pk,
+            actor=self.actor,
+            now=timezone.now(),
+            **self.body(OptionalReasonSerializer),
         )
         return self._answer(pk)
 
-    @extend_schema(request=ReasonSerializer, responses=PersonSerializer)
+    @extend_schema(request=OptionalReasonSerializer, responses=PersonSerializer)
     @action(detail=True, methods=["post"])
     def reactivate(self, _request: Request, pk: UUID) -> Response:
         """Let a person in again."""
         selectors.get_person(self.actor, pk)
         services.reactivate_person(
-            person_id=pk, actor=self.actor, now=timezone.now(), **self.body(ReasonSerializer)
+            person_id=pk,
+            actor=self.actor,
+            now=timezone.now(),
+            **self.body(OptionalReasonSerializer),
         )
         return self._answer(pk)
 
@@ -261,14 +265,17 @@ class MembershipViewSet(ApiViewSet):
         )
         return Response(MembershipSerializer(made).data, status=201)
 
-    @extend_schema(request=ReasonSerializer, responses=MembershipSerializer)
+    @extend_schema(request=OptionalReasonSerializer, responses=MembershipSerializer)
     @action(detail=True, methods=["post"])
     def end(self, _request: Request, pk: UUID) -> Response:
         """End a role."""
         if not selectors.list_memberships(self.actor).filter(id=pk).exists():
             raise NotFoundError("There is no such membership, or it is not yours to see.")
         ended = services.end_membership(
-            membership_id=pk, actor=self.actor, now=timezone.now(), **self.body(ReasonSerializer)
+            membership_id=pk,
+            actor=self.actor,
+            now=timezone.now(),
+            **self.body(OptionalReasonSerializer),
         )
         return Response(MembershipSerializer(ended).data)
 
@@ -347,13 +354,16 @@ class ServiceIdentityViewSet(ApiViewSet):
         )
         return Response(ServiceIdentitySerializer(made).data, status=201)
 
-    @extend_schema(request=ReasonSerializer, responses=ServiceIdentitySerializer)
+    @extend_schema(request=OptionalReasonSerializer, responses=ServiceIdentitySerializer)
     @action(detail=True, methods=["post"])
     def disable(self, _request: Request, pk: UUID) -> Response:
         """Take it out of use: its tokens work no more."""
         selectors.get_service_identity(self.actor, pk)
         disabled = services.disable_service_identity(
-            identity_id=pk, actor=self.actor, now=timezone.now(), **self.body(ReasonSerializer)
+            identity_id=pk,
+            actor=self.actor,
+            now=timezone.now(),
+            **self.body(OptionalReasonSerializer),
         )
         return Response(ServiceIdentitySerializer(disabled).data)
 
@@ -387,14 +397,14 @@ class TokenViewSet(ApiViewSet):
         )
         return Response({**TokenSerializer(made.row).data, "token": made.text}, status=201)
 
-    @extend_schema(request=ReasonSerializer, responses=TokenSerializer)
+    @extend_schema(request=OptionalReasonSerializer, responses=TokenSerializer)
     @action(detail=True, methods=["post"])
     def revoke(self, _request: Request, pk: UUID) -> Response:
         """Take a token out of use at once."""
         if not selectors.list_tokens(self.actor).filter(id=pk).exists():
             raise NotFoundError("There is no such token, or it is not yours to see.")
         revoked = services.revoke_token(
-            token_id=pk, actor=self.actor, now=timezone.now(), **self.body(ReasonSerializer)
+            token_id=pk, actor=self.actor, now=timezone.now(), **self.body(OptionalReasonSerializer)
         )
         return Response(TokenSerializer(revoked).data)
 

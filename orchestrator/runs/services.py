@@ -34,8 +34,9 @@ from orchestrator.core.errors import (
     NotFoundError,
 )
 from orchestrator.core.events import DrivingEvent
-from orchestrator.core.json import JsonObject, check_json, clean_text
+from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.planner import initial_state, resumable_steps
+from orchestrator.core.reading import read_text
 from orchestrator.core.state import RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
@@ -395,10 +396,7 @@ def _ask(
 
 
 def _reason(reason: str) -> str:
-    try:
-        cleaned = clean_text(reason).strip()
-    except ValueError as error:
-        raise InvalidInputError(f"The reason {error}.") from None
+    cleaned = read_text(reason)
     if not cleaned:
         raise InvalidInputError(
             "Say why, in a few words.",

@@ -38,7 +38,11 @@ __all__ = [
     "SIGNED_IN",
     "ActorThrottle",
     "ApiViewSet",
+    "BriefPersonSerializer",
     "CursorPages",
+    "EmptySerializer",
+    "OptionalReasonSerializer",
+    "ReasonSerializer",
     "SignedIn",
     "StrictJSONParser",
     "StrictSerializer",
@@ -70,6 +74,29 @@ class StrictSerializer(serializers.Serializer[Any]):
             if refused:
                 raise serializers.ValidationError(refused)
         return super().to_internal_value(data)
+
+
+class BriefPersonSerializer(serializers.Serializer[Any]):
+    """A person by id and name."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField(source="__str__")
+
+
+class ReasonSerializer(StrictSerializer):
+    """Why something is done."""
+
+    reason = serializers.CharField(max_length=2_000)
+
+
+class OptionalReasonSerializer(StrictSerializer):
+    """Why something is done, where it may be left unsaid."""
+
+    reason = serializers.CharField(max_length=2_000, required=False, default="", allow_blank=True)
+
+
+class EmptySerializer(StrictSerializer):
+    """Nothing beside the request itself."""
 
 
 class ApiViewSet(viewsets.GenericViewSet[Any]):

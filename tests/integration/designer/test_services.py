@@ -268,3 +268,50 @@ def test_a_slug_is_taken_once(world):
     create(world)
     with pytest.raises(ConflictError):
         create(world)
+
+
+def test_everybody_who_edits_a_draft_becomes_an_author_of_it(world):
+    create(world)
+    second = world.person("second-owner", Role.BUSINESS_OWNER)
+    for revision in (1, 2):
+        saved = services.save_draft(
+            slug="size-check",
+            definition=small(summary=f"Edit {revision}."),
+            revision=revision,
+            actor=second,
+            now=NOW,
+        )
+    assert saved.authors == [world.people[Role.BUSINESS_OWNER].id, second.id]
+
+
+def test_while_a_version_waits_for_its_sign_off_no_other_draft_begins(world):
+    owner = world.people[Role.BUSINESS_OWNER]
+    version = create(world).versions.get()
+
+    def happen(event):
+        return services.set_workflow_version_status(
+            version_id=version.id, event=event, actor=owner, now=NOW
+        )
+
+    happen(E.SUBMIT)
+    with pytest.raises(services.VersionInReviewError, match="Version 1") as refused:
+        services.save_draft(slug="size-check", definition=small(), revision=0, actor=owner, now=NOW)
+    assert refused.value.detail == {"version": 1}
+    assert happen(E.WITHDRAW).status == "draft"
+    saved = services.save_draft(
+        slug="size-check", definition=small(), revision=1, actor=owner, now=NOW
+    )
+    assert (saved.id, saved.revision) == (version.id, 2)
+
+
+def test_a_discarded_draft_is_kept_and_another_one_may_begin(world):
+    owner = world.people[Role.BUSINESS_OWNER]
+    workflow = create(world)
+    first = workflow.versions.get()
+    services.set_workflow_version_status(version_id=first.id, event=E.DISCARD, actor=owner, now=NOW)
+    second = services.save_draft(
+        slug="size-check", definition=small(), revision=0, actor=owner, now=NOW
+    )
+    numbers = {one.number: one.status for one in workflow.versions.all()}
+    assert numbers == {1: "retired", 2: "draft"}
+    assert second.number == 2
