@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -12,9 +13,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from designer import selectors
+from designer import presentation, selectors, services
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
-from orchestrator.web.api import SIGNED_IN, ApiViewSet, BriefPersonSerializer
+from orchestrator.core.errors import InvalidInputError
+from orchestrator.web.api import (
+    SIGNED_IN,
+    ApiViewSet,
+    BriefPersonSerializer,
+    StrictSerializer,
+    actor_of_api,
+    refuse_unknown_query,
+)
+from orchestrator.web.lists import search_text
+from registry import selectors as registry
+
+MAX_CARDS: Final = 50
 
 
 class VersionBriefSerializer(serializers.ModelSerializer[WorkflowVersion]):
@@ -62,6 +75,8 @@ class WorkflowVersionDetailSerializer(WorkflowVersionSerializer):
 
 
 class FindingSerializer(serializers.Serializer[Any]):
+    """What the checker says; `mendings` are patches of the document that put it right."""
+
     severity = serializers.ChoiceField(choices=["error", "warning", "info"])
     code = serializers.CharField()
     step = serializers.CharField(allow_null=True)
@@ -71,17 +86,99 @@ class FindingSerializer(serializers.Serializer[Any]):
     hint = serializers.CharField()
 
 
+class ExaminationSerializer(serializers.Serializer[Any]):
+    """What the checker says of a document: findings, a verdict per link, what a step may read."""
+
+    findings = FindingSerializer(many=True)
+    links = serializers.DictField(child=serializers.JSONField())
+    scope = serializers.ListField(child=serializers.JSONField(), allow_null=True)
+    fields = serializers.ListField(child=serializers.JSONField(), allow_null=True)  # type: ignore[assignment]  # the answer's own word
+
+
+class CheckSerializer(StrictSerializer):
+    definition = serializers.DictField(help_text="The document `baton/1`; nothing is stored.")
+    step = serializers.CharField(
+        max_length=63, required=False, allow_null=True, default=None, help_text="A step's id."
+    )
+
+
+class DraftSerializer(serializers.Serializer[Any]):
+    """`revision` 0: there is no draft yet; the definition is that of the version to start from."""
+
+    number = serializers.IntegerField()
+    revision = serializers.IntegerField()
+    definition = serializers.JSONField()
+    saved_at = serializers.DateTimeField(allow_null=True)
+    saved_by = serializers.JSONField(allow_null=True)
+
+
+class DraftSavingSerializer(StrictSerializer):
+    revision = serializers.IntegerField(
+        min_value=0, help_text="The revision that was read; 0 begins the draft."
+    )
+    definition = serializers.DictField(help_text="The whole document `baton/1`.")
+
+
+class DraftSavedSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    revision = serializers.IntegerField()
+    saved_at = serializers.DateTimeField()
+
+
+class PresenceSerializer(StrictSerializer):
+    revision = serializers.IntegerField(min_value=0, help_text="The revision that is open.")
+
+
+class PresentPersonSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField(source="person_id")
+    name = serializers.CharField(source="person.name")
+    since = serializers.DateTimeField()
+
+
+class PresenceAnswerSerializer(serializers.Serializer[Any]):
+    others = PresentPersonSerializer(many=True)
+    revision = serializers.IntegerField()
+
+
+class AgentCardSerializer(serializers.Serializer[Any]):
+    """An agent version that a draft may call; contracts have their domain types written out."""
+
+    slug = serializers.CharField()
+    version = serializers.IntegerField()
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    purpose = serializers.CharField()
+    owner = serializers.CharField()
+    status = serializers.CharField()
+    side_effect = serializers.CharField()
+    effect = serializers.CharField()
+    capabilities = serializers.ListField(child=serializers.CharField())
+    input = serializers.JSONField()
+    output = serializers.JSONField()
+    examples = serializers.ListField(child=serializers.JSONField())
+
+
 class WorkflowViewSet(ApiViewSet):
     """Named processes."""
 
-    permissions: ClassVar[dict[str, str]] = {"list": "workflow.read", "retrieve": "workflow.read"}
+    permissions: ClassVar[dict[str, str]] = {
+        "list": "workflow.read",
+        "retrieve": "workflow.read",
+        "draft": "workflow.edit",
+        "save_draft": "workflow.edit",
+        "discard_draft": "workflow.publish",
+        "check": "workflow.edit",
+        "presence": "workflow.edit",
+    }
+    filters: ClassVar[dict[str, tuple[str, ...]]] = {
+        "list": ("search", "status"),
+        "discard_draft": ("revision",),
+    }
     serializer_class = WorkflowSerializer
     queryset = Workflow.objects.none()
     lookup_field = "slug"
     lookup_value_regex = "[-a-z0-9]+"
     page_order = ("name", "slug")
-
-    filters: ClassVar[dict[str, tuple[str, ...]]] = {"list": ("search", "status")}
 
     @extend_schema(
         parameters=[
@@ -98,6 +195,63 @@ class WorkflowViewSet(ApiViewSet):
 
     def retrieve(self, _request: Request, slug: str) -> Response:
         return Response(WorkflowSerializer(selectors.find_workflow(self.actor, slug)).data)
+
+    @extend_schema(responses=DraftSerializer)
+    @action(detail=True, methods=["get"])
+    def draft(self, _request: Request, slug: str) -> Response:
+        """The draft, or what a first save would begin it with."""
+        workflow = selectors.find_workflow_to_edit(self.actor, slug)
+        return Response(presentation.draft_json(selectors.editable_draft(workflow)))
+
+    @extend_schema(request=DraftSavingSerializer, responses=DraftSavedSerializer)
+    @draft.mapping.put
+    def save_draft(self, _request: Request, slug: str) -> Response:
+        """Save the whole draft; 409 `revision_conflict` carries what somebody else saved."""
+        given = self.body(DraftSavingSerializer)
+        saved = services.save_draft(
+            slug=slug,
+            definition=given["definition"],
+            revision=given["revision"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        return Response(DraftSavedSerializer(saved).data)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("revision", int, required=True, description="The one that was seen.")
+        ],
+        responses=WorkflowVersionSerializer,
+    )
+    @draft.mapping.delete
+    def discard_draft(self, request: Request, slug: str) -> Response:
+        """Give the draft up. It stays in the history, and its number is not given again."""
+        selectors.find_workflow_to_edit(self.actor, slug)
+        discarded = services.discard_draft(
+            slug=slug, revision=_revision(request), actor=self.actor, now=timezone.now()
+        )
+        return Response(WorkflowVersionSerializer(discarded).data)
+
+    @extend_schema(request=CheckSerializer, responses=ExaminationSerializer)
+    @action(detail=True, methods=["post"])
+    def check(self, _request: Request, slug: str) -> Response:
+        """What the checker says of a document; nothing is stored."""
+        given = self.body(CheckSerializer)
+        selectors.find_workflow_to_edit(self.actor, slug)
+        return Response(selectors.examine(given["definition"], given["step"]))
+
+    @extend_schema(request=PresenceSerializer, responses=PresenceAnswerSerializer)
+    @action(detail=True, methods=["put"], url_path="draft/presence")
+    def presence(self, _request: Request, slug: str) -> Response:
+        """Say that the editor is open, and read who else has it open; good for 30 s."""
+        self.body(PresenceSerializer)
+        now = timezone.now()
+        workflow = services.note_presence(slug=slug, actor=self.actor, now=now)
+        answer = {
+            "others": selectors.others_present(self.actor, workflow, now),
+            "revision": selectors.draft_revision(workflow),
+        }
+        return Response(PresenceAnswerSerializer(answer).data)
 
 
 class WorkflowVersionViewSet(ApiViewSet):
@@ -140,6 +294,30 @@ class WorkflowVersionViewSet(ApiViewSet):
         return Response(FindingSerializer(selectors.findings_of(version), many=True).data)
 
 
+class AgentCardsView(APIView):
+    """Agents as the editor's palette offers them."""
+
+    permissions: ClassVar[dict[str, str]] = {"get": "agent.read"}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("search", str, description="In name, capabilities, purpose, owner."),
+            OpenApiParameter("limit", int, description=f"At most {MAX_CARDS}, which is usual."),
+        ],
+        responses=AgentCardSerializer(many=True),
+        operation_id="agent_cards_list",
+    )
+    def get(self, request: Request) -> Response:
+        """The version of each agent that a draft would call, active ones first."""
+        refuse_unknown_query(request, ("search", "limit"))
+        found = registry.list_usable_versions(
+            actor_of_api(request),
+            search=search_text(request.query_params.get("search", "")),
+            limit=_limit(request),
+        )
+        return Response([presentation.agent_card(one) for one in found])
+
+
 class WorkflowSchemaView(APIView):
     """The JSON Schema of a workflow definition."""
 
@@ -148,3 +326,23 @@ class WorkflowSchemaView(APIView):
     @extend_schema(responses={200: {"type": "object"}}, operation_id="schemas_workflow")
     def get(self, _request: Request) -> Response:
         return Response(selectors.workflow_schema())
+
+
+def _revision(request: Request) -> int:
+    raw = request.query_params.get("revision", "")
+    if raw.isascii() and raw.isdigit() and len(raw) < 10:
+        return int(raw)
+    reason = "Say which revision you saw: a whole number."
+    raise InvalidInputError(
+        reason, detail={"violations": [{"path": "/revision", "rule": "type", "reason": reason}]}
+    )
+
+
+def _limit(request: Request) -> int:
+    raw = request.query_params.get("limit", str(MAX_CARDS))
+    if raw.isascii() and raw.isdigit() and 1 <= int(raw) <= MAX_CARDS:
+        return int(raw)
+    reason = f"limit must be a whole number from 1 to {MAX_CARDS}."
+    raise InvalidInputError(
+        reason, detail={"violations": [{"path": "/limit", "rule": "range", "reason": reason}]}
+    )

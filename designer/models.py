@@ -39,6 +39,7 @@ class WorkflowVersion(VersionedModel):
     """One version; `definition` is `core/definition.py`'s WorkflowDefinition, frozen unless draft.
 
     `types` pins the domain types that its contracts use, name -> version, when it leaves the draft.
+    `saved_at` and `saved_by` are those of the draft's latest save.
     """
 
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
@@ -46,6 +47,10 @@ class WorkflowVersion(VersionedModel):
     definition = models.JSONField()
     types = models.JSONField(default=dict)
     revision = models.PositiveIntegerField(default=1)
+    saved_at = models.DateTimeField(null=True, blank=True)
+    saved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     activated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -82,3 +87,18 @@ class AgentUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version_id} calls {self.agent_version_id}"
+
+
+class DraftPresence(models.Model):
+    """Who has a workflow's editor open; a row that was not renewed lately says nothing."""
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="presences")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("workflow", "person"), name="one_presence"),)
+
+    def __str__(self) -> str:
+        return f"{self.person_id} at {self.workflow_id}"

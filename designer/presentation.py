@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from django.urls import reverse
 
 from designer.models import WorkflowVersion
 from orchestrator.core.checks import Finding
@@ -25,6 +28,7 @@ from orchestrator.core.definition import (
     ports_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
+from registry import selectors as registry
 
 if TYPE_CHECKING:
     from registry.models import AgentVersion
@@ -115,14 +119,75 @@ def outline_of(
 
 def agent_cards(used: Mapping[tuple[str, int], AgentVersion]) -> JsonObject:
     """Who stands behind `slug@version`, for the canvas."""
+    return {f"{slug}@{number}": agent_card(version) for (slug, number), version in used.items()}
+
+
+def agent_card(version: AgentVersion) -> JsonObject:
+    """An agent version as the editor's palette and inspector know it; contracts are inlined."""
+    manifest = version.manifest
+    given, made = registry.registered_version(version.id).inlined()
     return {
-        f"{slug}@{number}": {
-            "name": version.agent.name,
-            "owner": version.agent.owner.name,
-            "kind": version.manifest["kind"],
-            "summary": version.manifest["purpose"],
+        "slug": version.agent.slug,
+        "version": version.number,
+        "name": version.agent.name,
+        "kind": manifest["kind"],
+        "purpose": manifest["purpose"],
+        "summary": manifest["purpose"],
+        "owner": version.agent.owner.name,
+        "status": version.status,
+        "side_effect": manifest["side_effect"],
+        "effect": manifest["effect"],
+        "capabilities": manifest["capabilities"],
+        "input": given,
+        "output": made,
+        "examples": [
+            {"title": one["title"], "input": one["input"], "output": one["output"]}
+            for one in manifest["examples"]
+        ],
+    }
+
+
+def type_cards() -> JsonObject:
+    """The domain types as they are now, by name: version, title and schema."""
+    return {
+        name: {
+            "version": one.version,
+            "title": one.schema.get("title", name),
+            "schema": one.schema,
         }
-        for (slug, number), version in used.items()
+        for name, one in registry.current_types().items()
+    }
+
+
+def draft_json(draft: WorkflowVersion) -> JsonObject:
+    """A draft as the editor and the API read it."""
+    saver = draft.saved_by
+    return {
+        "number": draft.number,
+        "revision": draft.revision,
+        "definition": draft.definition,
+        "saved_at": draft.saved_at.isoformat() if draft.saved_at else None,
+        "saved_by": {"id": str(saver.id), "name": saver.name} if saver else None,
+    }
+
+
+def editor_urls(slug: str) -> JsonObject:
+    """The addresses that the editor of a workflow calls."""
+    api = f"{reverse('designer:workflow-detail', args=[slug])}"
+    page = f"/workflows/{slug}/"
+    return {
+        "draft": f"{api}draft/",
+        "check": f"{api}check/",
+        "agent_cards": reverse("designer:agent-cards"),
+        "presence": f"{api}draft/presence/",
+        "text": f"{api}draft/text/",
+        "submit": f"{api}draft/submit/",
+        "try_step": f"{api}try-step/",
+        "try_form": f"{page}try-step/form/",
+        "runs": "/api/v1/runs/",
+        "start_test": f"{page}start/?mode=test",
+        "versions": reverse("designer:versions", args=[slug]),
+        "sign_in": f"{reverse('account_login')}?{urlencode({'next': f'{page}design/'})}",
     }
 
 

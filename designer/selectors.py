@@ -7,22 +7,34 @@ version and content hash.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from pydantic import TypeAdapter
 
-from designer.models import AgentUse, Workflow, WorkflowVersion, WorkflowVersionStatus
+from designer.documents import read_definition
+from designer.models import (
+    AgentUse,
+    DraftPresence,
+    Workflow,
+    WorkflowVersion,
+    WorkflowVersionStatus,
+)
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.catalogue import Catalogue
 from orchestrator.core.checks import Finding, check_definition
 from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
 from orchestrator.core.definition import WorkflowDefinition
-from orchestrator.core.errors import ConflictError, NotFoundError
+from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
 from registry import selectors as registry
+
+PRESENT_FOR: Final = timedelta(seconds=30)
+"""How long a note of `services.note_presence` says that somebody is there."""
 
 
 class NoActiveVersionError(ConflictError):
@@ -82,6 +94,18 @@ def find_workflow(actor: Actor, slug: str) -> Workflow:
     workflow = list_workflows(actor).filter(slug=slug).first()
     if workflow is None:
         raise NotFoundError("There is no such workflow.")
+    return workflow
+
+
+def find_workflow_to_edit(actor: Actor, slug: str) -> Workflow:
+    """One workflow, as `find_workflow` gives it, that the actor may edit.
+
+    Raises:
+        NotFoundError: there is none by this slug in the actor's workspaces.
+        PermissionDeniedError: the actor may only read it.
+    """
+    workflow = find_workflow(actor, slug)
+    access.require(actor, "workflow.edit", workflow)
     return workflow
 
 
@@ -165,6 +189,70 @@ def shown_version(workflow: Workflow, number: int | None = None) -> WorkflowVers
         raise NotFoundError(f"{workflow.name} has no version {number or 1}.")
     active = (one for one in versions if one.status == WorkflowVersionStatus.ACTIVE)
     return get_version(next(active, versions[0]).id)
+
+
+def draft_of(workflow: Workflow) -> WorkflowVersion | None:
+    """The workflow's draft with its definition and who saved it; None when there is none."""
+    return (
+        WorkflowVersion.objects.select_related("workflow", "saved_by")
+        .filter(workflow=workflow, status=WorkflowVersionStatus.DRAFT)
+        .first()
+    )
+
+
+def draft_revision(workflow: Workflow) -> int:
+    """The revision of the workflow's draft; 0 when there is none."""
+    drafts = workflow.versions.filter(status=WorkflowVersionStatus.DRAFT)
+    return drafts.values_list("revision", flat=True).first() or 0
+
+
+def editable_draft(workflow: Workflow) -> WorkflowVersion:
+    """The workflow's draft, or one that is not stored yet: a copy of the version to start from.
+
+    The copy has `revision` 0; it is that of the active version, else of the newest.
+    """
+    draft = draft_of(workflow)
+    if draft is not None:
+        return draft
+    version = shown_version(workflow)
+    newest = max(one.number for one in workflow.versions.all())
+    return WorkflowVersion(
+        workflow=workflow,
+        number=newest + 1,
+        status=WorkflowVersionStatus.DRAFT,
+        definition=version.definition,
+        sha256=version.sha256,
+        revision=0,
+    )
+
+
+def others_present(actor: Actor, workflow: Workflow, now: datetime) -> list[DraftPresence]:
+    """Who else has the workflow's editor open, by how long."""
+    present = workflow.presences.filter(seen_at__gte=now - PRESENT_FOR)
+    if actor.kind == "user":
+        present = present.exclude(person_id=UUID(actor.id))
+    return list(present.select_related("person").order_by("since", "person_id"))
+
+
+def examine(definition: JsonObject, step: str | None = None) -> JsonObject:
+    """What the checker says of a document that is not stored; `step` asks for what it may read.
+
+    Raises:
+        InvalidInputError: the document is malformed, or has no such step.
+    """
+    model = read_definition(definition)
+    if step is not None and step not in model.steps:
+        reason = f"The definition has no step '{step}'."
+        raise InvalidInputError(
+            reason, detail={"violations": [{"path": "/step", "rule": "unknown", "reason": reason}]}
+        )
+    findings = check_definition(model, registry.catalogue_for(model))
+    return {
+        "findings": [one.model_dump(mode="json") for one in findings],
+        "links": {},
+        "scope": None,
+        "fields": None,
+    }
 
 
 def definition_of(version: WorkflowVersion) -> WorkflowDefinition:

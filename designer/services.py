@@ -6,14 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Max
 
 from approvals.versions import author_ids, change_status, with_author
 from audit.services import append_entry, subject_of
 from designer import selectors
+from designer.documents import read_definition
 from designer.lifecycle import LIFECYCLE, WorkflowVersionEvent
-from designer.models import AgentUse, Workflow, WorkflowVersion, WorkflowVersionStatus
+from designer.models import (
+    AgentUse,
+    DraftPresence,
+    Workflow,
+    WorkflowVersion,
+    WorkflowVersionStatus,
+)
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.canonical import content_sha256
@@ -21,14 +28,17 @@ from orchestrator.core.checks import Finding
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, InvalidInputError, PermissionDeniedError
 from orchestrator.core.json import JsonObject
-from orchestrator.core.reading import read_document
 from orchestrator.ids import new_id
 from registry import selectors as registry
 from registry.lifecycle import PUBLISHABLE
 
 
 class RevisionConflictError(ConflictError):
-    """Somebody else saved the draft; `detail` has `revision` and `definition` as it is saved."""
+    """Somebody else saved the draft.
+
+    `detail` has it as it is: `revision` (0 when there is none), `definition`, `saved_at`,
+    `saved_by` (`{"id", "name"}`).
+    """
 
     code = "revision_conflict"
 
@@ -65,7 +75,7 @@ def create_workflow(
         InvalidInputError: the definition is malformed.
     """
     access.require(actor, "workflow.edit", workspace_id)
-    model = read_document(WorkflowDefinition, definition, what="definition")
+    model = read_definition(definition)
     if Workflow.objects.filter(slug=slug).exists():
         raise ConflictError(f"A workflow with the address '{slug}' exists already.")
     workflow = Workflow(
@@ -103,6 +113,8 @@ def save_draft(
 ) -> WorkflowVersion:
     """Save the workflow's draft, or begin one (`revision` 0). Autosave: no audit entry per save.
 
+    Safe to call twice: what is saved already is not a conflict, and nothing changes.
+
     Raises:
         RevisionConflictError: the draft has another revision than the caller read.
         VersionInReviewError: a version waits for its sign-off; take it back or wait.
@@ -110,33 +122,79 @@ def save_draft(
     """
     workflow = selectors.get_workflow(slug)
     access.require(actor, "workflow.edit", workflow)
-    model = read_document(WorkflowDefinition, definition, what="definition")
-    draft = workflow.versions.filter(status=WorkflowVersionStatus.DRAFT).first()
+    _require_in_use(workflow)
+    model = read_definition(definition)
+    draft = selectors.draft_of(workflow)
     if draft is None:
         if revision != 0:
-            raise RevisionConflictError(
-                "This draft is no longer there; it was handed in or deleted.",
-                detail={"revision": 0, "definition": None},
-            )
+            raise _conflict("This draft is no longer there; it was handed in or deleted.", None)
         _require_none_in_review(workflow)
-        return _begin_draft(workflow, model, actor=actor, now=now, author_id=author_id)
+        try:
+            with transaction.atomic():
+                return _begin_draft(workflow, model, actor=actor, now=now, author_id=author_id)
+        except IntegrityError:  # somebody else began one at the same moment
+            draft = selectors.draft_of(workflow)
     stored = model.model_dump(mode="json")
-    changed = WorkflowVersion.objects.filter(
+    if draft is not None and draft.definition == stored:
+        return draft
+    saver = UUID(actor.id) if actor.kind == "user" else author_id
+    changed = draft is not None and WorkflowVersion.objects.filter(
         id=draft.id, status=WorkflowVersionStatus.DRAFT, revision=revision
     ).update(
         definition=stored,
         sha256=content_sha256(model.hashed()),
         revision=F("revision") + 1,
+        saved_at=now,
+        saved_by=saver,
         authors=with_author(draft.authors, actor),
     )
-    if not changed:
-        raise RevisionConflictError(
-            "Somebody else saved this draft meanwhile.",
-            detail={"revision": draft.revision, "definition": draft.definition},
-        )
+    if draft is None or not changed:
+        raise _conflict("Somebody else saved this draft meanwhile.", selectors.draft_of(workflow))
     saved = selectors.get_version(draft.id)
     _note_uses(saved, model)
     return saved
+
+
+@transaction.atomic
+def discard_draft(
+    *, slug: str, revision: int, actor: Actor, now: datetime, reason: str = ""
+) -> WorkflowVersion:
+    """Give the workflow's draft up; it stays in the history, and its number is not given again.
+
+    Raises:
+        RevisionConflictError: there is no draft, or it has another revision than the caller read.
+        PermissionDeniedError: the actor may not.
+    """
+    workflow = selectors.get_workflow(slug)
+    event = WorkflowVersionEvent.DISCARD
+    access.require(actor, LIFECYCLE.rules[event].permission, workflow)
+    draft = selectors.draft_of(workflow)
+    if draft is None or draft.revision != revision:
+        words = "This draft is no longer as you saw it; look at it before you discard it."
+        raise _conflict(words, draft)
+    draft.agent_uses.all().delete()
+    return _change(draft, event, actor=actor, now=now, reason=reason)
+
+
+@transaction.atomic
+def note_presence(*, slug: str, actor: Actor, now: datetime) -> Workflow:
+    """Note that a person has the workflow's editor open, for `selectors.PRESENT_FOR`.
+
+    Raises:
+        PermissionDeniedError: the actor may not edit it.
+    """
+    workflow = selectors.get_workflow(slug)
+    access.require(actor, "workflow.edit", workflow)
+    rows = DraftPresence.objects.filter(workflow=workflow)
+    rows.filter(seen_at__lt=now - selectors.PRESENT_FOR).delete()
+    if actor.kind == "user":
+        DraftPresence.objects.update_or_create(
+            workflow=workflow,
+            person_id=UUID(actor.id),
+            defaults={"seen_at": now},
+            create_defaults={"seen_at": now, "since": now},
+        )
+    return workflow
 
 
 @transaction.atomic
@@ -230,6 +288,27 @@ def _require_none_in_review(workflow: Workflow) -> None:
         )
 
 
+def _conflict(message: str, draft: WorkflowVersion | None) -> RevisionConflictError:
+    if draft is None:
+        none: JsonObject = {"revision": 0, "definition": None, "saved_at": None, "saved_by": None}
+        return RevisionConflictError(message, detail=none)
+    saver = draft.saved_by
+    return RevisionConflictError(
+        message,
+        detail={
+            "revision": draft.revision,
+            "definition": draft.definition,
+            "saved_at": draft.saved_at.isoformat() if draft.saved_at else None,
+            "saved_by": {"id": str(saver.id), "name": saver.name} if saver else None,
+        },
+    )
+
+
+def _require_in_use(workflow: Workflow) -> None:
+    if workflow.archived_at is not None:
+        raise ConflictError(f"{workflow.name} is archived; nothing about it changes any more.")
+
+
 def _begin_draft(
     workflow: Workflow,
     model: WorkflowDefinition,
@@ -249,6 +328,8 @@ def _begin_draft(
         author_id=author_id or UUID(actor.id),
         authors=with_author([str(author_id)] if author_id else [], actor),
         created_at=now,
+        saved_at=now,
+        saved_by_id=UUID(actor.id) if actor.kind == "user" else author_id,
     )
     entry = append_entry(
         actor=actor,

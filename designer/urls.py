@@ -17,5 +17,6 @@ urlpatterns = [
     path("workflows/<slug:slug>/design/", views.design, name="design"),
     path("workflows/<slug:slug>/versions/", views.versions, name="versions"),
     path("api/v1/", include(_router.urls)),
+    path("api/v1/agent-cards/", api.AgentCardsView.as_view(), name="agent-cards"),
     path("api/v1/schemas/workflow.json", api.WorkflowSchemaView.as_view(), name="schema"),
 ]

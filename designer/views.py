@@ -16,6 +16,7 @@ from audit.services import subject_of
 from designer import presentation, selectors
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
 from orchestrator import access
+from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.web import panels
@@ -93,10 +94,13 @@ def workflows(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def design(request: HttpRequest, slug: str) -> HttpResponse:
-    """The canvas of one version, read-only, or the same as an outline (`?tab=outline`)."""
+    """The editor of the draft for those who may edit; else one version's canvas or outline."""
     actor = actor_of(request)
     workflow = selectors.find_workflow(actor, slug)
     asked = _number(request)
+    is_canvas = request.GET.get("tab", "canvas") not in TABS[1:]
+    if asked is None and is_canvas and access.can(actor, "workflow.edit", workflow):
+        return _editor(request, actor, workflow)
     version = selectors.shown_version(workflow, asked)
     definition = selectors.definition_of(version)
     used = registry.versions_used(definition)
@@ -135,6 +139,44 @@ def design(request: HttpRequest, slug: str) -> HttpResponse:
         "exceptions_due": presentation.seconds_words(exceptions.due_seconds),
     }
     return render(request, "designer/outline.html", context)
+
+
+def _editor(request: HttpRequest, actor: Actor, workflow: Workflow) -> HttpResponse:
+    """The page with the canvas island that edits the draft (`data-view="edit"`)."""
+    found = list(workflow.versions.all())
+    draft = selectors.editable_draft(workflow)
+    definition = selectors.definition_of(draft)
+    badges = presentation.badges_of(found)
+    active = any(one.status == WorkflowVersionStatus.ACTIVE for one in found)
+    context = {
+        "workflow": workflow,
+        "version": draft,
+        "versions": found,
+        "tab": "canvas",
+        "badges": badges,
+        "can_start": active and access.can(actor, "run.start", workflow),
+        "canvas": {
+            "workflow": {
+                "slug": workflow.slug,
+                "name": workflow.name,
+                "workspace": workflow.workspace.slug,
+            },
+            "draft": presentation.draft_json(draft),
+            "definition": draft.definition,
+            "agents": presentation.agent_cards(registry.versions_used(definition)),
+            "types": presentation.type_cards(),
+            "me": {"id": actor.id, "name": str(request.user)},
+            "can": {
+                "edit": True,
+                "submit": access.can(actor, "workflow.edit", workflow),
+                "test_run": access.can(actor, "workflow.try", workflow),
+                "publish": access.can(actor, "workflow.publish", workflow),
+            },
+            "workflow_status": [list(one) for one in badges],
+            "urls": presentation.editor_urls(workflow.slug),
+        },
+    }
+    return render(request, "designer/edit.html", context)
 
 
 @require_safe

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
-from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Case, OuterRef, Prefetch, Q, QuerySet, Subquery, Value, When
 from django.db.models.fields.json import KT
 
 from orchestrator import access
@@ -23,12 +23,22 @@ from orchestrator.core.contracts import Validator, bundle, standard_types
 from orchestrator.core.definition import AgentStep, GateStep, WorkflowDefinition
 from orchestrator.core.errors import ConflictError, NotFoundError
 from orchestrator.core.json import JsonObject
+from orchestrator.core.schemas import inline
 from registry.lifecycle import STARTABLE
 from registry.manifest import AgentManifest
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
 
 Pins = Mapping[str, int]
 """Domain types by name -> the version that is meant."""
+
+_FOR_DRAFTS = (
+    AgentVersionStatus.ACTIVE,
+    AgentVersionStatus.APPROVED,
+    AgentVersionStatus.IN_REVIEW,
+    AgentVersionStatus.DRAFT,
+    AgentVersionStatus.DEPRECATED,
+)
+"""Statuses of versions that a draft may name, the likeliest first."""
 
 
 class AgentNotUsableError(ConflictError):
@@ -59,6 +69,12 @@ class RegisteredVersion:
     def label(self) -> str:
         """How messages name it."""
         return f"{self.name} v{self.number}"
+
+    def inlined(self) -> tuple[JsonObject, JsonObject]:
+        """The contracts in and out with the domain types written out where they are named."""
+        types = types_at(self.types)
+        given, made = bundle(self.manifest.input, types), bundle(self.manifest.output, types)
+        return inline(given), inline(made)
 
     def interface(self) -> AgentInterface:
         """What a workflow may know of it."""
@@ -141,6 +157,48 @@ def get_agent(actor: Actor, slug: str) -> Agent:
     if agent is None:
         raise NotFoundError("There is no such agent.")
     return agent
+
+
+def list_usable_versions(actor: Actor, *, search: str = "", limit: int = 50) -> list[AgentVersion]:
+    """The version of each agent that a draft would call, best match first, each with its agent.
+
+    It is the active one, else the newest that is on its way to that; suspended and retired ones are
+    left out. Every word of `search` must occur in name, capabilities, purpose or owner; active
+    versions come first, then names that begin with the text, then the others by name.
+    """
+    rank = Case(
+        *(When(status=status, then=Value(place)) for place, status in enumerate(_FOR_DRAFTS)),
+        default=Value(len(_FOR_DRAFTS)),
+    )
+    best = (
+        AgentVersion.objects.filter(agent=OuterRef("pk"), status__in=_FOR_DRAFTS)
+        .annotate(rank=rank)
+        .order_by("rank", "-number")
+    )
+    agents = Agent.objects.filter(
+        workspace_id__in=access.workspaces_where(actor, "agent.read")
+    ).annotate(best=Subquery(best.values("pk")[:1]))
+    versions = AgentVersion.objects.filter(pk__in=agents.values("best")).annotate(
+        purpose=KT("manifest__purpose"), capabilities=KT("manifest__capabilities"), rank=rank
+    )
+    for word in search.split():
+        versions = versions.filter(
+            Q(agent__name__icontains=word)
+            | Q(agent__slug__icontains=word)
+            | Q(capabilities__icontains=word)
+            | Q(purpose__icontains=word)
+            | Q(agent__owner__name__icontains=word)
+        )
+    nearness = Case(
+        When(agent__name__istartswith=search, then=Value(0)),
+        When(agent__name__icontains=search, then=Value(1)),
+        default=Value(2),
+    )
+    return list(
+        versions.select_related("agent__owner").order_by(
+            "rank", nearness, "agent__name", "agent__slug"
+        )[:limit]
+    )
 
 
 def list_agent_versions(

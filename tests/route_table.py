@@ -249,6 +249,18 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "workflows/<slug:slug>/versions/"): Row("workflow.read", "workflow"),
     ("GET", "api/v1/workflows/"): api("workflow.read"),
     ("GET", "api/v1/workflows/<slug>/"): api("workflow.read", "workflow"),
+    ("GET", "api/v1/workflows/<slug>/draft/"): api("workflow.edit", "workflow"),
+    ("PUT", "api/v1/workflows/<slug>/draft/"): api(
+        "workflow.edit", "workflow", body={"revision": 0, "definition": {}}
+    ),
+    ("DELETE", "api/v1/workflows/<slug>/draft/"): api("workflow.publish", "workflow", body={}),
+    ("PUT", "api/v1/workflows/<slug>/draft/presence/"): api(
+        "workflow.edit", "workflow", body={"revision": 0}
+    ),
+    ("POST", "api/v1/workflows/<slug>/check/"): api(
+        "workflow.edit", "workflow", body={"definition": {}}
+    ),
+    ("GET", "api/v1/agent-cards/"): api("agent.read"),
     ("GET", "api/v1/workflow-versions/"): api("workflow.read"),
     ("GET", "api/v1/workflow-versions/<pk>/"): api("workflow.read", "workflow_version"),
     ("GET", "api/v1/workflow-versions/<pk>/findings/"): api("workflow.read", "workflow_version"),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.json import JsonObject, check_json, clean_text
+from orchestrator.core.schemas import pointer
 
+MAX_VIOLATIONS: Final = 50
+Location: TypeAlias = Sequence[str | int]
 Document = TypeVar("Document", bound=BaseModel)
 
 
@@ -24,8 +28,16 @@ def read_text(text: str) -> str:
         raise InvalidInputError(f"The text {error}.") from None
 
 
-def read_document(shape: type[Document], given: Document | JsonObject, *, what: str) -> Document:
+def read_document(
+    shape: type[Document],
+    given: Document | JsonObject,
+    *,
+    what: str,
+    place: Callable[[Location], Location] = lambda location: location,
+) -> Document:
     """Return the document as its model; `what` names it in the message ("manifest").
+
+    `place` turns pydantic's location into that of the document, where the two differ.
 
     Raises:
         InvalidInputError: it is malformed; `detail["violations"]` lists each place.
@@ -37,7 +49,7 @@ def read_document(shape: type[Document], given: Document | JsonObject, *, what: 
     try:
         return shape.model_validate(given)
     except ValidationError as error:
-        violations = violations_of(error)
+        violations = violations_of(error, place)
         first = violations[0]
         raise InvalidInputError(
             f"The {what} is not valid: {first['path'] or '/'}: {first['reason']}",
@@ -45,13 +57,15 @@ def read_document(shape: type[Document], given: Document | JsonObject, *, what: 
         ) from None
 
 
-def violations_of(error: ValidationError) -> list[JsonObject]:
-    """Return what pydantic found as path (JSON pointer), rule and reason."""
+def violations_of(
+    error: ValidationError, place: Callable[[Location], Location] = lambda location: location
+) -> list[JsonObject]:
+    """Return what pydantic found as path (JSON pointer), rule and reason: the first fifty."""
     return [
         {
-            "path": "".join(f"/{part}" for part in one["loc"]),
+            "path": pointer(place(one["loc"])),
             "rule": one["type"],
-            "reason": one["msg"],
+            "reason": one["msg"].removeprefix("Value error, "),
         }
-        for one in error.errors(include_url=False, include_input=False)
+        for one in error.errors(include_url=False, include_input=False)[:MAX_VIOLATIONS]
     ]

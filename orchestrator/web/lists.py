@@ -169,7 +169,7 @@ def build_list(
         InvalidInputError: the cursor or the search text cannot be used.
     """
     query = request.GET
-    text = _search_text(query)
+    text = search_text(query.get("q", ""))
     rows = queryset
     if text and spec.search_fields:
         rows = rows.filter(_search_condition(spec.search_fields, text))
@@ -194,6 +194,20 @@ def build_list(
     )
 
 
+def search_text(given: str) -> str:
+    """What somebody searches for, without space around it and at most `MAX_SEARCH` long.
+
+    Raises:
+        InvalidInputError: the text holds what no database takes.
+    """
+    text = given.strip()
+    try:
+        clean_text(text)
+    except ValueError as error:
+        raise InvalidInputError(f"The search text {error}.") from None
+    return text[:MAX_SEARCH]
+
+
 def render_list(
     request: HttpRequest,
     spec: ListSpec,
@@ -208,15 +222,6 @@ def render_list(
     wanted = request.headers.get("HX-Target", "").rpartition("#")[2]
     name = "web/list.html" if wanted == built.element else template
     return render(request, name, {**(context or {}), "list": built})
-
-
-def _search_text(query: QueryDict) -> str:
-    text = query.get("q", "").strip()
-    try:
-        clean_text(text)
-    except ValueError as error:
-        raise InvalidInputError(f"The search text {error}.") from None
-    return text[:MAX_SEARCH]
 
 
 def _search_condition(fields: Sequence[str], text: str) -> Q:
