@@ -298,8 +298,9 @@ def test_while_a_version_waits_for_its_sign_off_no_other_draft_begins(world):
         services.save_draft(slug="size-check", definition=small(), revision=0, actor=owner, now=NOW)
     assert refused.value.detail == {"version": 1}
     assert happen(E.WITHDRAW).status == "draft"
+    changed = small(summary="Edited after it was taken back.")
     saved = services.save_draft(
-        slug="size-check", definition=small(), revision=1, actor=owner, now=NOW
+        slug="size-check", definition=changed, revision=1, actor=owner, now=NOW
     )
     assert (saved.id, saved.revision) == (version.id, 2)
 
