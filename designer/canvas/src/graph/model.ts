@@ -60,15 +60,16 @@ export function graphOf(definition: WorkflowDefinition, view: View): Graph {
   return { steps, links };
 }
 
-function graphStep(id: string, step: Step, view: View): GraphStep {
-  const shape = shapeOf(step);
-  if (shape === "card") {
-    return { id, step, shape, width: CARD_WIDTH[view], height: CARD_HEIGHT[view] };
-  }
+/** How large a step is drawn. */
+export function sizeOf(step: Step, view: View): { readonly width: number; readonly height: number } {
+  if (shapeOf(step) === "card") return { width: CARD_WIDTH[view], height: CARD_HEIGHT[view] };
   const note = step.kind === "join" && view === "run" ? JOIN_NOTE : 0;
   const text = Math.round((step.name.length * PILL_CHAR + 52 + note) / 2) * 2;
-  const width = Math.min(PILL_MAX, Math.max(PILL_MIN, text));
-  return { id, step, shape, width, height: PILL_HEIGHT };
+  return { width: Math.min(PILL_MAX, Math.max(PILL_MIN, text)), height: PILL_HEIGHT };
+}
+
+function graphStep(id: string, step: Step, view: View): GraphStep {
+  return { id, step, shape: shapeOf(step), ...sizeOf(step, view) };
 }
 
 function portOrder(definition: WorkflowDefinition, a: GraphLink, b: GraphLink): number {

@@ -1,0 +1,793 @@
+// Every edit of the document: one pure function each, `(definition, arguments) => definition`. The result
+// has sorted keys and obeys the shape rules of orchestrator/core/definition.py. An edit that is not
+// possible (rules.ts says why) gives the document back as it was.
+import type {
+  JsonObject,
+  JsonValue,
+  Link,
+  Outcome,
+  Position,
+  Route,
+  RunPolicies,
+  Step,
+  WorkflowDefinition,
+} from "../schema.gen";
+import { pathOf, settle, withValue, type Change, type Path } from "./document";
+import { freeId, freeName, slugOf, whyNotId, FIELD_PATTERN, ID_PATTERN } from "./ids";
+import { makeRoom, placeFor } from "./place";
+import { portsOf } from "./ports";
+import { mapAllExpressions, mapExpressions, renamedIn } from "./references";
+import { linkId, whyNotAdd, whyNotConnect, whyNotRemove, type LinkEnds } from "./rules";
+
+type Definition = WorkflowDefinition;
+
+/** An agent version as a new step names it. */
+export interface AgentChoice {
+  readonly slug: string;
+  readonly version: number;
+  readonly name: string;
+}
+
+/** What a new step shall be. */
+export type StepChoice =
+  | { readonly kind: "agent"; readonly agent: AgentChoice }
+  | { readonly kind: "gate"; readonly type: "approve" | "review" | "fill" }
+  | { readonly kind: "start" | "router" | "join" | "transform" | "end" };
+
+/** Steps with the links between them, as they are copied. */
+export interface Clip {
+  readonly steps: Readonly<Record<string, Step>>;
+  readonly links: readonly Link[];
+  readonly positions: Readonly<Record<string, Position>>;
+}
+
+// ---- Steps ---------------------------------------------------------------------------------------------
+
+/** The id that `addStep` will give; deterministic, so that the caller can select the new step. */
+export function newStepId(definition: Definition, choice: StepChoice): string {
+  return freeId(freeStepName(definition, choice), (id) => id in definition.steps, choice.kind);
+}
+
+/**
+ * Adds a step. With `after` it goes into the link of that step's port (absent: the port that steps are
+ * added at): that step → new → what followed. A port with several links gets one more branch. With
+ * `link` it goes into that link. With neither it stands alone.
+ */
+export function addStep(
+  definition: Definition,
+  {
+    choice,
+    after,
+    port,
+    link,
+    position,
+  }: {
+    readonly choice: StepChoice;
+    readonly after?: string | undefined;
+    readonly port?: string | undefined;
+    readonly link?: string | undefined;
+    readonly position?: Position | undefined;
+  },
+): Definition {
+  if (whyNotAdd(definition, choice.kind)) return definition;
+  const id = newStepId(definition, choice);
+  const step = stepOf(definition, choice);
+  const withStep = { ...definition, steps: { ...definition.steps, [id]: step } };
+  const into = link === undefined ? undefined : definition.links[link];
+  let linked: Definition = withStep;
+  if (into) linked = insertInto(withStep, id, [into]);
+  else if (after !== undefined && after in definition.steps) {
+    linked = insertAfter(withStep, id, after, port ?? portToAddAt(definition, after, choice.kind));
+  }
+  return settle(definition, positioned(linked, id, position));
+}
+
+/** The port at which a step is added when nobody says which; undefined when the step has none. */
+export function portToAddAt(
+  definition: Definition,
+  stepId: string,
+  kind: Step["kind"],
+): string | undefined {
+  const step = definition.steps[stepId];
+  if (!step) return undefined;
+  const taken = new Set(
+    Object.values(definition.links).flatMap((link) => (link.source === stepId ? [link.port] : [])),
+  );
+  const ports = portsOf(step);
+  const free = ports.find((port) => !taken.has(port));
+  // A way that leads nowhere yet is what a router, and an end, is wanted for.
+  if ((step.kind === "router" || kind === "end") && free !== undefined) return free;
+  return mainPort(step);
+}
+
+/** Where the usual way leaves a step; undefined for an end. */
+export function mainPort(step: Step): string | undefined {
+  return step.kind === "router" ? "default" : portsOf(step)[0];
+}
+
+/** Removes steps; what led to a removed step then leads to what followed it, when that is one step. */
+export function removeSteps(
+  definition: Definition,
+  { steps }: { readonly steps: readonly string[] },
+): Definition {
+  const result = steps.reduce(removeStep, definition);
+  return settle(definition, result);
+}
+
+/** Adds copies, with the links between them; expressions follow to the copied steps. */
+export function paste(
+  definition: Definition,
+  { clip, offset = { x: 40, y: 40 } }: { readonly clip: Clip; readonly offset?: Position },
+): Definition {
+  const ids = pastedIds(definition, clip);
+  const steps = { ...definition.steps };
+  const positions = { ...definition.positions };
+  const names = Object.values(definition.steps).map(({ name }) => name);
+  for (const [old, id] of ids) {
+    const step = clip.steps[old];
+    if (!step) continue;
+    const name = freeName(step.name, names);
+    names.push(name);
+    steps[id] = mapExpressions({ ...step, name }, (text) => renamedIn(text, ids));
+    const place = clip.positions[old];
+    if (place) positions[id] = { x: place.x + offset.x, y: place.y + offset.y };
+  }
+  const links = { ...definition.links };
+  for (const link of clip.links) {
+    const source = ids.get(link.source);
+    const target = ids.get(link.target);
+    if (source !== undefined && target !== undefined) put(links, { ...link, source, target });
+  }
+  return settle(definition, { ...definition, steps, links, ...optional("positions", positions) });
+}
+
+/** The ids that `paste` gives, by the copied ids. A second start is left out. */
+export function pastedIds(definition: Definition, clip: Clip): ReadonlyMap<string, string> {
+  const ids = new Map<string, string>();
+  const given = new Set<string>();
+  for (const [old, step] of Object.entries(clip.steps)) {
+    if (whyNotAdd(definition, step.kind)) continue;
+    if (Object.keys(definition.steps).length + ids.size >= 1_000) break;
+    const id = freeId(old, (one) => one in definition.steps || given.has(one), step.kind);
+    given.add(id);
+    ids.set(old, id);
+  }
+  return ids;
+}
+
+/** The steps as they can be pasted. `positions` are where they stand now. */
+export function copySteps(
+  definition: Definition,
+  {
+    steps,
+    positions = definition.positions ?? {},
+  }: {
+    readonly steps: readonly string[];
+    readonly positions?: Readonly<Record<string, Position>>;
+  },
+): Clip {
+  const chosen = new Set(steps.filter((id) => id in definition.steps));
+  const pick = <T>(all: Readonly<Record<string, T>>) =>
+    Object.fromEntries(Object.entries(all).filter(([id]) => chosen.has(id)));
+  return {
+    steps: pick(definition.steps),
+    links: Object.values(definition.links).filter(
+      (link) => chosen.has(link.source) && chosen.has(link.target),
+    ),
+    positions: pick(positions),
+  };
+}
+
+export function duplicateSteps(
+  definition: Definition,
+  args: {
+    readonly steps: readonly string[];
+    readonly positions?: Readonly<Record<string, Position>>;
+  },
+): Definition {
+  return paste(definition, { clip: copySteps(definition, args) });
+}
+
+/** The id stays: expressions read by id. */
+export function renameStep(
+  definition: Definition,
+  { step, name }: { readonly step: string; readonly name: string },
+): Definition {
+  return setStepField(definition, { step, path: ["name"], value: name });
+}
+
+/** Another id, in links and expressions too. */
+export function changeStepId(
+  definition: Definition,
+  { step, id }: { readonly step: string; readonly id: string },
+): Definition {
+  if (!(step in definition.steps) || id in definition.steps || whyNotId(id)) return definition;
+  const ids = new Map([[step, id]]);
+  const renamed = (one: string) => ids.get(one) ?? one;
+  const rekeyed = <T>(all: Readonly<Record<string, T>>) =>
+    Object.fromEntries(Object.entries(all).map(([key, value]) => [renamed(key), value]));
+  const links: Record<string, Link> = {};
+  for (const link of Object.values(definition.links)) {
+    put(links, { ...link, source: renamed(link.source), target: renamed(link.target) });
+  }
+  const result = mapAllExpressions(
+    { ...definition, steps: rekeyed(definition.steps), links },
+    (text) => renamedIn(text, ids),
+  );
+  const positions = definition.positions && rekeyed(definition.positions);
+  return settle(definition, { ...result, ...(positions ? { positions } : {}) });
+}
+
+/** One field of a step by its path; undefined removes an optional field. */
+export function setStepField(
+  definition: Definition,
+  {
+    step,
+    path,
+    value,
+  }: { readonly step: string; readonly path: Path; readonly value: JsonValue | undefined },
+): Definition {
+  if (!(step in definition.steps) || path.length === 0) return definition;
+  return settle(definition, withValue(definition, ["steps", step, ...path], value));
+}
+
+export function setAgent(
+  definition: Definition,
+  { step, agent, version }: { readonly step: string; readonly agent: string; readonly version: number },
+): Definition {
+  if (definition.steps[step]?.kind !== "agent") return definition;
+  return setStepField(definition, { step, path: ["uses"], value: { agent, version } });
+}
+
+/** Another kind of question: links go along to the ports that mean the same, the others are removed. */
+export function setGateType(
+  definition: Definition,
+  { step, type }: { readonly step: string; readonly type: "approve" | "review" | "fill" },
+): Definition {
+  const gate = definition.steps[step];
+  if (gate?.kind !== "gate" || gate.type === type) return definition;
+  const changed = { ...gate, type };
+  const ports = portsOf(changed);
+  const same: Readonly<Record<string, string>> = { approved: "filled", filled: "approved" };
+  const links: Record<string, Link> = {};
+  for (const link of Object.values(definition.links)) {
+    const port = ports.includes(link.port) ? link.port : same[link.port];
+    if (link.source !== step) put(links, link);
+    else if (port !== undefined && ports.includes(port)) put(links, { ...link, port });
+  }
+  return settle(definition, { ...definition, steps: { ...definition.steps, [step]: changed }, links });
+}
+
+// ---- Links ---------------------------------------------------------------------------------------------
+
+export function connect(definition: Definition, ends: LinkEnds): Definition {
+  if (whyNotConnect(definition, ends)) return definition;
+  const links = { ...definition.links };
+  put(links, ends);
+  return settle(definition, { ...definition, links });
+}
+
+export function disconnect(
+  definition: Definition,
+  { links: ids }: { readonly links: readonly string[] },
+): Definition {
+  const gone = new Set(ids);
+  const links = Object.fromEntries(Object.entries(definition.links).filter(([id]) => !gone.has(id)));
+  return settle(definition, { ...definition, links });
+}
+
+/** Leads a link elsewhere; its branch stays. */
+export function reconnect(
+  definition: Definition,
+  { link: id, ...ends }: { readonly link: string } & Partial<LinkEnds>,
+): Definition {
+  const old = definition.links[id];
+  if (!old) return definition;
+  const without = disconnect(definition, { links: [id] });
+  const wanted = { source: old.source, port: old.port, target: old.target, ...ends };
+  if (whyNotConnect(without, wanted)) return definition;
+  const links = { ...without.links };
+  put(links, { ...old, ...wanted });
+  return settle(definition, { ...definition, links });
+}
+
+/** Which branch of a join the link belongs to; null: one of its own. */
+export function setBranch(
+  definition: Definition,
+  { link: id, branch }: { readonly link: string; readonly branch: string | null },
+): Definition {
+  const link = definition.links[id];
+  if (!link || (branch !== null && !ID_PATTERN.test(branch))) return definition;
+  const { source, port, target } = link;
+  const changed = { source, port, target, ...(branch === null ? {} : { branch }) };
+  return settle(definition, { ...definition, links: { ...definition.links, [id]: changed } });
+}
+
+// ---- Mappings ------------------------------------------------------------------------------------------
+
+export type MappingKey = "input" | "proposal" | "output" | "result";
+
+/** Which field of a step holds its mapping; undefined when the kind has none. */
+export function mappingKey(step: Step): MappingKey | undefined {
+  const keys: Readonly<Partial<Record<Step["kind"], MappingKey>>> = {
+    agent: "input",
+    gate: "proposal",
+    transform: "output",
+    end: "result",
+  };
+  return keys[step.kind];
+}
+
+/** What each field of a step reads. */
+export function mappingOf(step: Step): Readonly<Record<string, string>> {
+  const key = mappingKey(step);
+  return key === undefined ? {} : ((step as unknown as Record<string, Record<string, string>>)[key] ?? {});
+}
+
+/** Sets what fields read; an empty text removes the field. */
+export function setMappings(
+  definition: Definition,
+  { step: id, fields }: { readonly step: string; readonly fields: Readonly<Record<string, string>> },
+): Definition {
+  const step = definition.steps[id];
+  const key = step && mappingKey(step);
+  if (!key) return definition;
+  const mapping = { ...mappingOf(step) };
+  for (const [field, expression] of Object.entries(fields)) {
+    if (expression === "") Reflect.deleteProperty(mapping, field);
+    else if (FIELD_PATTERN.test(field)) mapping[field] = expression;
+  }
+  return setStepField(definition, { step: id, path: [key], value: mapping });
+}
+
+export function setMapping(
+  definition: Definition,
+  {
+    step,
+    field,
+    expression,
+  }: { readonly step: string; readonly field: string; readonly expression: string },
+): Definition {
+  return setMappings(definition, { step, fields: { [field]: expression } });
+}
+
+export function removeMapping(
+  definition: Definition,
+  { step, field }: { readonly step: string; readonly field: string },
+): Definition {
+  return setMappings(definition, { step, fields: { [field]: "" } });
+}
+
+export function renameMappingField(
+  definition: Definition,
+  { step: id, from, to }: { readonly step: string; readonly from: string; readonly to: string },
+): Definition {
+  const step = definition.steps[id];
+  const mapping = step ? mappingOf(step) : {};
+  const expression = mapping[from];
+  if (expression === undefined || to in mapping || !FIELD_PATTERN.test(to)) return definition;
+  return setMappings(definition, { step: id, fields: { [from]: "", [to]: expression } });
+}
+
+// ---- Routes --------------------------------------------------------------------------------------------
+
+const MAX_ROUTES = 50;
+
+export function addRoute(
+  definition: Definition,
+  {
+    step: id,
+    title,
+    when = "false",
+  }: { readonly step: string; readonly title?: string | undefined; readonly when?: string },
+): Definition {
+  const routes = routesOf(definition, id);
+  if (!routes || routes.length >= MAX_ROUTES) return definition;
+  const name =
+    title ??
+    freeName(
+      `Way ${routes.length + 1}`,
+      routes.map((one) => one.title),
+    );
+  return withRoutes(definition, id, [...routes, { port: freePort(name, routes), title: name, when }]);
+}
+
+/** Removes a route with its links; the last one stays. */
+export function removeRoute(
+  definition: Definition,
+  { step: id, port }: { readonly step: string; readonly port: string },
+): Definition {
+  const routes = routesOf(definition, id);
+  const rest = routes?.filter((route) => route.port !== port) ?? [];
+  if (!routes || rest.length === 0 || rest.length === routes.length) return definition;
+  const gone = Object.entries(definition.links)
+    .filter(([, link]) => link.source === id && link.port === port)
+    .map(([key]) => key);
+  return settle(definition, disconnect(withRoutes(definition, id, rest), { links: gone }));
+}
+
+/** Puts a route at another place of the list, from 0. The first that holds is taken. */
+export function moveRoute(
+  definition: Definition,
+  { step: id, port, to }: { readonly step: string; readonly port: string; readonly to: number },
+): Definition {
+  const routes = routesOf(definition, id);
+  const route = routes?.find((one) => one.port === port);
+  if (!routes || !route) return definition;
+  return withRoutes(
+    definition,
+    id,
+    routes.filter((one) => one !== route).toSpliced(Math.max(0, to), 0, route),
+  );
+}
+
+/**
+ * Changes a route. Its port follows the title while it is made of it, or is given; links go along.
+ */
+export function setRoute(
+  definition: Definition,
+  {
+    step: id,
+    port,
+    title,
+    when,
+    newPort,
+  }: {
+    readonly step: string;
+    readonly port: string;
+    readonly title?: string | undefined;
+    readonly when?: string | undefined;
+    readonly newPort?: string | undefined;
+  },
+): Definition {
+  const routes = routesOf(definition, id);
+  const route = routes?.find((one) => one.port === port);
+  if (!routes || !route || title === "" || when === "") return definition;
+  const others = routes.filter((one) => one !== route);
+  const isOwn = freePort(route.title, others) === port;
+  let wanted = newPort ?? (title !== undefined && isOwn ? freePort(title, others) : port);
+  if (!isFreePort(wanted, others)) wanted = port;
+  const changed = { port: wanted, title: title ?? route.title, when: when ?? route.when };
+  const renamed = withRoutes(
+    definition,
+    id,
+    routes.map((one) => (one === route ? changed : one)),
+  );
+  return wanted === port ? renamed : settle(definition, movePort(renamed, id, port, wanted));
+}
+
+// ---- The workflow --------------------------------------------------------------------------------------
+
+const MAX_OUTCOMES = 50;
+
+/** The key that `addOutcome` gives to a title. */
+export function newOutcomeId(definition: Definition, title: string): string {
+  return freeId(title, (id) => id in definition.outcomes, "outcome");
+}
+
+export function addOutcome(
+  definition: Definition,
+  { title, kind = "success" }: { readonly title: string; readonly kind?: Outcome["kind"] },
+): Definition {
+  if (Object.keys(definition.outcomes).length >= MAX_OUTCOMES || title === "") return definition;
+  const id = newOutcomeId(definition, title);
+  return settle(definition, {
+    ...definition,
+    outcomes: { ...definition.outcomes, [id]: { kind, title } },
+  });
+}
+
+/** One field of an outcome; undefined removes an optional one. */
+export function setOutcome(
+  definition: Definition,
+  {
+    outcome,
+    field,
+    value,
+  }: {
+    readonly outcome: string;
+    readonly field: keyof Outcome;
+    readonly value: JsonValue | undefined;
+  },
+): Definition {
+  if (!(outcome in definition.outcomes)) return definition;
+  return settle(definition, withValue(definition, ["outcomes", outcome, field], value));
+}
+
+/** Another key, in the ends and policies too. */
+export function renameOutcome(
+  definition: Definition,
+  { outcome, id }: { readonly outcome: string; readonly id: string },
+): Definition {
+  if (!(outcome in definition.outcomes) || id in definition.outcomes || !ID_PATTERN.test(id)) {
+    return definition;
+  }
+  const renamed = (one: string) => (one === outcome ? id : one);
+  const { policies } = definition;
+  return settle(definition, {
+    ...definition,
+    outcomes: Object.fromEntries(
+      Object.entries(definition.outcomes).map(([key, value]) => [renamed(key), value]),
+    ),
+    steps: Object.fromEntries(
+      Object.entries(definition.steps).map(([key, step]) => [
+        key,
+        step.kind === "end" && step.outcome === outcome ? { ...step, outcome: id } : step,
+      ]),
+    ),
+    policies: {
+      ...policies,
+      timeout_outcome: renamed(policies.timeout_outcome),
+      exceptions: { ...policies.exceptions, outcome: renamed(policies.exceptions.outcome) },
+    },
+  });
+}
+
+/** The last outcome stays; ends that name a removed one become findings. */
+export function removeOutcome(
+  definition: Definition,
+  { outcome }: { readonly outcome: string },
+): Definition {
+  const rest = Object.entries(definition.outcomes).filter(([id]) => id !== outcome);
+  if (rest.length === 0) return definition;
+  return settle(definition, { ...definition, outcomes: Object.fromEntries(rest) });
+}
+
+export function setInputContract(
+  definition: Definition,
+  { schema }: { readonly schema: JsonObject },
+): Definition {
+  return settle(definition, { ...definition, input: schema });
+}
+
+/** One field of the policies: `["exceptions", "mode"]`. */
+export function setPolicy(
+  definition: Definition,
+  { path, value }: { readonly path: Path; readonly value: JsonValue | undefined },
+): Definition {
+  return path.length ? settle(definition, withValue(definition, ["policies", ...path], value)) : definition;
+}
+
+export function setPolicies(
+  definition: Definition,
+  { policies }: { readonly policies: RunPolicies },
+): Definition {
+  return settle(definition, { ...definition, policies });
+}
+
+/** Null removes it. */
+export function setRunTitle(
+  definition: Definition,
+  { expression }: { readonly expression: string | null },
+): Definition {
+  const value = expression === null || expression === "" ? undefined : expression;
+  return settle(definition, withValue(definition, ["run_title"], value));
+}
+
+export function setWorkflowName(definition: Definition, { name }: { readonly name: string }): Definition {
+  return name === "" ? definition : settle(definition, { ...definition, name });
+}
+
+export function setSummary(definition: Definition, { summary }: { readonly summary: string }): Definition {
+  return settle(definition, { ...definition, summary });
+}
+
+// ---- Places, and whole documents -------------------------------------------------------------------------
+
+/** Puts steps elsewhere. `rest` are the places of the others when the document has none yet. */
+export function moveSteps(
+  definition: Definition,
+  {
+    to,
+    rest = {},
+  }: {
+    readonly to: Readonly<Record<string, Position>>;
+    readonly rest?: Readonly<Record<string, Position>>;
+  },
+): Definition {
+  const known = { ...rest, ...definition.positions, ...to };
+  const positions: Record<string, Position> = {};
+  for (const [id, { x, y }] of Object.entries(known)) {
+    if (id in definition.steps) positions[id] = { x: Math.round(x), y: Math.round(y) };
+  }
+  return settle(definition, { ...definition, positions });
+}
+
+/** Puts every step where the layout wants it. */
+export function tidy(
+  definition: Definition,
+  { positions }: { readonly positions: Readonly<Record<string, Position>> },
+): Definition {
+  return moveSteps({ ...definition, positions: {} }, { to: positions });
+}
+
+/** What the server offers to mend a finding. */
+export function applyPatch(definition: Definition, patch: readonly Change[]): Definition {
+  const changed = patch.reduce(
+    (document, { op, path, value }) =>
+      withValue(document, pathOf(path), op === "remove" ? undefined : (value ?? null)),
+    definition,
+  );
+  return settle(definition, changed);
+}
+
+/** Another document altogether: of the text tab, of somebody else, of a local copy. */
+export function replaceDocument(definition: Definition, { by }: { readonly by: Definition }): Definition {
+  return settle(definition, by);
+}
+
+// ---- How --------------------------------------------------------------------------------------------------
+
+const CLOSED: JsonObject = { type: "object", properties: {}, required: [], additionalProperties: false };
+
+const NAMES: Readonly<Record<string, string>> = {
+  start: "Start",
+  router: "Router",
+  join: "Join",
+  transform: "Set values",
+  end: "End",
+  approve: "Approve",
+  review: "Review and edit",
+  fill: "Fill in a form",
+};
+
+const QUESTIONS: Readonly<Record<"approve" | "review" | "fill", string>> = {
+  approve: "Do you approve this?",
+  review: "Is this right?",
+  fill: "Please fill this in.",
+};
+
+function nameOf(definition: Definition, choice: StepChoice): string {
+  if (choice.kind === "agent") return choice.agent.name.slice(0, 110) || choice.agent.slug;
+  if (choice.kind === "end") return definition.outcomes[usualOutcome(definition)]?.title ?? "End";
+  return NAMES[choice.kind === "gate" ? choice.type : choice.kind] ?? choice.kind;
+}
+
+function freeStepName(definition: Definition, choice: StepChoice): string {
+  const names = Object.values(definition.steps).map((step) => step.name);
+  return freeName(nameOf(definition, choice), names);
+}
+
+function stepOf(definition: Definition, choice: StepChoice): Step {
+  const name = freeStepName(definition, choice);
+  switch (choice.kind) {
+    case "agent": {
+      const { slug: agent, version } = choice.agent;
+      return { kind: "agent", name, uses: { agent, version }, input: {} };
+    }
+    case "gate": {
+      const question = QUESTIONS[choice.type];
+      return { kind: "gate", name, type: choice.type, question, proposal: {}, contract: CLOSED };
+    }
+    case "router":
+      return { kind: "router", name, routes: [{ port: "way_1", title: "Way 1", when: "false" }] };
+    case "transform":
+      return { kind: "transform", name, output: {} };
+    case "end":
+      return { kind: "end", name, outcome: usualOutcome(definition), result: {} };
+    case "join":
+    case "start":
+      return { kind: choice.kind, name };
+  }
+}
+
+/** The outcome of a new end: a success that no end has yet, else the first success, else the first. */
+function usualOutcome(definition: Definition): string {
+  const used = new Set(
+    Object.values(definition.steps).flatMap((step) => (step.kind === "end" ? [step.outcome] : [])),
+  );
+  const keys = Object.keys(definition.outcomes);
+  const good = keys.filter((key) => definition.outcomes[key]?.kind === "success");
+  return good.find((key) => !used.has(key)) ?? good[0] ?? keys[0] ?? "done";
+}
+
+function insertAfter(
+  definition: Definition,
+  id: string,
+  after: string,
+  port: string | undefined,
+): Definition {
+  if (port === undefined) return definition;
+  const followed = Object.values(definition.links).filter(
+    (link) => link.source === after && link.port === port,
+  );
+  if (followed.length === 1) return insertInto(definition, id, followed);
+  return connect(definition, { source: after, port, target: id });
+}
+
+function insertInto(definition: Definition, id: string, followed: readonly Link[]): Definition {
+  const step = definition.steps[id];
+  const port = step && mainPort(step);
+  const links = { ...definition.links };
+  for (const link of followed) {
+    const { source, port: from, target, branch } = link;
+    // An end cannot lead on, and a start cannot be led to: what was linked stays linked.
+    if (step?.kind === "start") continue;
+    if (port === undefined) {
+      put(links, { source, port: from, target: id });
+      continue;
+    }
+    Reflect.deleteProperty(links, linkId(link));
+    put(links, { source, port: from, target: id });
+    put(links, { source: id, port, target, ...(branch == null ? {} : { branch }) });
+  }
+  return { ...definition, links };
+}
+
+function removeStep(definition: Definition, id: string): Definition {
+  const step = definition.steps[id];
+  if (!step || whyNotRemove(definition, id)) return definition;
+  const all = Object.values(definition.links);
+  const main = mainPort(step);
+  const leading = all.filter((link) => link.source === id);
+  const usual = leading.filter((link) => link.port === main);
+  const targets = new Set((usual.length ? usual : leading).map((link) => link.target));
+  const [target] = targets.size === 1 ? targets : [];
+  const steps = without(definition.steps, id);
+  const links: Record<string, Link> = {};
+  for (const link of all) if (link.source !== id && link.target !== id) put(links, link);
+  let healed: Definition = { ...definition, steps, links };
+  for (const { source, port, branch } of all.filter((link) => link.target === id)) {
+    if (target === undefined || whyNotConnect(healed, { source, port, target })) continue;
+    const onward = usual[0]?.branch ?? branch;
+    put(links, { source, port, target, ...(onward == null ? {} : { branch: onward }) });
+    healed = { ...healed, links };
+  }
+  const { positions } = definition;
+  return positions ? { ...healed, positions: without(positions, id) } : healed;
+}
+
+function positioned(definition: Definition, id: string, position: Position | undefined): Definition {
+  if (position) {
+    const { x, y } = position;
+    return {
+      ...definition,
+      positions: { ...definition.positions, [id]: { x: Math.round(x), y: Math.round(y) } },
+    };
+  }
+  const place = placeFor(definition, id);
+  if (!place) return definition;
+  return makeRoom({ ...definition, positions: { ...definition.positions, [id]: place } }, id);
+}
+
+function routesOf(definition: Definition, id: string): readonly Route[] | undefined {
+  const step = definition.steps[id];
+  return step?.kind === "router" ? step.routes : undefined;
+}
+
+function withRoutes(definition: Definition, step: string, routes: readonly Route[]): Definition {
+  const value = routes.map(({ port, title, when }) => ({ port, title, when }));
+  return setStepField(definition, { step, path: ["routes"], value });
+}
+
+function freePort(title: string, others: readonly Route[]): string {
+  const slug = slugOf(title, "way");
+  if (isFreePort(slug, others)) return slug;
+  let count = 2;
+  while (!isFreePort(`${slug}_${count}`, others)) count += 1;
+  return `${slug}_${count}`;
+}
+
+function isFreePort(port: string, others: readonly Route[]): boolean {
+  return ID_PATTERN.test(port) && port !== "default" && !others.some((one) => one.port === port);
+}
+
+function movePort(definition: Definition, step: string, from: string, to: string): Definition {
+  const links: Record<string, Link> = {};
+  for (const link of Object.values(definition.links)) {
+    put(links, link.source === step && link.port === from ? { ...link, port: to } : link);
+  }
+  return { ...definition, links };
+}
+
+function without<T>(all: Readonly<Record<string, T>>, id: string): Record<string, T> {
+  return Object.fromEntries(Object.entries(all).filter(([key]) => key !== id));
+}
+
+function put(links: Record<string, Link>, link: Link): void {
+  links[linkId(link)] = link;
+}
+
+function optional<T extends object>(key: string, value: T): Record<string, T> {
+  return Object.keys(value).length ? { [key]: value } : {};
+}

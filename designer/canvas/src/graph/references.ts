@@ -1,0 +1,94 @@
+// Where steps are named in expressions: `steps.<id>`. Needed when an id changes and when steps are copied.
+import type { GateStep, Step, WorkflowDefinition } from "../schema.gen";
+
+type Fields = Readonly<Record<string, string>>;
+
+/** Texts are passed over; `steps` after a dot is a field of that name. */
+const STEP_NAME =
+  /("""[\s\S]*?"""|'''[\s\S]*?'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])(steps\s*\.\s*)([a-z][a-z0-9_]*)|(?<![\w.])(steps\s*\[\s*)(["'])([a-z][a-z0-9_]*)\5(\s*\])/g;
+
+/** The expression with other ids. */
+export function renamedIn(expression: string, ids: ReadonlyMap<string, string>): string {
+  return expression.replace(STEP_NAME, (whole: string, ...groups: (string | undefined)[]) => {
+    const [text, dot, dotted, open, quote, indexed, close] = groups;
+    if (open !== undefined && indexed !== undefined) {
+      return `${open}${quote ?? ""}${ids.get(indexed) ?? indexed}${quote ?? ""}${close ?? ""}`;
+    }
+    if (text !== undefined || dotted === undefined) return whole;
+    return `${dot ?? ""}${ids.get(dotted) ?? dotted}`;
+  });
+}
+
+/** The ids of the steps that an expression reads, each once. */
+export function stepsReadBy(expression: string): readonly string[] {
+  const found = new Set<string>();
+  for (const match of expression.matchAll(STEP_NAME)) {
+    const id = match[3] ?? match[6];
+    if (id !== undefined) found.add(id);
+  }
+  return [...found];
+}
+
+/** The step with each of its expressions changed; the very step when none changes. */
+export function mapExpressions(step: Step, change: (expression: string) => string): Step {
+  switch (step.kind) {
+    case "agent":
+      return step.input ? withFields(step, "input", mapFields(step.input, change)) : step;
+    case "router": {
+      const routes = step.routes.map((route) => ({ ...route, when: change(route.when) }));
+      return routes.some((route, index) => route.when !== step.routes[index]?.when)
+        ? { ...step, routes }
+        : step;
+    }
+    case "gate":
+      return mapGate(step, change);
+    case "transform":
+      return withFields(step, "output", mapFields(step.output, change));
+    case "end":
+      return step.result ? withFields(step, "result", mapFields(step.result, change)) : step;
+    case "start":
+    case "join":
+      return step;
+  }
+}
+
+/** The document with each expression changed. */
+export function mapAllExpressions(
+  definition: WorkflowDefinition,
+  change: (expression: string) => string,
+): WorkflowDefinition {
+  const steps = Object.fromEntries(
+    Object.entries(definition.steps).map(([id, step]) => [id, mapExpressions(step, change)]),
+  );
+  const title = definition.run_title;
+  return { ...definition, steps, ...(title == null ? {} : { run_title: change(title) }) };
+}
+
+function mapGate(step: GateStep, change: (expression: string) => string): GateStep {
+  const result = { ...step };
+  for (const key of ["why", "title", "confidence"] as const) {
+    const expression = step[key];
+    if (expression != null) result[key] = change(expression);
+  }
+  if (step.proposal) result.proposal = mapFields(step.proposal, change);
+  if (step.evidence) {
+    result.evidence = step.evidence.map((piece) => ({
+      ...piece,
+      value: change(piece.value),
+      ...(piece.sources == null ? {} : { sources: change(piece.sources) }),
+    }));
+  }
+  return JSON.stringify(result) === JSON.stringify(step) ? step : result;
+}
+
+function mapFields(fields: Fields, change: (expression: string) => string): Fields {
+  const entries = Object.entries(fields);
+  const changed = entries.map(([key, value]) => [key, change(value)] as const);
+  return changed.some(([, value], index) => value !== entries[index]?.[1])
+    ? Object.fromEntries(changed)
+    : fields;
+}
+
+function withFields<T extends Step>(step: T, key: keyof T, fields: Fields): T {
+  return step[key] === fields ? step : { ...step, [key]: fields };
+}

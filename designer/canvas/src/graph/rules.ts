@@ -1,0 +1,101 @@
+// What may be done to a graph, and in words why not.
+import type { Step, WorkflowDefinition } from "../schema.gen";
+import { portsOf, portWord } from "./ports";
+
+export const MAX_STEPS = 1_000;
+
+export interface LinkEnds {
+  readonly source: string;
+  readonly port: string;
+  readonly target: string;
+}
+
+/** Why a link may not be made; null when it may. */
+export function whyNotConnect(definition: WorkflowDefinition, ends: LinkEnds): string | null {
+  const source = definition.steps[ends.source];
+  const target = definition.steps[ends.target];
+  if (!source || !target) return "One of the two steps is no longer there.";
+  if (source.kind === "end") return `${source.name} ends the run: nothing comes after it.`;
+  if (target.kind === "start") return `${target.name} is where the run begins: nothing leads to it.`;
+  if (!portsOf(source).includes(ends.port)) return `${source.name} has no way out of that name.`;
+  if (definition.links[linkId(ends)]) {
+    const word = portsOf(source).length > 1 ? ` when ${portWord(source, ends.port)}` : "";
+    return `${source.name} already leads to ${target.name}${word}.`;
+  }
+  if (ends.source === ends.target) return `${source.name} cannot lead to itself.`;
+  const way = wayBetween(definition, ends.target, ends.source);
+  if (!way) return null;
+  const names = way.map((id) => definition.steps[id]?.name ?? id);
+  return `That would be a loop: ${[...names, target.name].join(" → ")}. A run goes forward only.`;
+}
+
+/** Why a step may not be removed; null when it may. */
+export function whyNotRemove(definition: WorkflowDefinition, stepId: string): string | null {
+  const step = definition.steps[stepId];
+  if (step?.kind !== "start") return null;
+  const starts = Object.values(definition.steps).filter(({ kind }) => kind === "start");
+  return starts.length > 1 ? null : `${step.name} is where the run begins: it stays.`;
+}
+
+/** Why no step can be added; null when one can. */
+export function whyNotAdd(definition: WorkflowDefinition, kind: Step["kind"]): string | null {
+  const steps = Object.values(definition.steps);
+  if (steps.length >= MAX_STEPS) return "A workflow may have at most 1,000 steps.";
+  const start = kind === "start" ? steps.find((step) => step.kind === "start") : undefined;
+  return start ? `The run already begins at ${start.name}.` : null;
+}
+
+export function linkId({ source, port, target }: LinkEnds): string {
+  return `${source}.${port}-${target}`;
+}
+
+/** The steps on a shortest way along the links, both ends included; undefined when there is none. */
+export function wayBetween(
+  definition: WorkflowDefinition,
+  from: string,
+  to: string,
+): readonly string[] | undefined {
+  const after = successors(definition);
+  const cameFrom = new Map<string, string | null>([[from, null]]);
+  const queue = [from];
+  for (const stepId of queue) {
+    if (stepId === to) return wayBack(cameFrom, to);
+    for (const next of after.get(stepId) ?? []) {
+      if (cameFrom.has(next)) continue;
+      cameFrom.set(next, stepId);
+      queue.push(next);
+    }
+  }
+  return undefined;
+}
+
+/** All steps that can be reached from one, itself not included. */
+export function reachableFrom(definition: WorkflowDefinition, from: string): ReadonlySet<string> {
+  const after = successors(definition);
+  const found = new Set<string>();
+  const queue = [from];
+  for (const stepId of queue) {
+    for (const next of after.get(stepId) ?? []) {
+      if (found.has(next)) continue;
+      found.add(next);
+      queue.push(next);
+    }
+  }
+  return found;
+}
+
+function successors(definition: WorkflowDefinition): ReadonlyMap<string, readonly string[]> {
+  const after = new Map<string, string[]>();
+  for (const link of Object.values(definition.links)) {
+    const known = after.get(link.source);
+    if (known) known.push(link.target);
+    else after.set(link.source, [link.target]);
+  }
+  return after;
+}
+
+function wayBack(cameFrom: ReadonlyMap<string, string | null>, to: string): readonly string[] {
+  const way: string[] = [];
+  for (let at: string | null = to; at !== null; at = cameFrom.get(at) ?? null) way.unshift(at);
+  return way;
+}

@@ -1,0 +1,232 @@
+// The shape rules of orchestrator/core/definition.py, for speed and for tests: what the server refuses
+// must never come out of an edit. The server checks every document again.
+import type { Step, WorkflowDefinition } from "../schema.gen";
+import { FIELD_PATTERN, ID_PATTERN, whyNotId } from "./ids";
+import { linkId, MAX_STEPS } from "./rules";
+
+const AGENT_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
+const FAILURES = ["timeout", "unavailable", "contract", "agent_error", "budget", "cancelled", "lost"];
+const EVIDENCE = ["document", "image", "fields", "clause", "computation", "signals", "text"];
+const ROLES = ["reviewer", "operator", "business-owner", "compliance"];
+const MAX_EXPRESSION = 2_000;
+
+/** A rule of one value: why it is refused, or null. */
+type Rule = (value: unknown) => string | null;
+
+/** Smallest and largest value of the number fields of steps and policies, by path from the step. */
+export const LIMITS = {
+  "timeout.attempt_seconds": [0.001, 86_400],
+  "retry.max_attempts": [1, 20],
+  "retry.backoff_seconds": [0, 3_600],
+  "retry.backoff_factor": [1, 10],
+  "retry.max_backoff_seconds": [0, 86_400],
+  "retry.jitter": [0, 1],
+  confidence_threshold: [0, 1],
+  due_seconds: [60, 90 * 86_400],
+  "policies.run_timeout_seconds": [1, 366 * 86_400],
+  "policies.max_parallel": [1, 256],
+} as const satisfies Readonly<Record<string, readonly [number, number]>>;
+
+const name = text(1, 120);
+const note = text(0, 2_000);
+const expression = text(1, MAX_EXPRESSION);
+const mapping = record(FIELD_PATTERN, expression);
+const schema: Rule = (value) => (isRecord(value) ? null : "is not an object");
+
+const BASE = { name, summary: optional(note) };
+const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
+  start: shape({ kind: text(1, 9), ...BASE }),
+  join: shape({ kind: text(1, 9), ...BASE, policy: optional(oneOf(["all", "best_effort"])) }),
+  transform: shape({ kind: text(1, 9), ...BASE, output: mapping }),
+  end: shape({ kind: text(1, 9), ...BASE, outcome: pattern(ID_PATTERN), result: optional(mapping) }),
+  router: shape({
+    kind: text(1, 9),
+    ...BASE,
+    routes: list(shape({ port: pattern(ID_PATTERN), title: name, when: expression }), 1, 50),
+  }),
+  agent: shape({
+    kind: text(1, 9),
+    ...BASE,
+    uses: shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) }),
+    input: optional(mapping),
+    timeout: optional(shape({ attempt_seconds: optional(within("timeout.attempt_seconds")) })),
+    retry: optional(
+      shape({
+        max_attempts: optional(within("retry.max_attempts")),
+        kinds: optional(list(oneOf(FAILURES), 0, FAILURES.length)),
+        backoff_seconds: optional(within("retry.backoff_seconds")),
+        backoff_factor: optional(within("retry.backoff_factor")),
+        max_backoff_seconds: optional(within("retry.max_backoff_seconds")),
+        jitter: optional(within("retry.jitter")),
+      }),
+    ),
+    confidence_threshold: nullable(within("confidence_threshold")),
+  }),
+  gate: shape({
+    kind: text(1, 9),
+    ...BASE,
+    type: oneOf(["approve", "review", "fill"]),
+    question: name,
+    why: nullable(expression),
+    title: nullable(expression),
+    proposal: optional(mapping),
+    contract: schema,
+    evidence: optional(
+      list(
+        shape({ title: name, kind: oneOf(EVIDENCE), value: expression, sources: nullable(expression) }),
+        0,
+        Infinity,
+      ),
+    ),
+    assign_role: optional(oneOf(ROLES)),
+    due_seconds: optional(within("due_seconds")),
+    preset_reasons: optional(list(shape({ code: pattern(ID_PATTERN), text: name }), 0, Infinity)),
+    confidence: nullable(expression),
+  }),
+};
+
+const LINK = shape({
+  source: pattern(ID_PATTERN),
+  port: pattern(ID_PATTERN),
+  target: pattern(ID_PATTERN),
+  branch: nullable(pattern(ID_PATTERN)),
+});
+
+const DEFINITION = shape({
+  format: oneOf(["baton/1"]),
+  name,
+  summary: optional(note),
+  input: schema,
+  run_title: nullable(expression),
+  outcomes: record(
+    ID_PATTERN,
+    shape({
+      kind: oneOf(["success", "failure"]),
+      title: name,
+      summary: optional(note),
+      result: nullable(schema),
+    }),
+    1,
+  ),
+  steps: record(ID_PATTERN, (value) => whyNotStep(value)),
+  links: (value) => (isRecord(value) ? first(Object.values(value).map(LINK)) : "is not an object"),
+  policies: shape({
+    exceptions: shape({
+      mode: optional(oneOf(["inbox", "end"])),
+      outcome: pattern(ID_PATTERN),
+      assign_role: optional(oneOf(ROLES.slice(0, 3))),
+      due_seconds: optional(within("due_seconds")),
+    }),
+    run_timeout_seconds: optional(within("policies.run_timeout_seconds")),
+    timeout_outcome: pattern(ID_PATTERN),
+    max_parallel: optional(within("policies.max_parallel")),
+  }),
+  positions: optional(
+    record(ID_PATTERN, shape({ x: whole(-Infinity, Infinity), y: whole(-Infinity, Infinity) })),
+  ),
+});
+
+/** Why a value is not a step; null when it is one. */
+export function whyNotStep(value: unknown): string | null {
+  const kind = isRecord(value) ? value.kind : undefined;
+  const rule = typeof kind === "string" && kind in SHAPES ? SHAPES[kind as Step["kind"]] : undefined;
+  return rule ? rule(value) : "has no known kind";
+}
+
+/** Why a value is not a link; null when it is one. */
+export const whyNotLink: Rule = LINK;
+
+/** Why a value is not a definition that the server takes; null when it is one. */
+export function whyNotDefinition(value: unknown): string | null {
+  const problem = DEFINITION(value);
+  if (problem !== null) return problem;
+  const definition = value as WorkflowDefinition;
+  if (Object.keys(definition.steps).length > MAX_STEPS) return "has more than 1,000 steps";
+  const reserved = Object.keys(definition.steps).find((id) => whyNotId(id) !== null);
+  if (reserved !== undefined) return `steps.${reserved}: cannot be an id`;
+  for (const [key, link] of Object.entries(definition.links)) {
+    if (key !== linkId(link)) return `links.${key}: the id must be ${linkId(link)}`;
+    if (!(link.source in definition.steps) || !(link.target in definition.steps)) {
+      return `links.${key}: names a step that is not there`;
+    }
+  }
+  return null;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function first(problems: readonly (string | null)[]): string | null {
+  return problems.find((problem) => problem !== null) ?? null;
+}
+
+function text(least: number, most: number): Rule {
+  return (value) => {
+    if (typeof value !== "string") return "is not text";
+    const length = Array.from(value).length;
+    return length < least || length > most ? `has ${length} characters` : null;
+  };
+}
+
+function pattern(expected: RegExp): Rule {
+  return (value) => (typeof value === "string" && expected.test(value) ? null : "is not an id");
+}
+
+function oneOf(values: readonly string[]): Rule {
+  return (value) => (values.includes(value as string) ? null : `is none of ${values.join(", ")}`);
+}
+
+function whole(least: number, most: number): Rule {
+  return (value) =>
+    Number.isInteger(value) && (value as number) >= least && (value as number) <= most
+      ? null
+      : "is not a whole number in range";
+}
+
+function within(key: keyof typeof LIMITS): Rule {
+  const [least, most] = LIMITS[key];
+  return (value) =>
+    typeof value === "number" && value >= least && value <= most
+      ? null
+      : `is not between ${least} and ${most}`;
+}
+
+function optional(rule: Rule): Rule {
+  return (value) => (value === undefined ? null : rule(value));
+}
+
+function nullable(rule: Rule): Rule {
+  return (value) => (value === undefined || value === null ? null : rule(value));
+}
+
+function list(rule: Rule, least: number, most: number): Rule {
+  return (value) => {
+    if (!Array.isArray(value)) return "is not a list";
+    if (value.length < least || value.length > most) return `has ${value.length} entries`;
+    return first(value.map(rule));
+  };
+}
+
+function record(keys: RegExp, rule: Rule, least = 0): Rule {
+  return (value) => {
+    if (!isRecord(value)) return "is not an object";
+    const entries = Object.entries(value);
+    if (entries.length < least) return "is empty";
+    return first(entries.map(([key, item]) => at(key, keys.test(key) ? rule(item) : "is not a name")));
+  };
+}
+
+function shape(fields: Readonly<Record<string, Rule>>): Rule {
+  return (value) => {
+    if (!isRecord(value)) return "is not an object";
+    const unknown = Object.keys(value).find((key) => !Object.hasOwn(fields, key));
+    if (unknown !== undefined) return `${unknown}: is not known`;
+    return first(Object.entries(fields).map(([key, rule]) => at(key, rule(value[key]))));
+  };
+}
+
+function at(key: string, problem: string | null): string | null {
+  if (problem === null) return null;
+  return problem.includes(": ") ? `${key}.${problem}` : `${key}: ${problem}`;
+}
