@@ -1,9 +1,13 @@
-// Reading from /api/v1. Answers that are not 2xx become an ApiError with the problem's own sentence.
+// Talking to /api/v1. Answers that are not 2xx become an ApiError with the problem's own sentence.
 
 export class ApiError extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** The problem's code: "revision_conflict". */
+    readonly code = "",
+    /** All members of the problem. */
+    readonly problem: Readonly<Record<string, unknown>> = {},
   ) {
     super(message);
     this.name = "ApiError";
@@ -12,31 +16,66 @@ export class ApiError extends Error {
 
 interface Problem {
   readonly title?: string;
-  readonly detail?: string;
+  readonly detail?: unknown;
+  readonly code?: string;
+}
+
+interface Options {
+  readonly signal?: AbortSignal | undefined;
+  /** Goes on when the page is closed; at most 64 kB. */
+  readonly keepalive?: boolean;
 }
 
 const SENTENCES: Readonly<Record<number, string>> = {
   401: "You are signed out. Sign in again to go on.",
-  403: "You may not see this run any more.",
-  404: "This run is no longer here.",
+  403: "You may not do this any more.",
+  404: "This is no longer here.",
+  413: "This is larger than Baton takes.",
 };
+const CSRF_COOKIE = /(?:^|;\s*)(?:__Host-baton-csrf|baton_csrf)=([^;]+)/;
 
 /** GET a JSON document. */
 export async function getJson<T>(url: string, signal?: AbortSignal): Promise<T> {
+  return (await ask("GET", url, undefined, { signal })) as T;
+}
+
+/** Send a JSON document; the answer's JSON, or undefined when it has none. */
+export async function sendJson<T>(
+  method: "POST" | "PUT" | "DELETE",
+  url: string,
+  body: unknown,
+  options: Options = {},
+): Promise<T> {
+  return (await ask(method, url, JSON.stringify(body), options)) as T;
+}
+
+async function ask(
+  method: string,
+  url: string,
+  body: string | undefined,
+  { signal, keepalive }: Options,
+): Promise<unknown> {
   const response = await fetch(url, {
-    headers: { Accept: "application/json" },
+    method,
+    headers: {
+      Accept: "application/json",
+      ...(body === undefined ? {} : { "Content-Type": "application/json", "X-CSRFToken": csrfToken() }),
+    },
     credentials: "same-origin",
+    ...(body === undefined ? {} : { body }),
     ...(signal ? { signal } : {}),
+    ...(keepalive ? { keepalive } : {}),
   });
-  if (!response.ok) {
-    const problem = await response
-      .json()
-      .then((body: unknown) => body as Problem)
-      .catch((): Problem => ({}));
-    throw new ApiError(
-      response.status,
-      problem.detail ?? SENTENCES[response.status] ?? problem.title ?? "The server did not answer.",
-    );
-  }
-  return (await response.json()) as T;
+  const answer: unknown = await response.json().catch(() => undefined);
+  if (response.ok) return answer;
+  const problem = (answer ?? {}) as Problem;
+  const detail = typeof problem.detail === "string" ? problem.detail : undefined;
+  const message =
+    detail ?? SENTENCES[response.status] ?? problem.title ?? "The server did not answer.";
+  throw new ApiError(response.status, message, problem.code ?? "", { ...problem });
+}
+
+/** Read at each request: signing in again gives another one. */
+function csrfToken(): string {
+  return CSRF_COOKIE.exec(document.cookie)?.[1] ?? "";
 }
