@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from designer.models import WorkflowVersion
+from designer.words import PORT_WORDS, seconds_words, with_article
 from orchestrator.core.checks import Finding
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
@@ -33,19 +34,6 @@ from registry import selectors as registry
 if TYPE_CHECKING:
     from registry.models import AgentVersion
 
-PORT_WORDS: Mapping[str, str] = {
-    "next": "then",
-    "not_found": "not found",
-    "uncertain": "uncertain",
-    "refused": "refused",
-    "failed": "failed",
-    "default": "otherwise",
-    "approved": "approved",
-    "rejected": "rejected",
-    "returned": "returned",
-    "expired": "not decided in time",
-    "filled": "filled in",
-}
 _JOIN_WORDS = {
     JoinPolicy.ALL: "Every branch must have arrived; else it fails.",
     JoinPolicy.BEST_EFFORT: "Goes on with what has arrived, and says what is missing.",
@@ -219,23 +207,6 @@ def outcome_words(definition: WorkflowDefinition) -> list[tuple[str, str, str]]:
         )
         for one in definition.outcomes.values()
     ]
-
-
-def seconds_words(seconds: float) -> str:
-    """A length of time: `30 s`, `2 h`, `1 d 12 h`."""
-    parts = []
-    rest = int(seconds)
-    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
-        amount, rest = divmod(rest, size)
-        if amount:
-            parts.append(f"{amount} {name}")
-    return " ".join(parts[:2]) or f"{seconds:g} s"
-
-
-def with_article(role: str) -> str:
-    """A role as a sentence names it: `an operator`, `a business owner`."""
-    words = role.replace("-", " ")
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def _badge(version: WorkflowVersion) -> str:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from audit.selectors import history_of
 from audit.services import subject_of
-from designer import presentation, selectors
+from designer import presentation, selectors, words
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
 from orchestrator import access
 from orchestrator.access import Actor
@@ -133,10 +133,10 @@ def design(request: HttpRequest, slug: str) -> HttpResponse:
         "outcomes": presentation.outcome_words(definition),
         "takes": contracts.fields_of(definition.input),
         "input_json": contracts.pretty(definition.input),
-        "run_timeout": presentation.seconds_words(definition.policies.run_timeout_seconds),
+        "run_timeout": words.seconds_words(definition.policies.run_timeout_seconds),
         "exceptions": exceptions,
-        "exceptions_role": presentation.with_article(exceptions.assign_role),
-        "exceptions_due": presentation.seconds_words(exceptions.due_seconds),
+        "exceptions_role": words.with_article(exceptions.assign_role),
+        "exceptions_due": words.seconds_words(exceptions.due_seconds),
     }
     return render(request, "designer/outline.html", context)
 

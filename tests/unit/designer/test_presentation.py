@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from designer.presentation import outcome_words, outline_of, seconds_words, with_article
+from designer.presentation import outcome_words, outline_of
 from orchestrator.core.definition import WorkflowDefinition, ports_of
 from tests.integration.designer.flows import small
 
@@ -82,15 +80,3 @@ def test_a_gate_says_who_is_asked_what_until_when_with_what():
 
 def test_outcomes_say_whether_they_count_as_success():
     assert [one[0] for one in outcome_words(definition())] == ["succeeded", "failed"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(30, "30 s"), (0.5, "0.5 s"), (3_660, "1 h 1 min"), (172_800, "2 d")]
-)
-def test_lengths_of_time(seconds, words):
-    assert seconds_words(seconds) == words
-
-
-def test_roles_have_their_article():
-    assert with_article("operator") == "an operator"
-    assert with_article("business-owner") == "a business owner"

@@ -1,0 +1,694 @@
+"""What differs between two definitions, in plain words and as marks for the canvas. Pure.
+
+`diff` walks both documents side by side by tables: every field of a step kind stands in `_FACTS`,
+or is compared by a function of its own (mappings, routes, evidence, contracts field by field).
+Nothing that a hash covers is left out; positions come last, as layout only. A link that begins or
+ends at a step that was added or removed is told with that step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+from designer.words import seconds_words, when_words, with_article
+from orchestrator.core.compilation import DefinitionError, step_order
+from orchestrator.core.definition import (
+    AgentStep,
+    EndStep,
+    GateStep,
+    JoinPolicy,
+    JoinStep,
+    Link,
+    Outcome,
+    OutcomeKind,
+    RouterStep,
+    StartStep,
+    Step,
+    TransformStep,
+    WorkflowDefinition,
+)
+from orchestrator.core.json import JsonObject, JsonValue
+from registry.presentation import words_of
+
+AgentNames: TypeAlias = Mapping[tuple[str, int], str]
+"""Agents by slug and version, as people call them."""
+NONE: Final = "none"
+
+
+class ChangeKind(StrEnum):
+    """What happened to the thing that a change is about."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+    LAYOUT = "layout"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference. `title` says what it is about, `before` and `after` how it was and is now.
+
+    `step` or `link` is the id of what the canvas marks, `note` what else there is to say.
+    """
+
+    kind: ChangeKind
+    title: str
+    step: str | None = None
+    link: str | None = None
+    before: str = ""
+    after: str = ""
+    note: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The whole change as one line of text: `Fraud check: confidence needed 0.70 → 0.80`."""
+        words = self.title
+        if self.before and self.after:
+            words += f" {self.before} → {self.after}"
+        elif self.after:
+            words += f": {self.after}"
+        elif self.before:
+            words += f" (was {self.before})"
+        return f"{words}. {self.note}" if self.note else words
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Both definitions in one picture: the later one with what was removed put back, and marks.
+
+    `steps` and `links` say `added`, `removed` or `changed` by id.
+    """
+
+    definition: JsonObject
+    steps: Mapping[str, str]
+    links: Mapping[str, str]
+
+
+def diff(
+    before: WorkflowDefinition, after: WorkflowDefinition, agents: AgentNames | None = None
+) -> list[Change]:
+    """Every difference, what the workflow is about first, then steps, links, ends and limits."""
+    return list(_Comparison(before, after, agents or {}).changes())
+
+
+def is_layout_only(changes: Iterable[Change]) -> bool:
+    """Whether nothing of this makes the workflow run differently."""
+    return all(one.kind is ChangeKind.LAYOUT for one in changes)
+
+
+def overlay_of(before: WorkflowDefinition, after: WorkflowDefinition) -> Overlay:
+    """One document for the canvas that shows both."""
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    marks: dict[str, dict[str, str]] = {}
+    for part in ("steps", "links"):
+        marks[part] = {key: "removed" for key in old[part] if key not in new[part]}
+        for key, value in new[part].items():
+            if key not in old[part]:
+                marks[part][key] = "added"
+            elif old[part][key] != value:
+                marks[part][key] = "changed"
+    gone = {key: old["positions"][key] for key in marks["steps"] if key in old["positions"]}
+    merged = {
+        **new,
+        "steps": {**{key: old["steps"][key] for key in old["steps"]}, **new["steps"]},
+        "links": {**old["links"], **new["links"]},
+        "positions": {**gone, **new["positions"]},
+    }
+    return Overlay(merged, marks["steps"], marks["links"])
+
+
+# ---- the tables --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """A single value of something: what it is called, and how it is put into words."""
+
+    label: str
+    words: Callable[[Any], str]
+
+
+def _text(value: object) -> str:
+    return str(value) if value not in (None, "") else NONE
+
+
+def _quoted(value: object) -> str:
+    return f"“{value}”" if value not in (None, "") else NONE
+
+
+def _seconds(value: float) -> str:
+    return seconds_words(value, units=4) if float(value).is_integer() else f"{value:.15g} s"
+
+
+def _share(value: float | None) -> str:
+    return (
+        NONE if value is None else f"{value:.2f}" if round(value, 2) == value else f"{value:.15g}"
+    )
+
+
+def _role(value: str) -> str:
+    return with_article(value)
+
+
+def _joined(values: Iterable[str]) -> str:
+    return ", ".join(one.replace("_", " ") for one in values) or NONE
+
+
+def _counts(kind: OutcomeKind) -> str:
+    return "success" if kind is OutcomeKind.SUCCESS else "failure"
+
+
+_ABOUT: Final[Mapping[str, _Fact]] = {
+    "name": _Fact("name", _quoted),
+    "summary": _Fact("description", _quoted),
+}
+_TIMEOUT: Final[Mapping[str, _Fact]] = {
+    "attempt_seconds": _Fact("time limit of a try", _seconds),
+}
+_RETRY: Final[Mapping[str, _Fact]] = {
+    "max_attempts": _Fact("tries at most", _text),
+    "kinds": _Fact("tries again after", lambda kinds: _joined(one.value for one in kinds)),
+    "backoff_seconds": _Fact("wait before the next try", _seconds),
+    "backoff_factor": _Fact("growth of the wait", lambda value: f"{value:.15g} times"),
+    "max_backoff_seconds": _Fact("longest wait before a try", _seconds),
+    "jitter": _Fact("spread of the wait", _share),
+}
+_JOINS: Final = {
+    JoinPolicy.ALL: "all branches must arrive",
+    JoinPolicy.BEST_EFFORT: "what has arrived is enough",
+}
+_FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
+    StartStep: {},
+    AgentStep: {"confidence_threshold": _Fact("confidence needed", _share)},
+    RouterStep: {},
+    JoinStep: {"policy": _Fact("rule", lambda policy: _JOINS[policy])},
+    GateStep: {
+        "type": _Fact("what is asked", lambda kind: str(kind.value)),
+        "question": _Fact("question", _quoted),
+        "title": _Fact("title of the review", _text),
+        "why": _Fact("why it is asked", _text),
+        "assign_role": _Fact("who decides", _role),
+        "due_seconds": _Fact("due within", _seconds),
+        "confidence": _Fact("confidence shown", _text),
+    },
+    TransformStep: {},
+    EndStep: {},
+}
+"""Single values by step kind; the other fields of a kind are compared in `_Comparison`."""
+_OUTCOME: Final[Mapping[str, _Fact]] = {
+    "title": _Fact("title", _quoted),
+    "kind": _Fact("counts as", _counts),
+    "summary": _Fact("description", _quoted),
+}
+_EVIDENCE: Final[Mapping[str, _Fact]] = {
+    "kind": _Fact("shown as", lambda kind: str(kind.value)),
+    "value": _Fact("shows", _text),
+    "sources": _Fact("marks places from", _text),
+}
+_POLICIES: Final[Mapping[str, _Fact]] = {
+    "run_timeout_seconds": _Fact("Time limit of the whole run", _seconds),
+    "max_parallel": _Fact("Branches at the same time, at most", _text),
+}
+_EXCEPTIONS: Final[Mapping[str, _Fact]] = {
+    "mode": _Fact(
+        "What no link takes",
+        lambda mode: "goes to a person" if mode == "inbox" else "ends the run",
+    ),
+    "assign_role": _Fact("Exceptions go to", _role),
+    "due_seconds": _Fact("Exceptions are due within", _seconds),
+}
+
+
+# ---- the walk ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where a change belongs: what its title begins with, and what the canvas marks."""
+
+    name: str
+    step: str | None = None
+    link: str | None = None
+
+    def change(self, label: str, old: str, new: str) -> Change:
+        return Change(
+            ChangeKind.CHANGED, self._title(label), self.step, self.link, before=old, after=new
+        )
+
+    def added(self, label: str, new: str = "", note: str = "") -> Change:
+        title = self._title(label)
+        return Change(ChangeKind.ADDED, title, self.step, self.link, after=new, note=note)
+
+    def removed(self, label: str, old: str = "") -> Change:
+        return Change(ChangeKind.REMOVED, self._title(label), self.step, self.link, before=old)
+
+    def _title(self, label: str) -> str:
+        return f"{self.name}: {label}" if self.name else label
+
+
+class _Comparison:
+    def __init__(
+        self, before: WorkflowDefinition, after: WorkflowDefinition, agents: AgentNames
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.agents = agents
+        self.gone = set(before.steps) - set(after.steps)
+        self.new = set(after.steps) - set(before.steps)
+
+    def changes(self) -> Iterator[Change]:
+        before, after = self.before, self.after
+        workflow = _Spot("Workflow")
+        yield from _facts(workflow, _ABOUT, before, after)
+        if before.run_title != after.run_title:
+            yield workflow.change("title of a run", _text(before.run_title), _text(after.run_title))
+        yield from _contract(_Spot("Input"), before.input, after.input)
+        for step_id in _ordered(after):
+            if step_id in self.new:
+                yield self._added_step(step_id)
+            else:
+                yield from self._step(step_id)
+        for step_id in _ordered(before):
+            if step_id in self.gone:
+                yield self._removed_step(step_id)
+        yield from self._links()
+        yield from self._outcomes()
+        yield from self._policies()
+        yield from self._layout()
+
+    # ---- steps ---------------------------------------------------------------------------------
+
+    def _step(self, step_id: str) -> Iterator[Change]:
+        old, new = self.before.steps[step_id], self.after.steps[step_id]
+        if old == new:
+            return
+        spot = _Spot(new.name, step=step_id)
+        yield from _facts(spot, _ABOUT, old, new)
+        if type(old) is not type(new):
+            yield spot.change("kind", self._what(self.before, old), self._what(self.after, new))
+            return
+        yield from _facts(spot, _FACTS[type(new)], old, new)
+        yield from self._parts(spot, old, new)
+
+    def _parts(self, spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
+        """What is compared in a way of its own; both steps are of the same kind."""
+        match new:
+            case AgentStep():
+                if old.uses != new.uses:
+                    yield spot.change("agent", self._agent(old), self._agent(new))
+                yield from _mapping(spot, "gets", old.input, new.input)
+                yield from _facts(spot, _TIMEOUT, old.timeout, new.timeout)
+                yield from _facts(spot, _RETRY, old.retry, new.retry)
+            case RouterStep():
+                yield from _routes(spot, old, new)
+            case GateStep():
+                yield from _mapping(spot, "proposes", old.proposal, new.proposal)
+                yield from _contract(spot, old.contract, new.contract)
+                yield from _evidence(spot, old, new)
+                yield from _preset_reasons(spot, old, new)
+            case TransformStep():
+                yield from _mapping(spot, "builds", old.output, new.output)
+            case EndStep():
+                if old.outcome != new.outcome:
+                    ends = self._outcome(self.before, old), self._outcome(self.after, new)
+                    yield spot.change("outcome", *ends)
+                yield from _mapping(spot, "results in", old.result, new.result)
+            case _:
+                pass
+
+    def _added_step(self, step_id: str) -> Change:
+        step = self.after.steps[step_id]
+        sources = _neighbours(self.after, step_id, incoming=True)
+        where = f" after {_listed(sources)}" if sources else ""
+        return Change(
+            ChangeKind.ADDED,
+            f"{step.name}{where}",
+            step=step_id,
+            note=f"{self._what(self.after, step)}.{_leads(self.after, step_id)}",
+        )
+
+    def _removed_step(self, step_id: str) -> Change:
+        step = self.before.steps[step_id]
+        sources = _neighbours(self.before, step_id, incoming=True)
+        where = f" after {_listed(sources)}" if sources else ""
+        what = self._what(self.before, step)
+        return Change(ChangeKind.REMOVED, f"{step.name}{where}", step=step_id, note=f"{what}.")
+
+    def _what(self, definition: WorkflowDefinition, step: Step) -> str:
+        match step:
+            case StartStep():
+                return "Start"
+            case AgentStep():
+                return f"Agent step, {self._agent(step)}"
+            case RouterStep():
+                return f"Router, {_listed([one.title for one in step.routes])} or otherwise"
+            case JoinStep():
+                return f"Join, {_JOINS[step.policy]}"
+            case GateStep():
+                return f"{step.type.value.capitalize()} gate for {_role(step.assign_role)}"
+            case TransformStep():
+                return f"Transform, builds {_listed(list(step.output))}"
+            case EndStep():
+                return f"End, {self._outcome(definition, step)}"
+
+    def _agent(self, step: AgentStep) -> str:
+        key = (step.uses.agent, step.uses.version)
+        return self.agents.get(key, f"{step.uses.agent} v{step.uses.version}")
+
+    def _outcome(self, definition: WorkflowDefinition, step: EndStep) -> str:
+        return _title(definition, step.outcome)
+
+    # ---- links ---------------------------------------------------------------------------------
+
+    def _links(self) -> Iterator[Change]:
+        old, new = self.before.links, self.after.links
+        removed = [one for key, one in sorted(old.items()) if key not in new and self._stays(one)]
+        added = [one for key, one in sorted(new.items()) if key not in old and self._stays(one)]
+        for link in added:
+            instead = [one for one in removed if (one.source, one.port) == (link.source, link.port)]
+            others = [one for one in added if (one.source, one.port) == (link.source, link.port)]
+            if len(instead) == len(others) == 1:
+                removed.remove(instead[0])
+                yield self._turned(instead[0], link)
+            else:
+                yield Change(ChangeKind.ADDED, self._reach(link, "now reaches"), link=link.id)
+        for link in removed:
+            title = self._reach(link, "no longer reaches", self.before)
+            yield Change(ChangeKind.REMOVED, title, link=link.id)
+        for key in sorted(set(old) & set(new)):
+            if old[key].branch != new[key].branch:
+                spot = _Spot(self._reach(new[key], "to"), link=key)
+                own = "of its own"
+                yield spot.change("branch", old[key].branch or own, new[key].branch or own)
+
+    def _stays(self, link: Link) -> bool:
+        """Whether both ends are in both definitions, so that no step's own change tells of it."""
+        return not {link.source, link.target} & (self.gone | self.new)
+
+    def _turned(self, old: Link, new: Link) -> Change:
+        source = self.after.steps[new.source]
+        when = when_words(source, new.port)
+        targets = self.before.steps[old.target].name, self.after.steps[new.target].name
+        title = f"{source.name}, {when}, reaches" if when else f"{source.name} reaches"
+        kind = ChangeKind.CHANGED
+        return Change(kind, title, link=new.id, before=targets[0], after=targets[1])
+
+    def _reach(self, link: Link, verb: str, within: WorkflowDefinition | None = None) -> str:
+        steps = (within or self.after).steps
+        source, target = steps[link.source], steps[link.target]
+        return f"{source.name} {verb} {target.name} {when_words(source, link.port)}".rstrip()
+
+    # ---- the whole -----------------------------------------------------------------------------
+
+    def _outcomes(self) -> Iterator[Change]:
+        old, new = self.before.outcomes, self.after.outcomes
+        for key in chain(new, (one for one in old if one not in new)):
+            if key not in old:
+                spot = _Spot("Outcome")
+                note = f"It counts as {_counts(new[key].kind)}."
+                yield spot.added(f"“{new[key].title}”", note=note)
+            elif key not in new:
+                yield _Spot("Outcome").removed(f"“{old[key].title}”")
+            else:
+                spot = _Spot(f"Outcome “{new[key].title}”")
+                yield from _facts(spot, _OUTCOME, old[key], new[key])
+                yield from _result(spot, old[key], new[key])
+
+    def _policies(self) -> Iterator[Change]:
+        old, new = self.before.policies, self.after.policies
+        spot = _Spot("")
+        yield from _facts(spot, _POLICIES, old, new)
+        yield from _facts(spot, _EXCEPTIONS, old.exceptions, new.exceptions)
+        for label, was, now in (
+            ("A run that takes too long ends as", old.timeout_outcome, new.timeout_outcome),
+            ("Exceptions end as", old.exceptions.outcome, new.exceptions.outcome),
+        ):
+            if was != now:
+                yield spot.change(label, _title(self.before, was), _title(self.after, now))
+
+    def _layout(self) -> Iterator[Change]:
+        both = set(self.before.steps) & set(self.after.steps)
+        old, new = self.before.positions, self.after.positions
+        moved = sum(1 for key in both if old.get(key) != new.get(key))
+        if moved:
+            words = "1 step moved" if moved == 1 else f"{moved} steps moved"
+            note = "Layout only, nothing runs differently."
+            yield Change(ChangeKind.LAYOUT, words, note=note)
+
+
+# ---- parts of steps ----------------------------------------------------------------------------
+
+
+def _facts(spot: _Spot, table: Mapping[str, _Fact], old: Any, new: Any) -> Iterator[Change]:
+    for name, fact in table.items():
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now:
+            yield spot.change(fact.label, fact.words(was), fact.words(now))
+
+
+def _mapping(
+    spot: _Spot, verb: str, old: Mapping[str, str], new: Mapping[str, str]
+) -> Iterator[Change]:
+    for name in chain(new, (one for one in old if one not in new)):
+        if name not in old:
+            yield spot.added(f"now {verb} {name} from", new[name])
+        elif name not in new:
+            yield spot.removed(f"no longer {verb} {name}", old[name])
+        elif old[name] != new[name]:
+            yield spot.change(f"{verb} {name} from", old[name], new[name])
+
+
+def _routes(spot: _Spot, old: RouterStep, new: RouterStep) -> Iterator[Change]:
+    was, now = _keyed(old.routes, "port"), _keyed(new.routes, "port")
+    for key, route in now.items():
+        if key not in was:
+            yield spot.added(f"way “{route.title}”", f"when {route.when}")
+            continue
+        if was[key].when != route.when:
+            yield spot.change(f"way “{route.title}” when", was[key].when, route.when)
+        if was[key].title != route.title:
+            yield spot.change("way", f"“{was[key].title}”", f"“{route.title}”")
+    for key in was:
+        if key not in now:
+            yield spot.removed(f"way “{was[key].title}”", f"when {was[key].when}")
+    yield from _order(spot, "order of the ways", was, now, name="title")
+
+
+def _evidence(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
+    was, now = _keyed(old.evidence, "title"), _keyed(new.evidence, "title")
+    for key, piece in now.items():
+        if key not in was:
+            yield spot.added(f"evidence “{piece.title}”", piece.value)
+        else:
+            named = _Spot(f"{spot.name}: evidence “{piece.title}”", step=spot.step)
+            yield from _facts(named, _EVIDENCE, was[key], piece)
+    for key in was:
+        if key not in now:
+            yield spot.removed(f"evidence “{was[key].title}”", was[key].value)
+    yield from _order(spot, "order of the evidence", was, now, name="title")
+
+
+def _preset_reasons(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
+    was, now = _keyed(old.preset_reasons, "code"), _keyed(new.preset_reasons, "code")
+    for key, reason in now.items():
+        if key not in was:
+            yield spot.added("preset reason", f"“{reason.text}”")
+        elif was[key].text != reason.text:
+            yield spot.change("preset reason", f"“{was[key].text}”", f"“{reason.text}”")
+    for key in was:
+        if key not in now:
+            yield spot.removed("preset reason", f"“{was[key].text}”")
+    yield from _order(spot, "order of the preset reasons", was, now, name="text")
+
+
+def _keyed(items: Iterable[Any], name: str) -> dict[str, Any]:
+    """The items by one of their fields; a second one with the same value gets a number."""
+    found: dict[str, Any] = {}
+    for item in items:
+        key, number = getattr(item, name), 1
+        while (key if number == 1 else f"{key} {number}") in found:
+            number += 1
+        found[key if number == 1 else f"{key} {number}"] = item
+    return found
+
+
+def _order(
+    spot: _Spot, label: str, was: Mapping[str, Any], now: Mapping[str, Any], *, name: str
+) -> Iterator[Change]:
+    old = [key for key in was if key in now]
+    new = [key for key in now if key in was]
+    if old != new:
+        words = [getattr(was[key], name) for key in old], [getattr(now[key], name) for key in new]
+        yield spot.change(label, _listed(words[0]), _listed(words[1]))
+
+
+def _result(spot: _Spot, old: Outcome, new: Outcome) -> Iterator[Change]:
+    if old.result is None and new.result is not None:
+        fields = _listed([key for key in _fields(new.result) if key])
+        yield spot.added("contract of the result", fields or "anything")
+    elif old.result is not None and new.result is None:
+        yield spot.removed("contract of the result")
+    elif old.result is not None and new.result is not None:
+        yield from _contract(spot, old.result, new.result)
+
+
+# ---- contracts ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of a contract without what stands inside it."""
+
+    own: JsonObject
+    is_required: bool
+
+    def words(self, root: JsonObject) -> str:
+        required = "required" if self.is_required else "optional"
+        return f"{words_of(self.own, root)}, {required}"
+
+
+def _contract(spot: _Spot, old: JsonObject, new: JsonObject) -> Iterator[Change]:
+    """Field by field; a rule that no field's words show is given as its JSON."""
+    was, now = _fields(old), _fields(new)
+    for path, one in now.items():
+        if path not in was:
+            yield spot.added(f"field {path}", one.words(new))
+        elif was[path] != one:
+            yield from _field_changes(spot, path, was[path], one)
+    for path, one in was.items():
+        if path not in now:
+            yield spot.removed(f"field {path}", one.words(old))
+
+
+def _field_changes(spot: _Spot, path: str, old: _Field, new: _Field) -> Iterator[Change]:
+    label = f"field {path}" if path else "contract"
+    if old.is_required != new.is_required:
+        words = ("required", "optional") if old.is_required else ("optional", "required")
+        yield spot.change(label, *words)
+    for key in chain(new.own, (one for one in old.own if one not in new.own)):
+        was, now = old.own.get(key), new.own.get(key)
+        if was != now or (key in old.own) != (key in new.own):
+            named = _KEYWORDS.get(key, key)
+            yield spot.change(f"{label}, {named}", _keyword(key, old.own), _keyword(key, new.own))
+
+
+_KEYWORDS: Final[Mapping[str, str]] = {
+    "type": "type",
+    "$ref": "type",
+    "format": "form",
+    "enum": "choices",
+    "pattern": "pattern",
+    "minimum": "least",
+    "maximum": "most",
+    "minLength": "shortest",
+    "maxLength": "longest",
+    "minItems": "fewest",
+    "maxItems": "most items",
+    "items": "each item",
+    "title": "label",
+    "description": "description",
+    "x-class": "data class",
+    "additionalProperties": "other fields",
+}
+
+
+def _keyword(key: str, own: JsonObject) -> str:
+    if key not in own:
+        return NONE
+    value = own[key]
+    if key == "additionalProperties" and isinstance(value, bool):
+        return "allowed" if value else "refused"
+    if key == "enum" and isinstance(value, list):
+        return _listed([str(one) for one in value])
+    if key == "$ref" and isinstance(value, str):
+        return value.removeprefix("baton:")
+    if isinstance(value, str) and key in {"title", "description"}:
+        return f"“{value}”"
+    return value if isinstance(value, str) and value else _json(value)
+
+
+def _json(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _fields(schema: JsonObject) -> dict[str, _Field]:
+    """Every field by its dotted path (`[]` for each item); the whole contract has the path ""."""
+    found: dict[str, _Field] = {}
+    stack: list[tuple[str, JsonObject, bool]] = [("", schema, True)]
+    while stack:
+        path, node, is_required = stack.pop()
+        own = dict(node)
+        inner, suffix = node, ""
+        items = node.get("items")
+        if isinstance(items, dict) and isinstance(items.get("properties"), dict):
+            inner, suffix = items, "[]"
+            own["items"] = _without_fields(items)
+        else:
+            own = _without_fields(node)
+        found[path] = _Field(own, is_required)
+        properties, required = inner.get("properties"), inner.get("required")
+        needed = required if isinstance(required, list) else []
+        prefix = f"{path}{suffix}." if path + suffix else ""
+        for name, child in properties.items() if isinstance(properties, dict) else ():
+            kept: JsonObject = child if isinstance(child, dict) else {"allows": child}
+            stack.append((f"{prefix}{name}", kept, name in needed))
+    return dict(sorted(found.items()))
+
+
+def _without_fields(node: JsonObject) -> JsonObject:
+    """The node's own rules; names that are required but not described stay, as a rule."""
+    properties, required = node.get("properties"), node.get("required")
+    own = {key: value for key, value in node.items() if key not in {"properties", "required"}}
+    if not isinstance(properties, dict):
+        properties = {}
+    if isinstance(required, list):
+        unknown = [name for name in required if name not in properties]
+        if unknown:
+            own["required"] = unknown
+    elif required is not None:
+        own["required"] = required
+    return own
+
+
+# ---- words -------------------------------------------------------------------------------------
+
+
+def _ordered(definition: WorkflowDefinition) -> Sequence[str]:
+    try:
+        return step_order(definition)
+    except DefinitionError:
+        return list(definition.steps)
+
+
+def _neighbours(definition: WorkflowDefinition, step_id: str, *, incoming: bool) -> list[str]:
+    """The names of the steps that links of this one come from, or go to."""
+    found = [
+        link.source if incoming else link.target
+        for _, link in sorted(definition.links.items())
+        if (link.target if incoming else link.source) == step_id
+    ]
+    return [definition.steps[key].name for key in dict.fromkeys(found)]
+
+
+def _leads(definition: WorkflowDefinition, step_id: str) -> str:
+    step = definition.steps[step_id]
+    ways = [
+        f"{definition.steps[link.target].name} {when_words(step, link.port)}".rstrip()
+        for _, link in sorted(definition.links.items())
+        if link.source == step_id
+    ]
+    return f" It reaches {_listed(ways)}." if ways else ""
+
+
+def _title(definition: WorkflowDefinition, outcome: str) -> str:
+    found = definition.outcomes.get(outcome)
+    return f"“{found.title}”" if found else f"“{outcome}”"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)

@@ -1,0 +1,63 @@
+"""What pages call the parts of a definition: steps, ways out, lengths of time, roles. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.core.definition import RouterStep, Step
+
+PORT_WORDS: Mapping[str, str] = {
+    "next": "then",
+    "not_found": "not found",
+    "uncertain": "uncertain",
+    "refused": "refused",
+    "failed": "failed",
+    "default": "otherwise",
+    "approved": "approved",
+    "rejected": "rejected",
+    "returned": "returned",
+    "expired": "not decided in time",
+    "filled": "filled in",
+}
+"""What a way out of a step is called, by port."""
+_WHEN_WORDS: Mapping[str, str] = {
+    "next": "",
+    "not_found": "when nothing is found",
+    "uncertain": "when it is uncertain",
+    "refused": "when it is refused",
+    "failed": "when it fails",
+    "default": "otherwise",
+    "approved": "when approved",
+    "rejected": "when rejected",
+    "returned": "when returned",
+    "expired": "when not decided in time",
+    "filled": "when filled in",
+}
+
+
+def when_words(step: Step, port: str) -> str:
+    """When the step leaves by this port, as the end of a sentence; empty for the usual way."""
+    if isinstance(step, RouterStep):
+        for route in step.routes:
+            if route.port == port:
+                return f"when “{route.title}”"
+    return _WHEN_WORDS.get(port, f"by {port}")
+
+
+def seconds_words(seconds: float, *, units: int = 2) -> str:
+    """A length of time in its largest units: `30 s`, `2 h`, `1 d 12 h`."""
+    parts = []
+    rest = int(seconds)
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        amount, rest = divmod(rest, size)
+        if amount:
+            parts.append(f"{amount} {name}")
+    return " ".join(parts[:units]) or f"{seconds:g} s"
+
+
+def with_article(role: str) -> str:
+    """A role as a sentence names it: `an operator`, `a business owner`."""
+    if role == "compliance":
+        return "a compliance officer"
+    words = role.replace("-", " ")
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
