@@ -801,7 +801,7 @@ def _parts(rows: Rows) -> dict[str, object]:
 
 
 def _document(value: Mapping[str, object]) -> str:
-    return json.dumps(value, default=_encoded, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE(value)
 
 
 def _encoded(value: object) -> str:
@@ -815,6 +815,22 @@ def _encoded(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no place in a statement")
 
 
+_ENCODE: Final = json.JSONEncoder(
+    default=_encoded, ensure_ascii=False, separators=(",", ":"), check_circular=False
+).encode
+
+
+@lru_cache(maxsize=512)
+def _numbered(sql: str) -> str:
+    """The statement with `$1`, `$2`, ... for its `%s`.
+
+    psycopg remembers how it rewrote a text only up to 4 KB; these are longer, and would be parsed
+    anew for every step.
+    """
+    first, *rest = sql.split("%s")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
+
+
 def _fetch(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
     """Run a prepared statement on PostgreSQL with server-side parameters, past Django's cursor."""
     import psycopg
@@ -823,8 +839,8 @@ def _fetch(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
     raw: Any = connection.connection
     if raw.prepare_threshold != 1:
         raw.prepare_threshold = 1
-    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-        cursor.execute(sql, values)
+    with connection.wrap_database_errors, psycopg.RawCursor(raw) as cursor:
+        cursor.execute(_numbered(sql), values)
         return cursor.fetchall()
 
 
