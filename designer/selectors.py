@@ -263,7 +263,9 @@ def definition_of(version: WorkflowVersion) -> WorkflowDefinition:
 def catalogue_of(version: WorkflowVersion) -> Catalogue:
     """What the version's definition refers to: with its pinned types, a draft with today's."""
     types = None if version.status == WorkflowVersionStatus.DRAFT else version.types
-    return registry.catalogue_for(definition_of(version), types)
+    return registry.catalogue_for(
+        definition_of(version), types, workspace_id=version.workflow.workspace_id
+    )
 
 
 def compiled(version_id: UUID) -> CompiledWorkflow:

@@ -17,14 +17,14 @@ from django.db.models.fields.json import KT
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.canonical import content_sha256
-from orchestrator.core.catalogue import AgentInterface, Catalogue, Repair
+from orchestrator.core.catalogue import AgentExample, AgentInterface, Catalogue, Repair
 from orchestrator.core.catalogue import DomainType as CoreType
 from orchestrator.core.contracts import Validator, bundle, standard_types
 from orchestrator.core.definition import AgentStep, GateStep, WorkflowDefinition
 from orchestrator.core.errors import ConflictError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.schemas import inline
-from registry.lifecycle import STARTABLE
+from registry.lifecycle import CALLABLE, STARTABLE
 from registry.manifest import AgentManifest
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
 
@@ -88,6 +88,9 @@ class RegisteredVersion:
             effect=self.manifest.effect,
             side_effect=self.manifest.side_effect,
             waits=self.manifest.waits,
+            examples=tuple(
+                AgentExample(one.title, one.input, one.output) for one in self.manifest.examples
+            ),
         )
 
 
@@ -353,13 +356,27 @@ def versions_used(definition: WorkflowDefinition) -> dict[tuple[str, int], Agent
     return {key: found[key] for key in wanted if key in found}
 
 
-def catalogue_for(definition: WorkflowDefinition, types: Pins | None = None) -> Catalogue:
+def catalogue_for(
+    definition: WorkflowDefinition,
+    types: Pins | None = None,
+    *,
+    workspace_id: UUID | None = None,
+) -> Catalogue:
     """What the checker and the planner may know: named agent versions, and domain types.
 
+    For an agent that is named in a version that does not exist, its newest callable one is there.
+    With a workspace, agents of others are as if they did not exist.
     Types are the pinned versions when `types` is given, else the current ones; a type that an agent
     version is bound to in another version than the rest is reported by `type_conflicts`.
     """
-    versions = [registered_version(row.id) for row in versions_used(definition).values()]
+    used = versions_used(definition)
+    missing = {slug for slug, number in _named(definition) if (slug, number) not in used}
+    ids = [row.id for row in used.values()] + (_newest_callable(missing) if missing else [])
+    versions = [
+        version
+        for version in map(registered_version, ids)
+        if workspace_id in {None, version.workspace_id}
+    ]
     known = current_types() if types is None else types_at({**_pins_of_all(versions), **types})
     return Catalogue(
         agents={(one.slug, one.number): one.interface() for one in versions}, types=known
@@ -449,6 +466,16 @@ def _registered(version: AgentVersion) -> RegisteredVersion:
 def _named(definition: WorkflowDefinition) -> list[tuple[str, int]]:
     steps = (step for step in definition.steps.values() if isinstance(step, AgentStep))
     return sorted({(step.uses.agent, step.uses.version) for step in steps})
+
+
+def _newest_callable(slugs: Iterable[str]) -> list[UUID]:
+    """The id of each agent's newest version that may be called."""
+    rows = (
+        AgentVersion.objects.filter(agent__slug__in=list(slugs), status__in=CALLABLE)
+        .order_by("number")
+        .values_list("agent__slug", "id")
+    )
+    return list(dict(rows).values())
 
 
 def _pins_of_all(versions: Iterable[RegisteredVersion]) -> dict[str, int]:

@@ -10,6 +10,15 @@ from orchestrator.core.json import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
+class AgentExample:
+    """One call that shows what an agent does."""
+
+    title: str
+    input: JsonObject
+    output: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AgentInterface:
     """One agent version as a workflow sees it.
 
@@ -26,6 +35,7 @@ class AgentInterface:
     effect: Literal["idempotent", "once"] = "idempotent"
     side_effect: Literal["none", "read", "write", "irreversible"] = "none"
     waits: bool = False
+    examples: tuple[AgentExample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

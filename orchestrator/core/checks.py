@@ -1,31 +1,39 @@
-"""Is a definition fit to run? `check_definition` gives findings and never raises for a bad one.
+"""Is a definition fit to run? `examine` says everything, and never raises for a bad one.
 
 An *error* stops publication: the workflow cannot run, or some step fails whenever it is reached. A
 *warning* is something that fails or surprises for values that the contracts allow. An *info* states
 what will happen where the drawing leaves it open, above all what each unlinked port does.
 
-What a step may read is worked out along the links (`_facts`): per step, which other steps have
-certainly run when it starts, and by which ports they may have left. Only then is a step's output
-certain to be there.
+What a step may read is worked out along the links (`core/flow.py`), what that looks like stands in
+`core/scope.py`, and how findings can be settled in `core/mendings.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import TypeAlias
 
-from orchestrator.core.catalogue import AgentInterface, Catalogue
-from orchestrator.core.compilation import DefinitionError, branch_of, is_failure, step_order
-from orchestrator.core.contracts import FitVerdict, SchemaError, Validator, bundle, fits, may_meet
+from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
+from orchestrator.core.compilation import DefinitionError, branch_of, is_failure
+from orchestrator.core.contracts import (
+    Fit,
+    FitVerdict,
+    SchemaError,
+    Validator,
+    bundle,
+    fits,
+    may_meet,
+)
 from orchestrator.core.definition import (
     AgentStep,
     EndStep,
     GateStep,
     GateType,
-    JoinPolicy,
     JoinStep,
-    Link,
     RouterStep,
     StartStep,
     Step,
@@ -34,6 +42,7 @@ from orchestrator.core.definition import (
     ports_of,
 )
 from orchestrator.core.expression_types import (
+    ExpressionFinding,
     ExpressionType,
     check_expression,
     field_names,
@@ -42,16 +51,22 @@ from orchestrator.core.expression_types import (
     member,
 )
 from orchestrator.core.expressions import ExpressionError, compile_expression
-from orchestrator.core.json import JsonObject, JsonValue, Model
-from orchestrator.core.schemas import inline
+from orchestrator.core.findings import (
+    Examination,
+    FieldVerdict,
+    Finding,
+    LinkVerdict,
+    Severity,
+    Verdict,
+)
+from orchestrator.core.flow import Flow
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.mendings import Mender
+from orchestrator.core.scope import Shapes, closed_object, domain_type, same_meaning, says_nothing
 
-Ports = frozenset[str]
-Facts = dict[str, Ports]
-"""Steps that have certainly run, each with the ports it may have left by."""
+__all__ = ["Finding", "check_definition", "examine", "has_errors"]
 
 _EXPECTED_PORTS = frozenset({"next", "approved", "filled"})
-_OUTPUT_PORTS = frozenset({"next", "uncertain", "approved", "rejected", "returned", "filled"})
-_REASON_PORTS = frozenset({"not_found", "uncertain", "refused", "failed", "expired"})
 _PORT_WORDS = {
     "next": "ends with a value",
     "not_found": "finds nothing",
@@ -65,51 +80,52 @@ _PORT_WORDS = {
     "filled": "is filled in",
 }
 _REPAIR_HINT = "It is checked and, where the type knows how, repaired when it runs."
-_JOINED: JsonObject = {
-    "type": "object",
-    "properties": {
-        "arrived": {"type": "array", "items": {"type": "string"}},
-        "missing": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"branch": {"type": "string"}, "reason": {"type": "string"}},
-                "required": ["branch", "reason"],
-                "additionalProperties": False,
-            },
-        },
-    },
-    "required": ["arrived", "missing"],
-    "additionalProperties": False,
-}
-
-
-class Finding(Model):
-    """One result of checking a definition. `field` is a mapped field or part of the step."""
-
-    severity: Literal["error", "warning", "info"]
-    code: str
-    message: str
-    hint: str = ""
-    step: str | None = None
-    link: str | None = None
-    field: str | None = None
+_RANK = {"error": 0, "warning": 1, "info": 2}
+_WORST: tuple[Verdict, ...] = ("does_not_fit", "may_not_fit", "cannot_tell", "fits")
 
 
 def check_definition(definition: WorkflowDefinition, catalogue: Catalogue) -> list[Finding]:
-    """Everything that can be said about a definition before it runs, errors first."""
+    """Everything that can be said about a definition before it runs, errors first.
+
+    The findings of `examine`, without mendings.
+    """
     checker = _Checker(definition, catalogue)
     checker.check()
-    rank = {"error": 0, "warning": 1, "info": 2}
-    return sorted(
-        dict.fromkeys(checker.findings),
-        key=lambda item: (rank[item.severity], item.step or "", item.field or "", item.code),
+    return checker.sorted_findings()
+
+
+def examine(
+    definition: WorkflowDefinition, catalogue: Catalogue, step: str | None = None
+) -> Examination:
+    """The findings with ways to settle them, and a verdict per link.
+
+    For `step`, when the definition has it, also what it may read and what it takes.
+    """
+    checker = _Checker(definition, catalogue)
+    checker.check()
+    mender = Mender(definition, checker.shapes, checker.flow, fits_into)
+    asked = step if step in definition.steps else None
+    return Examination(
+        findings=mender.mended(checker.sorted_findings(), asked),
+        links=checker.link_verdicts(),
+        scope=None if asked is None else mender.scope_of(asked),
+        fields=None if asked is None else mender.fields_of(asked),
     )
 
 
 def has_errors(findings: list[Finding]) -> bool:
     """Whether any finding stops publication."""
     return any(finding.severity == "error" for finding in findings)
+
+
+def fits_into(given: JsonObject, wanted: JsonObject) -> bool:
+    """Whether a value of one schema certainly fits another, in shape and in meaning."""
+    if not same_meaning(given, wanted):
+        return False
+    try:
+        return fits(given, wanted).verdict is FitVerdict.FITS
+    except SchemaError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,34 +136,54 @@ class _Place:
     field: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The verdict on one mapped field, and what its expression reads: steps, and `input`."""
+
+    verdict: FieldVerdict
+    reads: frozenset[str]
+
+
+_Compared: TypeAlias = "tuple[JsonObject, JsonObject, tuple[Fit, bool] | None]"
+
+
 class _Checker:
     def __init__(self, definition: WorkflowDefinition, catalogue: Catalogue) -> None:
         self.definition = definition
         self.catalogue = catalogue
+        self.flow = Flow(definition)
+        self.shapes = Shapes(definition, catalogue, self.flow)
         self.findings: list[Finding] = []
-        self.incoming: dict[str, list[Link]] = {step_id: [] for step_id in definition.steps}
-        self.outgoing: dict[str, list[Link]] = {step_id: [] for step_id in definition.steps}
-        for link_id in sorted(definition.links):
-            link = definition.links[link_id]
-            self.incoming[link.target].append(link)
-            self.outgoing[link.source].append(link)
-        self.outputs: dict[str, JsonObject] = {}
-        self.ancestors: dict[str, set[str]] = {}
+        self.judged: dict[str, list[_Judged]] = {}
+        self.unusable: dict[int, str] = {}
+        self.compared: dict[tuple[int, int], _Compared] = {}
+
+    def sorted_findings(self) -> list[Finding]:
+        """The findings in their order, each once."""
+        once = {
+            (one.severity, one.code, one.message, one.step, one.link, one.field): one
+            for one in reversed(self.findings)
+        }
+        return sorted(
+            once.values(),
+            key=lambda one: (_RANK[one.severity], one.step or "", one.field or "", one.code),
+        )
 
     def add(
         self,
-        severity: Literal["error", "warning", "info"],
+        severity: Severity,
         code: str,
         message: str,
         *,
         at: _Place | None = None,
         link: str | None = None,
         hint: str = "",
+        counter_example: JsonValue = None,
     ) -> None:
         """Note a finding."""
         place = at or _Place()
         self.findings.append(
-            Finding(
+            Finding.model_construct(
                 severity=severity,
                 code=code,
                 message=message,
@@ -155,6 +191,7 @@ class _Checker:
                 step=place.step,
                 link=link,
                 field=place.field,
+                counter_example=counter_example,
             )
         )
 
@@ -168,32 +205,61 @@ class _Checker:
         self._check_links()
         self._check_policies()
         self._check_contracts()
-        try:
-            order = step_order(self.definition)
-        except DefinitionError as error:
-            cycle = error.detail.get("cycle")
-            first = str(cycle[0]) if isinstance(cycle, list) and cycle else None
-            self.add(
-                "error",
-                "cycle",
-                error.message,
-                at=_Place(first),
-                hint="A step cannot come back to an earlier one.",
-            )
+        if self.flow.cycle is not None:
+            self._note_cycle(self.flow.cycle)
+            self.shapes.outputs = {key: self.shapes.output_of(key) for key in self.flow.incoming}
             return
         self._check_reach()
-        facts = self._facts(order)
-        for step_id in order:
-            self._check_step(step_id, facts[step_id])
+        for step_id in self.flow.order:
+            self._check_step(step_id)
         self._check_run_title()
 
+    def link_verdicts(self) -> dict[str, LinkVerdict]:
+        """Per link, how well the target's fields fit that read the link's source."""
+        return {
+            link.id: self._link_verdict(link.source, link.target)
+            for link in self.definition.links.values()
+        }
+
+    def _link_verdict(self, source: str, target: str) -> LinkVerdict:
+        read = "input" if isinstance(self.definition.steps[source], StartStep) else source
+        found = tuple(
+            one.verdict
+            for one in self.judged.get(target, ())
+            if read in one.reads or source in one.reads
+        )
+        if not found:
+            return _NO_VERDICT
+        verdicts = {one.verdict for one in found}
+        worst = next(one for one in _WORST if one in verdicts)
+        return LinkVerdict.model_construct(verdict=worst, fields=found)
+
     # ---- structure -------------------------------------------------------------------------------
+
+    def _note_cycle(self, error: DefinitionError) -> None:
+        cycle = error.detail.get("cycle")
+        names = [str(key) for key in cycle] if isinstance(cycle, list) else []
+        closing = self.flow.closing_link(names)
+        self.add(
+            "error",
+            "cycle",
+            error.message,
+            at=_Place(names[0] if names else None),
+            link=closing.id if closing else None,
+            hint="A step cannot come back to an earlier one.",
+        )
 
     def _check_starts_and_ends(self) -> None:
         steps = self.definition.steps
         starts = sorted(key for key, step in steps.items() if isinstance(step, StartStep))
         if not starts:
-            self.add("error", "no_start", "The workflow has no start.", hint="Add a start step.")
+            self.add(
+                "error",
+                "no_start",
+                "The workflow has no start.",
+                at=_Place(field="steps"),
+                hint="Add a start step.",
+            )
         for extra in starts[1:]:
             self.add(
                 "error",
@@ -202,7 +268,7 @@ class _Checker:
                 at=_Place(extra),
             )
         for start in starts:
-            for link in self.incoming[start]:
+            for link in self.flow.incoming[start]:
                 self.add(
                     "error",
                     "link_into_start",
@@ -211,7 +277,13 @@ class _Checker:
                     link=link.id,
                 )
         if not any(isinstance(step, EndStep) for step in steps.values()):
-            self.add("error", "no_end", "The workflow has no end.", hint="Add an end step.")
+            self.add(
+                "error",
+                "no_end",
+                "The workflow has no end.",
+                at=_Place(field="steps"),
+                hint="Add an end step.",
+            )
 
     def _check_links(self) -> None:
         for step_id, step in self.definition.steps.items():
@@ -223,7 +295,7 @@ class _Checker:
                     f"{self.name(step_id)} has two ways out with the same name.",
                     at=_Place(step_id),
                 )
-            for link in self.outgoing[step_id]:
+            for link in self.flow.outgoing[step_id]:
                 if link.port not in ports:
                     known = ", ".join(ports) or "none: it ends the run"
                     self.add(
@@ -235,7 +307,9 @@ class _Checker:
                     )
             self._check_unlinked(step_id, step, ports)
             if isinstance(step, JoinStep):
-                branches = {branch_of(self.definition, link.id) for link in self.incoming[step_id]}
+                branches = {
+                    branch_of(self.definition, link.id) for link in self.flow.incoming[step_id]
+                }
                 if len(branches) < 2:
                     self.add(
                         "error",
@@ -245,7 +319,7 @@ class _Checker:
                     )
 
     def _check_unlinked(self, step_id: str, step: Step, ports: tuple[str, ...]) -> None:
-        linked = {link.port for link in self.outgoing[step_id]}
+        linked = {link.port for link in self.flow.outgoing[step_id]}
         for port in ports:
             if port in linked:
                 continue
@@ -305,19 +379,18 @@ class _Checker:
                 self._usable(step.contract, _Place(step_id, "contract"))
 
     def _usable(self, schema: JsonObject, place: _Place) -> None:
-        try:
-            Validator(schema, self.catalogue.types)
-        except SchemaError as error:
-            self.add("error", "invalid_contract", error.message, at=place)
+        if id(schema) not in self.unusable:
+            self.unusable[id(schema)] = _why_unusable(schema, self.catalogue.types)
+        if said := self.unusable[id(schema)]:
+            self.add("error", "invalid_contract", said, at=place)
 
     def _check_reach(self) -> None:
         steps = self.definition.steps
-        starts = [key for key, step in steps.items() if isinstance(step, StartStep)]
-        ends = [key for key, step in steps.items() if isinstance(step, EndStep)]
-        from_start = _closure(starts, lambda key: [link.target for link in self.outgoing[key]])
-        to_end = _closure(ends, lambda key: [link.source for link in self.incoming[key]])
+        has_start = any(isinstance(step, StartStep) for step in steps.values())
+        has_end = any(isinstance(step, EndStep) for step in steps.values())
+        from_start, to_end = self.flow.reached_from_start(), self.flow.leading_to_end()
         for step_id in steps:
-            if starts and step_id not in from_start:
+            if has_start and step_id not in from_start:
                 self.add(
                     "error",
                     "unreachable_step",
@@ -325,7 +398,7 @@ class _Checker:
                     at=_Place(step_id),
                     hint="Link it, or remove it.",
                 )
-            elif ends and step_id not in to_end:
+            elif has_end and step_id not in to_end:
                 self.add(
                     "error",
                     "no_way_to_end",
@@ -333,110 +406,39 @@ class _Checker:
                     at=_Place(step_id),
                     hint="Link it to a step that leads to an end.",
                 )
-            self.ancestors[step_id] = _closure(
-                [link.source for link in self.incoming[step_id]],
-                lambda key: [link.source for link in self.incoming[key]],
-            )
-
-    # ---- what a step may read --------------------------------------------------------------
-
-    def _facts(self, order: tuple[str, ...]) -> dict[str, Facts]:
-        """Per step, the steps that have certainly run when it starts.
-
-        Over alternatives only what holds on each of them is certain. A join that needs all its
-        branches is the opposite: what holds on any branch is certain.
-        """
-        facts: dict[str, Facts] = {}
-        for step_id in order:
-            step = self.definition.steps[step_id]
-            branches: dict[str, list[Facts]] = {}
-            for link in self.incoming[step_id]:
-                along = dict(facts[link.source])
-                along[link.source] = frozenset({link.port})
-                branches.setdefault(branch_of(self.definition, link.id), []).append(along)
-            per_branch = [_any_of(alternatives) for alternatives in branches.values()]
-            needs_all = isinstance(step, JoinStep) and step.policy is JoinPolicy.ALL
-            facts[step_id] = _all_of(per_branch) if needs_all else _any_of(per_branch)
-        return facts
-
-    def _scope(self, step_id: str, facts: Facts) -> dict[str, JsonObject]:
-        """The schemas of `input` and `steps` as a step sees them."""
-        properties: JsonObject = {other: {} for other in self.definition.steps}
-        for other in self.ancestors[step_id]:
-            properties[other] = self._view_schema(other, facts.get(other))
-        return {"input": self._inlined(self.definition.input), "steps": _object(properties)}
-
-    def _view_schema(self, step_id: str, ports: Ports | None) -> JsonObject:
-        possible = (
-            ports if ports is not None else frozenset(ports_of(self.definition.steps[step_id]))
-        )
-        properties: JsonObject = {
-            "result": {"enum": ["value", "not_found", "uncertain", "refused", "failed"]},
-            "reason": {"type": "string"},
-            "score": {"type": "number"},
-        }
-        required: list[JsonValue] = ["result"]
-        with_output = possible & _OUTPUT_PORTS if self._is_calling(step_id) else possible
-        if with_output or possible & {"not_found", "refused"}:
-            properties["output"] = self.outputs.get(step_id, {}) if with_output else {}
-            if with_output == possible:
-                required.append("output")
-        if possible <= _REASON_PORTS:
-            required.append("reason")
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": required if ports is not None else [],
-            "additionalProperties": False,
-        }
-
-    def _is_calling(self, step_id: str) -> bool:
-        return isinstance(self.definition.steps[step_id], (AgentStep, GateStep, JoinStep))
-
-    def _inlined(self, schema: JsonObject) -> JsonObject:
-        try:
-            return inline(bundle(schema, self.catalogue.types))
-        except SchemaError:
-            return {}
 
     # ---- steps -----------------------------------------------------------------------------------
 
-    def _check_step(self, step_id: str, facts: Facts) -> None:
+    def _check_step(self, step_id: str) -> None:
         step = self.definition.steps[step_id]
-        scope = self._scope(step_id, facts)
+        self.shapes.outputs[step_id] = self.shapes.output_of(step_id)
         match step:
-            case StartStep():
-                self.outputs[step_id] = self._inlined(self.definition.input)
+            case StartStep() | JoinStep():
+                return
             case AgentStep():
-                self._check_agent(step_id, step, scope)
+                self._check_agent(step_id, step)
             case RouterStep():
                 for route in step.routes:
                     place = _Place(step_id, f"routes.{route.port}")
-                    self._typed(route.when, scope, place, is_condition=True)
-                ports: JsonValue = [*(route.port for route in step.routes), "default"]
-                self.outputs[step_id] = _object({"port": {"enum": ports}}, ["port"])
-            case JoinStep():
-                self.outputs[step_id] = _JOINED
+                    self._typed(route.when, place, is_condition=True)
             case GateStep():
-                self._check_gate(step_id, step, scope)
+                self._check_gate(step_id, step)
             case TransformStep():
-                self.outputs[step_id] = self._built(step_id, "output", step.output, scope)
+                self.shapes.outputs[step_id] = self._built(step_id, "output", step.output)
             case EndStep():
-                self._check_end(step_id, step, scope)
+                self._check_end(step_id, step)
 
-    def _check_agent(self, step_id: str, step: AgentStep, scope: Mapping[str, JsonObject]) -> None:
+    def _check_agent(self, step_id: str, step: AgentStep) -> None:
         interface = self._interface(step_id, step)
         if interface is None:
-            self._built(step_id, "input", step.input, scope)
+            self._built(step_id, "input", step.input)
             return
-        self.outputs[step_id] = self._inlined(interface.output_schema)
-        self._check_mapping(
-            step_id, "input", step.input, contract=interface.input_schema, scope=scope
-        )
+        self._note_empty_contract(step_id, "uses.input", interface.input_schema)
+        self._check_mapping(step_id, "input", step.input, contract=interface.input_schema)
 
     def _interface(self, step_id: str, step: AgentStep) -> AgentInterface | None:
         uses = step.uses
-        interface = self.catalogue.agents.get((uses.agent, uses.version))
+        interface = self.shapes.interface(step)
         if interface is None:
             versions = sorted(
                 number for slug, number in self.catalogue.agents if slug == uses.agent
@@ -458,28 +460,39 @@ class _Checker:
             self._usable(schema, _Place(step_id, f"uses.{label}"))
         return interface
 
-    def _check_gate(self, step_id: str, step: GateStep, scope: Mapping[str, JsonObject]) -> None:
-        self.outputs[step_id] = self._inlined(step.contract)
-        if step.type is GateType.FILL:
-            self._built(step_id, "proposal", step.proposal, scope)
-        else:
-            self._check_mapping(
-                step_id, "proposal", step.proposal, contract=step.contract, scope=scope
+    def _note_empty_contract(self, step_id: str, field: str, contract: JsonObject) -> None:
+        if says_nothing(contract):
+            incoming = self.flow.incoming[step_id]
+            self.add(
+                "warning",
+                "missing_contract",
+                f"{self.name(step_id)} takes anything: its contract names no field, so nothing "
+                "that is handed over is checked.",
+                at=_Place(step_id, field),
+                link=incoming[0].id if incoming else None,
+                hint="Say in the contract which fields are expected.",
             )
+
+    def _check_gate(self, step_id: str, step: GateStep) -> None:
+        self._note_empty_contract(step_id, "contract", step.contract)
+        if step.type is GateType.FILL:
+            self._built(step_id, "proposal", step.proposal)
+        else:
+            self._check_mapping(step_id, "proposal", step.proposal, contract=step.contract)
         for part, text, kind in (
             ("why", step.why, "string"),
             ("title", step.title, "string"),
             ("confidence", step.confidence, "number"),
         ):
             if text is not None:
-                self._check_shown(_Place(step_id, part), text, kind, scope)
+                self._check_shown(_Place(step_id, part), text, kind)
         for index, item in enumerate(step.evidence):
             place = _Place(step_id, f"evidence.{index}")
-            self._typed(item.value, scope, place)
+            self._typed(item.value, place)
             if item.sources is not None:
-                self._typed(item.sources, scope, place)
+                self._typed(item.sources, place)
 
-    def _check_end(self, step_id: str, step: EndStep, scope: Mapping[str, JsonObject]) -> None:
+    def _check_end(self, step_id: str, step: EndStep) -> None:
         outcome = self.definition.outcomes.get(step.outcome)
         if outcome is None:
             self.add(
@@ -490,17 +503,13 @@ class _Checker:
                 hint=f"Declared are: {', '.join(sorted(self.definition.outcomes))}.",
             )
         if outcome is None or outcome.result is None:
-            self._built(step_id, "result", step.result, scope)
+            self._built(step_id, "result", step.result)
         else:
-            self._check_mapping(
-                step_id, "result", step.result, contract=outcome.result, scope=scope
-            )
+            self._check_mapping(step_id, "result", step.result, contract=outcome.result)
 
-    def _check_shown(
-        self, place: _Place, text: str, kind: str, scope: Mapping[str, JsonObject]
-    ) -> None:
+    def _check_shown(self, place: _Place, text: str, kind: str) -> None:
         """Check an expression whose value is shown to a person."""
-        typed = self._typed(text, scope, place)
+        typed = self._typed(text, place)
         kinds = kinds_of(typed.schema)
         if not typed.has_errors and kinds and kind not in kinds:
             word = "text" if kind == "string" else "a number"
@@ -513,40 +522,27 @@ class _Checker:
 
     def _check_run_title(self) -> None:
         title = self.definition.run_title
-        if title is None:
-            return
-        properties: JsonObject = {
-            step_id: self._view_schema(step_id, None) for step_id in self.definition.steps
-        }
-        scope = {"input": self._inlined(self.definition.input), "steps": _object(properties)}
-        self._check_shown(_Place(field="run_title"), title, "string", scope)
+        if title is not None:
+            self._check_shown(_Place(field="run_title"), title, "string")
 
     # ---- mappings --------------------------------------------------------------------------------
 
-    def _built(
-        self, step_id: str, part: str, mapping: Mapping[str, str], scope: Mapping[str, JsonObject]
-    ) -> JsonObject:
+    def _built(self, step_id: str, part: str, mapping: Mapping[str, str]) -> JsonObject:
         """Type a mapping; the schema of the object that it builds."""
         properties: JsonObject = {}
         required: list[str] = []
         for name, text in sorted(mapping.items()):
-            typed = self._typed(text, scope, _Place(step_id, f"{part}.{name}"))
+            typed = self._typed(text, _Place(step_id, f"{part}.{name}"))
             properties[name] = typed.schema
             if not (typed.may_be_absent and _is_plain(text)):
                 required.append(name)
-        return _object(properties, required)
+        return closed_object(properties, required)
 
     def _check_mapping(
-        self,
-        step_id: str,
-        part: str,
-        mapping: Mapping[str, str],
-        *,
-        contract: JsonObject,
-        scope: Mapping[str, JsonObject],
+        self, step_id: str, part: str, mapping: Mapping[str, str], *, contract: JsonObject
     ) -> None:
         """Type a mapping and compare each field with the contract that takes it."""
-        wanted = self._inlined(contract)
+        wanted = self.shapes.inlined(contract)
         stated = wanted.get("required")
         required = [str(name) for name in stated] if isinstance(stated, list) else []
         for name in required:
@@ -558,24 +554,51 @@ class _Checker:
                     at=_Place(step_id, f"{part}.{name}"),
                     hint="Choose a value for this field.",
                 )
+        judged = self.judged.setdefault(step_id, [])
         for name, text in sorted(mapping.items()):
             place = _Place(step_id, f"{part}.{name}")
-            typed = self._typed(text, scope, place)
-            if typed.has_errors:
-                continue
-            found = member(wanted, name)
-            if found is None:
-                self._unknown_field(place, name, wanted)
-                continue
-            if name in required and typed.may_be_absent and _is_plain(text):
-                self.add(
-                    "warning",
-                    "may_be_missing",
-                    f"{self.name(step_id)} needs '{name}', but '{text}' may have no value here.",
-                    at=place,
-                    hint="Then the input is refused and a person decides.",
-                )
-            self._compare(place, text, typed.schema, found[0])
+            verdict = self._judge_field(place, name, text, wanted, is_required=name in required)
+            judged.append(_Judged(verdict, _read_by(text)))
+
+    def _judge_field(
+        self, place: _Place, name: str, text: str, wanted: JsonObject, *, is_required: bool
+    ) -> FieldVerdict:
+        known = len(self.findings)
+        typed = self._typed(text, place)
+        found = None if typed.has_errors else member(wanted, name)
+        if typed.has_errors:
+            said = next((one.message for one in self.findings[known:]), "cannot be read")
+            fit = _Fit("does_not_fit", reason=said)
+        elif found is None:
+            self._unknown_field(place, name, wanted)
+            is_closed = wanted.get("additionalProperties") is False
+            reason = "is not a field of the contract"
+            fit = _Fit("does_not_fit" if is_closed else "cannot_tell", reason=reason)
+        else:
+            fit = self._compare(place, text, typed.schema, found[0])
+            if is_required and typed.may_be_absent and _is_plain(text):
+                fit = self._note_absence(place, name, text, fit)
+        return FieldVerdict.model_construct(
+            step=place.step or "",
+            field=name,
+            expression=text,
+            verdict=fit.verdict,
+            path=fit.path,
+            reason=fit.reason,
+            counter_example=fit.counter_example,
+        )
+
+    def _note_absence(self, place: _Place, name: str, text: str, fit: _Fit) -> _Fit:
+        self.add(
+            "warning",
+            "may_be_missing",
+            f"{self.name(place.step or '')} needs '{name}', but '{text}' may have no value here.",
+            at=place,
+            hint="Then the input is refused and a person decides.",
+        )
+        if fit.verdict == "fits":
+            return _Fit("may_not_fit", reason="may have no value here, and is required")
+        return fit
 
     def _unknown_field(self, place: _Place, name: str, wanted: JsonObject) -> None:
         is_closed = wanted.get("additionalProperties") is False
@@ -588,17 +611,16 @@ class _Checker:
             hint=f"Its fields are: {known}." if known else "",
         )
 
-    def _compare(self, place: _Place, text: str, given: JsonObject, wanted: JsonObject) -> None:
+    def _compare(self, place: _Place, text: str, given: JsonObject, wanted: JsonObject) -> _Fit:
         """Compare what is given with what is wanted, and note where it may not or cannot fit."""
         if not wanted:
-            return
-        try:
-            fit = fits(given, wanted)
-            can_meet = fit.verdict is not FitVerdict.DOES_NOT_FIT or may_meet(given, wanted)
-        except SchemaError:
-            return  # the contract itself has been reported
+            return _Fit("fits")
+        compared = self._compared(given, wanted)
+        if compared is None:
+            return _Fit("cannot_tell", reason="the contract cannot be used")  # it was reported
+        fit, can_meet = compared
         if fit.verdict is FitVerdict.FITS:
-            return
+            return self._compare_meaning(place, text, given, wanted)
         if fit.verdict is FitVerdict.CANNOT_TELL or not given:
             self.add(
                 "info",
@@ -607,7 +629,7 @@ class _Checker:
                 at=place,
                 hint="The two contracts alone do not decide it.",
             )
-            return
+            return _Fit("cannot_tell", reason="is checked when it runs")
         verdict = "may not fit" if can_meet else "never fits"
         self.add(
             "warning" if can_meet else "error",
@@ -615,19 +637,44 @@ class _Checker:
             f"'{text}' {verdict}: {fit.path or 'it'} {fit.reason}.",
             at=place,
             hint=_REPAIR_HINT if can_meet else "",
+            counter_example=fit.counter_example,
         )
+        worse: Verdict = "may_not_fit" if can_meet else "does_not_fit"
+        return _Fit(worse, fit.path, fit.reason, fit.counter_example)
 
-    def _typed(
-        self,
-        text: str,
-        scope: Mapping[str, JsonObject],
-        place: _Place,
-        *,
-        is_condition: bool = False,
-    ) -> ExpressionType:
+    def _compared(self, given: JsonObject, wanted: JsonObject) -> tuple[Fit, bool] | None:
+        """How two schemas compare and whether they can meet; the same two are compared once."""
+        key = (id(given), id(wanted))
+        if key not in self.compared:
+            answer: tuple[Fit, bool] | None = None
+            with suppress(SchemaError):
+                fit = fits(given, wanted)
+                answer = fit, fit.verdict is not FitVerdict.DOES_NOT_FIT or may_meet(given, wanted)
+            self.compared[key] = (given, wanted, answer)  # kept alive, so that the ids stay theirs
+        return self.compared[key][2]
+
+    def _compare_meaning(
+        self, place: _Place, text: str, given: JsonObject, wanted: JsonObject
+    ) -> _Fit:
+        """A value of the right shape that stands for something else is most likely a slip."""
+        if same_meaning(given, wanted):
+            return _Fit("fits")
+        reason = f"is a {domain_type(given)}, and a {domain_type(wanted)} is asked for"
+        self.add(
+            "warning",
+            "other_meaning",
+            f"'{text}' {reason}; the form is the same.",
+            at=place,
+            hint="Choose a value that means what is asked for.",
+        )
+        return _Fit("may_not_fit", reason=reason)
+
+    def _typed(self, text: str, place: _Place, *, is_condition: bool = False) -> ExpressionType:
         """Type an expression and note its findings."""
-        if place.step is not None and self._reads_wrong_steps(text, place):
-            return ExpressionType(findings=())
+        read = list(_steps_read(text, self.definition))
+        if self._reads_wrong_steps(read, place):
+            return ExpressionType(findings=(_WRONG_STEP,))
+        scope = self.shapes.variables(place.step, read)
         typed = check_expression(text, scope, is_condition=is_condition)
         for finding in typed.findings:
             self.add(finding.severity, finding.code, finding.message, at=place)
@@ -641,14 +688,14 @@ class _Checker:
             )
         return typed
 
-    def _reads_wrong_steps(self, text: str, place: _Place) -> bool:
+    def _reads_wrong_steps(self, read: list[str], place: _Place) -> bool:
         """Note steps that are read and do not exist or do not come before."""
         found = False
-        for other in _steps_read(text):
+        for other in read:
             if other not in self.definition.steps:
                 self.add("error", "unknown_step", f"There is no step '{other}'.", at=place)
                 found = True
-            elif place.step is not None and other not in self.ancestors[place.step]:
+            elif place.step is not None and not self.flow.is_before(other, place.step):
                 self.add(
                     "error",
                     "not_upstream",
@@ -660,12 +707,38 @@ class _Checker:
         return found
 
 
-def _steps_read(text: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """The verdict on one field. `path` lies inside its value."""
+
+    verdict: Verdict
+    path: str = ""
+    reason: str = ""
+    counter_example: JsonValue = None
+
+
+_NO_VERDICT = LinkVerdict(verdict="none")
+_WRONG_STEP = ExpressionFinding("error", "wrong_step", "reads a step that is not before it")
+
+
+def _steps_read(text: str, definition: WorkflowDefinition) -> Iterator[str]:
+    """The steps that an expression reads; all of them when it takes `steps` as a whole."""
     try:
         paths = compile_expression(text).used
     except ExpressionError:
         return
-    yield from dict.fromkeys(path[1] for path in paths if path[0] == "steps" and len(path) > 1)
+    if ("steps",) in paths:
+        yield from definition.steps
+        return
+    yield from dict.fromkeys(path[1] for path in paths if path[0] == "steps")
+
+
+def _read_by(text: str) -> frozenset[str]:
+    try:
+        paths = compile_expression(text).used
+    except ExpressionError:
+        return frozenset()
+    return frozenset(path[1] if path[0] == "steps" and len(path) > 1 else path[0] for path in paths)
 
 
 def _is_plain(text: str) -> bool:
@@ -675,40 +748,19 @@ def _is_plain(text: str) -> bool:
         return False
 
 
-def _object(properties: JsonObject, required: list[str] | None = None) -> JsonObject:
-    """A closed object; by default every field is there."""
-    names: JsonValue = [*(properties if required is None else required)]
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": names,
-        "additionalProperties": False,
-    }
+def _why_unusable(schema: JsonObject, types: Mapping[str, DomainType]) -> str:
+    """Why a contract cannot be used; empty when it can."""
+    try:
+        closed = bundle(schema, types)
+    except SchemaError as error:
+        return error.message
+    return _why_not_compiled(json.dumps(closed))
 
 
-def _any_of(alternatives: list[Facts]) -> Facts:
-    """What is certain when one of the alternatives holds."""
-    if not alternatives:
-        return {}
-    common = set(alternatives[0]).intersection(*alternatives[1:])
-    return {key: frozenset().union(*(facts[key] for facts in alternatives)) for key in common}
-
-
-def _all_of(together: list[Facts]) -> Facts:
-    """What is certain when all of them hold."""
-    merged: Facts = {}
-    for facts in together:
-        for key, ports in facts.items():
-            merged[key] = (merged[key] & ports or ports) if key in merged else ports
-    return merged
-
-
-def _closure(start: list[str], following: Callable[[str], list[str]]) -> set[str]:
-    seen: set[str] = set()
-    stack = list(start)
-    while stack:
-        key = stack.pop()
-        if key not in seen:
-            seen.add(key)
-            stack.extend(following(key))
-    return seen
+@lru_cache(maxsize=2_048)
+def _why_not_compiled(contract: str) -> str:
+    try:
+        Validator(json.loads(contract))
+    except SchemaError as error:
+        return error.message
+    return ""

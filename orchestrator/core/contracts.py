@@ -9,11 +9,13 @@ secret never appear in them.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 
 import jsonschema_rs
@@ -55,6 +57,7 @@ MAX_SIZE = 2_000_000
 """Characters of text plus eight per other value: a cheap bound on a payload's size."""
 MAX_VIOLATIONS = 50
 MAX_REPAIRED_TEXT = 200
+MAX_KEPT_FITS = 8_192
 
 _NO_TYPES: Mapping[str, DomainType] = {}
 _TYPE_WORDS = {
@@ -308,7 +311,13 @@ def fits(
     Raises:
         SchemaError: one of the two is not a usable contract.
     """
-    given, taken = Validator(producer, types), Validator(consumer, types)
+    return _fit(_text(producer, types), _text(consumer, types))
+
+
+@lru_cache(maxsize=MAX_KEPT_FITS)
+def _fit(producer: str, consumer: str) -> Fit:
+    """`fits` for two closed contracts as JSON texts; kept, for the same pairs come again."""
+    given, taken = Validator(json.loads(producer)), Validator(json.loads(consumer))
     given_form, taken_form = _canonical(given.schema), _canonical(taken.schema)
     answer = taken_form.covers(given_form)
     if answer == canonical.Containment.YES:
@@ -330,12 +339,22 @@ def may_meet(
     Raises:
         SchemaError: one of the two is not a usable contract.
     """
-    given, taken = Validator(producer, types), Validator(consumer, types)
+    return _may_meet(_text(producer, types), _text(consumer, types))
+
+
+@lru_cache(maxsize=MAX_KEPT_FITS)
+def _may_meet(producer: str, consumer: str) -> bool:
+    given, taken = Validator(json.loads(producer)), Validator(json.loads(consumer))
     try:
         both = _canonical(given.schema).intersect(_canonical(taken.schema))
     except canonical.CanonicalizationError:
         return True  # without an answer it may
     return both.satisfiability() != canonical.Satisfiability.NO
+
+
+def _text(schema: JsonObject, types: Mapping[str, DomainType] | None) -> str:
+    """A contract as JSON text, closed when there are types that it may refer to."""
+    return json.dumps(bundle(schema, types) if types else schema)
 
 
 def _refused_examples(

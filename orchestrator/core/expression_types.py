@@ -124,7 +124,9 @@ def check_expression(
                 f"A condition must give yes or no; '{text}' gives {kinds_text(given.schema)}.",
             )
         )
-    is_guarded = any(isinstance(part, Select) and part.test_only for part in _nodes(compiled.tree))
+    is_guarded = compiled.plain is None and any(
+        isinstance(part, Select) and part.test_only for part in _nodes(compiled.tree)
+    )
     return ExpressionType(given.schema, given.may_be_absent and not is_guarded, tuple(findings))
 
 
@@ -236,9 +238,9 @@ class _Checker:
 
     def _member(self, operand: _Typed, name: str, node: Node) -> _Typed:
         path = (*operand.path, name) if operand.path is not None else None
-        shown = path_text(path) if path else name
         kinds = kinds_of(operand.schema)
         if kinds and "object" not in kinds:
+            shown = path_text(path) if path else name
             self.error(
                 "no_fields",
                 f"'{shown}' cannot be read: what stands before '.{name}' is "
@@ -249,6 +251,7 @@ class _Checker:
             return _ANYTHING
         found = member(operand.schema, name)
         if found is None:
+            shown = path_text(path) if path else name
             self.error("unknown_field", self._unknown(operand, name, shown), node, shown)
             return _ANYTHING
         schema, is_required = found

@@ -25,6 +25,7 @@ paths are handed over.
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -58,6 +59,15 @@ NumberTree: TypeAlias = "bool | dict[str, NumberTree]"
 
 _ARITHMETIC = r"_[-+*/]_|_\?_:_"
 _MIXED_NUMBERS = re.compile(rf"'?(?:{_ARITHMETIC})'?(?: applied to ')?\(.*\b(?:int|int64|double)\b")
+_PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,30}", re.ASCII)
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_KEYWORDS = frozenset(
+    {
+        *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import"),
+        *("in", "let", "loop", "namespace", "null", "package", "return", "true", "var", "void"),
+        "while",
+    }
+)
 _TOKEN = re.compile(
     r"""(?P<text>'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
     r"|(?P<name>[A-Za-z_][A-Za-z_0-9]*)"
@@ -232,6 +242,16 @@ def path_text(path: Path) -> str:
     )
 
 
+def path_expression(path: Path) -> str:
+    """The expression that reads a path; fields that are no plain names stand in brackets."""
+    return path[0] + "".join(
+        f".{part}"
+        if _PLAIN_NAME.fullmatch(part) and part not in _KEYWORDS
+        else f"[{json.dumps(part, ensure_ascii=False)}]"
+        for part in path[1:]
+    )
+
+
 def kind_of(value: JsonValue) -> str:
     """The kind of a value in words."""
     if value is None:
@@ -271,8 +291,12 @@ def _both(left: NumberTree, right: NumberTree) -> NumberTree:
     return True if left is True or right is True else left or right
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=16_384)
 def _compiled(text: str, variables: tuple[str, ...]) -> CompiledExpression:
+    path = _path_of(text, variables)
+    if path is not None:
+        tree = _path_tree(path)
+        return CompiledExpression(text, tree, path, (path,), None, variables)
     if len(text) > MAX_CHARACTERS:
         raise ExpressionError(
             "too_long",
@@ -297,6 +321,24 @@ def _compiled(text: str, variables: tuple[str, ...]) -> CompiledExpression:
         _variables=variables,
         _listed=tuple(_listed_ranges(tree, {name: (name,) for name in variables})),
     )
+
+
+def _path_of(text: str, variables: tuple[str, ...]) -> Path | None:
+    """The path that a text plainly is; what is written in any other way is left to the engine."""
+    if len(text) > MAX_CHARACTERS or _PLAIN_PATH.fullmatch(text) is None:
+        return None
+    path = tuple(text.split("."))
+    return path if path[0] in variables and _KEYWORDS.isdisjoint(path) else None
+
+
+def _path_tree(path: Path) -> Node:
+    """The tree that the engine would give for a plain path, positions included."""
+    tree: Node = Name(0, path[0])
+    position = len(path[0])
+    for part in path[1:]:
+        tree = Select(position, tree, part, test_only=False)
+        position += 1 + len(part)
+    return tree
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ compared and shown is one closed document. Any other reference outside the docum
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from orchestrator.core.catalogue import DomainType
 from orchestrator.core.errors import DomainError
@@ -33,6 +33,7 @@ _SCHEMAS = (
     "unevaluatedItems",
     "unevaluatedProperties",
 )
+_CONSTANTS = frozenset({"const", "enum", "default", "examples"})
 _APPLIED_IN_PLACE = ("allOf", "anyOf", "oneOf")
 
 Place = tuple[str | int, ...]
@@ -103,10 +104,27 @@ def lookup(ref: str, root: JsonObject) -> JsonValue:
     return node
 
 
-def inline(schema: JsonObject, *, levels: int = 12) -> JsonObject:
-    """Return the schema with references replaced by what they name (deep recursion: anything)."""
-    result = _inlined(schema, schema, levels)
+def inline(
+    schema: JsonObject, *, levels: int = 12, named: Collection[str] = frozenset()
+) -> JsonObject:
+    """Return the schema with references replaced by what they name (deep recursion: anything).
+
+    Where a reference named one of `named`, the schema carries that name as `x-type`.
+    """
+    result = _inlined(schema, schema, levels, named)
     return result if isinstance(result, dict) else {}
+
+
+def referring(schema: JsonValue) -> JsonValue:
+    """The schema with what carries the name of a shared type (`x-type`) as a reference again."""
+    if isinstance(schema, list):
+        return [referring(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    name = schema.get("x-type")
+    if isinstance(name, str):
+        return {"$ref": TYPE_PREFIX + name}
+    return {key: value if key in _CONSTANTS else referring(value) for key, value in schema.items()}
 
 
 def expand(schema: JsonValue, root: JsonObject) -> Iterator[tuple[JsonObject, str | None]]:
@@ -179,33 +197,43 @@ def walk(schema: JsonValue, path: str = "") -> Iterator[tuple[str, JsonObject]]:
         stack.extend(_subschemas(here, node))
 
 
-def _inlined(node: JsonValue, root: JsonObject, levels: int) -> JsonValue:
+def _inlined(node: JsonValue, root: JsonObject, levels: int, named: Collection[str]) -> JsonValue:
     if not isinstance(node, dict):
         return node
-    ref = node.get("$ref")
-    if isinstance(ref, str):
-        if levels <= 0:
-            return {}
-        target = _inlined(lookup(ref, root), root, levels - 1)
-        rest = {key: value for key, value in node.items() if key != "$ref"}
-        siblings = _inlined(rest, root, levels)
-        if not isinstance(target, dict) or not isinstance(siblings, dict):
-            return target
-        overlap = siblings.keys() & target.keys() - {"title", "description"}
-        return {"allOf": [target, siblings]} if overlap else {**target, **siblings}
+    if isinstance(node.get("$ref"), str):
+        return _followed(node, root, levels, named)
     copied: JsonObject = {}
     for key, value in node.items():
         if key == "$defs":
             continue
         if key in _SCHEMA_MAPS and isinstance(value, dict):
-            copied[key] = {name: _inlined(child, root, levels) for name, child in value.items()}
+            copied[key] = {
+                name: _inlined(child, root, levels, named) for name, child in value.items()
+            }
         elif key in _SCHEMA_LISTS and isinstance(value, list):
-            copied[key] = [_inlined(child, root, levels) for child in value]
+            copied[key] = [_inlined(child, root, levels, named) for child in value]
         elif key in _SCHEMAS:
-            copied[key] = _inlined(value, root, levels)
+            copied[key] = _inlined(value, root, levels, named)
         else:
             copied[key] = value
     return copied
+
+
+def _followed(node: JsonObject, root: JsonObject, levels: int, named: Collection[str]) -> JsonValue:
+    """A reference replaced by what it names; what stands beside it counts too."""
+    if levels <= 0:
+        return {}
+    ref = str(node["$ref"])
+    target = _inlined(lookup(ref, root), root, levels - 1, named)
+    name = ref.removeprefix("#/$defs/")
+    if name in named and isinstance(target, dict):
+        target = {**target, "x-type": name}
+    rest = {key: value for key, value in node.items() if key != "$ref"}
+    siblings = _inlined(rest, root, levels, named)
+    if not isinstance(target, dict) or not isinstance(siblings, dict):
+        return target
+    overlap = siblings.keys() & target.keys() - {"title", "description"}
+    return {"allOf": [target, siblings]} if overlap else {**target, **siblings}
 
 
 def _subschemas(here: str, node: JsonObject) -> Iterator[tuple[str, JsonValue]]:

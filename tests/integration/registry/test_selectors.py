@@ -64,6 +64,24 @@ def test_the_catalogue_holds_what_a_definition_names(world):
     assert "Money" in catalogue.types
 
 
+def test_the_catalogue_brings_the_newest_callable_version_of_one_that_is_named_wrongly(world):
+    world.agent("size")
+    world.version("size")
+    world.version("size", install=False)
+    document = small()
+    document["steps"]["size"]["uses"]["version"] = 9
+    definition = WorkflowDefinition.model_validate(document)
+    assert set(selectors.catalogue_for(definition).agents) == {("size", 2)}
+
+
+def test_an_agent_of_another_workspace_is_not_in_the_catalogue(world, other):
+    other.agent("size")
+    definition = WorkflowDefinition.model_validate(small())
+    found = selectors.catalogue_for(definition, workspace_id=world.workspace.id)
+    assert not found.agents
+    assert selectors.catalogue_for(definition, workspace_id=other.workspace.id).agents
+
+
 def test_a_binding_pins_versions_by_id_and_hash(world):
     version = world.agent("size")
     binding = selectors.binding_of(WorkflowDefinition.model_validate(small()))

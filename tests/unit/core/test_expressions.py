@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.expression_tree import Call, Constant, Fold, Select
+from orchestrator.core.expression_tree import Call, Constant, Fold, Name, Select, read_tree
 from orchestrator.core.expressions import (
     MAX_CHARACTERS,
     ExpressionError,
+    _compile,
     compile_expression,
     kind_of,
     number_tree,
+    path_expression,
     path_text,
 )
 
@@ -311,3 +313,47 @@ def test_twenty_thousand_null_results_alone_and_nested_do_not_kill_the_process()
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("alive")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input",
+        "input.a",
+        "steps.extract.output.amount",
+        "input._x9.Y",
+        "input." + ".".join("abcdefghij"),
+    ],
+)
+def test_a_plain_path_has_the_tree_that_the_engine_gives(text):
+    direct = compile_expression(text)
+    engine = compile_expression(f" {text}".replace(".", " ."))  # the engine reads this one
+    assert direct.plain == engine.plain == tuple(text.split("."))
+    assert direct.used == engine.used
+    assert without_positions(direct.tree) == without_positions(engine.tree)
+    assert direct.tree == read_tree(engine_program(text))
+
+
+def without_positions(node):
+    match node:
+        case Name():
+            return node.name
+        case Select():
+            return (without_positions(node.operand), node.field, node.test_only)
+
+
+def engine_program(text):
+    return _compile(text, ("input", "steps")).serialize()
+
+
+@pytest.mark.parametrize("text", ["input.in", "input.true", "steps.null.x", "input.a.", "input..a"])
+def test_keywords_and_broken_paths_are_left_to_the_engine(text):
+    with pytest.raises(ExpressionError) as caught:
+        compile_expression(text)
+    assert caught.value.code == "syntax"
+
+
+@pytest.mark.parametrize("name", ["in", "first name", 'a"b', "", "ü", "x-1", "while"])
+def test_any_field_can_be_read_by_the_expression_that_is_written_for_it(name):
+    text = path_expression(("input", name, "v"))
+    assert compile_expression(text).evaluate({"input": {name: {"v": 3}}, "steps": {}}) == 3

@@ -1,0 +1,471 @@
+"""What a step may read and what it takes, as schemas and as lists for people to pick from.
+
+Schemas are inlined (`schemas.inline`); where a shared type was named, `x-type` says which. All of
+it is worked out once per examination and shared: a schema that stands in many scopes is one object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from orchestrator.core.catalogue import AgentInterface, Catalogue
+from orchestrator.core.contracts import SchemaError, bundle
+from orchestrator.core.definition import (
+    AgentStep,
+    EndStep,
+    GateStep,
+    GateType,
+    JoinStep,
+    RouterStep,
+    StartStep,
+    Step,
+    TransformStep,
+    WorkflowDefinition,
+    ports_of,
+)
+from orchestrator.core.expression_types import ALL_KINDS, kinds_of, member
+from orchestrator.core.expressions import Path, path_expression
+from orchestrator.core.flow import Flow, Ports
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.schemas import inline
+
+MAX_DEPTH = 4
+"""How deep the fields of an output are listed."""
+MAX_READ_STEPS = 60
+"""From how many steps back values are offered; the nearest are."""
+MAX_READABLES = 600
+
+OUTPUT_PORTS = frozenset({"next", "uncertain", "approved", "rejected", "returned", "filled"})
+REASON_PORTS = frozenset({"not_found", "uncertain", "refused", "failed", "expired"})
+_SPOKEN_PORTS = REASON_PORTS | {"rejected", "returned"}
+
+_TYPE_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "yes/no",
+    "array": "list",
+    "object": "object",
+    "null": "empty",
+}
+_NAMED_WORDS = {"Money": "money", "Artefact": "file", "Date": "date", "Instant": "time"}
+_FORMAT_WORDS = {"date": "date", "date-time": "time"}
+_NULL = frozenset({"null"})
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_JOINED: JsonObject = {
+    "type": "object",
+    "properties": {
+        "arrived": {"type": "array", "items": {"type": "string"}},
+        "missing": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"branch": {"type": "string"}, "reason": {"type": "string"}},
+                "required": ["branch", "reason"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["arrived", "missing"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a step takes: the part of it that is mapped, the contract, what is mapped now.
+
+    `contract` is None where anything may be given.
+    """
+
+    part: str
+    contract: JsonObject | None
+    mapping: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """One value that a step may read. `path` starts with `input` or `steps`."""
+
+    path: Path
+    label: str
+    schema: JsonObject
+    certain: bool
+    sample: JsonValue = None
+    distance: int = 0
+
+    @property
+    def step(self) -> str | None:
+        """The step that gives it; None for the run's input."""
+        return self.path[1] if self.path[0] == "steps" else None
+
+    @property
+    def expression(self) -> str:
+        """The expression that reads it."""
+        return path_expression(self.path)
+
+
+class Shapes:
+    """The schemas of one definition. `outputs` is filled as the steps are checked in order."""
+
+    def __init__(self, definition: WorkflowDefinition, catalogue: Catalogue, flow: Flow) -> None:
+        self.definition = definition
+        self.catalogue = catalogue
+        self.flow = flow
+        self.outputs: dict[str, JsonObject] = {}
+        self._inlined: dict[int, JsonObject] = {}
+        self._views: dict[tuple[str, Ports | None], JsonObject] = {}
+        self._listed: dict[tuple[str, Ports | None], tuple[Readable, ...]] = {}
+
+    def inlined(self, schema: JsonObject) -> JsonObject:
+        """A contract without references; one that cannot be used says nothing."""
+        known = self._inlined.get(id(schema))
+        if known is None:
+            try:
+                known = inline(
+                    bundle(schema, self.catalogue.types), named=self.catalogue.types.keys()
+                )
+            except SchemaError:
+                known = {}
+            self._inlined[id(schema)] = known
+        return known
+
+    def interface(self, step: Step) -> AgentInterface | None:
+        """The agent version that a step calls, if it calls one that exists."""
+        if not isinstance(step, AgentStep):
+            return None
+        return self.catalogue.agents.get((step.uses.agent, step.uses.version))
+
+    def target_of(self, step_id: str) -> Target | None:
+        """What the step takes; None for steps that are not mapped to."""
+        step = self.definition.steps[step_id]
+        match step:
+            case AgentStep():
+                interface = self.interface(step)
+                contract = interface.input_schema if interface else None
+                return Target("input", contract, step.input)
+            case GateStep():
+                is_free = step.type is GateType.FILL
+                return Target("proposal", None if is_free else step.contract, step.proposal)
+            case EndStep():
+                outcome = self.definition.outcomes.get(step.outcome)
+                return Target("result", outcome.result if outcome else None, step.result)
+            case TransformStep():
+                return Target("output", None, step.output)
+            case _:
+                return None
+
+    def output_of(self, step_id: str) -> JsonObject:
+        """The schema of a step's output, for kinds whose output its own contract states."""
+        step = self.definition.steps[step_id]
+        match step:
+            case StartStep():
+                return self.inlined(self.definition.input)
+            case AgentStep():
+                interface = self.interface(step)
+                return self.inlined(interface.output_schema) if interface else {}
+            case RouterStep():
+                ports: list[JsonValue] = [*(route.port for route in step.routes), "default"]
+                return closed_object({"port": {"enum": ports}}, ["port"])
+            case JoinStep():
+                return _JOINED
+            case GateStep():
+                return self.inlined(step.contract)
+            case TransformStep() | EndStep():
+                return {}
+
+    def variables(self, step_id: str | None, read: Collection[str]) -> dict[str, JsonObject]:
+        """The schemas of `input` and `steps` for an expression that reads these steps.
+
+        Without a step: as seen when any step may or may not have run.
+        """
+        facts = {} if step_id is None else self.flow.facts[step_id]
+        properties: JsonObject = {}
+        for other in read:
+            seen = step_id is None or self.flow.is_before(other, step_id)
+            properties[other] = self.view(other, facts.get(other)) if seen else {}
+        return {"input": self.inlined(self.definition.input), "steps": closed_object(properties)}
+
+    def view(self, step_id: str, ports: Ports | None) -> JsonObject:
+        """How a step is seen that may have left by these ports; None: perhaps it never ran."""
+        key = (step_id, ports)
+        if key not in self._views:
+            self._views[key] = self._view(step_id, ports)
+        return self._views[key]
+
+    def readables(self, step_id: str) -> list[Readable]:
+        """What the step may read: the input, then by step, nearest first; at most 600 values."""
+        found = list(self._input_readables())
+        facts = self.flow.facts.get(step_id, {})
+        for other, distance in self.flow.before(step_id, MAX_READ_STEPS):
+            for one in self._step_readables(other, facts.get(other)):
+                if len(found) >= MAX_READABLES:
+                    return found
+                found.append(replace(one, distance=distance))
+        return found
+
+    def _view(self, step_id: str, ports: Ports | None) -> JsonObject:
+        step = self.definition.steps[step_id]
+        possible = ports if ports is not None else frozenset(ports_of(step))
+        properties: JsonObject = {
+            "result": {"enum": ["value", "not_found", "uncertain", "refused", "failed"]},
+            "reason": {"type": "string"},
+            "score": {"type": "number"},
+        }
+        required: list[JsonValue] = ["result"]
+        is_calling = isinstance(step, (AgentStep, GateStep, JoinStep))
+        with_output = possible & OUTPUT_PORTS if is_calling else possible
+        if with_output or possible & {"not_found", "refused"}:
+            properties["output"] = self.outputs.get(step_id, {}) if with_output else {}
+            if with_output == possible:
+                required.append("output")
+        if possible <= REASON_PORTS:
+            required.append("reason")
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": required if ports is not None else [],
+            "additionalProperties": False,
+        }
+
+    def _input_readables(self) -> Iterator[Readable]:
+        schema = self.inlined(self.definition.input)
+        sample = sample_of(schema)
+        yield from listed(("input",), schema, certain=True, sample=sample)
+
+    def _step_readables(self, step_id: str, ports: Ports | None) -> tuple[Readable, ...]:
+        key = (step_id, ports)
+        if key not in self._listed:
+            self._listed[key] = tuple(self._list_step(step_id, ports))
+        return self._listed[key]
+
+    def _list_step(self, step_id: str, ports: Ports | None) -> Iterator[Readable]:
+        step = self.definition.steps[step_id]
+        if isinstance(step, StartStep):
+            return  # its output is the input
+        view = self.view(step_id, ports)
+        output = member(view, "output")
+        if output is not None:
+            sample = self._output_sample(step)
+            yield from listed(
+                ("steps", step_id, "output"), output[0], certain=output[1], sample=sample
+            )
+        possible = ports if ports is not None else frozenset(ports_of(step))
+        for name in self._said(step, possible):
+            found = member(view, name)
+            if found is not None:
+                path = ("steps", step_id, name)
+                yield Readable(path, name.capitalize(), found[0], found[1])
+
+    def _said(self, step: Step, possible: Ports) -> Iterator[str]:
+        if isinstance(step, (AgentStep, GateStep, JoinStep)):
+            yield "result"
+            if possible & _SPOKEN_PORTS:
+                yield "reason"
+        if isinstance(step, AgentStep):
+            yield "score"
+
+    def _output_sample(self, step: Step) -> JsonValue:
+        interface = self.interface(step)
+        for example in interface.examples if interface else ():
+            if example.output is not None:
+                return example.output
+        return None
+
+
+def listed(
+    path: Path, schema: JsonObject, *, certain: bool, sample: JsonValue = None, label: str = ""
+) -> Iterator[Readable]:
+    """The fields of an object, each followed by its own fields, down to depth 4."""
+    depth = len(path) - (1 if path[0] == "input" else 3)
+    kinds = kinds_of(schema)
+    if depth >= MAX_DEPTH or "object" not in kinds or kinds == ALL_KINDS:
+        return
+    for name in _fields(schema):
+        found = member(schema, name)
+        if found is None:
+            continue
+        inner, is_required = found
+        is_certain = certain and is_required and kinds == {"object"}
+        given = sample.get(name) if isinstance(sample, dict) else None
+        shown = given if given is not None else sample_of(inner)
+        words = label_of(name, inner)
+        full = f"{label} / {words}" if label else words
+        yield Readable((*path, name), full, inner, is_certain, shown)
+        yield from listed((*path, name), inner, certain=is_certain, sample=shown, label=full)
+
+
+def closed_object(properties: JsonObject, required: Collection[str] | None = None) -> JsonObject:
+    """A closed object; by default every field is there."""
+    names: list[JsonValue] = [*(properties if required is None else required)]
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": names,
+        "additionalProperties": False,
+    }
+
+
+def label_of(name: str, schema: JsonObject) -> str:
+    """A field's title; else its name in words, unless the shared type has a title of its own."""
+    title = schema.get("title")
+    if isinstance(title, str) and title and "x-type" not in schema:
+        return title
+    words = " ".join(_WORD.findall(name)).lower()
+    return words[:1].upper() + words[1:] if words else name
+
+
+def type_word(schema: JsonObject) -> str:
+    """The type of a value in a word for people; what may also be empty is called as without."""
+    name = domain_type(schema)
+    if name in _NAMED_WORDS:
+        return _NAMED_WORDS[name]
+    schema = _if_given(schema)
+    if schema.get("format") in _FORMAT_WORDS:
+        return _FORMAT_WORDS[str(schema["format"])]
+    kinds = kinds_of(schema)
+    if kinds == ALL_KINDS:
+        return "anything"
+    several = kinds - {"null"} or kinds
+    if len(several) != 1:
+        return " or ".join(sorted(_TYPE_WORDS[kind] for kind in several)) or "nothing"
+    (kind,) = several
+    if kind == "number" and _is_whole(schema):
+        return "whole number"
+    return _TYPE_WORDS[kind]
+
+
+def domain_type(schema: JsonObject) -> str | None:
+    """The shared type that a schema stands for, also where the value may be empty."""
+    name = _if_given(schema).get("x-type")
+    return name if isinstance(name, str) else None
+
+
+def says_nothing(schema: JsonObject) -> bool:
+    """Whether a contract allows any object at all."""
+    telling = {key for key in schema if not key.startswith(("x-", "$"))}
+    telling -= {"title", "description", "examples", "default"}
+    return not telling or (telling == {"type"} and schema["type"] == "object")
+
+
+def sample_of(schema: JsonObject, depth: int = 0) -> JsonValue:
+    """A value that the schema itself gives as constant, default, example or choice; else None.
+
+    For an object what its fields give; None when none of them gives anything.
+    """
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("default") is not None:
+        return schema["default"]
+    for keyword in ("examples", "enum"):
+        offered = schema.get(keyword)
+        if isinstance(offered, list) and offered:
+            return next((one for one in offered if one is not None), None)
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or depth > MAX_DEPTH:
+        return None
+    kept: JsonObject = {}
+    for name, child in properties.items():
+        value = sample_of(child, depth + 1) if isinstance(child, dict) else None
+        if value is not None:
+            kept[name] = value
+    return kept or None
+
+
+def ranked(
+    readables: Collection[Readable], name: str, schema: JsonObject
+) -> list[tuple[float, Readable]]:
+    """Values that may be meant for a field, most likely first, each with how likely it is."""
+    wanted = kinds_of(schema)
+    scored = [
+        (_likeness(one, name, schema), one)
+        for one in readables
+        if kinds_of(one.schema) & wanted and same_meaning(one.schema, schema)
+    ]
+    return sorted(scored, key=lambda pair: (-pair[0], len(pair[1].path), pair[1].path))
+
+
+LIKELY = 40.0
+"""From here on a value is meant for a field: the same name or shared type, or most of the name."""
+
+
+def best(
+    readables: Collection[Readable],
+    name: str,
+    schema: JsonObject,
+    can_take: Callable[[JsonObject], bool],
+    *,
+    limit: int,
+    least: float = float("-inf"),
+) -> list[Readable]:
+    """The likeliest values that fit a field, at most `limit` of them."""
+    found: list[Readable] = []
+    for score, one in ranked(readables, name, schema)[: 4 * limit + 8]:
+        if score < least or len(found) == limit:
+            break
+        if can_take(one.schema):
+            found.append(one)
+    return found
+
+
+def _likeness(one: Readable, name: str, schema: JsonObject) -> float:
+    own, wanted = _words(one.path[-1]), _words(name)
+    score = 0.0
+    if one.path[-1] == name or own == wanted:
+        score += 50
+    elif own & wanted:
+        score += 40 * len(own & wanted) / len(own | wanted)
+    elif own_step := _words(one.step or ""):
+        score += 15 * len(own_step & wanted) / len(own_step | wanted)
+    shared = domain_type(schema)
+    if shared is not None and domain_type(one.schema) == shared:
+        score += 45 if shared not in _NAMED_WORDS else 30
+    if one.schema.get("type") == schema.get("type"):
+        score += 6
+    score += 8 if one.certain else 0
+    score -= 2 * len(one.path) + min(one.distance, 8)
+    return score
+
+
+def _if_given(schema: JsonObject) -> JsonObject:
+    """What a value is when it is not empty: the only alternative beside null."""
+    for keyword in ("anyOf", "oneOf"):
+        branches = schema.get(keyword)
+        if isinstance(branches, list):
+            others = [one for one in branches if isinstance(one, dict) and kinds_of(one) != _NULL]
+            return others[0] if len(others) == 1 else schema
+    return schema
+
+
+def same_meaning(given: JsonObject, wanted: JsonObject) -> bool:
+    """Whether two values may mean the same: not when both are of shared types that differ."""
+    left, right = domain_type(given), domain_type(wanted)
+    return left is None or right is None or left == right
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD.findall(name))
+
+
+def _fields(schema: JsonObject, depth: int = 0) -> list[str]:
+    """The fields that a schema declares, in its own order."""
+    names: dict[str, None] = {}
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        names.update(dict.fromkeys(properties))
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        branches = schema.get(keyword)
+        for branch in branches if isinstance(branches, list) and depth < MAX_DEPTH else ():
+            if isinstance(branch, dict):
+                names.update(dict.fromkeys(_fields(branch, depth + 1)))
+    return list(names)
+
+
+def _is_whole(schema: JsonObject) -> bool:
+    stated = schema.get("type")
+    if stated == "integer" or (isinstance(stated, list) and "number" not in stated):
+        return True
+    options = [schema["const"]] if "const" in schema else schema.get("enum")
+    return isinstance(options, list) and all(isinstance(one, int) for one in options)
