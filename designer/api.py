@@ -74,6 +74,22 @@ class WorkflowVersionDetailSerializer(WorkflowVersionSerializer):
         read_only_fields: ClassVar[tuple[str, ...]] = fields
 
 
+class PatchStepSerializer(serializers.Serializer[Any]):
+    """One change of the document; `set` makes the objects on the way that are missing."""
+
+    op = serializers.ChoiceField(choices=["set", "remove"])
+    path = serializers.CharField(help_text="JSON pointer into the document.")
+    value = serializers.JSONField(allow_null=True)
+
+
+class MendingSerializer(serializers.Serializer[Any]):
+    """A change that settles a finding."""
+
+    kind = serializers.CharField()
+    title = serializers.CharField()
+    patch = PatchStepSerializer(many=True)
+
+
 class FindingSerializer(serializers.Serializer[Any]):
     """What the checker says; `mendings` are patches of the document that put it right."""
 
@@ -84,6 +100,8 @@ class FindingSerializer(serializers.Serializer[Any]):
     field = serializers.CharField(allow_null=True)
     message = serializers.CharField()
     hint = serializers.CharField()
+    counter_example = serializers.JSONField(allow_null=True)
+    mendings = MendingSerializer(many=True)
 
 
 class ExaminationSerializer(serializers.Serializer[Any]):
@@ -237,8 +255,8 @@ class WorkflowViewSet(ApiViewSet):
     def check(self, _request: Request, slug: str) -> Response:
         """What the checker says of a document; nothing is stored."""
         given = self.body(CheckSerializer)
-        selectors.find_workflow_to_edit(self.actor, slug)
-        return Response(selectors.examine(given["definition"], given["step"]))
+        workflow = selectors.find_workflow_to_edit(self.actor, slug)
+        return Response(selectors.examine(workflow, given["definition"], given["step"]))
 
     @extend_schema(request=PresenceSerializer, responses=PresenceAnswerSerializer)
     @action(detail=True, methods=["put"], url_path="draft/presence")

@@ -27,6 +27,7 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.catalogue import Catalogue
 from orchestrator.core.checks import Finding, check_definition
+from orchestrator.core.checks import examine as examine_definition
 from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
@@ -234,8 +235,10 @@ def others_present(actor: Actor, workflow: Workflow, now: datetime) -> list[Draf
     return list(present.select_related("person").order_by("since", "person_id"))
 
 
-def examine(definition: JsonObject, step: str | None = None) -> JsonObject:
+def examine(workflow: Workflow, definition: JsonObject, step: str | None = None) -> JsonObject:
     """What the checker says of a document that is not stored; `step` asks for what it may read.
+
+    `core.findings.Examination` as JSON, against the agents of the workflow's workspace.
 
     Raises:
         InvalidInputError: the document is malformed, or has no such step.
@@ -246,13 +249,9 @@ def examine(definition: JsonObject, step: str | None = None) -> JsonObject:
         raise InvalidInputError(
             reason, detail={"violations": [{"path": "/step", "rule": "unknown", "reason": reason}]}
         )
-    findings = check_definition(model, registry.catalogue_for(model))
-    return {
-        "findings": [one.model_dump(mode="json") for one in findings],
-        "links": {},
-        "scope": None,
-        "fields": None,
-    }
+    catalogue = registry.catalogue_for(model, workspace_id=workflow.workspace_id)
+    examined: JsonObject = examine_definition(model, catalogue, step).model_dump(mode="json")
+    return examined
 
 
 def definition_of(version: WorkflowVersion) -> WorkflowDefinition:
