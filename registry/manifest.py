@@ -22,6 +22,9 @@ SideEffect = Literal["none", "read", "write", "irreversible"]
 WAITING_KINDS: frozenset[str] = frozenset({"http"})
 """Kinds whose calls spend their time waiting for the network."""
 
+SIDE_EFFECTS: tuple[SideEffect, ...] = ("none", "read", "write", "irreversible")
+"""Side-effect classes, the harmless first."""
+
 FieldRef = Annotated[Text, StringConstraints(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,62}|(/[^/]*)+)$")]
 """A field of the input by name, or a place in it by JSON pointer."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -106,6 +109,17 @@ CONFIGS: Mapping[str, type[Model]] = {
 }
 
 
+class Tool(Model):
+    """Something outside itself that an agent reaches. `scopes` say in which ways ("GET", "read").
+
+    Nobody claims tools: they follow from the configuration (`examination.tools_of`).
+    """
+
+    name: Annotated[Text, StringConstraints(min_length=1, max_length=120)]
+    scopes: tuple[Annotated[Text, StringConstraints(min_length=1, max_length=60)], ...]
+    side_effect: SideEffect
+
+
 class Example(Model):
     """One call that shows what the agent does."""
 
@@ -130,6 +144,7 @@ class AgentManifest(Model):
     output: Schema
     effect: Effect = "idempotent"
     side_effect: SideEffect = "none"
+    tools: tuple[Tool, ...] = ()
     max_output_bytes: Annotated[int, Field(ge=1, le=5_000_000)] = 1_000_000
     config: AgentConfig
     policies: tuple[str, ...] = ()
@@ -160,6 +175,10 @@ class AgentManifest(Model):
         """The JSON form that is stored and hashed."""
         dumped: JsonObject = self.model_dump(mode="json")
         return dumped
+
+    def with_tools(self, tools: tuple[Tool, ...]) -> Self:
+        """The same manifest with these tools."""
+        return self.model_copy(update={"tools": tools})
 
 
 def version_sha256(manifest: JsonObject, types: Mapping[str, int]) -> str:

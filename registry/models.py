@@ -38,7 +38,7 @@ class AgentVersion(VersionedModel):
     """An immutable, content-hashed version. `manifest` is `registry/manifest.py`'s AgentManifest.
 
     `types` pins the domain types its contracts use: name -> version. `suspended_from` is the status
-    that lifting a suspension brings back.
+    that lifting a suspension brings back. `revision` counts the saves of the draft.
     """
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
@@ -46,6 +46,11 @@ class AgentVersion(VersionedModel):
     manifest = models.JSONField()
     types = models.JSONField(default=dict)
     suspended_from = models.CharField(max_length=16, blank=True)
+    revision = models.PositiveIntegerField(default=1)
+    saved_at = models.DateTimeField(null=True, blank=True)
+    saved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         constraints = (

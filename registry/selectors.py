@@ -11,11 +11,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
-from django.db.models import Case, OuterRef, Prefetch, Q, QuerySet, Subquery, Value, When
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.fields.json import KT
 
 from orchestrator import access
 from orchestrator.access import Actor
+from orchestrator.accounts.selectors import names_of
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.catalogue import AgentExample, AgentInterface, Catalogue, Repair
 from orchestrator.core.catalogue import DomainType as CoreType
@@ -24,6 +36,7 @@ from orchestrator.core.definition import AgentStep, GateStep, WorkflowDefinition
 from orchestrator.core.errors import ConflictError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.schemas import inline
+from registry.examination import Surroundings
 from registry.lifecycle import CALLABLE, STARTABLE
 from registry.manifest import AgentManifest
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
@@ -98,12 +111,20 @@ class RegisteredVersion:
 
 
 def list_agents(
-    actor: Actor, *, search: str = "", status: str = "", kind: str = "", mine: bool = False
+    actor: Actor,
+    *,
+    search: str = "",
+    status: str = "",
+    kind: str = "",
+    mine: bool = False,
+    owner: str = "",
 ) -> QuerySet[Agent]:
     """Agents of the actor's workspaces by name, each with `versions` (newest first) and owner.
 
     `newest_kind`, `newest_purpose`, `newest_side_effect` and `newest_capabilities` are those of the
-    newest version. `search` looks at them, name and owner; `status` is that of any version.
+    newest version, `has_active_owner` whether the owner is active and holds the role. `search`
+    looks at the newest version, name and owner; `status` is that of any version; `owner` "missing"
+    keeps the agents without an active owner.
     """
     newest = (
         AgentVersion.objects.filter(agent=OuterRef("pk"))
@@ -122,6 +143,7 @@ def list_agents(
             newest_purpose=Subquery(newest.values("purpose")[:1]),
             newest_side_effect=Subquery(newest.values("side_effect")[:1]),
             newest_capabilities=Subquery(newest.values("capabilities")[:1]),
+            has_active_owner=Exists(_with_active_owner().filter(pk=OuterRef("pk"))),
         )
         .select_related("owner", "workspace", "audit")
         .prefetch_related(
@@ -145,9 +167,36 @@ def list_agents(
         agents = agents.filter(pk__in=having)
     if kind:
         agents = agents.filter(newest_kind=kind)
+    if owner == "missing":
+        agents = agents.filter(has_active_owner=False)
     if mine:
         agents = agents.filter(owner_id=UUID(actor.id)) if actor.kind == "user" else agents.none()
     return agents
+
+
+def _with_active_owner() -> QuerySet[Agent]:
+    return Agent.objects.filter(
+        owner__is_active=True,
+        owner__memberships__role=access.Role.AGENT_OWNER.value,
+        owner__memberships__workspace_id=F("workspace_id"),
+        owner__memberships__ended_at__isnull=True,
+    )
+
+
+def agents_without_owner(slugs: Iterable[str]) -> list[Agent]:
+    """Those of these agents whose owner left, is locked out or lost the role; by slug."""
+    named = Agent.objects.filter(slug__in=list(slugs)).select_related("owner")
+    return list(named.exclude(pk__in=_with_active_owner().values("pk")).order_by("slug"))
+
+
+def owner_choices(workspace_ids: Iterable[UUID]) -> dict[UUID, dict[UUID, str]]:
+    """Who could own an agent, by workspace: person id -> name, by name."""
+    found: dict[UUID, dict[UUID, str]] = {}
+    for workspace_id in workspace_ids:
+        people = access.people_with_role(access.Role.AGENT_OWNER, workspace_id)
+        names = names_of(people)
+        found[workspace_id] = dict(sorted(names.items(), key=lambda one: (one[1], one[0])))
+    return found
 
 
 def get_agent(actor: Actor, slug: str) -> Agent:
@@ -242,7 +291,7 @@ def get_version(version_id: UUID) -> AgentVersion:
     Raises:
         NotFoundError: there is none.
     """
-    version = AgentVersion.objects.select_related("agent").filter(pk=version_id).first()
+    version = AgentVersion.objects.select_related("agent", "saved_by").filter(pk=version_id).first()
     if version is None:
         raise NotFoundError("There is no such agent version.")
     return version
@@ -267,6 +316,30 @@ def shown_version(agent: Agent, number: int | None = None) -> AgentVersion | Non
 def list_domain_types() -> QuerySet[DomainType]:
     """The registered types that are current, by name."""
     return DomainType.objects.filter(is_current=True).order_by("name")
+
+
+def domain_type_versions(name: str) -> list[DomainType]:
+    """All versions of a registered type, newest first.
+
+    Raises:
+        NotFoundError: no type of this name was registered.
+    """
+    found = list(DomainType.objects.filter(name=name).order_by("-version"))
+    if not found:
+        raise NotFoundError(f"There is no type '{name}'.")
+    return found
+
+
+def versions_bound_to(name: str) -> list[AgentVersion]:
+    """Agent versions still in use that are bound to a version of the type, by agent and number."""
+    bound = AgentVersion.objects.filter(types__has_key=name)
+    in_use = bound.exclude(status=AgentVersionStatus.RETIRED).select_related("agent")
+    return list(in_use.order_by("agent__name", "number"))
+
+
+def list_endpoints(workspace_id: UUID) -> QuerySet[Endpoint]:
+    """The services that HTTP agents of a workspace may call, by name; disabled ones too."""
+    return Endpoint.objects.filter(workspace_id=workspace_id).order_by("name")
 
 
 # ---- for the engine and the checker ------------------------------------------------------------
@@ -339,6 +412,14 @@ def version_status(version_id: UUID) -> str:
     """The status of an agent version as the database has it now; empty when there is none."""
     found = AgentVersion.objects.filter(pk=version_id).values_list("status", flat=True).first()
     return found or ""
+
+
+def surroundings_of(workspace_id: UUID) -> Surroundings:
+    """What examining a manifest of an agent of this workspace needs to know."""
+    return Surroundings(
+        types=current_types(),
+        endpoints={one.name: one.disabled_at is None for one in list_endpoints(workspace_id)},
+    )
 
 
 def get_endpoint(name: str) -> Endpoint | None:

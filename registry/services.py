@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Max
 
 from approvals.versions import ReasonMissingError as ReasonMissingError
 from approvals.versions import author_ids, change_status, with_author
 from audit.services import Subject, append_entry, subject_of
 from orchestrator import access, egress
 from orchestrator.access import Actor
-from orchestrator.agents import FUNCTIONS
-from orchestrator.agents.rules import DecisionTable, compile_table
-from orchestrator.agents.template import Template, TemplateError, placeholders
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.catalogue import Repair
-from orchestrator.core.contracts import Validator, check_repair
+from orchestrator.core.contracts import Validator, check_repair, standard_types
 from orchestrator.core.errors import (
     ConflictError,
+    DomainError,
     InvalidInputError,
     PermissionDeniedError,
 )
-from orchestrator.core.expressions import ExpressionError
-from orchestrator.core.json import JsonObject
+from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.reading import read_document, read_text
 from orchestrator.ids import new_id
 from registry import selectors
+from registry.examination import examine, tools_of
 from registry.lifecycle import LIFECYCLE, LIFTS, AgentVersionEvent
-from registry.manifest import AgentManifest, FunctionConfig, HttpConfig, version_sha256
+from registry.manifest import AgentManifest, version_sha256
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
+
+MAX_NAME = 120
+RESERVED_SLUGS = frozenset({"new", "types", "check", "example"})
+"""Words that stand in addresses where an agent's own would."""
+_SLUG = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$", re.ASCII)
+_TYPE_NAME = re.compile(r"^[A-Z][A-Za-z0-9]{0,62}$", re.ASCII)
+
+
+class RevisionConflictError(ConflictError):
+    """Somebody else saved the draft.
+
+    `detail` has `revision`, `manifest`, `saved_by` (id and name, or None) and `saved_at`.
+    """
+
+    code = "revision_conflict"
+
+
+class DraftExistsError(ConflictError):
+    """The agent has a draft already; `detail["version"]` is its number."""
+
+    code = "draft_exists"
 
 
 @transaction.atomic
@@ -43,15 +63,21 @@ def register_agent(
 
     Raises:
         ConflictError: the slug is taken.
+        InvalidInputError: slug or name cannot be used, or the owner is not an active agent owner of
+            the workspace.
         PermissionDeniedError: the actor does not register agents in this workspace.
     """
     access.require(actor, "agent.edit", workspace_id)
+    name = _read_name(name)
+    if not _SLUG.match(slug) or slug in RESERVED_SLUGS:
+        raise _refused("/slug", "An address has lower-case letters, digits and hyphens, up to 63.")
+    _require_owner(owner_id, workspace_id)
     if Agent.objects.filter(slug=slug).exists():
         raise ConflictError(f"An agent with the address '{slug}' exists already.")
     agent = Agent(
         id=new_id(),
         slug=slug,
-        name=read_text(name),
+        name=name,
         workspace_id=workspace_id,
         owner_id=owner_id,
         created_at=now,
@@ -70,6 +96,68 @@ def register_agent(
 
 
 @transaction.atomic
+def register_agent_with_draft(
+    *,
+    slug: str,
+    name: str,
+    workspace_id: UUID,
+    owner_id: UUID,
+    manifest: AgentManifest | JsonObject,
+    actor: Actor,
+    now: datetime,
+) -> AgentVersion:
+    """Register an agent together with its first draft; errors as in the two services it joins."""
+    register_agent(
+        slug=slug, name=name, workspace_id=workspace_id, owner_id=owner_id, actor=actor, now=now
+    )
+    return register_agent_version(agent_slug=slug, manifest=manifest, actor=actor, now=now)
+
+
+@transaction.atomic
+def change_agent(
+    *,
+    slug: str,
+    actor: Actor,
+    now: datetime,
+    name: str | None = None,
+    owner_id: UUID | None = None,
+    reason: str = "",
+) -> Agent:
+    """Give an agent another name or another owner; what is as before writes nothing.
+
+    Raises:
+        InvalidInputError: the name cannot be used, or the person is not an active agent owner of
+            the workspace.
+        ConflictError: somebody else changed the agent meanwhile.
+    """
+    agent = selectors.get_agent(actor, slug)
+    access.require(actor, "agent.edit", agent)
+    before: JsonObject = {"name": agent.name, "owner": str(agent.owner_id)}
+    old_audit_id = agent.audit_id
+    if name is not None:
+        agent.name = _read_name(name)
+    if owner_id is not None and owner_id != agent.owner_id:
+        _require_owner(owner_id, agent.workspace_id)
+        agent.owner_id = owner_id
+    after: JsonObject = {"name": agent.name, "owner": str(agent.owner_id)}
+    if before == after:
+        return agent
+    entry = append_entry(
+        actor=actor,
+        action="agent.changed",
+        subject=subject_of(agent),
+        workspace_id=agent.workspace_id,
+        now=now,
+        reason=read_text(reason),
+        payloads={"before": before, "after": after},
+    )
+    unchanged = Agent.objects.filter(pk=agent.pk, audit_id=old_audit_id)
+    if not unchanged.update(name=agent.name, owner_id=agent.owner_id, audit_id=entry.id):
+        raise ConflictError("Somebody else has just changed this agent. Look again.")
+    return selectors.get_agent(actor, slug)
+
+
+@transaction.atomic
 def register_agent_version(
     *,
     agent_slug: str,
@@ -85,16 +173,16 @@ def register_agent_version(
     Raises:
         InvalidInputError: the manifest is malformed, names an unknown function or endpoint, or its
             expressions, contracts or examples do not hold; `detail["violations"]` lists each place.
+        DraftExistsError: the agent has a draft; save that one.
     """
     agent = Agent.objects.filter(slug=agent_slug).first()
     if agent is None:
         raise InvalidInputError(f"There is no agent '{agent_slug}'.")
     access.require(actor, "agent.edit", agent)
     manifest = read_document(AgentManifest, manifest, what="manifest")
-    types = selectors.current_types()
-    pins = selectors.pins_of((manifest.input, manifest.output), types)
-    _check_config(manifest, agent.workspace_id)
-    _check_examples(manifest)
+    manifest = _check_manifest(manifest, agent.workspace_id)
+    pins = selectors.pins_of((manifest.input, manifest.output), selectors.current_types())
+    _require_no_draft(agent)
     stored = manifest.stored()
     number = (agent.versions.aggregate(top=Max("number"))["top"] or 0) + 1
     version = AgentVersion(
@@ -108,6 +196,8 @@ def register_agent_version(
         author_id=author_id or UUID(actor.id),
         authors=with_author([str(author_id)] if author_id else [], actor),
         created_at=now,
+        saved_at=now,
+        saved_by_id=author_id or UUID(actor.id),
     )
     entry = append_entry(
         actor=actor,
@@ -121,6 +211,58 @@ def register_agent_version(
     version.audit_id = entry.id
     version.save(force_insert=True)
     return version
+
+
+@transaction.atomic
+def save_agent_version(
+    *,
+    version_id: UUID,
+    manifest: AgentManifest | JsonObject,
+    revision: int,
+    actor: Actor,
+    now: datetime,
+) -> AgentVersion:
+    """Save a draft; its contracts are bound to today's types. No audit entry per save.
+
+    Raises:
+        RevisionConflictError: somebody else saved it since the caller read it, or it is no draft
+            any more.
+        InvalidInputError: as in `register_agent_version`.
+    """
+    draft = selectors.get_version(version_id)
+    access.require(actor, "agent.edit", draft.agent)
+    manifest = read_document(AgentManifest, manifest, what="manifest")
+    manifest = _check_manifest(manifest, draft.agent.workspace_id)
+    pins = selectors.pins_of((manifest.input, manifest.output), selectors.current_types())
+    stored = manifest.stored()
+    changed = AgentVersion.objects.filter(
+        pk=draft.pk, status=AgentVersionStatus.DRAFT, revision=revision
+    ).update(
+        manifest=stored,
+        types=pins,
+        sha256=version_sha256(stored, pins),
+        revision=F("revision") + 1,
+        authors=with_author(draft.authors, actor),
+        saved_at=now,
+        saved_by_id=UUID(actor.id) if actor.kind == "user" else None,
+    )
+    saved = selectors.get_version(draft.pk)
+    if not changed:
+        is_draft = saved.status == AgentVersionStatus.DRAFT
+        raise RevisionConflictError(
+            f"{saved.saved_by or 'Somebody else'} saved this draft meanwhile."
+            if is_draft
+            else f"Version {saved.number} is no draft any more: it is {saved.status}.",
+            detail={
+                "revision": saved.revision if is_draft else 0,
+                "manifest": saved.manifest,
+                "saved_by": {"id": str(saved.saved_by_id), "name": str(saved.saved_by)}
+                if saved.saved_by
+                else None,
+                "saved_at": saved.saved_at.isoformat() if saved.saved_at else None,
+            },
+        )
+    return saved
 
 
 @transaction.atomic
@@ -226,15 +368,20 @@ def register_domain_type(
     What is already bound to the version before stays bound to it.
 
     Raises:
-        InvalidInputError: the schema or a repair is not usable.
+        InvalidInputError: the name, the schema or a repair is not usable; `detail["violations"]`
+            says where.
     """
     access.require(actor, "type.manage")
-    rewritings = [Repair(**one) for one in repairs]
-    for rewriting in rewritings:
-        problem = check_repair(rewriting)
+    if not _TYPE_NAME.match(name):
+        raise _refused("/name", "A type's name has letters and digits and begins with a capital.")
+    if name in standard_types():
+        raise _refused("/name", f"'{name}' comes with the product and cannot be replaced.")
+    summary = _read_line(summary, "/summary", 300)
+    for index, one in enumerate(repairs):
+        problem = check_repair(_read_repair(one, index))
         if problem:
-            raise InvalidInputError(f"A repair of '{name}' is not usable: {problem}")
-    Validator(schema, selectors.current_types())
+            raise _refused(f"/repairs/{index}/pattern", problem)
+    _check_type_schema(schema)
     content: JsonObject = {
         "schema": schema,
         "repairs": [dict(one) for one in repairs],
@@ -250,7 +397,7 @@ def register_domain_type(
         id=new_id(),
         name=name,
         version=number,
-        summary=read_text(summary),
+        summary=summary,
         schema=schema,
         repairs=content["repairs"],
         uppercase=uppercase,
@@ -353,47 +500,73 @@ def _require_condition(version: AgentVersion, event: AgentVersionEvent, actor: A
         )
 
 
-def _check_config(manifest: AgentManifest, workspace_id: UUID) -> None:
-    """Refuse what could never be called: an unknown function or service, a bad table or text."""
-    match manifest.config:
-        case FunctionConfig(function=name):
-            if name not in FUNCTIONS:
-                raise _refused("/config/function", f"There is no function '{name}'.")
-        case HttpConfig() as config:
-            endpoint = selectors.get_endpoint(config.endpoint)
-            if endpoint is None or endpoint.workspace_id != workspace_id:
-                raise _refused("/config/endpoint", f"There is no service '{config.endpoint}'.")
-        case DecisionTable() as table:
-            try:
-                compile_table(table)
-            except (ExpressionError, ValueError) as error:
-                raise _refused("/config/rows", str(error)) from None
-        case Template() as template:
-            try:
-                placeholders(template.text)
-            except TemplateError as error:
-                raise _refused("/config/text", str(error)) from None
+def _require_no_draft(agent: Agent) -> None:
+    draft = agent.versions.filter(status=AgentVersionStatus.DRAFT).first()
+    if draft is not None:
+        raise DraftExistsError(
+            f"{agent.name} has a draft already: version {draft.number}. Go on with that one.",
+            detail={"version": draft.number},
+        )
 
 
-def _check_examples(manifest: AgentManifest) -> None:
-    types = selectors.current_types()
-    takes, gives = Validator(manifest.input, types), Validator(manifest.output, types)
-    for index, example in enumerate(manifest.examples):
-        for side, payload in (("input", example.input), ("output", example.output)):
-            validator = takes if side == "input" else gives
-            found = () if payload is None else validator.check(payload)
-            if found:
-                raise _refused(
-                    f"/examples/{index}/{side}{found[0].path}",
-                    f"The example '{example.title}' breaks its contract: {found[0].reason}",
-                )
+def _require_owner(person_id: UUID, workspace_id: UUID) -> None:
+    if person_id not in access.people_with_role(access.Role.AGENT_OWNER, workspace_id):
+        raise _refused(
+            "/owner", "The owner must be an active person with the role agent owner here."
+        )
+
+
+def _read_name(text: str) -> str:
+    name = _read_line(text, "/name", MAX_NAME)
+    if not name:
+        raise _refused("/name", "is required but missing")
+    return name
+
+
+def _read_line(text: str, path: str, longest: int) -> str:
+    try:
+        line = read_text(text)
+    except InvalidInputError as error:
+        raise _refused(path, error.message) from None
+    if len(line) > longest:
+        raise _refused(path, f"must have at most {longest} characters")
+    return line
+
+
+def _read_repair(given: Mapping[str, str], index: int) -> Repair:
+    if set(given) != {"pattern", "replacement", "explanation"}:
+        raise _refused(
+            f"/repairs/{index}", "A repair has a pattern, a replacement and an explanation."
+        )
+    return Repair(**given)
+
+
+def _check_type_schema(schema: JsonObject) -> None:
+    try:
+        check_json(schema)
+        Validator(schema, selectors.current_types())
+    except DomainError as error:
+        where = error.detail.get("path")
+        place = f"/schema{where}" if isinstance(where, str) else "/schema"
+        raise _refused(place, error.message) from None
 
 
 def _refused(path: str, reason: str) -> InvalidInputError:
     return InvalidInputError(
-        f"The manifest is not valid: {reason}",
-        detail={"violations": [{"path": path, "rule": "usable", "reason": reason}]},
+        reason, detail={"violations": [{"path": path, "rule": "usable", "reason": reason}]}
     )
+
+
+def _check_manifest(manifest: AgentManifest, workspace_id: UUID) -> AgentManifest:
+    """Refuse what could never work; the manifest comes back with its tools."""
+    around = selectors.surroundings_of(workspace_id)
+    errors = [one for one in examine(manifest, around) if one.severity == "error"]
+    if errors:
+        raise InvalidInputError(
+            f"The manifest is not valid: {errors[0].reason}",
+            detail={"violations": [one.violation() for one in errors]},
+        )
+    return manifest.with_tools(tools_of(manifest.config))
 
 
 def _replace_type(row: DomainType, actor: Actor, now: datetime) -> None:

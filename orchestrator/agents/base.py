@@ -53,12 +53,29 @@ class AgentContext:
     open_artefact: Callable[[str], ArtefactFile] = _no_artefacts
 
 
+SideEffect = Literal["none", "read", "write", "irreversible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Something outside itself that a function reaches, and in which ways: a tool of the agent."""
+
+    name: str
+    scopes: tuple[str, ...]
+    side_effect: SideEffect
+
+
+STORED_FILES = Reach("stored files", ("read",), "read")
+"""The files that the run may read, by `AgentContext.open_artefact`."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionAgent:
     """A function that can be registered as an agent.
 
     `input_schema` and `output_schema` are what every use has in common; an agent version states its
-    own, narrower contracts. `parameters_schema` describes `AgentContext.parameters`.
+    own, narrower contracts. `parameters_schema` describes `AgentContext.parameters`. `reaches` is
+    everything outside that it touches; an agent version can state neither more nor less.
     """
 
     name: str
@@ -69,8 +86,9 @@ class FunctionAgent:
     output_schema: JsonObject
     parameters_schema: JsonObject = field(default_factory=dict)
     effect: Literal["idempotent", "once"] = "idempotent"
-    side_effect: Literal["none", "read", "write", "irreversible"] = "none"
+    side_effect: SideEffect = "none"
     isolated: bool = False
+    reaches: tuple[Reach, ...] = ()
 
 
 class ParametersError(ValueError):

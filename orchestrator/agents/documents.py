@@ -30,6 +30,7 @@ from orchestrator import pdf
 from orchestrator.agents.base import (
     ARTEFACT_REF,
     SOURCES_REF,
+    STORED_FILES,
     AgentContext,
     ArtefactFile,
     ArtefactMissingError,
@@ -557,4 +558,5 @@ READ_FIELDS = FunctionAgent(
     },
     parameters_schema=ReadFieldsParameters.model_json_schema(),
     side_effect="read",
+    reaches=(STORED_FILES,),
 )

@@ -28,6 +28,7 @@ from pydantic import Field
 from orchestrator.agents.base import (
     ARTEFACT_REF,
     DATE_REF,
+    STORED_FILES,
     AgentContext,
     ArtefactFile,
     ArtefactMissingError,
@@ -345,4 +346,5 @@ MEASURE = FunctionAgent(
     },
     parameters_schema=MeasureParameters.model_json_schema(),
     side_effect="read",
+    reaches=(STORED_FILES,),
 )

@@ -28,6 +28,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.agents.base import (
+    STORED_FILES,
     AgentContext,
     ArtefactFile,
     ArtefactMissingError,
@@ -465,4 +466,5 @@ SCORE = FunctionAgent(
     },
     parameters_schema=ScoreParameters.model_json_schema(),
     side_effect="read",
+    reaches=(STORED_FILES,),
 )

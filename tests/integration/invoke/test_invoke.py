@@ -18,6 +18,7 @@ from orchestrator.ids import new_id
 from orchestrator.runs import invoke
 from orchestrator.runs.invoke import InvocationContext, invoke_sync, prepare_call
 from orchestrator.runs.invokers import function
+from registry import examination
 from registry import services as registry
 from registry.lifecycle import AgentVersionEvent
 from tests.integration.designer.flows import small
@@ -67,7 +68,7 @@ def install_function(world, monkeypatch, call, *, slug="scripted", **manifest):
         output_schema=ANY,
     )
     monkeypatch.setattr(function, "FUNCTIONS", {agent.name: agent})
-    monkeypatch.setattr(registry, "FUNCTIONS", {agent.name: agent})
+    monkeypatch.setattr(examination, "FUNCTIONS", {agent.name: agent})
     return world.agent(
         slug,
         manifest={
@@ -311,6 +312,7 @@ class TestHttp:
                 "purpose": "Looks people up.",
                 "input": ANY,
                 "output": person,
+                "side_effect": "read",
                 "config": {"endpoint": "people", "path": "/{page}"},
                 **manifest,
             },

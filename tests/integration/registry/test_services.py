@@ -181,7 +181,7 @@ def test_only_the_system_installs(world):
         ({"input": {"$ref": "baton:Nobody"}}, None),
         ({"input": {"$ref": "https://example.org/schema.json"}}, None),
         ({"config": {"id": "x", "rows": []}}, "/rows"),
-        ({"config": {"id": "x", "rows": [{"id": "a", "when": ["input.("]}]}}, "/config/rows"),
+        ({"config": {"id": "x", "rows": [{"id": "a", "when": ["input.("]}]}}, "/rows/0/when/0"),
         ({"examples": [{"title": "Bad", "input": {"amount": -1}}]}, "/examples/0/input/amount"),
         ({"purpose": "NUL \x00"}, None),
     ],
@@ -276,3 +276,145 @@ def test_two_who_change_a_version_at_once_do_not_both_win(world, monkeypatch):
     monkeypatch.setattr(selectors, "get_version", lambda _: stale)
     with pytest.raises(ConflictError, match="Somebody else"):
         set_status(version, E.DEPRECATE, world.owner)
+
+
+def save(version, manifest, revision, actor):
+    return services.save_agent_version(
+        version_id=version.id, manifest=manifest, revision=revision, actor=actor, now=NOW
+    )
+
+
+def test_a_draft_is_saved_without_an_entry_and_its_revision_counts(world):
+    draft = world.agent(install=False)
+    second = world.person("agent-owner-2", Role.AGENT_OWNER)
+    entries = AuditOutbox.objects.count()
+    saved = save(draft, {**RULES, "purpose": "Changed."}, 1, second)
+    assert (saved.revision, saved.manifest["purpose"], str(saved.saved_by)) == (
+        2,
+        "Changed.",
+        "Agent Owner 2",
+    )
+    assert saved.sha256 != draft.sha256
+    assert saved.authors == [world.owner.id, second.id]
+    assert AuditOutbox.objects.count() == entries
+
+
+def test_who_saves_over_another_save_gets_that_one(world):
+    draft = world.agent(install=False)
+    second = world.person("agent-owner-2", Role.AGENT_OWNER)
+    save(draft, {**RULES, "purpose": "Theirs."}, 1, second)
+    with pytest.raises(services.RevisionConflictError, match="Agent Owner 2 saved") as refused:
+        save(draft, {**RULES, "purpose": "Mine."}, 1, world.owner)
+    detail = refused.value.detail
+    assert (detail["revision"], detail["manifest"]["purpose"]) == (2, "Theirs.")
+    assert detail["saved_by"] == {"id": second.id, "name": "Agent Owner 2"}
+
+
+def test_what_was_handed_in_is_no_draft_any_more(world):
+    draft = world.agent(install=False)
+    set_status(draft, E.SUBMIT, world.owner)
+    with pytest.raises(services.RevisionConflictError, match="no draft any more") as refused:
+        save(draft, RULES, 1, world.owner)
+    assert refused.value.detail["revision"] == 0
+
+
+def test_an_agent_has_one_draft_at_a_time(world):
+    world.agent(install=False)
+    with pytest.raises(services.DraftExistsError) as refused:
+        world.version("size", install=False)
+    assert refused.value.detail == {"version": 1}
+
+
+def test_tools_are_stored_with_the_version(world):
+    function = {"kind": "function", "config": {"function": "text.entities"}, "examples": []}
+    manifest = {**RULES, **function}
+    assert world.agent(manifest=manifest).manifest["tools"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"slug": "New"}, "/slug"),
+        ({"slug": "types"}, "/slug"),
+        ({"slug": "a b"}, "/slug"),
+        ({"slug": "x" * 64}, "/slug"),
+        ({"name": " "}, "/name"),
+        ({"name": "x" * 121}, "/name"),
+        ({"name": "NUL \x00"}, "/name"),
+    ],
+)
+def test_a_name_or_address_that_cannot_be_is_refused_with_its_place(world, given, path):
+    fields = {"slug": "fine", "name": "Fine", "owner_id": UUID(world.owner.id), **given}
+    with pytest.raises(InvalidInputError) as refused:
+        services.register_agent(
+            workspace_id=world.workspace.id, actor=world.owner, now=NOW, **fields
+        )
+    assert refused.value.detail["violations"][0]["path"] == path
+
+
+def change(world, slug="size", **given):
+    return services.change_agent(slug=slug, actor=world.owner, now=NOW, **given)
+
+
+def test_an_owner_is_an_active_agent_owner_of_the_workspace(world, other):
+    world.agent()
+    for person in (world.people[Role.REVIEWER], other.owner):
+        with pytest.raises(InvalidInputError) as refused:
+            change(world, owner_id=UUID(person.id))
+        assert refused.value.detail["violations"][0]["path"] == "/owner"
+    second = world.person("agent-owner-2", Role.AGENT_OWNER)
+    changed = change(world, owner_id=UUID(second.id), reason="Priya left")
+    assert (str(changed.owner), changed.has_active_owner) == ("Agent Owner 2", True)
+    entry = AuditOutbox.objects.get(id=changed.audit_id)
+    assert entry.action == "agent.changed"
+    entries = AuditOutbox.objects.count()
+    change(world, owner_id=UUID(second.id))
+    assert AuditOutbox.objects.count() == entries
+
+
+def test_an_agent_is_renamed_and_a_bidirectional_name_is_kept_as_it_is(world):
+    world.agent()
+    assert change(world, name=" <b>evil</b> \u202egnp ").name == "<b>evil</b> \u202egnp"
+
+
+def test_an_owner_who_left_or_lost_the_role_is_flagged(world):
+    world.agent()
+    found = selectors.list_agents(world.owner, owner="missing")
+    assert list(found) == []
+    second = world.person("agent-owner-2", Role.AGENT_OWNER)
+    change(world, owner_id=UUID(second.id))
+    world.users["agent-owner-2"].is_active = False
+    world.users["agent-owner-2"].save(update_fields=["is_active"])
+    assert [one.slug for one in selectors.agents_without_owner(["size", "none"])] == ["size"]
+    assert [one.slug for one in selectors.list_agents(world.owner, owner="missing")] == ["size"]
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"name": "lower"}, "/name"),
+        ({"name": "Money"}, "/name"),
+        ({"name": "A" * 64}, "/name"),
+        ({"schema": {"type": "nonsense"}}, "/schema/type"),
+        ({"schema": {"$ref": "baton:Nobody"}}, "/schema/$ref"),
+        ({"summary": "x" * 301}, "/summary"),
+        ({"repairs": [{"pattern": "(a+)+", "replacement": "", "explanation": "x"}]}, "/repairs/0/pattern"),
+        ({"repairs": [{"pattern": "a"}]}, "/repairs/0"),
+    ],
+)  # fmt: skip
+def test_a_type_that_could_not_be_used_is_refused_with_the_place(world, given, path):
+    with pytest.raises(InvalidInputError) as refused:
+        services.register_domain_type(
+            **{"name": "Code", "schema": {"type": "string"}, **given}, actor=world.owner, now=NOW
+        )
+    assert refused.value.detail["violations"][0]["path"] == path
+
+
+def test_what_is_bound_to_a_type_is_found(world):
+    services.register_domain_type(
+        name="Code", schema={"type": "string"}, actor=world.owner, now=NOW
+    )
+    schema = {"type": "object", "properties": {"amount": {"type": "integer"}, "c": {"$ref": "baton:Code"}}, "required": ["amount"]}  # fmt: skip
+    world.agent("size", manifest={**RULES, "input": schema})
+    world.agent("other")
+    assert [str(one) for one in selectors.versions_bound_to("Code")] == ["Size v1"]

@@ -13,12 +13,12 @@ def known_fakes():
     """The scripted agents are known to this process inside."""
     from orchestrator import agents
     from orchestrator.runs.invokers import function
-    from registry import services
+    from registry import examination
 
     known = {**agents.FUNCTIONS, **{one.name: one for one in fake_agents.AGENTS}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(function, "FUNCTIONS", known)
-        patch.setattr(services, "FUNCTIONS", known)
+        patch.setattr(examination, "FUNCTIONS", known)
         yield
 
 

@@ -74,6 +74,7 @@ def service(world, settings):
             "properties": {"text": {"type": "string"}},
             "required": ["text"],
         },
+        side_effect="read",
         config={"endpoint": "slow", "path": "/ask", "responses": {"200": {"result": "value"}}},
     )
     yield server

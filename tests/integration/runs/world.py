@@ -148,7 +148,7 @@ class World:
         world.workspace = Workspace.objects.get(slug="tests")
         world.actor("operator", Role.OPERATOR)
         world.actor("reviewer", Role.REVIEWER)
-        world.actor("owner", Role.BUSINESS_OWNER)
+        world.actor("owner", Role.BUSINESS_OWNER, Role.AGENT_OWNER)
         world.author = User.objects.get(username="owner")
         world.register("scripted")
         world.register("once", effect="once", side_effect="write")
