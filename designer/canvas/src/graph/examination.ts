@@ -7,6 +7,8 @@ export type Verdict = "fits" | "may_not_fit" | "does_not_fit" | "cannot_tell" | 
 
 /** One click that mends a finding. */
 export interface Mending {
+  /** What it does, in a word: "map", "ask", "map_and_ask". */
+  readonly kind?: string;
   readonly title: string;
   readonly patch: readonly Change[];
 }

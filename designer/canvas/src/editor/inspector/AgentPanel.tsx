@@ -1,0 +1,218 @@
+// An agent step: which agent at which version, what it gets, how sure it must be, and when it fails.
+import { useState } from "react";
+import { setAgent, setStepField } from "../../graph/edits";
+import { agentKey } from "../../graph/editing";
+import { duration } from "../../graph/words";
+import type { AgentStep, FailureKind, JsonValue, RetryPolicy } from "../../schema.gen";
+import { Icon } from "../Icon";
+import { AgentDialog } from "./AgentDialog";
+import { FieldList } from "./ContractField";
+import { CheckField, NumberField, Section } from "./controls";
+import { useInspector } from "./context";
+import { Mapping, Mendings } from "./Mapping";
+import { TryStep } from "./TryStep";
+
+const USUAL: Required<RetryPolicy> = {
+  max_attempts: 3,
+  kinds: ["timeout", "unavailable", "lost"],
+  backoff_seconds: 1,
+  backoff_factor: 2,
+  max_backoff_seconds: 60,
+  jitter: 0.2,
+};
+const USUAL_TIMEOUT = 30;
+const KINDS: readonly { readonly value: FailureKind; readonly title: string }[] = [
+  { value: "timeout", title: "Took too long" },
+  { value: "unavailable", title: "Not available" },
+  { value: "lost", title: "Worker lost" },
+  { value: "contract", title: "Broke its contract" },
+  { value: "agent_error", title: "Error of the agent" },
+  { value: "budget", title: "Budget exceeded" },
+  { value: "cancelled", title: "Cancelled" },
+];
+const EFFECTS: Readonly<Record<string, string>> = {
+  none: "changes nothing",
+  read: "only reads",
+  write: "changes data",
+  irreversible: "cannot be undone",
+};
+
+export function AgentPanel({ stepId, step }: { readonly stepId: string; readonly step: AgentStep }) {
+  const { agents, apply, types } = useInspector();
+  const agent = agents[agentKey(step.uses.agent, step.uses.version)];
+  const [isChoosing, setChoosing] = useState(false);
+  const set = (path: readonly string[], value: JsonValue | undefined, what: string) => {
+    apply(
+      `${what} of ${step.name}`,
+      (document) => setStepField(document, { step: stepId, path, value }),
+      `${stepId}.${path.join(".")}`,
+    );
+  };
+  const facts = [
+    agent?.owner ? `Owner ${agent.owner}` : "",
+    agent?.side_effect ? (EFFECTS[agent.side_effect] ?? agent.side_effect) : "",
+    agent?.status ?? "",
+  ].filter(Boolean);
+  return (
+    <>
+      <section className="pane__section stack" aria-label="Agent">
+        <div className="field" data-place="uses">
+          <span className="label" id="agent-label">
+            Agent
+          </span>
+          <button
+            className="input agent-pick"
+            type="button"
+            aria-labelledby="agent-label agent-name"
+            onClick={() => {
+              setChoosing(true);
+            }}
+          >
+            <span className="grow truncate" id="agent-name">
+              {agent?.name ?? step.uses.agent} v{step.uses.version}
+            </span>
+            <Icon name="i-updown" small />
+          </button>
+          {facts.length > 0 && <span className="hint">{facts.join(" · ")}</span>}
+          {agent?.purpose && <span className="hint">{agent.purpose}</span>}
+          {!agent && <span className="hint hint--bad">This agent version is not there, or may not be used.</span>}
+          <Mendings stepId={stepId} place="uses" />
+        </div>
+        {isChoosing && (
+          <AgentDialog
+            stepId={stepId}
+            step={step}
+            onClose={() => {
+              setChoosing(false);
+            }}
+            onChoose={(card) => {
+              setChoosing(false);
+              apply(`Let ${card.name} do ${step.name}`, (document) =>
+                setAgent(document, { step: stepId, agent: card.slug, version: card.version }),
+              );
+            }}
+          />
+        )}
+      </section>
+      <Mapping
+        stepId={stepId}
+        part="input"
+        mapping={step.input ?? {}}
+        contract={agent?.input ?? null}
+        title="Field mapping"
+        empty="The agent asks for nothing."
+      />
+      <Section title="Confidence needed" aside="Below it: uncertain">
+        <NumberField
+          label="From 0 to 1"
+          place="confidence_threshold"
+          value={step.confidence_threshold ?? null}
+          min={0}
+          max={1}
+          optional="Any confidence will do"
+          onCommit={(value) => {
+            set(["confidence_threshold"], value ?? undefined, "Change the confidence");
+          }}
+        />
+      </Section>
+      <FailureFields step={step} set={set} />
+      <Section title="Output" open={false} aside="What later steps can read">
+        <FieldList schema={agent?.output ?? null} types={types} none="The contract of the output is open." />
+      </Section>
+      <TryStep stepId={stepId} step={step} />
+    </>
+  );
+}
+
+function FailureFields({
+  step,
+  set,
+}: {
+  readonly step: AgentStep;
+  readonly set: (path: readonly string[], value: JsonValue | undefined, what: string) => void;
+}) {
+  const retry = { ...USUAL, ...step.retry };
+  const seconds = step.timeout?.attempt_seconds ?? USUAL_TIMEOUT;
+  const number = (key: Exclude<keyof RetryPolicy, "kinds">, what: string) => (value: number | null) => {
+    if (value !== null) set(["retry", key], value, what);
+  };
+  const words = `${duration(seconds * 1000)} · ${retry.max_attempts === 1 ? "one try" : `${retry.max_attempts} tries`}`;
+  return (
+    <Section title="When it fails" open={step.timeout !== undefined || step.retry !== undefined} aside={words}>
+      <NumberField
+        label="Time limit of a try"
+        unit="seconds"
+        place="timeout.attempt_seconds"
+        value={seconds}
+        min={0.001}
+        max={86_400}
+        onCommit={(value) => {
+          if (value !== null) set(["timeout", "attempt_seconds"], value, "Change the time limit");
+        }}
+      />
+      <div className="field-pair">
+        <NumberField
+          label="Tries in all"
+          place="retry.max_attempts"
+          value={retry.max_attempts}
+          min={1}
+          max={20}
+          whole
+          onCommit={number("max_attempts", "Change the tries")}
+        />
+        <NumberField
+          label="First pause"
+          unit="seconds"
+          place="retry.backoff_seconds"
+          value={retry.backoff_seconds}
+          min={0}
+          max={3_600}
+          onCommit={number("backoff_seconds", "Change the first pause")}
+        />
+        <NumberField
+          label="Each pause longer by"
+          unit="times"
+          place="retry.backoff_factor"
+          value={retry.backoff_factor}
+          min={1}
+          max={10}
+          onCommit={number("backoff_factor", "Change how pauses grow")}
+        />
+        <NumberField
+          label="Longest pause"
+          unit="seconds"
+          place="retry.max_backoff_seconds"
+          value={retry.max_backoff_seconds}
+          min={0}
+          max={86_400}
+          onCommit={number("max_backoff_seconds", "Change the longest pause")}
+        />
+        <NumberField
+          label="Spread of pauses"
+          place="retry.jitter"
+          value={retry.jitter}
+          min={0}
+          max={1}
+          hint="0.2: up to a fifth more or less"
+          onCommit={number("jitter", "Change the spread of pauses")}
+        />
+      </div>
+      <fieldset className="field" data-place="retry.kinds">
+        <legend className="label">Tried again after</legend>
+        {KINDS.map(({ value, title }) => (
+          <CheckField
+            key={value}
+            label={title}
+            checked={retry.kinds.includes(value)}
+            onCommit={(isChosen) => {
+              const kinds = KINDS.map((kind) => kind.value).filter((kind) =>
+                kind === value ? isChosen : retry.kinds.includes(kind),
+              );
+              set(["retry", "kinds"], kinds, "Change what is tried again");
+            }}
+          />
+        ))}
+      </fieldset>
+    </Section>
+  );
+}

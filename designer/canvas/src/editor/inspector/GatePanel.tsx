@@ -1,0 +1,311 @@
+// A gate: what is asked of a person, what they see, who it is and until when.
+import { useState } from "react";
+import { setGateType, setStepField } from "../../graph/edits";
+import { ID_PATTERN, freeId } from "../../graph/ids";
+import type { Evidence, EvidenceKind, GateStep, JsonValue, PresetReason } from "../../schema.gen";
+import { AddLine, Section, Segments, SelectField, SpanField, TextField } from "./controls";
+import { ContractField } from "./ContractField";
+import { useInspector } from "./context";
+import { editsOfWhole, ListEditor } from "./ListEditor";
+import { Mapping } from "./Mapping";
+import { ValueField } from "./ValueField";
+
+const TYPES = [
+  { value: "approve", title: "Approve" },
+  { value: "review", title: "Review and edit" },
+  { value: "fill", title: "Fill in" },
+];
+const TYPE_HINTS: Readonly<Record<GateStep["type"], string>> = {
+  approve: "A person approves the proposal, rejects or returns it.",
+  review: "A person may change the proposal before approving it.",
+  fill: "A person fills in a form; the proposal is what it begins with.",
+};
+const EVIDENCE: readonly { readonly value: EvidenceKind; readonly title: string }[] = [
+  { value: "document", title: "Document" },
+  { value: "image", title: "Image" },
+  { value: "fields", title: "Fields" },
+  { value: "clause", title: "Clause" },
+  { value: "computation", title: "Computation" },
+  { value: "signals", title: "Signals" },
+  { value: "text", title: "Text" },
+];
+const ROLES = [
+  { value: "reviewer", title: "Reviewers" },
+  { value: "operator", title: "Operators" },
+  { value: "business-owner", title: "Business owners" },
+  { value: "compliance", title: "Compliance" },
+];
+const TEXTS = [
+  { key: "title", label: "Title of the item", hint: "What the queue shows, for example the claim's number." },
+  { key: "why", label: "Why it is here", hint: "A sentence that tells the person why they are asked." },
+  { key: "confidence", label: "Confidence", hint: "A number from 0 to 1 that is shown with the proposal." },
+] as const;
+
+export function GatePanel({ stepId, step }: { readonly stepId: string; readonly step: GateStep }) {
+  const { apply } = useInspector();
+  const set = (key: string, value: JsonValue | undefined, what: string) => {
+    apply(
+      `${what} of ${step.name}`,
+      (document) => setStepField(document, { step: stepId, path: [key], value }),
+      `${stepId}.${key}`,
+    );
+  };
+  return (
+    <>
+      <Section title="Question">
+        <Segments
+          label="What is asked"
+          place="type"
+          value={step.type}
+          options={TYPES}
+          hint={TYPE_HINTS[step.type]}
+          onCommit={(type) => {
+            apply(`Change what ${step.name} asks`, (document) =>
+              setGateType(document, { step: stepId, type: type as GateStep["type"] }),
+            );
+          }}
+        />
+        <TextField
+          label="Question"
+          place="question"
+          required
+          max={120}
+          lines={2}
+          value={step.question}
+          onCommit={(question) => {
+            set("question", question, "Change the question");
+          }}
+        />
+        {TEXTS.map(({ key, label, hint }) => (
+          <TextExpression key={key} label={label} hint={hint} place={key} value={step[key] ?? ""} set={set} />
+        ))}
+      </Section>
+      <Section title="Contract" aside={step.type === "fill" ? "What is filled in" : "Of the proposal"}>
+        <ContractField
+          label="the contract of the question"
+          place="contract"
+          schema={step.contract}
+          none="No fields: add what is asked or proposed."
+          onCommit={(schema) => {
+            set("contract", schema, "Change the contract");
+          }}
+        />
+      </Section>
+      <Mapping
+        stepId={stepId}
+        part="proposal"
+        mapping={step.proposal ?? {}}
+        contract={step.contract}
+        title={step.type === "fill" ? "What the form begins with" : "Proposal"}
+        empty="Add fields to the contract first."
+      />
+      <EvidenceList step={step} set={set} />
+      <Section title="Who, and until when">
+        <SelectField
+          label="Asked"
+          place="assign_role"
+          value={step.assign_role ?? "reviewer"}
+          options={ROLES}
+          onCommit={(role) => {
+            set("assign_role", role, "Change who is asked");
+          }}
+        />
+        <SpanField
+          label="Due within"
+          place="due_seconds"
+          seconds={step.due_seconds ?? 86_400}
+          min={60}
+          max={90 * 86_400}
+          units={["minutes", "hours", "days"]}
+          hint="Then it leaves by the way out “expired”."
+          onCommit={(seconds) => {
+            set("due_seconds", seconds, "Change the due time");
+          }}
+        />
+      </Section>
+      <PresetReasons step={step} set={set} />
+    </>
+  );
+}
+
+type Set = (key: string, value: JsonValue | undefined, what: string) => void;
+
+function TextExpression({
+  label,
+  hint,
+  place,
+  value,
+  set,
+}: {
+  readonly label: string;
+  readonly hint: string;
+  readonly place: string;
+  readonly value: string;
+  readonly set: Set;
+}) {
+  const { definition, scope } = useInspector();
+  return (
+    <div className="stack stack--s">
+      <ValueField
+        label={label}
+        place={place}
+        value={value}
+        definition={definition}
+        scope={scope}
+        describedBy={`hint-${place}`}
+        onCommit={(expression) => {
+          set(place, expression, `Change ${label.toLowerCase()}`);
+        }}
+        onClear={() => {
+          set(place, undefined, `Clear ${label.toLowerCase()}`);
+        }}
+      />
+      <span className="hint" id={`hint-${place}`}>
+        {hint}
+      </span>
+    </div>
+  );
+}
+
+function EvidenceList({ step, set }: { readonly step: GateStep; readonly set: Set }) {
+  const { definition, scope } = useInspector();
+  const pieces = step.evidence ?? [];
+  const [fresh, setFresh] = useState<number | null>(null);
+  const write = (items: readonly Evidence[], what: string) => {
+    set("evidence", items.length ? items.map(plainEvidence) : undefined, what);
+  };
+  return (
+    <Section title="Evidence" aside={pieces.length ? `${pieces.length} shown` : "What the person sees"}>
+      <ListEditor
+        items={pieces}
+        word="Evidence"
+        place="evidence"
+        fresh={fresh}
+        titleOf={(piece) => piece.title}
+        noteOf={(piece) => piece.kind}
+        onEdit={editsOfWhole(pieces, (piece) => piece.title, write)}
+      >
+        {(piece, change, index) => (
+          <>
+            <TextField
+              label="Title"
+              required
+              max={120}
+              value={piece.title}
+              onCommit={(title) => {
+                change({ ...piece, title });
+              }}
+            />
+            <SelectField
+              label="Shown as"
+              value={piece.kind}
+              options={EVIDENCE}
+              onCommit={(kind) => {
+                change({ ...piece, kind: kind as EvidenceKind });
+              }}
+            />
+            <ValueField
+              label="Value"
+              place={`evidence.${index}.value`}
+              value={piece.value}
+              definition={definition}
+              scope={scope}
+              onCommit={(value) => {
+                change({ ...piece, value });
+              }}
+            />
+            {(piece.kind === "document" || piece.sources != null) && (
+              <ValueField
+                label="Marked places"
+                place={`evidence.${index}.sources`}
+                value={piece.sources ?? ""}
+                definition={definition}
+                scope={scope}
+                onCommit={(sources) => {
+                  change({ ...piece, sources });
+                }}
+                onClear={() => {
+                  change({ ...piece, sources: null });
+                }}
+              />
+            )}
+          </>
+        )}
+      </ListEditor>
+      <AddLine
+        label="Another piece of evidence"
+        verb="Add evidence"
+        check={(title) => (title.length > 120 ? "At most 120 characters." : "")}
+        onAdd={(title) => {
+          setFresh(pieces.length);
+          write([...pieces, { title, kind: "fields", value: "input" }], `Add the evidence ${title}`);
+        }}
+      />
+    </Section>
+  );
+}
+
+function PresetReasons({ step, set }: { readonly step: GateStep; readonly set: Set }) {
+  const reasons = step.preset_reasons ?? [];
+  const [fresh, setFresh] = useState<number | null>(null);
+  const write = (items: readonly PresetReason[], what: string) => {
+    set("preset_reasons", items.length ? items.map(({ code, text }) => ({ code, text })) : undefined, what);
+  };
+  return (
+    <Section title="Preset reasons" aside="Given with one key">
+      <ListEditor
+        items={reasons}
+        word="Reason"
+        place="preset_reasons"
+        fresh={fresh}
+        titleOf={(reason) => reason.text}
+        onEdit={editsOfWhole(reasons, (reason) => reason.text, write)}
+      >
+        {(reason, change) => (
+          <>
+            <TextField
+              label="Text"
+              required
+              max={120}
+              value={reason.text}
+              onCommit={(text) => {
+                change({ ...reason, text });
+              }}
+            />
+            <TextField
+              label="Code"
+              required
+              mono
+              value={reason.code}
+              hint="What reports count."
+              check={(code) =>
+                !ID_PATTERN.test(code)
+                  ? "Small letters, digits and _ only, beginning with a letter."
+                  : reasons.some((other) => other !== reason && other.code === code)
+                    ? "Another reason has this code."
+                    : ""
+              }
+              onCommit={(code) => {
+                change({ ...reason, code });
+              }}
+            />
+          </>
+        )}
+      </ListEditor>
+      <AddLine
+        label="Another reason"
+        verb="Add reason"
+        check={(text) => (text.length > 120 ? "At most 120 characters." : "")}
+        onAdd={(text) => {
+          setFresh(reasons.length);
+          const code = freeId(text, (one) => reasons.some((reason) => reason.code === one), "reason");
+          write([...reasons, { code, text }], `Add the reason ${text}`);
+        }}
+      />
+    </Section>
+  );
+}
+
+function plainEvidence({ title, kind, value, sources }: Evidence): JsonValue {
+  return { title, kind, value, ...(sources == null ? {} : { sources }) };
+}

@@ -1,0 +1,56 @@
+// The panel of one step: its head, what every step has, and what its kind adds.
+import type { Step } from "../../schema.gen";
+import { Icon, iconOf, kindWord } from "../Icon";
+import { AgentPanel } from "./AgentPanel";
+import { GatePanel } from "./GatePanel";
+import { About, EndPanel, JoinPanel, StartPanel, TransformPanel } from "./panels";
+import { RouterPanel } from "./RouterPanel";
+import { Ways } from "./Ways";
+
+export function StepPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
+  return (
+    <>
+      <KindPanel stepId={stepId} step={step} />
+      <Ways stepId={stepId} step={step} />
+      <About stepId={stepId} step={step} />
+    </>
+  );
+}
+
+export function StepHead({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
+  const word = kindWord(step);
+  return (
+    <>
+      <span className="tile">
+        <Icon name={iconOf(step)} />
+      </span>
+      <div className="grow">
+        <h2 id="inspector-title" tabIndex={-1} className="truncate">
+          {step.name}
+        </h2>
+        <p className="small subtle">
+          {word.charAt(0).toUpperCase() + word.slice(1)} · <code>{stepId}</code>
+        </p>
+      </div>
+    </>
+  );
+}
+
+function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
+  switch (step.kind) {
+    case "agent":
+      return <AgentPanel stepId={stepId} step={step} />;
+    case "router":
+      return <RouterPanel stepId={stepId} step={step} />;
+    case "gate":
+      return <GatePanel stepId={stepId} step={step} />;
+    case "transform":
+      return <TransformPanel stepId={stepId} step={step} />;
+    case "join":
+      return <JoinPanel stepId={stepId} step={step} />;
+    case "end":
+      return <EndPanel stepId={stepId} step={step} />;
+    case "start":
+      return <StartPanel />;
+  }
+}
