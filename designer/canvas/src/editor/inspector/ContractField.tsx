@@ -54,7 +54,7 @@ export function ContractField({
       </div>
       {isOpen && (
         <Dialog
-          wide
+          width="table"
           title={label.charAt(0).toUpperCase() + label.slice(1)}
           onClose={() => {
             setOpen(false);

@@ -7,14 +7,14 @@ export function Dialog({
   onClose,
   children,
   foot,
-  wide = false,
+  width = "usual",
   mustChoose = false,
 }: {
   readonly title: string;
   readonly onClose: () => void;
   readonly children: ReactNode;
   readonly foot?: ReactNode;
-  readonly wide?: boolean;
+  readonly width?: "usual" | "wide" | "table";
   /** The dialog asks something that must be answered: Escape and clicks beside it do not close it. */
   readonly mustChoose?: boolean;
 }) {
@@ -32,7 +32,7 @@ export function Dialog({
   return (
     <dialog
       ref={dialog}
-      className={`dialog floating${wide ? " dialog--wide" : ""}`}
+      className={`dialog floating${width === "usual" ? "" : ` dialog--${width}`}`}
       aria-labelledby={id}
       data-keep={mustChoose ? "" : undefined}
       onCancel={(event) => {

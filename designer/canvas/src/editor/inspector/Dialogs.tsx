@@ -26,7 +26,7 @@ function ConflictDialog({ conflict }: { readonly conflict: Conflict }) {
   const lines = comparison(conflict.base, definition, conflict.theirs);
   return (
     <Dialog
-      wide
+      width="wide"
       mustChoose
       title="Somebody else has saved this draft"
       onClose={() => undefined}

@@ -20,7 +20,8 @@ export function Findings() {
   const [only, setOnly] = useState<Severity | null>(null);
   const id = useId();
   const groups = bySeverity(findings);
-  const shown = only && groups.some(([severity]) => severity === only) ? groups.filter(([one]) => one === only) : groups;
+  // What merely informs is shown when it is asked for.
+  const shown = groups.filter(([severity]) => (only === null ? severity !== "info" : severity === only));
   return (
     <section className={`findings floating${isOpen ? "" : " is-folded"}`} aria-labelledby={id}>
       <div className="findings__head">
@@ -32,7 +33,7 @@ export function Findings() {
               type="button"
               className={`count findings__count tone-${SEVERITY_LOOKS[severity].tone}`}
               aria-pressed={only === severity}
-              aria-label={`${members.length} ${GROUP_WORDS[severity].toLowerCase()}: show only these`}
+              aria-label={`${members.length} ${wordOf(severity, members.length)}: show only these`}
               onClick={() => {
                 setOpen(true);
                 setOnly(only === severity ? null : severity);
@@ -59,8 +60,12 @@ export function Findings() {
               ))}
             </ul>
           ))}
-          {findings.length === 0 && check.kind === "checked" && (
-            <p className="findings__none hint">Nothing to mend: this workflow can be sent for sign-off.</p>
+          {shown.length === 0 && check.kind === "checked" && (
+            <p className="findings__none hint">
+              {only === null || only === "error"
+                ? "Nothing to mend: this workflow can be sent for sign-off."
+                : `No ${GROUP_WORDS[only].toLowerCase()} any more.`}
+            </p>
           )}
         </div>
       )}
@@ -134,6 +139,11 @@ export function CheckWords({ check }: { readonly check: CheckState }) {
     case "refused":
       return <span className="findings__bad">Not checked: {check.message}</span>;
   }
+}
+
+function wordOf(severity: Severity, count: number): string {
+  const words = GROUP_WORDS[severity].toLowerCase();
+  return count === 1 ? words.slice(0, -1) : words;
 }
 
 function counted(definition: WorkflowDefinition): string {

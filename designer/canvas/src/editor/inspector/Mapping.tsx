@@ -150,7 +150,7 @@ function Row({
         </span>
       </div>
       <p className="hint" id={noteId}>
-        {[target.label === humanName(target.name) ? "" : target.label, target.word, target.description].filter(Boolean).join(" · ")}
+        {describe(target)}
       </p>
       <ValueField
         label={target.name}
@@ -264,6 +264,12 @@ export function Mendings({ stepId, place }: { readonly stepId: string; readonly 
       ))}
     </div>
   );
+}
+
+/** What the field is, without saying its name again. */
+function describe({ name, label, word, description }: Target): string {
+  const own = label === humanName(name) || label.toLowerCase() === word ? "" : label;
+  return [own, word, description].filter(Boolean).join(" · ");
 }
 
 function rowsOf(

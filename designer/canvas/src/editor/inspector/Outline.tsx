@@ -68,22 +68,22 @@ export function Outline() {
     run();
   };
   return (
-    <section className="outline" aria-label="Outline">
-      <p className="hint outline__keys" id="outline-keys">
+    <section className="worklist" aria-label="Outline">
+      <p className="hint worklist__keys" id="outline-keys">
         Arrow keys go from step to step, Enter opens a step, N adds one after it, C connects it, Alt with an arrow
         key moves it, Delete removes it.
       </p>
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- keys bubble up from the steps */}
-      <ol className="outline__list" ref={list} onKeyDown={onKeyDown} aria-describedby="outline-keys">
+      <ol className="worklist__list" ref={list} onKeyDown={onKeyDown} aria-describedby="outline-keys">
         {order.map((id) => {
           const step = definition.steps[id];
           if (!step) return null;
           const isCurrent = id === current;
           return (
-            <li key={id} className={`outline__step${id === selected ? " is-selected" : ""}`}>
-              <div className="outline__line">
+            <li key={id} className={`worklist__step${id === selected ? " is-selected" : ""}`}>
+              <div className="worklist__line">
                 <button
-                  className="outline__name"
+                  className="worklist__name"
                   type="button"
                   data-outline-step={id}
                   tabIndex={isCurrent ? 0 : -1}
@@ -135,7 +135,7 @@ function Trouble({ stepId }: { readonly stepId: string }) {
   return (
     <span className={`state small tone-${isError ? "bad" : "caution"}`} title={trouble.message}>
       <Icon name={isError ? "s-misfit" : "s-caution"} small />
-      {trouble.count} {isError ? (trouble.count === 1 ? "error" : "to mend") : trouble.count === 1 ? "warning" : "warnings"}
+      {trouble.count} {isError ? "to mend" : trouble.count === 1 ? "warning" : "warnings"}
     </span>
   );
 }
@@ -160,7 +160,7 @@ function StepButtons({
   const tabIndex = isCurrent ? 0 : -1;
   const isEnd = step.kind === "end";
   return (
-    <span className="outline__buttons">
+    <span className="worklist__buttons">
       {!isEnd && <IconButton label={`Add a step after ${step.name}`} icon="i-plus" tabIndex={tabIndex} onPress={onAdd} />}
       {!isEnd && <IconButton label={`Connect ${step.name} to another step`} icon="i-link" tabIndex={tabIndex} onPress={onConnect} />}
       <IconButton
@@ -204,9 +204,9 @@ function Leads({
   const links = Object.entries(definition.links)
     .filter(([, link]) => link.source === stepId)
     .toSorted(([, a], [, b]) => ports.indexOf(a.port) - ports.indexOf(b.port));
-  if (!links.length) return step.kind === "end" ? null : <p className="outline__leads hint">Leads nowhere yet.</p>;
+  if (!links.length) return step.kind === "end" ? null : <p className="worklist__leads hint">Leads nowhere yet.</p>;
   return (
-    <ul className="outline__leads" aria-label={`Ways out of ${step.name}`}>
+    <ul className="worklist__leads" aria-label={`Ways out of ${step.name}`}>
       {links.map(([id, link]) => {
         const target = definition.steps[link.target]?.name ?? link.target;
         const word = portWord(step, link.port);
