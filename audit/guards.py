@@ -30,6 +30,7 @@ APPEND_ONLY: Sequence[str] = (
     "audit.AuditEntry",
     "audit.TreeNode",
     "audit.TreeHead",
+    "runs.DefinitionSnapshot",
     "runs.RunEvent",
 )
 DRAFTS: Sequence[str] = ("designer.WorkflowVersion", "registry.AgentVersion")

@@ -6,7 +6,7 @@ version and content hash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -29,6 +29,7 @@ from orchestrator.core.catalogue import Catalogue
 from orchestrator.core.checks import Finding, check_definition
 from orchestrator.core.checks import examine as examine_definition
 from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
+from orchestrator.core.contracts import Validator
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
@@ -36,6 +37,16 @@ from registry import selectors as registry
 
 PRESENT_FOR: Final = timedelta(seconds=30)
 """How long a note of `services.note_presence` says that somebody is there."""
+
+
+TRIED_STATUSES: Final = (
+    WorkflowVersionStatus.DRAFT,
+    WorkflowVersionStatus.IN_REVIEW,
+    WorkflowVersionStatus.ACTIVE,
+    WorkflowVersionStatus.APPROVED,
+    WorkflowVersionStatus.DEPRECATED,
+)
+"""Of which status the version is that a test run executes; the first that there is."""
 
 
 class NoActiveVersionError(ConflictError):
@@ -132,6 +143,24 @@ def active_version(workflow: Workflow) -> WorkflowVersion:
     if version is None or workflow.archived_at is not None:
         raise NoActiveVersionError(f"{workflow.name} has no active version to run.")
     return version
+
+
+def version_to_try(workflow: Workflow) -> WorkflowVersion:
+    """What a test run executes: the unfinished version, else the active one, else the newest.
+
+    Raises:
+        NoActiveVersionError: there is none that could run, or the workflow is archived.
+    """
+    versions = {
+        one.status: one
+        for one in workflow.versions.exclude(status=WorkflowVersionStatus.RETIRED)
+        .select_related("workflow")
+        .order_by("number")
+    }
+    for status in TRIED_STATUSES:
+        if status in versions and workflow.archived_at is None:
+            return versions[status]
+    raise NoActiveVersionError(f"{workflow.name} has no version that could be tried.")
 
 
 def get_version(version_id: UUID) -> WorkflowVersion:
@@ -278,6 +307,40 @@ def compiled(version_id: UUID) -> CompiledWorkflow:
         return _compiled(version_id)
     except _IsDraftError as draft:
         return compile_workflow(definition_of(draft.version), catalogue_of(draft.version))
+
+
+def input_contract_of(version: WorkflowVersion) -> Validator:
+    """What a run of the version takes; a draft need not be complete for that.
+
+    Raises:
+        SchemaError: a draft's contract cannot be used.
+    """
+    if is_unfinished(version):
+        return Validator(definition_of(version).input, registry.current_types())
+    return compiled(version.id).input_contract
+
+
+def is_unfinished(version: WorkflowVersion) -> bool:
+    """Whether the version may still be changed, or returned to be changed."""
+    return version.status in {WorkflowVersionStatus.DRAFT, WorkflowVersionStatus.IN_REVIEW}
+
+
+def types_of(version: WorkflowVersion) -> dict[str, int]:
+    """The domain types that the contracts in the definition mean; a draft's are today's."""
+    if version.status != WorkflowVersionStatus.DRAFT:
+        return dict(version.types)
+    schemas = registry.schemas_of(definition_of(version))
+    return registry.pins_of(schemas, registry.current_types())
+
+
+def compiled_document(document: JsonObject, types: Mapping[str, int]) -> CompiledWorkflow:
+    """A document with its pinned types ready for the planner; nothing is kept.
+
+    Raises:
+        DomainError: it does not compile.
+    """
+    definition = WorkflowDefinition.model_validate(document)
+    return compile_workflow(definition, registry.catalogue_for(definition, types))
 
 
 def findings_of(version: WorkflowVersion) -> list[Finding]:

@@ -103,5 +103,7 @@ CALLABLE = frozenset({Status.ACTIVE, Status.DEPRECATED})
 """Statuses in which a run that is pinned to the version may call it."""
 STARTABLE = CALLABLE
 """Statuses that a version must have for a run to start with it (deprecated: where it is pinned)."""
+TRIABLE = frozenset(Status) - {Status.SUSPENDED, Status.RETIRED}
+"""Statuses in which somebody may try a version, alone or in a test run."""
 PUBLISHABLE = frozenset({Status.ACTIVE})
 """Statuses that a version must have for a workflow version that names it to be published."""

@@ -6,7 +6,7 @@ A version that left the draft never changes, so what is compiled from it is kept
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
@@ -476,7 +476,12 @@ def type_conflicts(definition: WorkflowDefinition) -> list[str]:
     ]
 
 
-def binding_of(definition: WorkflowDefinition, types: Pins | None = None) -> JsonObject:
+def binding_of(
+    definition: WorkflowDefinition,
+    types: Pins | None = None,
+    *,
+    statuses: Collection[str] = STARTABLE,
+) -> JsonObject:
     """What a run that starts now is pinned to.
 
     `{"definition_sha256", "agents": {"slug@n": {"id", "sha256"}}, "types": {name: version}}`.
@@ -490,7 +495,7 @@ def binding_of(definition: WorkflowDefinition, types: Pins | None = None) -> Jso
         if (slug, number) in versions
         else "missing"
         for slug, number in _named(definition)
-        if (slug, number) not in versions or versions[slug, number].status not in STARTABLE
+        if (slug, number) not in versions or versions[slug, number].status not in statuses
     }
     if unusable:
         listed = ", ".join(f"{name} is {status}" for name, status in unusable.items())

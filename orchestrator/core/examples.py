@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.pattern_text import text_matching
 from orchestrator.core.schemas import lookup
 
 MAX_EXAMPLES = 200
@@ -46,6 +47,75 @@ def examples_of(schema: JsonObject, other: JsonObject | None = None) -> Iterator
     hints = _hints(other) if other is not None else []
     maker = _Maker(schema, hints)
     yield from islice(_unique(maker.make(schema, 0)), MAX_EXAMPLES)
+
+
+def sample_document(schema: JsonObject) -> JsonObject:
+    """An object with every field filled in, as far as that can be told: to try something with.
+
+    Constants, defaults, examples and choices first; files cannot be made up and are left out.
+    """
+    made = _sample(schema, schema, 0)
+    return made if isinstance(made, dict) else {}
+
+
+def _sample(schema: JsonValue, root: JsonObject, level: int) -> JsonValue:
+    if not isinstance(schema, dict) or level > MAX_LEVEL:
+        return None
+    ref = schema.get("$ref")
+    if isinstance(ref, str):
+        return _sample(lookup(ref, root), root, level + 1)
+    if "const" in schema or "default" in schema:
+        return schema.get("const", schema.get("default"))
+    for keyword in ("examples", "enum"):
+        offered = schema.get(keyword)
+        if isinstance(offered, list) and offered:
+            return offered[0]
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        branches = schema.get(keyword)
+        if isinstance(branches, list) and branches and isinstance(branches[0], dict):
+            rest = {key: value for key, value in schema.items() if key != keyword}
+            return _sample(_merged(rest, branches[0]), root, level + 1)
+    return _sample_of_type(schema, root, level)
+
+
+def _sample_of_type(schema: JsonObject, root: JsonObject, level: int) -> JsonValue:
+    stated = schema.get("type")
+    kind = stated[0] if isinstance(stated, list) and stated else stated
+    match kind:
+        case "object" | None:
+            properties = schema.get("properties")
+            if not isinstance(properties, dict):
+                return {} if kind == "object" else None
+            if "artefact" in properties:
+                return None
+            made = {name: _sample(one, root, level + 1) for name, one in properties.items()}
+            return {name: value for name, value in made.items() if value is not None}
+        case "array":
+            one = _sample(schema.get("items"), root, level + 1)
+            low = schema.get("minItems")
+            return [] if one is None else [one] * (low if isinstance(low, int) and low > 1 else 1)
+        case "string":
+            return _sample_text(schema)
+        case "integer" | "number":
+            low = schema.get("minimum", schema.get("exclusiveMinimum"))
+            first = low if isinstance(low, (int, float)) else 1
+            return first + 1 if "exclusiveMinimum" in schema else first
+        case "boolean":
+            return True
+        case _:
+            return None
+
+
+def _sample_text(schema: JsonObject) -> str:
+    stated, pattern, high = schema.get("format"), schema.get("pattern"), schema.get("maxLength")
+    if isinstance(stated, str) and stated in _FORMATS:
+        return _FORMATS[stated]
+    if isinstance(pattern, str) and (text := text_matching(pattern)) is not None:
+        return text
+    text, low = "Example", schema.get("minLength")
+    if isinstance(low, int) and low > len(text):
+        text = text.ljust(min(low, 5_000), ".")
+    return text[:high] if isinstance(high, int) else text
 
 
 def _unique(values: Iterator[JsonValue]) -> Iterator[JsonValue]:
@@ -149,9 +219,11 @@ class _Maker:
                 return  # not a type of JSON Schema; the contract is refused elsewhere
 
     def _texts(self, schema: JsonObject) -> Iterator[JsonValue]:
-        stated = schema.get("format")
+        stated, pattern = schema.get("format"), schema.get("pattern")
         if isinstance(stated, str) and stated in _FORMATS:
             yield _FORMATS[stated]
+        if isinstance(pattern, str) and (text := text_matching(pattern)) is not None:
+            yield text
         low = schema.get("minLength")
         if isinstance(low, int) and low <= 5_000:
             yield "a" * low

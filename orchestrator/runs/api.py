@@ -24,12 +24,14 @@ from orchestrator.web.idempotency import HEADER, idempotent
 
 MAX_REASON = 2_000
 GRAPH_VIEW = "graph"
+MODES = ("live", "test", "all")
 
 
 class RunWorkflowSerializer(serializers.Serializer[Any]):
     slug = serializers.CharField()
     name = serializers.CharField()
     version = serializers.IntegerField()
+    is_draft = serializers.BooleanField(help_text="Whether a draft was tried, as it was then.")
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
@@ -50,6 +52,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
             "slug": run.workflow.slug,
             "name": run.workflow.name,
             "version": run.version.number,
+            "is_draft": run.snapshot_id is not None,
         }
 
 
@@ -216,7 +219,7 @@ class RunViewSet(ApiViewSet):
             OpenApiParameter(
                 "search", str, description="Part of the title, or the id's beginning."
             ),
-            OpenApiParameter("mode", str, enum=["live", "test"]),
+            OpenApiParameter("mode", str, enum=MODES, default="live"),
         ]
     )
     def list(self, request: Request) -> Response:
@@ -227,7 +230,7 @@ class RunViewSet(ApiViewSet):
             workflow=query.get("workflow", ""),
             attention=_flag(query.get("needs_attention", ""), "needs_attention"),
             search=_text(query.get("search", "")),
-            mode=query.get("mode", ""),
+            mode=_mode(query.get("mode", "live")),
         )
         return self.answer_page(runs, RunSerializer)
 
@@ -321,6 +324,12 @@ class RunViewSet(ApiViewSet):
         """The run as it stands; what was asked takes effect at the run's next step boundary."""
         run = selectors.get_run(self.actor, pk)
         return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _mode(raw: str) -> str:
+    if raw in MODES:
+        return raw
+    raise _bad("mode", f"must be one of {', '.join(MODES)}")
 
 
 def _flag(raw: str, name: str) -> bool:

@@ -43,6 +43,12 @@ class InputForm:
         return schema_forms.render(self.contract.schema, self.value, self.violations, PREFIX)
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """The fields that the contract asks for; none when it asks nothing."""
+        properties = self.contract.schema.get("properties")
+        return tuple(properties) if isinstance(properties, dict) else ()
+
+    @property
     def summary(self) -> SafeString:
         """The error summary; empty when nothing is wrong."""
         if not self.violations or self.is_json:

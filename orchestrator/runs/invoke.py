@@ -48,7 +48,7 @@ from orchestrator.runs.invokers.http import call_http
 from orchestrator.runs.invokers.rules import call_rules
 from orchestrator.runs.invokers.template import call_template
 from registry import selectors as registry
-from registry.lifecycle import CALLABLE
+from registry.lifecycle import CALLABLE, TRIABLE
 from registry.manifest import HttpConfig
 
 __all__ = [
@@ -66,6 +66,8 @@ STATUS_SECONDS = 1.0
 """How old the kill switch's state may be when a call begins."""
 MAX_OUTPUT_DEPTH = 32
 MAX_INPUT_BYTES = 2_000_000
+HARMLESS = frozenset({"none", "read"})
+"""Side effects of agents that a test run calls, and that may be tried."""
 
 COMPUTING: Mapping[str, ComputingInvoker] = {
     "function": call_function,
@@ -82,6 +84,7 @@ T = TypeVar("T")
 class InvocationContext:
     """On whose behalf, where and when. `agent_version_id` comes from the run's binding.
 
+    `agent_sha256` is what the version was then: a test run may call a draft, and drafts change.
     `actor_id` is who started the run; `trace` a W3C traceparent, when the caller has one.
     """
 
@@ -93,6 +96,7 @@ class InvocationContext:
     iteration: int
     attempt: int
     now: datetime
+    agent_sha256: str = ""
     mode: str = "live"
     actor_id: str = ""
     trace: str = ""
@@ -167,7 +171,7 @@ def prepare_call(
     try:
         version = registry.registered_version(context.agent_version_id)
         refusal: StepResult | None = (
-            _kill_switch(version)
+            _kill_switch(version, context.mode)
             or _authority(context, version)
             or _input_violations(version, command.input)
         )
@@ -204,7 +208,7 @@ async def invoke(prepared: PreparedCall) -> StepResult:
     if waiting is None:
         return await asyncio.to_thread(_in_own_thread, invoke_sync, prepared)
     if time.monotonic() - prepared.checked_at > STATUS_SECONDS:
-        stopped = await asyncio.to_thread(_in_own_thread, _kill_switch, prepared.version)
+        stopped = await asyncio.to_thread(_in_own_thread, _stopped, prepared)
         if stopped is not None:
             return stopped
     try:
@@ -223,7 +227,7 @@ def invoke_sync(prepared: PreparedCall) -> StepResult:
     if computing is None:
         return asyncio.run(invoke(prepared))
     if time.monotonic() - prepared.checked_at > STATUS_SECONDS:
-        stopped = _kill_switch(prepared.version)
+        stopped = _stopped(prepared)
         if stopped is not None:
             return stopped
     try:
@@ -237,9 +241,14 @@ def invoke_sync(prepared: PreparedCall) -> StepResult:
 # ---- before the call ---------------------------------------------------------------------------
 
 
-def _kill_switch(version: registry.RegisteredVersion) -> Refused | None:
+def _stopped(prepared: PreparedCall) -> Refused | None:
+    assert prepared.version is not None
+    return _kill_switch(prepared.version, prepared.context.mode)
+
+
+def _kill_switch(version: registry.RegisteredVersion, mode: str) -> Refused | None:
     status = _statuses.get(str(version.id))
-    if status in CALLABLE:
+    if status in (TRIABLE if mode == "test" else CALLABLE):
         return None
     return Refused(
         policy="kill switch" if status == "suspended" else "agent status",
@@ -256,7 +265,13 @@ def _authority(context: InvocationContext, version: registry.RegisteredVersion) 
             reason_code="foreign_agent",
             reason=f"{version.label} belongs to another workspace than this run.",
         )
-    if context.mode == "test" and version.manifest.side_effect not in {"none", "read"}:
+    if context.mode == "test" and context.agent_sha256 not in {"", version.sha256}:
+        return Refused(
+            policy="test runs",
+            reason_code="agent_changed",
+            reason=f"{version.label} was edited since this run began. Start the test run again.",
+        )
+    if context.mode == "test" and version.manifest.side_effect not in HARMLESS:
         return Refused(
             policy="test runs",
             reason_code="writes_in_test",

@@ -7,6 +7,21 @@ from django.db import models
 from orchestrator.ids import new_id
 
 
+class DefinitionSnapshot(models.Model):
+    """An unfinished definition as it was when a test run of it began; append only.
+
+    Drafts change, and a run keeps what it started with. `content` is `{"definition": the whole
+    document, "types": {name: version}, "agents": {"slug@n": sha256}}`, `sha256` its content hash.
+    """
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    content = models.JSONField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
 class Run(models.Model):
     """The hot row: narrow, updated at every step.
 
@@ -24,6 +39,15 @@ class Run(models.Model):
         "designer.WorkflowVersion", on_delete=models.PROTECT, related_name="+"
     )
     mode = models.CharField(max_length=8, default="live")
+    snapshot = models.ForeignKey(
+        DefinitionSnapshot,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+    )
+    """What a test run of a draft walks; otherwise it is the version's own definition."""
     status = models.CharField(max_length=16)
     title = models.CharField(max_length=200, blank=True)
     outcome = models.CharField(max_length=63, blank=True)

@@ -59,6 +59,8 @@ from orchestrator.runs.statements import Commit, Committed, Release, Row, Rows
 AttemptKey: TypeAlias = tuple[str, int, int]
 """Step, iteration and number of an attempt."""
 
+TESTERS: Final = "business-owner"
+"""The role whose people test-run workflows, and decide what test runs ask."""
 CLOSE_TRIES: Final = 3
 TITLE_LENGTH: Final = 200
 _PAYLOADS: Final = frozenset({"input", "output"})
@@ -74,6 +76,7 @@ class RunFacts:
     workflow_slug: str
     version_id: UUID
     version_number: int
+    snapshot_id: str | None
     mode: str
     compiled: CompiledWorkflow
     binding: JsonObject
@@ -200,6 +203,7 @@ class Recording:
             "workspace_id": self.facts.workspace_id,
             "workflow_id": self.facts.workflow_id,
             "version_id": self.facts.version_id,
+            "snapshot_id": self.facts.snapshot_id,
             "mode": self.facts.mode,
             "status": RunStatus.PENDING.value if wants_walker else self.state.status.value,
             "inbox_seq": 0,
@@ -474,23 +478,26 @@ class Recording:
                     assert_never(command)
 
     def _open_review(self, command: OpenReview, now: datetime) -> None:
-        """Nobody decides on what he started himself, unless he is only asked to fill in."""
+        """Nobody decides on what he started himself, unless he is only asked to fill in.
+
+        What a test run asks is put to those who may test-run, the starter among them: nothing real
+        depends on it, and reviewers' lists shall not fill up with it.
+        """
         step = self.facts.compiled.definition.steps[command.step]
+        title = self._review_title(command) or step.name
+        starter = [self.facts.starter.id] if self.facts.starter.kind == "user" else []
+        is_test = self.facts.mode == "test"
         asks_for_judgement = isinstance(step, GateStep) and step.type is not GateType.FILL
-        excluded = (
-            [self.facts.starter.id]
-            if asks_for_judgement and self.facts.starter.kind == "user"
-            else []
-        )
+        excluded = starter if asks_for_judgement and not is_test else []
         open_review(
             kind=command.review,
             subject_id=self._subject_id(command.step, command.iteration),
             workspace_id=self.facts.workspace_id,
             run_id=self.facts.run_id,
-            title=self._review_title(command) or step.name,
+            title=f"Test run: {title}" if is_test else title,
             question=command.question,
             evidence=review_evidence(command, self.facts.compiled, self.state),
-            assign_role=command.assign_role,
+            assign_role=TESTERS if is_test else command.assign_role,
             due_at=command.due_at,
             excluded_people=excluded,
             actor=SYSTEM,

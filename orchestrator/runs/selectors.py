@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from statistics import quantiles
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -16,6 +17,7 @@ from approvals import selectors as approvals
 from designer import selectors as designer
 from orchestrator import access
 from orchestrator.access import Actor
+from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
@@ -30,6 +32,7 @@ from orchestrator.core.state import (
 )
 from orchestrator.runs.models import (
     Attempt,
+    DefinitionSnapshot,
     Handoff,
     Run,
     RunDetail,
@@ -76,10 +79,11 @@ def list_runs(
     workflow: str = "",
     attention: bool = False,
     search: str = "",
-    mode: str = "",
+    mode: str = "live",
 ) -> QuerySet[Run]:
     """Runs of the actor's workspaces, newest first, each with workflow and version.
 
+    `mode` is live, test or all: test runs are nobody's business but their starter's.
     `workflow` is a slug, `search` looks at the title and the beginning of the id, `attention` keeps
     those with an open exception or an undismissed failure.
     """
@@ -95,7 +99,7 @@ def list_runs(
         runs = runs.filter(workflow__slug=workflow)
     if attention:
         runs = runs.filter(needs_attention=True)
-    if mode:
+    if mode != "all":
         runs = runs.filter(mode=mode)
     if search:
         runs = runs.filter(Q(title__icontains=search) | _id_begins(search))
@@ -103,9 +107,11 @@ def list_runs(
 
 
 def count_attention(actor: Actor) -> int:
-    """How many runs of the actor's workspaces need somebody's attention."""
+    """How many live runs of the actor's workspaces need somebody's attention."""
     return Run.objects.filter(
-        workspace_id__in=access.workspaces_where(actor, "run.read"), needs_attention=True
+        workspace_id__in=access.workspaces_where(actor, "run.read"),
+        needs_attention=True,
+        mode="live",
     ).count()
 
 
@@ -233,7 +239,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
     detail = RunDetail.objects.filter(run_id=run_id).first()
     if run is None or detail is None:
         raise NotFoundError("There is no such run.")
-    definition = designer.definition_of(run.version)
+    definition = compiled_run(run).definition
     step_runs = list(StepRun.objects.filter(run_id=run_id).order_by("iteration"))
     attempts = list(Attempt.objects.filter(run_id=run_id).order_by("iteration", "number"))
     reviews = approvals.reviews_of_run(run_id)
@@ -251,6 +257,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
             "slug": run.workflow.slug,
             "name": run.workflow.name,
             "version": run.version.number,
+            "is_draft": run.snapshot_id is not None,
         },
         "seq": run.seq,
         "created_at": _at(run.created_at),
@@ -350,9 +357,34 @@ def hydrated(
     return RunState.model_validate({**stored, "input": run_input, "steps": filled})
 
 
+class Pinned(Protocol):
+    """A run, or a claim of one: what it walks."""
+
+    @property
+    def version_id(self) -> UUID:
+        """Its workflow version."""
+
+    @property
+    def snapshot_id(self) -> str | None:
+        """The unfinished definition that it walks instead of the version's."""
+
+
+def compiled_run(run: Pinned) -> CompiledWorkflow:
+    """What the run walks, ready for the planner: always what it was started with."""
+    if run.snapshot_id is not None:
+        return _compiled_snapshot(run.snapshot_id)
+    return designer.compiled(run.version_id)
+
+
 def get_timer(timer_id: UUID) -> Timer | None:
     """A timer, or None when it is gone."""
     return Timer.objects.filter(id=timer_id).first()
+
+
+@lru_cache(maxsize=128)
+def _compiled_snapshot(sha256: str) -> CompiledWorkflow:
+    content = DefinitionSnapshot.objects.values_list("content", flat=True).get(sha256=sha256)
+    return designer.compiled_document(content["definition"], content["types"])
 
 
 # ---- parts ---------------------------------------------------------------------------------------
@@ -366,7 +398,7 @@ def _brief(
     reasons: Mapping[UUID, str],
     review: Any,
 ) -> RunBrief:
-    compiled = designer.compiled(run.version_id)
+    compiled = compiled_run(run)
     stored = state.get("steps")
     steps: dict[str, Any] = stored if isinstance(stored, dict) else {}
     pairs = [
@@ -423,10 +455,10 @@ def _figures(rows: Sequence[tuple[Any, ...]]) -> WorkflowFigures:
 
 
 def _definition_of(run_id: UUID) -> WorkflowDefinition:
-    version_id = Run.objects.filter(id=run_id).values_list("version_id", flat=True).first()
-    if version_id is None:
+    run = Run.objects.only("version_id", "snapshot_id").filter(id=run_id).first()
+    if run is None:
         raise NotFoundError("There is no such run.")
-    return designer.compiled(version_id).definition
+    return compiled_run(run).definition
 
 
 def _allowed(
@@ -447,7 +479,7 @@ def _allowed(
             for row in step_runs
         ]
         state = hydrated(run.state, detail.input, rows)
-        resumable = resumable_steps(designer.compiled(run.version_id), state)
+        resumable = resumable_steps(compiled_run(run), state)
     may_pause = going_on and access.can(actor, "run.pause", run)
     return {
         "cancel": going_on and access.can(actor, "run.cancel", run),

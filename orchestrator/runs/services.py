@@ -13,7 +13,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID, uuid5
 
 from django.db import IntegrityError, transaction
@@ -43,6 +43,10 @@ from orchestrator.ids import new_id
 from orchestrator.runs import faults, hints, selectors, statements
 from orchestrator.runs.models import Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject
+from orchestrator.runs.trials import PinnedVersion, keep_snapshot, pinned_for_trial
+
+if TYPE_CHECKING:
+    from designer.models import Workflow
 
 logger = logging.getLogger("baton.runs")
 
@@ -79,6 +83,9 @@ def start_run(
 ) -> Run:
     """Start a run of the workflow's active version; its input is checked and repaired.
 
+    A test run executes the unfinished version as it is now, when there is one, and calls only
+    agents without effects; see `trials.pinned_for_trial`.
+
     With an idempotency key a repeat returns the run that the first call started. The run is pinned
     to the definition, the agent versions and the types of this moment.
 
@@ -87,6 +94,7 @@ def start_run(
         PermissionDeniedError: the actor may not start runs there.
         NoActiveVersionError: no version is active.
         AgentNotUsableError: an agent version is missing, suspended or not released.
+        NotTriableError: a test run of a draft with errors, or of agents that change things.
         InvalidInputError: the input breaks the contract; `detail["violations"]` lists each place.
         IdempotencyKeyReusedError: the key belongs to another request.
     """
@@ -96,8 +104,8 @@ def start_run(
     check_json(input)
     if key is not None and (earlier := _started_with(key, workflow.id, input)) is not None:
         return earlier
-    version = designer.active_version(workflow)
-    compiled = designer.compiled(version.id)
+    pinned = _pinned(workflow) if mode == "live" else pinned_for_trial(workflow)
+    compiled, version = pinned.compiled, pinned.version
     accepted = _accept_input(compiled, input)
     facts = RunFacts(
         run_id=new_id(),
@@ -106,17 +114,15 @@ def start_run(
         workflow_slug=workflow.slug,
         version_id=version.id,
         version_number=version.number,
+        snapshot_id=pinned.snapshot_id,
         mode=mode,
         compiled=compiled,
-        binding={
-            **designer.binding_of(version),
-            "workflow": workflow.slug,
-            "version": version.number,
-        },
+        binding={**pinned.binding, "workflow": workflow.slug, "version": version.number},
         starter=actor,
     )
     recording = Recording(facts, initial_state(str(facts.run_id)))
     with transaction.atomic():
+        keep_snapshot(pinned, now)
         attach_payload(
             payload=accepted,
             workspace_id=workflow.workspace_id,
@@ -132,6 +138,12 @@ def start_run(
     if not written:
         return _repeated(key, workflow.id, input)
     return Run.objects.get(id=facts.run_id)
+
+
+def _pinned(workflow: Workflow) -> PinnedVersion:
+    """The active version as a live run that starts now executes it."""
+    version = designer.active_version(workflow)
+    return PinnedVersion(version, designer.compiled(version.id), designer.binding_of(version))
 
 
 def _begin(recording: Recording, detail: Mapping[str, object], now: datetime) -> bool:
@@ -285,7 +297,7 @@ def resume_run(
     reason = _reason(reason)
     if run.status != RunStatus.FAILED:
         raise IllegalTransitionError(run.status, "resume")
-    compiled = designer.compiled(run.version_id)
+    compiled = selectors.compiled_run(run)
     state = selectors.run_state(run)
     possible = resumable_steps(compiled, state)
     step = step or state.failed_step or (possible[0] if possible else "")

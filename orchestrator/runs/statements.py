@@ -189,6 +189,7 @@ _START_COLUMNS: Final[Mapping[str, str]] = {
     "workspace_id": "uuid",
     "workflow_id": "uuid",
     "version_id": "uuid",
+    "snapshot_id": "text",
     "mode": "text",
     "status": "text",
     "title": "text",
@@ -271,6 +272,7 @@ class Claim:
     workspace_id: UUID
     workflow_id: UUID
     version_id: UUID
+    snapshot_id: str | None
     mode: str
     status: str
     title: str
@@ -411,8 +413,8 @@ def claim(run_id: UUID, owner: UUID) -> Claim | None:
 
 
 _CLAIMED: Final = (
-    *("fence", "workspace_id", "workflow_id", "version_id", "mode", "status", "title", "state"),
-    *("seq", "inbox_seq", "drained_seq", "now"),
+    *("fence", "workspace_id", "workflow_id", "version_id", "snapshot_id", "mode", "status"),
+    *("title", "state", "seq", "inbox_seq", "drained_seq", "now"),
 )
 _READ: Final = ("steps", "begun", "lost")
 _DETAILS: Final = ("input", "binding", "started_by_kind", "started_by")

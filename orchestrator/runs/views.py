@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -27,10 +27,12 @@ from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.contracts import Validator
 from orchestrator.core.definition import RouterStep
 from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
+from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject
 from orchestrator.runs import examples, forms, presentation, selectors, services
 from orchestrator.runs.models import Run
 from orchestrator.runs.timeline import timeline_of
+from orchestrator.runs.trials import NotTriableError
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
 from registry.selectors import AgentNotUsableError
 
@@ -86,6 +88,10 @@ RUNS: Final = ListSpec(
     ),
     live_topic="runs",
 )
+MODE: Final = Filter(
+    "mode", "Kind of run", (Option("test", "Test runs", "", Q(mode="test")),), all_label="Live"
+)
+"""Which runs are listed; the queryset holds live ones unless test runs are asked for."""
 MAX_WORKFLOW_CHIPS: Final = 8
 
 
@@ -164,8 +170,9 @@ def runs(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     access.require(actor, "run.read")
     query = request.GET.get("q", "").strip()
-    spec = replace(RUNS, filters=(*RUNS.filters, *_workflow_filter(actor)))
-    rows = selectors.list_runs(actor)
+    spec = replace(RUNS, filters=(*RUNS.filters, *_workflow_filter(actor), MODE))
+    mode = "test" if request.GET.get("mode") == "test" else "live"
+    rows = selectors.list_runs(actor, mode=mode)
 
     def extras(page: list[Run]) -> Mapping[str, Any]:
         return {"runs": _shown_rows(actor, page)}
@@ -175,7 +182,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         spec,
         rows,
         template="runs/list.html",
-        context={"attention": selectors.count_attention(actor), "query": query},
+        context={"attention": selectors.count_attention(actor), "query": query, "mode": mode},
         extras=extras,
     )
 
@@ -214,45 +221,65 @@ def _shown_rows(actor: Actor, rows: list[Run]) -> dict[UUID, dict[str, Any]]:
 def start(request: HttpRequest, slug: str) -> HttpResponse:
     actor = actor_of(request)
     workflow = designer.find_workflow(actor, slug)
-    access.require(actor, "run.start", workflow)
-    version = designer.active_version(workflow)
-    compiled = designer.compiled(version.id)
-    chosen = examples.find_example(slug, request.GET.get("example", ""))
+    mode: Literal["live", "test"] = "test" if request.GET.get("mode") == "test" else "live"
+    access.require(actor, "run.start" if mode == "live" else "workflow.try", workflow)
+    version = (designer.active_version if mode == "live" else designer.version_to_try)(workflow)
+    contract = designer.input_contract_of(version)
+    offered = _examples(slug, contract, mode)
+    chosen = next((one for one in offered if one.key == request.GET.get("example")), None)
     form = forms.InputForm(
-        contract=compiled.input_contract,
+        contract=contract,
         value=chosen.input if chosen else None,
         is_json=request.GET.get("as") == "json",
     )
+    refusal: DomainError | None = None
     status = 200
     if request.method == "POST":
         form, given = forms.read_input(
             request, form, actor=actor, workspace_id=workflow.workspace_id
         )
+        status = 422
         if given is not None:
             try:
                 run = services.start_run(
                     workflow_slug=slug,
                     input=given,
+                    mode=mode,
                     actor=actor,
                     now=timezone.now(),
                     idempotency_key=request.POST.get("once") or None,
                 )
+            except NotTriableError as error:
+                refusal = error
             except (InvalidInputError, AgentNotUsableError) as error:
                 form = form.with_error(error)
                 status = error.status
             else:
                 return redirect("runs:detail", run_id=run.id)
-        else:
-            status = 422
     context = {
         "workflow": workflow,
         "version": version,
         "form": form,
-        "examples": examples.examples_of(slug),
+        "mode": mode,
+        "asks_nothing": not form.asked,
+        "refusal": refusal,
+        "examples": offered,
         "chosen": chosen,
         "once": request.POST.get("once") or forms.new_key(),
     }
     return render(request, "runs/start.html", context, status=status)
+
+
+def _examples(
+    slug: str, contract: Validator, mode: Literal["live", "test"]
+) -> tuple[examples.Example, ...]:
+    """The shipped inputs of a workflow; a test may also begin with made-up values."""
+    offered = examples.examples_of(slug)
+    made_up = sample_document(contract.schema) if mode == "test" else {}
+    if not made_up:
+        return offered
+    words = "Values made up from the contract; change what you like."
+    return (*offered, examples.Example("made-up", "Fill with an example", words, made_up))
 
 
 # ---- One run -----------------------------------------------------------------------------------
@@ -281,7 +308,7 @@ class _Page:
         self.run = selectors.get_run(self.actor, run_id)
         self.now = timezone.now()
         self.snapshot = selectors.run_snapshot(run_id, self.actor)
-        self.definition = designer.compiled(self.run.version_id).definition
+        self.definition = selectors.compiled_run(self.run).definition
         self.steps = cast("Mapping[str, Mapping[str, Any]]", self.snapshot["steps"])
         asked = request.GET.get("step", "")
         shown = presentation.step_to_show(self.snapshot, self.definition)
@@ -427,7 +454,7 @@ def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
     actor = actor_of(request)
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.resume", run)
-    compiled = designer.compiled(run.version_id)
+    compiled = selectors.compiled_run(run)
     if step not in compiled.steps:
         raise Http404
     snapshot = selectors.run_snapshot(run_id, actor)

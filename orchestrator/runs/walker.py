@@ -52,7 +52,6 @@ from uuid import UUID
 from django.db import DatabaseError, OperationalError, connection
 from pydantic import TypeAdapter
 
-from designer import selectors as designer
 from orchestrator.access import Actor
 from orchestrator.core import events
 from orchestrator.core.commands import InvokeAgent
@@ -72,7 +71,7 @@ from orchestrator.runs.invoke import (
 )
 from orchestrator.runs.models import Incident
 from orchestrator.runs.recording import AttemptKey, Recording, RunFacts
-from orchestrator.runs.selectors import hydrated
+from orchestrator.runs.selectors import compiled_run, hydrated
 from orchestrator.runs.statements import Claim, Received, Release
 
 logger = logging.getLogger("baton.runs.walker")
@@ -284,12 +283,13 @@ class _Walk:
     def _prepared(self, call: InvokeAgent, interest: _Interest) -> PreparedCall:
         step = self.facts.compiled.definition.steps[call.step]
         assert isinstance(step, AgentStep)
-        version_id, _ = self.facts.agent_of(step)
+        version_id, sha256 = self.facts.agent_of(step)
         context = InvocationContext(
             run_id=self.run_id,
             workspace_id=self.facts.workspace_id,
             workflow_id=self.facts.workflow_id,
             agent_version_id=version_id,
+            agent_sha256=sha256,
             step=call.step,
             iteration=call.iteration,
             attempt=call.attempt,
@@ -525,8 +525,9 @@ def _facts(claim: Claim) -> RunFacts:
         workflow_slug=str(claim.binding["workflow"]),
         version_id=claim.version_id,
         version_number=version,
+        snapshot_id=claim.snapshot_id,
         mode=claim.mode,
-        compiled=designer.compiled(claim.version_id),
+        compiled=compiled_run(claim),
         binding=claim.binding,
         starter=Actor(kind=claim.started_by_kind, id=claim.started_by),  # type: ignore[arg-type]  # stored words
     )

@@ -6,6 +6,8 @@ import pytest
 
 from orchestrator.core.catalogue import AgentExample, AgentInterface, DomainType
 from orchestrator.core.checks import examine
+from orchestrator.core.contracts import Validator, standard_types
+from orchestrator.core.examples import sample_document
 from orchestrator.core.scope import MAX_READABLES, label_of, sample_of, says_nothing, type_word
 from tests.unit.core.flows import ANY, agent, call, catalogue, definition
 
@@ -276,3 +278,37 @@ def test_samples_come_from_the_schema(schema, sample):
 )
 def test_contracts_that_say_nothing(schema, expected):
     assert says_nothing(schema) is expected
+
+
+def test_a_sample_document_fills_every_field_that_can_be_made_up():
+    contract = {
+        "type": "object",
+        "properties": {
+            "number": {"type": "string", "pattern": "^PN-[0-9]{4}$"},
+            "day": {"$ref": "baton:Date"},
+            "amount": {"$ref": "baton:Money"},
+            "kind": {"enum": ["car", "home"]},
+            "count": {"type": "integer", "minimum": 3},
+            "above": {"type": "number", "exclusiveMinimum": 2},
+            "tags": {"type": "array", "items": {"type": "string"}, "minItems": 2},
+            "name": {"type": "string", "minLength": 9, "maxLength": 12},
+            "note": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "null"}]},
+            "flag": {"type": "boolean"},
+            "fixed": {"const": 7},
+            "usual": {"type": "string", "default": "north"},
+            "person": {"type": "object", "properties": {"age": {"type": "integer"}}},
+            "letter": {"$ref": "baton:Artefact"},
+        },
+        "additionalProperties": False,
+    }
+    validator = Validator(contract, standard_types())
+    made = sample_document(validator.schema)
+    assert validator.is_valid(made)
+    assert set(made) == set(contract["properties"]) - {"letter"}
+    assert made["number"] == "PN-0000"
+    assert made["usual"] == "north"
+
+
+@pytest.mark.parametrize("contract", [{}, {"type": "object"}, {"type": "string"}, {"$ref": "#"}])
+def test_a_contract_that_says_nothing_gives_an_empty_sample(contract):
+    assert sample_document(contract) == {}
