@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +16,11 @@ from rest_framework.views import APIView
 
 from designer import presentation, selectors, services
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
+from orchestrator import access
+from orchestrator.access import Actor
+from orchestrator.accounts import selectors as accounts
 from orchestrator.core.errors import InvalidInputError
+from orchestrator.core.json import JsonObject
 from orchestrator.web.api import (
     SIGNED_IN,
     ApiViewSet,
@@ -24,10 +29,16 @@ from orchestrator.web.api import (
     actor_of_api,
     refuse_unknown_query,
 )
+from orchestrator.web.idempotency import idempotent
 from orchestrator.web.lists import search_text
 from registry import selectors as registry
 
 MAX_CARDS: Final = 50
+SLUG: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+CARD_PARAMETERS: Final = [
+    OpenApiParameter("search", str, description="In name, capabilities, purpose, owner."),
+    OpenApiParameter("limit", int, description=f"At most {MAX_CARDS}, which is usual."),
+]
 
 
 class VersionBriefSerializer(serializers.ModelSerializer[WorkflowVersion]):
@@ -113,6 +124,30 @@ class ExaminationSerializer(serializers.Serializer[Any]):
     fields = serializers.ListField(child=serializers.JSONField(), allow_null=True)  # type: ignore[assignment]  # the answer's own word
 
 
+class WorkflowCreateSerializer(StrictSerializer):
+    """A starter of the gallery, `copy:<slug>` of another workflow, or a whole definition."""
+
+    workspace = serializers.SlugField(max_length=63)
+    name = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
+    slug = serializers.RegexField(
+        SLUG, required=False, allow_blank=True, default="", help_text="Made from the name if empty."
+    )
+    starter = serializers.CharField(max_length=80, required=False, default="blank")
+    definition = serializers.DictField(
+        required=False, allow_null=True, default=None, help_text="Instead of a starter."
+    )
+
+
+class StarterSerializer(serializers.Serializer[Any]):
+    key = serializers.CharField(source="starter.key")
+    title = serializers.CharField(source="starter.title")
+    summary = serializers.CharField(source="starter.summary")
+    agents = serializers.ListField(child=serializers.CharField(), source="starter.agents")
+    missing = serializers.ListField(
+        child=serializers.CharField(), help_text="Agents to register before it can be used."
+    )
+
+
 class CheckSerializer(StrictSerializer):
     definition = serializers.DictField(help_text="The document `baton/1`; nothing is stored.")
     step = serializers.CharField(
@@ -182,6 +217,8 @@ class WorkflowViewSet(ApiViewSet):
     permissions: ClassVar[dict[str, str]] = {
         "list": "workflow.read",
         "retrieve": "workflow.read",
+        "create": "workflow.edit",
+        "agent_cards": "agent.read",
         "draft": "workflow.edit",
         "save_draft": "workflow.edit",
         "discard_draft": "workflow.publish",
@@ -190,6 +227,7 @@ class WorkflowViewSet(ApiViewSet):
     }
     filters: ClassVar[dict[str, tuple[str, ...]]] = {
         "list": ("search", "status"),
+        "agent_cards": ("search", "limit"),
         "discard_draft": ("revision",),
     }
     serializer_class = WorkflowSerializer
@@ -213,6 +251,36 @@ class WorkflowViewSet(ApiViewSet):
 
     def retrieve(self, _request: Request, slug: str) -> Response:
         return Response(WorkflowSerializer(selectors.find_workflow(self.actor, slug)).data)
+
+    @extend_schema(
+        request=WorkflowCreateSerializer, responses={status.HTTP_201_CREATED: WorkflowSerializer}
+    )
+    @idempotent
+    def create(self, _request: Request) -> Response:
+        """Create a workflow with its first draft."""
+        given = self.body(WorkflowCreateSerializer)
+        workspace = accounts.get_workspace(self.actor, given["workspace"])
+        created = services.begin_workflow(
+            starter=given["starter"],
+            definition=given["definition"],
+            name=given["name"],
+            workspace_id=workspace.id,
+            slug=given["slug"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        answer = WorkflowSerializer(selectors.find_workflow(self.actor, created.slug)).data
+        address = reverse("designer:workflow-detail", args=[created.slug])
+        return Response(answer, status.HTTP_201_CREATED, headers={"Location": address})
+
+    @extend_schema(
+        parameters=CARD_PARAMETERS, responses=AgentCardSerializer(many=True), filters=False
+    )
+    @action(detail=True, methods=["get"], url_path="agent-cards", pagination_class=None)
+    def agent_cards(self, request: Request, slug: str) -> Response:
+        """The agents that this workflow can call: those of its own workspace."""
+        workflow = selectors.find_workflow(self.actor, slug)
+        return Response(_cards(request, self.actor, workflow.workspace_id))
 
     @extend_schema(responses=DraftSerializer)
     @action(detail=True, methods=["get"])
@@ -312,28 +380,33 @@ class WorkflowVersionViewSet(ApiViewSet):
         return Response(FindingSerializer(selectors.findings_of(version), many=True).data)
 
 
+class StartersView(APIView):
+    """What a new workflow can begin with, besides `blank`."""
+
+    permissions: ClassVar[dict[str, str]] = {"get": "workflow.edit"}
+
+    @extend_schema(responses=StarterSerializer(many=True), operation_id="workflow_starters_list")
+    def get(self, request: Request) -> Response:
+        """The patterns of the gallery, with the agents that are still to be registered."""
+        refuse_unknown_query(request, ())
+        places = access.workspaces_where(actor_of_api(request), "workflow.edit")
+        return Response(StarterSerializer(selectors.offered_starters(places), many=True).data)
+
+
 class AgentCardsView(APIView):
     """Agents as the editor's palette offers them."""
 
     permissions: ClassVar[dict[str, str]] = {"get": "agent.read"}
 
     @extend_schema(
-        parameters=[
-            OpenApiParameter("search", str, description="In name, capabilities, purpose, owner."),
-            OpenApiParameter("limit", int, description=f"At most {MAX_CARDS}, which is usual."),
-        ],
+        parameters=CARD_PARAMETERS,
         responses=AgentCardSerializer(many=True),
         operation_id="agent_cards_list",
     )
     def get(self, request: Request) -> Response:
         """The version of each agent that a draft would call, active ones first."""
         refuse_unknown_query(request, ("search", "limit"))
-        found = registry.list_usable_versions(
-            actor_of_api(request),
-            search=search_text(request.query_params.get("search", "")),
-            limit=_limit(request),
-        )
-        return Response([presentation.agent_card(one) for one in found])
+        return Response(_cards(request, actor_of_api(request)))
 
 
 class WorkflowSchemaView(APIView):
@@ -344,6 +417,16 @@ class WorkflowSchemaView(APIView):
     @extend_schema(responses={200: {"type": "object"}}, operation_id="schemas_workflow")
     def get(self, _request: Request) -> Response:
         return Response(selectors.workflow_schema())
+
+
+def _cards(request: Request, actor: Actor, workspace_id: UUID | None = None) -> list[JsonObject]:
+    found = registry.list_usable_versions(
+        actor,
+        search=search_text(request.query_params.get("search", "")),
+        limit=_limit(request),
+        workspace_id=workspace_id,
+    )
+    return [presentation.agent_card(one) for one in found]
 
 
 def _revision(request: Request) -> int:

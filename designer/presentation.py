@@ -166,7 +166,7 @@ def editor_urls(slug: str) -> JsonObject:
     return {
         "draft": f"{api}draft/",
         "check": f"{api}check/",
-        "agent_cards": reverse("designer:agent-cards"),
+        "agent_cards": f"{api}agent-cards/",
         "presence": f"{api}draft/presence/",
         "text": f"{api}draft/text/",
         "submit": f"{api}draft/submit/",

@@ -6,13 +6,15 @@ version and content hash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
+from django.utils.text import slugify
 from pydantic import TypeAdapter
 
 from designer.documents import read_definition
@@ -23,6 +25,7 @@ from designer.models import (
     WorkflowVersion,
     WorkflowVersionStatus,
 )
+from designer.patterns import BLANK, STARTERS, Starter
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.catalogue import Catalogue
@@ -35,6 +38,8 @@ from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundE
 from orchestrator.core.json import JsonObject
 from registry import selectors as registry
 
+COPY: Final = "copy:"
+"""A starter's key with this in front, and a workflow's slug behind it, copies that workflow."""
 PRESENT_FOR: Final = timedelta(seconds=30)
 """How long a note of `services.note_presence` says that somebody is there."""
 
@@ -107,6 +112,65 @@ def find_workflow(actor: Actor, slug: str) -> Workflow:
     if workflow is None:
         raise NotFoundError("There is no such workflow.")
     return workflow
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedStarter:
+    """A starter with the agents that it calls and that no workspace of the reader has active."""
+
+    starter: Starter
+    missing: tuple[str, ...]
+
+
+def offered_starters(workspace_ids: Collection[UUID]) -> list[OfferedStarter]:
+    """The starters of the gallery; one can be used where all its agents are in one workspace."""
+    slugs = {slug for one in STARTERS for slug in one.agents}
+    active = registry.active_numbers(slugs, workspace_ids)
+    offered = []
+    for one in STARTERS:
+        gaps = [
+            tuple(slug for slug in one.agents if (place, slug) not in active)
+            for place in workspace_ids
+        ]
+        offered.append(OfferedStarter(one, min(gaps, key=len, default=one.agents)))
+    return offered
+
+
+def starter_definition(actor: Actor, key: str, name: str, workspace_id: UUID) -> JsonObject:
+    """The document that a new workflow begins with; agent steps call the active versions.
+
+    Raises:
+        InvalidInputError: there is no such starter, or the workspace lacks an agent that it calls.
+        NotFoundError: the workflow to copy is not the actor's to read.
+    """
+    if key.startswith(COPY):
+        workflow = find_workflow(actor, key.removeprefix(COPY))
+        copied: JsonObject = dict(shown_version(workflow).definition)
+        return {**copied, "name": name or f"{workflow.name[:110]}, copy"}
+    starter = next((one for one in (BLANK, *STARTERS) if one.key == key), None)
+    if starter is None:
+        raise _refused("/starter", f"There is no starter '{key}'.")
+    active = registry.active_numbers(starter.agents, [workspace_id])
+    missing = [slug for slug in starter.agents if (workspace_id, slug) not in active]
+    if missing:
+        raise _refused(
+            "/workspace",
+            f"This workspace has no active agent {' and no '.join(missing)}, which "
+            f"“{starter.title}” calls. An agent owner can register it.",
+        )
+    definition = starter.build(name or starter.title)
+    for step in cast("dict[str, JsonObject]", definition["steps"]).values():
+        if isinstance(uses := step.get("uses"), dict):
+            uses["version"] = active[workspace_id, str(uses["agent"])]
+    return definition
+
+
+def free_slug(name: str) -> str:
+    """An address for a new workflow made from its name that no other one has."""
+    base = slugify(name)[:55].strip("-_").replace("_", "-") or "workflow"
+    taken = set(Workflow.objects.filter(slug__startswith=base).values_list("slug", flat=True))
+    numbered = (f"{base}-{number}" for number in range(2, len(taken) + 3))
+    return next(slug for slug in (base, *numbered) if slug not in taken)
 
 
 def find_workflow_to_edit(actor: Actor, slug: str) -> Workflow:
@@ -403,6 +467,12 @@ def workflow_schema() -> JsonObject:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["$id"] = "/api/v1/schemas/workflow.json"
     return schema
+
+
+def _refused(path: str, reason: str) -> InvalidInputError:
+    return InvalidInputError(
+        reason, detail={"violations": [{"path": path, "rule": "unknown", "reason": reason}]}
+    )
 
 
 class _IsDraftError(Exception):

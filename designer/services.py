@@ -28,6 +28,7 @@ from orchestrator.core.checks import Finding
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, InvalidInputError, PermissionDeniedError
 from orchestrator.core.json import JsonObject
+from orchestrator.core.reading import read_text
 from orchestrator.ids import new_id
 from registry import selectors as registry
 from registry.lifecycle import PUBLISHABLE
@@ -77,7 +78,10 @@ def create_workflow(
     access.require(actor, "workflow.edit", workspace_id)
     model = read_definition(definition)
     if Workflow.objects.filter(slug=slug).exists():
-        raise ConflictError(f"A workflow with the address '{slug}' exists already.")
+        reason = f"A workflow with the address '{slug}' exists already."
+        raise ConflictError(
+            reason, detail={"violations": [{"path": "/slug", "rule": "taken", "reason": reason}]}
+        )
     workflow = Workflow(
         id=new_id(),
         slug=slug,
@@ -99,6 +103,42 @@ def create_workflow(
     workflow.save(force_insert=True)
     _begin_draft(workflow, model, actor=actor, now=now, author_id=author_id)
     return workflow
+
+
+@transaction.atomic
+def begin_workflow(
+    *,
+    starter: str,
+    name: str,
+    workspace_id: UUID,
+    slug: str,
+    actor: Actor,
+    now: datetime,
+    definition: JsonObject | None = None,
+) -> Workflow:
+    """Create a workflow from a starter of the gallery, as a copy, or from a whole definition.
+
+    Without a name it gets the starter's, without a slug one that is made from the name and free.
+
+    Raises:
+        ConflictError: the slug is taken.
+        InvalidInputError: there is no such starter, or the workspace lacks an agent that it calls.
+    """
+    access.require(actor, "workflow.edit", workspace_id)
+    name = read_text(name)
+    if definition is None:
+        definition = selectors.starter_definition(actor, starter, name, workspace_id)
+    elif name:
+        definition = {**definition, "name": name}
+    model = read_definition(definition)
+    return create_workflow(
+        slug=slug or selectors.free_slug(model.name),
+        workspace_id=workspace_id,
+        owner_id=UUID(actor.id),
+        definition=model,
+        actor=actor,
+        now=now,
+    )
 
 
 @transaction.atomic

@@ -14,9 +14,11 @@ _router.register("workflow-versions", api.WorkflowVersionViewSet, basename="work
 
 urlpatterns = [
     path("workflows/", views.workflows, name="workflows"),
+    path("workflows/new/", views.new, name="new"),
     path("workflows/<slug:slug>/design/", views.design, name="design"),
     path("workflows/<slug:slug>/versions/", views.versions, name="versions"),
     path("api/v1/", include(_router.urls)),
+    path("api/v1/workflow-starters/", api.StartersView.as_view(), name="starters"),
     path("api/v1/agent-cards/", api.AgentCardsView.as_view(), name="agent-cards"),
     path("api/v1/schemas/workflow.json", api.WorkflowSchemaView.as_view(), name="schema"),
 ]

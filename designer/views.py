@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from django.db.models import Exists, Model, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.selectors import history_of
 from audit.services import subject_of
-from designer import presentation, selectors, words
+from designer import presentation, selectors, services, words
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
+from designer.patterns import BLANK
 from orchestrator import access
 from orchestrator.access import Actor
+from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.errors import InvalidInputError
-from orchestrator.web import panels
+from orchestrator.core.json import JsonObject
+from orchestrator.web import forms, panels
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
 from registry import presentation as contracts
 from registry import selectors as registry
@@ -28,6 +33,8 @@ METRICS = "workflow.metrics"
 """Panel slot: by id of a workflow, its success rate and p95 as one cell's content."""
 MAX_HISTORY = 50
 TABS = ("canvas", "outline")
+SHIPPED: Final = ("insurance-claim",)
+"""Workflows that the gallery offers to copy, where they are there to read."""
 
 
 def _has(status: WorkflowVersionStatus) -> Q:
@@ -69,12 +76,29 @@ WORKFLOWS = ListSpec(
         ),
     ),
     order=("name", "slug"),
+    is_card=True,
 )
+
+
+NEW_NAME: JsonObject = {
+    "type": "string",
+    "maxLength": 120,
+    "title": "Name",
+    "description": "Left empty: the name of the starter.",
+}
+NEW_SLUG: JsonObject = {
+    "type": "string",
+    "pattern": "^[a-z0-9][a-z0-9-]{0,62}$",
+    "title": "Address",
+    "examples": ["invoice-check"],
+    "description": "Lower-case letters, digits and hyphens; it never changes.",
+}
 
 
 @require_safe
 def workflows(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
+    editable = access.workspaces_where(actor, "workflow.edit")
     startable = access.workspaces_where(actor, "run.start")
 
     def extras(page: list[Workflow]) -> Mapping[str, Any]:
@@ -89,7 +113,76 @@ def workflows(request: HttpRequest) -> HttpResponse:
             },
         }
 
-    return render_list(request, WORKFLOWS, selectors.list_workflows(actor), extras=extras)
+    mine = Option("mine", "Mine", condition=Q(owner_id=actor.id if actor.kind == "user" else None))
+    spec = replace(WORKFLOWS, filters=(Filter("owner", "Owner", (mine,)), *WORKFLOWS.filters))
+    context = {
+        "can_create": bool(editable),
+        "starters": selectors.offered_starters(editable) if editable else [],
+        "place": _only(one for one in accounts.list_workspaces(actor) if one.id in editable),
+    }
+    return render_list(
+        request,
+        spec,
+        selectors.list_workflows(actor),
+        template="designer/workflows.html",
+        context=context,
+        extras=extras,
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """The gallery: a name, a workspace, and a starter whose button creates the workflow."""
+    actor, now = actor_of(request), timezone.now()
+    access.require(actor, "workflow.edit")
+    editable = access.workspaces_where(actor, "workflow.edit")
+    places = {str(one): one for one in accounts.list_workspaces(actor) if one.id in editable}
+    contract = _new_contract(list(places))
+    made: list[Workflow] = []
+
+    def carry_out(value: dict[str, Any]) -> None:
+        made.append(
+            services.begin_workflow(
+                starter=request.POST.get("starter", BLANK.key),
+                name=value.get("name", ""),
+                workspace_id=places[value["workspace"]].id,
+                slug=value.get("slug", ""),
+                actor=actor,
+                now=now,
+            )
+        )
+
+    shown = forms.submit(request, contract, carry_out) if request.method == "POST" else None
+    if made:
+        return redirect("designer:design", made[0].slug)
+    shown = shown or forms.show(contract, {"workspace": next(iter(places))})
+    context = {
+        "form": shown,
+        "starters": selectors.offered_starters(editable),
+        "blank": BLANK,
+        "chosen": request.GET.get("starter", ""),
+        "copies": selectors.list_workflows(actor).filter(slug__in=SHIPPED),
+    }
+    return render(request, "designer/new.html", context, status=shown.status)
+
+
+def _only(places: Iterable[Any]) -> str:
+    """The name of the only workspace; empty when there are several, for then somebody chooses."""
+    names = [str(one) for one in places]
+    return names[0] if len(names) == 1 else ""
+
+
+def _new_contract(places: list[str]) -> JsonObject:
+    return {
+        "type": "object",
+        "properties": {
+            "name": NEW_NAME,
+            "workspace": {"title": "Workspace", "enum": [*places]},
+            "slug": NEW_SLUG,
+        },
+        "required": ["workspace"],
+        "additionalProperties": False,
+    }
 
 
 @require_safe

@@ -211,11 +211,14 @@ def get_agent(actor: Actor, slug: str) -> Agent:
     return agent
 
 
-def list_usable_versions(actor: Actor, *, search: str = "", limit: int = 50) -> list[AgentVersion]:
+def list_usable_versions(
+    actor: Actor, *, search: str = "", limit: int = 50, workspace_id: UUID | None = None
+) -> list[AgentVersion]:
     """The version of each agent that a draft would call, best match first, each with its agent.
 
     It is the active one, else the newest that is on its way to that; suspended and retired ones are
-    left out. Every word of `search` must occur in name, capabilities, purpose or owner; active
+    left out. With `workspace_id` only its own agents: no other one can be called there. Every word
+    of `search` must occur in name, capabilities, purpose or owner; active
     versions come first, then names that begin with the text, then the others by name.
     """
     rank = Case(
@@ -227,9 +230,12 @@ def list_usable_versions(actor: Actor, *, search: str = "", limit: int = 50) -> 
         .annotate(rank=rank)
         .order_by("rank", "-number")
     )
-    agents = Agent.objects.filter(
-        workspace_id__in=access.workspaces_where(actor, "agent.read")
-    ).annotate(best=Subquery(best.values("pk")[:1]))
+    places = access.workspaces_where(actor, "agent.read")
+    if workspace_id is not None:
+        places &= {workspace_id}
+    agents = Agent.objects.filter(workspace_id__in=places).annotate(
+        best=Subquery(best.values("pk")[:1])
+    )
     versions = AgentVersion.objects.filter(pk__in=agents.values("best")).annotate(
         purpose=KT("manifest__purpose"), capabilities=KT("manifest__capabilities"), rank=rank
     )
@@ -251,6 +257,18 @@ def list_usable_versions(actor: Actor, *, search: str = "", limit: int = 50) -> 
             "rank", nearness, "agent__name", "agent__slug"
         )[:limit]
     )
+
+
+def active_numbers(
+    slugs: Iterable[str], workspace_ids: Iterable[UUID]
+) -> dict[tuple[UUID, str], int]:
+    """The number of the active version of each of these agents, by workspace and slug."""
+    rows = AgentVersion.objects.filter(
+        agent__slug__in=list(slugs),
+        agent__workspace_id__in=list(workspace_ids),
+        status=AgentVersionStatus.ACTIVE,
+    ).values_list("agent__workspace_id", "agent__slug", "number")
+    return {(workspace_id, slug): number for workspace_id, slug, number in rows}
 
 
 def list_agent_versions(

@@ -245,10 +245,15 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/domain-types/<name>/"): api("agent.read", path={"name": "PolicyNumber"}),
     # Workflows
     ("GET", "workflows/"): Row("workflow.read"),
+    ("GET", "workflows/new/"): Row("workflow.edit"),
+    ("POST", "workflows/new/"): Row("workflow.edit", body={}),
     ("GET", "workflows/<slug:slug>/design/"): Row("workflow.read", "workflow"),
     ("GET", "workflows/<slug:slug>/versions/"): Row("workflow.read", "workflow"),
     ("GET", "api/v1/workflows/"): api("workflow.read"),
+    ("POST", "api/v1/workflows/"): api("workflow.edit", body={}),
+    ("GET", "api/v1/workflow-starters/"): api("workflow.edit"),
     ("GET", "api/v1/workflows/<slug>/"): api("workflow.read", "workflow"),
+    ("GET", "api/v1/workflows/<slug>/agent-cards/"): api("agent.read", "workflow"),
     ("GET", "api/v1/workflows/<slug>/draft/"): api("workflow.edit", "workflow"),
     ("PUT", "api/v1/workflows/<slug>/draft/"): api(
         "workflow.edit", "workflow", body={"revision": 0, "definition": {}}

@@ -27,7 +27,7 @@ from django.utils import timezone
 
 from designer import services as designs
 from designer.selectors import NoActiveVersionError, active_version, find_workflow
-from examples import claims
+from examples import claims, starters
 from orchestrator.access import SYSTEM, Actor, Role
 from orchestrator.accounts import services as accounts
 from orchestrator.core.errors import DomainError, NotFoundError
@@ -176,7 +176,7 @@ def _seed_claims(workspace_id: UUID, people: dict[str, UUID], now: Any) -> None:
         actor=SYSTEM,
         now=now,
     )
-    shipped = claims.agents(upload)
+    shipped = [*claims.agents(upload), *starters.agents(upload)]
     for agent in shipped:
         agents.register_agent(
             slug=agent["slug"],
