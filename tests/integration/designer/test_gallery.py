@@ -96,7 +96,7 @@ def test_a_taken_address_is_said_at_its_field_and_what_was_typed_is_kept(world, 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"input.slug": "No Spaces"}, "lower-case letters"),
+        ({"input.slug": "No Spaces"}, "must look like"),
         ({"input.name": "x" * 121}, "120"),
         ({"input.workspace": "Elsewhere"}, "must be"),
         ({"starter": "nonsense"}, "no starter"),
