@@ -80,6 +80,8 @@ ACTIONS: Mapping[str, Action] = {
     "decision.took_effect": Action(
         "Put a decision into effect", "The time to undo a decision is over."
     ),
+    "agent.tried": Action("Tried an agent", "A person called an agent version with own values."),
+    "step.tried": Action("Tried a step", "A person tried one step of a draft with own values."),
     # workflows
     "workflow.created": Action(
         "Created a workflow", "A workflow was created with its first draft."

@@ -272,6 +272,20 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     # Runs
     ("GET", "workflows/<slug:slug>/start/"): Row("run.start", "workflow"),
     ("POST", "workflows/<slug:slug>/start/"): Row("run.start", "workflow", body={}),
+    ("POST", "workflows/<slug:slug>/try-step/form/"): Row(
+        "workflow.try", "workflow", body={"definition": {}, "step": "a"}
+    ),
+    ("POST", "workflows/<slug:slug>/try-step/result/"): Row(
+        "workflow.try", "workflow", body={"definition": "{}", "step": "a"}
+    ),
+    ("POST", "api/v1/workflows/<slug:slug>/try-step/"): api(
+        "workflow.try", "workflow", body={"definition": {}, "step": "a"}
+    ),
+    ("GET", "agents/<slug:slug>/try/"): Row("agent.try", "agent"),
+    ("POST", "agents/<slug:slug>/try/"): Row("agent.try", "agent", body={}),
+    ("POST", "api/v1/agents/<slug:slug>/try/"): api(
+        "agent.try", "agent", body={"version": 1, "input": {}}
+    ),
     ("GET", "runs/"): Row("run.read"),
     ("GET", "runs/<uuid:run_id>/"): Row("run.read", "run"),
     ("GET", "runs/<uuid:run_id>/parts/<slug:name>/"): tuple(

@@ -138,6 +138,16 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
     )
 
 
+def compile_step(
+    definition: WorkflowDefinition, catalogue: Catalogue, step_id: str
+) -> CompiledStep:
+    """Compile one step alone, however unfinished the rest is.
+
+    Raises: DefinitionError, ExpressionError, SchemaError: as `compile_workflow`, for this step.
+    """
+    return _Compiler(definition, catalogue, _numbers(definition, catalogue)).step(step_id, 0)
+
+
 def step_order(definition: WorkflowDefinition) -> tuple[str, ...]:
     """A topological order of the steps that depends on the ids only.
 

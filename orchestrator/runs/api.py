@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.state import RunStatus
-from orchestrator.runs import selectors, services
+from orchestrator.runs import selectors, services, trials
 from orchestrator.runs.models import Run
 from orchestrator.runs.presentation import graph_of
 from orchestrator.web.api import ApiViewSet, StrictSerializer
@@ -324,6 +324,71 @@ class RunViewSet(ApiViewSet):
         """The run as it stands; what was asked takes effect at the run's next step boundary."""
         run = selectors.get_run(self.actor, pk)
         return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+class StepTrialSerializer(StrictSerializer):
+    definition = serializers.DictField(help_text="The document `baton/1`; nothing is stored.")
+    step = serializers.CharField(max_length=63, help_text="The id of one of its steps.")
+    input = serializers.DictField(
+        required=False, allow_null=True, default=None, help_text="What an agent's step is given."
+    )
+    values = serializers.DictField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text='What other steps read: {"input": ..., "steps": {id: {"result", "output"}}}.',
+    )
+
+
+class AgentTrialSerializer(StrictSerializer):
+    version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    input = serializers.DictField()
+
+
+class ViolationSerializer(serializers.Serializer[Any]):
+    path = serializers.CharField(allow_blank=True)
+    rule = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class TrialSerializer(serializers.Serializer[Any]):
+    """What came of it. `port` is null where a person or nothing decides the way."""
+
+    result = serializers.CharField(help_text="A result word, or waiting: a person is asked.")
+    port = serializers.CharField(allow_null=True)
+    output = serializers.JSONField(allow_null=True)
+    reason = serializers.CharField(allow_blank=True)
+    score = serializers.FloatField(allow_null=True)
+    violations = ViolationSerializer(many=True)
+    repairs = serializers.ListField(child=serializers.CharField())
+    elapsed_ms = serializers.IntegerField()
+    calls = serializers.IntegerField(help_text="How many calls of agents were made.")
+
+
+class StepTrialViewSet(ApiViewSet):
+    """One step of a document, tried with values of your own."""
+
+    permissions: ClassVar[dict[str, str]] = {"create": "workflow.try"}
+    serializer_class = TrialSerializer
+
+    @extend_schema(request=StepTrialSerializer, responses={200: TrialSerializer})
+    def create(self, _request: Request, slug: str) -> Response:
+        given = self.body(StepTrialSerializer)
+        trial = trials.try_step(workflow_slug=slug, actor=self.actor, now=timezone.now(), **given)
+        return Response(trial.as_json())
+
+
+class AgentTrialViewSet(ApiViewSet):
+    """One call of an agent version with values of your own; agents with effects are refused."""
+
+    permissions: ClassVar[dict[str, str]] = {"create": "agent.try"}
+    serializer_class = TrialSerializer
+
+    @extend_schema(request=AgentTrialSerializer, responses={200: TrialSerializer})
+    def create(self, _request: Request, slug: str) -> Response:
+        given = self.body(AgentTrialSerializer)
+        trial = trials.try_agent(slug=slug, actor=self.actor, now=timezone.now(), **given)
+        return Response(trial.as_json())
 
 
 def _mode(raw: str) -> str:

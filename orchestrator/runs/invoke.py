@@ -84,13 +84,14 @@ T = TypeVar("T")
 class InvocationContext:
     """On whose behalf, where and when. `agent_version_id` comes from the run's binding.
 
+    Without a `workflow_id` an agent is tried alone: its files have been checked before.
     `agent_sha256` is what the version was then: a test run may call a draft, and drafts change.
     `actor_id` is who started the run; `trace` a W3C traceparent, when the caller has one.
     """
 
     run_id: UUID
     workspace_id: UUID
-    workflow_id: UUID
+    workflow_id: UUID | None
     agent_version_id: UUID
     step: str
     iteration: int

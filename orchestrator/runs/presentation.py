@@ -64,6 +64,15 @@ def run_look(status: str, *, waits_for_person: bool = True, is_troubled: bool = 
     return look_of("waiting_person") if status == "waiting" else look_of(status)
 
 
+def trial_look(result: str) -> Look:
+    """How the result of trying a step or an agent is shown."""
+    if result == "value":
+        return Look("good", "succeeded", "Value")
+    if result == "waiting":
+        return Look("person", "waiting", "Asks a person")
+    return look_of(result)
+
+
 def kind_word(step: Step) -> str:
     """What a step is, in words."""
     match step:

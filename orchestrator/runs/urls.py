@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from orchestrator.runs import views
-from orchestrator.runs.api import RunViewSet
+from orchestrator.runs import trial_views, views
+from orchestrator.runs.api import AgentTrialViewSet, RunViewSet, StepTrialViewSet
 
 app_name = "runs"
 _router = SimpleRouter(use_regex_path=False)
@@ -14,10 +14,23 @@ _router.register("runs", RunViewSet, basename="run")
 
 urlpatterns = [
     path("workflows/<slug:slug>/start/", views.start, name="start"),
+    path("workflows/<slug:slug>/try-step/form/", trial_views.step_form, name="try_step_form"),
+    path("workflows/<slug:slug>/try-step/result/", trial_views.step_result, name="try_step_result"),
+    path("agents/<slug:slug>/try/", trial_views.try_agent, name="try_agent"),
     path("runs/", views.runs, name="list"),
     path("runs/<uuid:run_id>/", views.detail, name="detail"),
     path("runs/<uuid:run_id>/parts/<slug:name>/", views.part, name="part"),
     path("runs/<uuid:run_id>/do/<slug:name>/", views.act, name="act"),
     path("runs/<uuid:run_id>/steps/<slug:step>/resume/", views.resume, name="resume"),
+    path(
+        "api/v1/workflows/<slug:slug>/try-step/",
+        StepTrialViewSet.as_view({"post": "create"}),
+        name="api-try-step",
+    ),
+    path(
+        "api/v1/agents/<slug:slug>/try/",
+        AgentTrialViewSet.as_view({"post": "create"}),
+        name="api-try-agent",
+    ),
     path("api/v1/", include(_router.urls)),
 ]

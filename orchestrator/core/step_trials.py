@@ -1,0 +1,312 @@
+"""Trying one step without a run: what it makes of values that somebody gives. Pure.
+
+Agents are not called here: their results come from the one door and are put into the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from orchestrator.core.catalogue import Catalogue
+from orchestrator.core.checks import examine
+from orchestrator.core.compilation import CompiledStep, branch_of, compile_step
+from orchestrator.core.context import build, text_or_none
+from orchestrator.core.contracts import Validator
+from orchestrator.core.definition import (
+    AgentStep,
+    EndStep,
+    GateStep,
+    GateType,
+    JoinPolicy,
+    JoinStep,
+    RouterStep,
+    StartStep,
+    TransformStep,
+    WorkflowDefinition,
+)
+from orchestrator.core.examples import sample_document
+from orchestrator.core.expressions import (
+    ExpressionError,
+    Path,
+    compile_expression,
+    path_expression,
+)
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.results import Failed, StepResult, Uncertain, Value, Violation
+from orchestrator.core.schemas import referring
+from orchestrator.core.scope import closed_object
+
+_ARRIVED = frozenset({"value", "not_found", "uncertain"})
+_RESULT: JsonObject = {
+    "title": "How it ended",
+    "enum": ["value", "not_found", "uncertain", "refused", "failed"],
+    "default": "value",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of trying a step. `port` is the way out; None where a person or nothing decides.
+
+    `violations` say what the contract refuses, `repairs` what was put into its usual form.
+    """
+
+    result: str
+    port: str | None = None
+    output: JsonObject | None = None
+    reason: str = ""
+    score: float | None = None
+    violations: tuple[Violation, ...] = ()
+    repairs: tuple[str, ...] = ()
+
+
+def tried_call(result: StepResult) -> Tried:
+    """An agent's result in the words of a trial."""
+    return Tried(
+        result=result.type,
+        output=None if isinstance(result, Failed) else result.output,
+        reason=result.reason or "",
+        score=result.score if isinstance(result, (Value, Uncertain)) else None,
+        violations=result.violations if isinstance(result, Failed) else (),
+    )
+
+
+def tried_by_step(tried: Tried, step: AgentStep) -> Tried:
+    """An agent's result as its step leaves with it: the port, and the confidence threshold."""
+    threshold, score = step.confidence_threshold, tried.score
+    if tried.result == "value" and threshold is not None and score is not None:
+        if score >= threshold:
+            return replace(tried, port="next")
+        reason = f"The confidence {score:.2f} is below the threshold {threshold:.2f}."
+        return replace(tried, result="uncertain", port="uncertain", reason=reason)
+    return replace(tried, port="next" if tried.result == "value" else tried.result)
+
+
+def tried_step(
+    definition: WorkflowDefinition, catalogue: Catalogue, step_id: str, values: JsonObject
+) -> Tried:
+    """What a step other than an agent's makes of `{"input": ..., "steps": {id: {"output", ...}}}`.
+
+    A step that is named without `result` counts as ended with a value.
+
+    Raises:
+        DomainError: the step cannot be compiled.
+    """
+    compiled = compile_step(definition, catalogue, step_id)
+    scope = scope_of(values)
+    match compiled.step:
+        case StartStep():
+            given = scope["input"]
+            contract = Validator(definition.input, catalogue.types)
+            return _judged(given if isinstance(given, dict) else {}, contract, port="next")
+        case RouterStep():
+            return _routed(compiled, scope)
+        case JoinStep():
+            return _joined(definition, compiled, compiled.step, scope)
+        case GateStep():
+            return _asked(compiled, compiled.step, scope)
+        case TransformStep():
+            return _mapped(compiled, scope, port="next")
+        case EndStep() | AgentStep():
+            return _mapped(compiled, scope, port=None)
+
+
+def scope_of(values: JsonObject) -> JsonObject:
+    """The values as expressions see them."""
+    steps, given = values.get("steps"), values.get("input")
+    seen: JsonObject = {
+        name: {"result": "value", **view}
+        for name, view in (steps.items() if isinstance(steps, dict) else ())
+        if isinstance(view, dict)
+    }
+    return {"input": given if isinstance(given, dict) else {}, "steps": seen}
+
+
+def values_form(
+    definition: WorkflowDefinition, catalogue: Catalogue, step_id: str
+) -> tuple[JsonObject, JsonObject]:
+    """A contract for the values that a step reads, and a sample: what a form asks for."""
+    examined = examine(definition, catalogue, step_id)
+    known = {one.expression: one for one in examined.scope or ()}
+    contract: JsonObject = closed_object({}, ())
+    sample: JsonObject = {}
+    for path in _read_paths(definition, step_id):
+        found = known.get(path_expression(path))
+        schema = found.schema_ if found else _RESULT if path[-1] == "result" else {}
+        certain = found is not None and found.certain
+        _put(contract, path, schema, is_required=certain)
+        if found is not None and found.sample is not None:
+            _put_value(sample, path, found.sample)
+    _name_steps(contract, definition)
+    made = sample_document(contract)
+    return contract, _over(made, sample)
+
+
+def _read_paths(definition: WorkflowDefinition, step_id: str) -> tuple[Path, ...]:
+    """Every value that the step's expressions read, without those inside another."""
+    step = definition.steps[step_id]
+    if isinstance(step, StartStep):
+        return tuple(("input", name) for name in _properties(definition.input))
+    if isinstance(step, JoinStep):
+        sources = [link.source for link in definition.links.values() if link.target == step_id]
+        return tuple(("steps", source, "result") for source in dict.fromkeys(sources))
+    paths: dict[Path, None] = {}
+    for text in _texts(definition, step_id):
+        try:
+            paths.update(dict.fromkeys(compile_expression(text).used))
+        except ExpressionError:
+            continue  # it is reported when the step is tried
+    return tuple(
+        path
+        for path in paths
+        if not any(path[: len(other)] == other for other in paths if other != path)
+    )
+
+
+def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
+    step = definition.steps[step_id]
+    match step:
+        case AgentStep():
+            yield from step.input.values()
+        case RouterStep():
+            yield from (route.when for route in step.routes)
+        case GateStep():
+            yield from step.proposal.values()
+            yield from (text for text in (step.why, step.title) if text)
+        case TransformStep():
+            yield from step.output.values()
+        case EndStep():
+            yield from step.result.values()
+        case StartStep() | JoinStep():
+            return
+
+
+# ---- kinds of steps ------------------------------------------------------------------------------
+
+
+def _routed(compiled: CompiledStep, scope: JsonObject) -> Tried:
+    for route, condition in compiled.routes:
+        try:
+            holds = condition.holds(scope)
+        except ExpressionError as error:
+            violation = Violation(
+                path=f"/routes/{route.port}", rule=error.code, reason=error.message[:1_000]
+            )
+            return Tried("failed", "failed", reason=error.message, violations=(violation,))
+        if holds:
+            reason = f"'{route.title}' holds: {route.when}"
+            return Tried("value", route.port, {"port": route.port}, reason)
+    return Tried("value", "default", {"port": "default"}, "No condition holds.")
+
+
+def _joined(
+    definition: WorkflowDefinition, compiled: CompiledStep, step: JoinStep, scope: JsonObject
+) -> Tried:
+    views = scope["steps"]
+    assert isinstance(views, dict)
+    branches: dict[str, bool] = {}
+    for link_id in compiled.incoming:
+        view = views.get(definition.links[link_id].source)
+        arrived = isinstance(view, dict) and view.get("result") in _ARRIVED
+        branch = branch_of(definition, link_id)
+        branches[branch] = branches.get(branch, False) or arrived
+    missing = [name for name, arrived in sorted(branches.items()) if not arrived]
+    here: list[JsonValue] = [name for name, arrived in sorted(branches.items()) if arrived]
+    if not here or (missing and step.policy is JoinPolicy.ALL):
+        reason = f"'{step.name}' is missing: {', '.join(missing) or 'every branch'}."
+        return Tried("failed", "failed", reason=reason)
+    lacking: list[JsonValue] = [{"branch": name, "reason": "did not arrive"} for name in missing]
+    return Tried("value", "next", {"arrived": here, "missing": lacking})
+
+
+def _asked(compiled: CompiledStep, step: GateStep, scope: JsonObject) -> Tried:
+    why = text_or_none(compiled.why, scope) or "A person decides."
+    if step.type is GateType.FILL:
+        built, violations = build(compiled.mapping, scope)
+        return _failed(violations) if violations else Tried("waiting", None, built, why)
+    proposed = _mapped(compiled, scope, port=None)
+    if proposed.result != "value":
+        return proposed
+    return Tried("waiting", None, proposed.output, why, violations=(), repairs=proposed.repairs)
+
+
+def _mapped(compiled: CompiledStep, scope: JsonObject, *, port: str | None) -> Tried:
+    built, violations = build(compiled.mapping, scope)
+    if violations:
+        return _failed(violations)
+    return _judged(built, compiled.contract, port=port)
+
+
+def _judged(built: JsonObject, contract: Validator | None, *, port: str | None) -> Tried:
+    if contract is None:
+        return Tried("value", port, built)
+    accepted = contract.accept(built)
+    payload = accepted.payload if isinstance(accepted.payload, dict) else built
+    if accepted.verdict == "refused":
+        first = accepted.violations[0]
+        reason = f"The contract refuses it: {first.path or '/'} {first.reason}."
+        return Tried("failed", "failed", payload, reason, violations=accepted.violations)
+    return Tried("value", port, payload, repairs=accepted.repairs)
+
+
+def _failed(violations: tuple[Violation, ...]) -> Tried:
+    return Tried("failed", "failed", reason=violations[0].reason, violations=violations)
+
+
+# ---- forms ---------------------------------------------------------------------------------------
+
+
+def _put(contract: JsonObject, path: Path, schema: JsonObject, *, is_required: bool) -> None:
+    """Add a value to a contract of nested objects."""
+    node = contract
+    for part in path[:-1]:
+        properties = node["properties"]
+        assert isinstance(properties, dict)
+        child = properties.setdefault(part, closed_object({}, ()))
+        assert isinstance(child, dict)
+        node = child
+    properties, required = node["properties"], node["required"]
+    assert isinstance(properties, dict)
+    assert isinstance(required, list)
+    properties[path[-1]] = referring(schema)
+    if is_required:
+        required.append(path[-1])
+
+
+def _put_value(sample: JsonObject, path: Path, value: JsonValue) -> None:
+    node = sample
+    for part in path[:-1]:
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            return
+        node = child
+    node[path[-1]] = value
+
+
+def _over(below: JsonObject, above: Mapping[str, JsonValue]) -> JsonObject:
+    """Both objects in one; where they meet, what is above counts."""
+    merged = dict(below)
+    for name, value in above.items():
+        own = merged.get(name)
+        both = isinstance(own, dict) and isinstance(value, dict)
+        merged[name] = _over(own, value) if both else value  # type: ignore[arg-type]  # both are
+    return merged
+
+
+def _name_steps(contract: JsonObject, definition: WorkflowDefinition) -> None:
+    """Titles for people: the step's name, and what the run was given."""
+    properties = _properties(contract)
+    given, steps = properties.get("input"), properties.get("steps")
+    if isinstance(given, dict):
+        given["title"] = "Input of the run"
+    if isinstance(steps, dict):
+        steps["title"] = "Steps before"
+        for name, view in _properties(steps).items():
+            if isinstance(view, dict) and name in definition.steps:
+                view["title"] = definition.steps[name].name
+
+
+def _properties(schema: JsonObject) -> JsonObject:
+    found = schema.get("properties")
+    return found if isinstance(found, dict) else {}
