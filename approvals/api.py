@@ -12,9 +12,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from approvals import selectors, services
+from approvals import selectors, services, subjects
 from approvals.models import Decision, ReviewTask
 from approvals.selectors import Segment
+from orchestrator import access
 from orchestrator.core.errors import ConflictError, InvalidInputError
 from orchestrator.web.api import (
     ApiViewSet,
@@ -22,6 +23,9 @@ from orchestrator.web.api import (
     EmptySerializer,
     StrictSerializer,
 )
+
+DECIDING = ("review.decide", "workflow.sign_off", "agent.approve")
+"""Which of them a review needs is a matter of its kind; the service asks."""
 
 
 class DecisionSerializer(serializers.ModelSerializer[Decision]):
@@ -99,15 +103,12 @@ class ColleagueSerializer(serializers.Serializer[Any]):
 class ReviewViewSet(ApiViewSet):
     """Questions that wait for people, and what people decided."""
 
-    permissions: ClassVar[dict[str, str]] = {
+    permissions: ClassVar[dict[str, str | tuple[str, ...]]] = {
         "list": "review.read",
         "retrieve": "review.read",
-        "claim": "review.decide",
-        "release": "review.decide",
-        "hand_over": "review.decide",
-        "decide": "review.decide",
-        "undo": "review.decide",
-        "colleagues": "review.decide",
+        **dict.fromkeys(
+            ("claim", "release", "hand_over", "decide", "undo", "colleagues"), DECIDING
+        ),
     }
     serializer_class = ReviewSerializer
     lookup_value_converter = "uuid"
@@ -171,7 +172,9 @@ class ReviewViewSet(ApiViewSet):
     @action(detail=True, methods=["get"], pagination_class=None)
     def colleagues(self, _request: Request, pk: UUID) -> Response:
         """The people to whom you may hand this review over."""
-        people = selectors.people_to_hand_over_to(self.actor, selectors.get_review(self.actor, pk))
+        task = selectors.get_review(self.actor, pk)
+        access.require(self.actor, subjects.get_subject(task.kind).permission, task)
+        people = selectors.people_to_hand_over_to(self.actor, task)
         return Response([{"id": key, "name": name} for key, name in people])
 
     @extend_schema(request=DecideSerializer, responses=DecisionSerializer)

@@ -27,12 +27,18 @@ Choice = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
 class Item(Model):
-    """One thing to look at. `kind` is a word of `core.definition.EvidenceKind`, or `payload`."""
+    """One thing to look at. `kind` is a word of `core.definition.EvidenceKind`, or `payload`.
+
+    Sign-offs have three kinds of their own: `changes`, a list of {title, kind (added, changed,
+    removed), before, after, step}; `findings`, a list of what the checker says; `closure`, what a
+    signature binds: {sha256, members: [{kind, title, version, sha256, is_changed}]}.
+    """
 
     title: str
     kind: Literal[
-        "document", "image", "fields", "clause", "computation", "signals", "text", "payload"
-    ]
+        "document", "image", "fields", "clause", "computation", "signals", "text", "payload",
+        "changes", "findings", "closure",
+    ]  # fmt: skip
     value: JsonValue = None
     sources: JsonValue = None
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from approvals.models import ReviewStatus
+from approvals.models import ReviewStatus, SignOffStatus
+from approvals.versions import Lifecycle
 from orchestrator.core.errors import IllegalTransitionError
 
 
@@ -71,3 +72,27 @@ def next_status(status: str, event: ReviewEvent) -> ReviewStatus:
 def statuses_allowing(event: ReviewEvent) -> tuple[ReviewStatus, ...]:
     """The statuses in which the event is possible: the guard of its update."""
     return tuple(status for status, events in REVIEW_TRANSITIONS.items() if event in events)
+
+
+class SignOffEvent(StrEnum):
+    """What can happen to a sign-off: it is `void` for good when something it binds has changed."""
+
+    SIGN = "sign"
+    RETURN = "return"
+    VOID = "void"
+
+
+SIGN_OFF_TRANSITIONS: Mapping[SignOffStatus, Mapping[SignOffEvent, SignOffStatus]] = {
+    SignOffStatus.OPEN: {
+        SignOffEvent.SIGN: SignOffStatus.SIGNED,
+        SignOffEvent.RETURN: SignOffStatus.RETURNED,
+        SignOffEvent.VOID: SignOffStatus.VOID,
+    },
+    SignOffStatus.SIGNED: {SignOffEvent.VOID: SignOffStatus.VOID},
+    SignOffStatus.RETURNED: {},
+    SignOffStatus.VOID: {},
+}
+SIGN_OFF_LIFECYCLE = Lifecycle(SIGN_OFF_TRANSITIONS)
+
+STANDING = (SignOffStatus.OPEN, SignOffStatus.SIGNED)
+"""Statuses in which a sign-off holds, or may come to hold; a subject has at most one of these."""

@@ -23,12 +23,21 @@ class ReviewTask(GovernedModel):
 
     `evidence` is canonical JSON (RFC 8785), built once when the task opens; `shown_sha256` is its
     hash.
-    `kind` names the registered Subject (`gate`, `exception`); `subject_id` is the subject's own key
-    (for both: `<run id>/<step>/<iteration>`). `effects` says per choice what will happen next.
+    `kind` names the registered Subject (`gate`, `exception`, `workflow_version`, `agent_version`);
+    `subject_id` is the subject's own key: `<run id>/<step>/<iteration>` for the first two,
+    `<version id>/<round>/<number of the signature>` for versions.
     """
 
     kind = models.CharField(max_length=32)
     subject_id = models.CharField(max_length=200)
+    sign_off = models.ForeignKey(
+        "approvals.SignOff",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="reviews",
+    )
+    """The sign-off that asks, for reviews of versions."""
     workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
     run_id = models.UUIDField(null=True, blank=True, db_index=True)
     title = models.CharField(max_length=200)
@@ -38,7 +47,8 @@ class ReviewTask(GovernedModel):
     status = models.CharField(
         max_length=16, choices=ReviewStatus.choices, default=ReviewStatus.OPEN
     )
-    assign_role = models.CharField(max_length=32)
+    assign_role = models.CharField(max_length=32, blank=True)
+    """Who is asked; empty for a sign-off, which everybody decides who holds its permission."""
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -117,3 +127,111 @@ class Decision(GovernedModel):
 
     def __str__(self) -> str:
         return f"{self.outcome} by {self.decided_by}"
+
+
+class SignOffStatus(models.TextChoices):
+    """Lifecycle of a sign-off."""
+
+    OPEN = "open"
+    SIGNED = "signed"
+    RETURNED = "returned"
+    VOID = "void"
+
+
+class SignOff(GovernedModel):
+    """People's consent to a version and to everything that it reaches: its closure.
+
+    `kind` is `workflow_version` or `agent_version`, `subject_id` the version's id; `round` counts
+    the times that its sign-off was asked for. `needed` people must sign, each in a review of his
+    own. `risk` is the highest side effect that the version can have. `changed` lists what changed
+    since it was signed before (`MemberChange.as_json`), empty the first time.
+    """
+
+    kind = models.CharField(max_length=32)
+    subject_id = models.UUIDField()
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    round = models.PositiveIntegerField()
+    status = models.CharField(
+        max_length=16, choices=SignOffStatus.choices, default=SignOffStatus.OPEN
+    )
+    closure_sha256 = models.CharField(max_length=64)
+    risk = models.CharField(max_length=16)
+    needed = models.PositiveSmallIntegerField()
+    changed = models.JSONField(default=list)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    reason = models.TextField(blank=True)
+    asked_at = models.DateTimeField()
+    signed_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_because = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("kind", "subject_id", "round"), name="one_sign_off_per_round"
+            ),
+            models.UniqueConstraint(
+                fields=("kind", "subject_id"),
+                condition=models.Q(status__in=("open", "signed")),
+                name="one_standing_sign_off",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"round {self.round} of {self.kind} {self.subject_id}"
+
+
+class SignOffMember(models.Model):
+    """One member of a signed closure; never changed, so that what was signed stays known."""
+
+    sign_off = models.ForeignKey(SignOff, on_delete=models.PROTECT, related_name="members")
+    kind = models.CharField(max_length=32)
+    member_id = models.CharField(max_length=64)
+    version = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    title = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("sign_off", "kind", "member_id"), name="one_member_per_sign_off"
+            ),
+        )
+        indexes = (models.Index(fields=("kind", "member_id"), name="sign_off_member"),)
+
+    def __str__(self) -> str:
+        return f"{self.title or self.member_id} v{self.version}"
+
+
+class SignOffPolicy(GovernedModel):
+    """How many people must sign off in a workspace, by risk; each change is a new version.
+
+    `needed` maps each risk class (none, read, write, irreversible) to a number.
+    """
+
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    version = models.PositiveIntegerField()
+    is_current = models.BooleanField(default=True)
+    needed = models.JSONField()
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("workspace", "version"), name="one_sign_off_policy_version"
+            ),
+            models.UniqueConstraint(
+                fields=("workspace",),
+                condition=models.Q(is_current=True),
+                name="one_current_sign_off_policy",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Sign-off policy of {self.workspace} v{self.version}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.urls import reverse
@@ -52,9 +53,28 @@ class Trouble:
     posted: Posted
 
 
-def queue_context(actor: Actor, segment: Segment, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which part of the queue is shown: whose, and of which kind (empty: of all)."""
+
+    segment: Segment = Segment.MINE
+    kind: str = ""
+
+    @property
+    def query(self) -> str:
+        """The part as the query of an address."""
+        chosen = {
+            "segment": "" if self.segment is Segment.MINE else self.segment.value,
+            "kind": self.kind,
+        }
+        query = urlencode({name: value for name, value in chosen.items() if value})
+        return f"?{query}" if query else ""
+
+
+def queue_context(actor: Actor, shown: Shown, now: datetime) -> dict[str, Any]:
     """The queue of one segment: groups by due day, and what the actor himself asked for."""
-    found = selectors.list_reviews(actor, segment=segment)
+    segment = shown.segment
+    found = selectors.list_reviews(actor, segment=segment, kind=shown.kind)
     tasks = list(found[: SHOWN + 1])
     entries = [presentation.entry_of(task, actor, now) for task in tasks[:SHOWN]]
     if segment is Segment.DECIDED:
@@ -68,6 +88,9 @@ def queue_context(actor: Actor, segment: Segment, now: datetime) -> dict[str, An
     mine, team = selectors.count_mine(actor), selectors.count_team(actor)
     return {
         "segment": segment.value,
+        "kind": shown.kind,
+        "query": shown.query,
+        "kinds": _kinds(shown),
         "groups": groups,
         "own": own,
         "entries": [*(one for one in entries if not one.locked), *own],
@@ -80,14 +103,14 @@ def queue_context(actor: Actor, segment: Segment, now: datetime) -> dict[str, An
 
 
 def page_context(
-    actor: Actor, task_id: UUID | None, segment: Segment, now: datetime, *, trouble: Trouble | None
+    actor: Actor, task_id: UUID | None, shown: Shown, now: datetime, *, trouble: Trouble | None
 ) -> dict[str, Any]:
     """The whole page: the given item, or without one the most urgent that the actor may decide.
 
     Raises:
         NotFoundError: there is no such item for this actor.
     """
-    context = queue_context(actor, segment, now)
+    context = queue_context(actor, shown, now)
     entries: list[Entry] = context["entries"]
     if task_id is None:
         first = next((one.id for one in entries if not one.locked and not one.is_over), None)
@@ -104,7 +127,7 @@ def page_context(
     if task_id is None:
         return context
     task = selectors.get_review(actor, task_id)
-    return context | _neighbours(entries, task, segment) | _item(actor, task, now, trouble)
+    return context | _neighbours(entries, task, shown) | _item(actor, task, now, trouble)
 
 
 def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None) -> dict[str, Any]:
@@ -139,16 +162,56 @@ def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None
         "notice": _notice(task, standing),
         "own_words_key": len(evidence.preset_reasons) + 1,
         "if_nobody": _if_nobody(task, due),
+        "kind_title": "" if task.kind == "gate" else presentation.title_of_kind(task.kind),
+        "closure": presentation.closure_of(evidence),
+        "signers": _signers(task),
         "colleagues": selectors.people_to_hand_over_to(actor, task) if standing.may_decide else [],
-        **_answering(evidence, form, trouble),
+        **_answering(task, evidence, form, trouble),
     }
 
 
+def _kinds(shown: Shown) -> list[dict[str, Any]]:
+    """The kinds of review to choose from, all of them first."""
+    kinds = {"": "All", **{kind: presentation.title_of_kind(kind) for kind in subjects.kinds()}}
+    return [
+        {
+            "title": title,
+            "query": Shown(shown.segment, kind).query,
+            "is_shown": kind == shown.kind,
+        }
+        for kind, title in kinds.items()
+    ]
+
+
+def _signers(task: ReviewTask) -> list[dict[str, str]]:
+    """Who signed before, who is asked now, and who may not because he wrote it."""
+    if task.sign_off_id is None:
+        return []
+    sign_off = selectors.sign_off_of_review(task.id)
+    signed = selectors.signatures_of([sign_off]).get(sign_off.id, [])
+    shown = [
+        {"id": str(one.decided_by_id), "name": str(one.decided_by), "note": one.reason,
+         "status": "signed" if one.outcome == "approved" else one.outcome}
+        for one in signed
+    ]  # fmt: skip
+    if task.status in LIVE_STATUSES:
+        who = str(task.claimed_by or task.assigned_to or selectors.who_decides(task))
+        shown.append({"id": "", "name": who, "note": "asked now", "status": "waiting"})
+    known = {one["id"] for one in shown}
+    shown += [
+        {"id": key, "name": name, "note": "wrote or owns it, so cannot sign", "status": ""}
+        for key, name in selectors.people_excluded(task)
+        if key not in known
+    ]
+    return shown
+
+
 def _answering(
-    evidence: ReviewEvidence, form: AnswerForm | None, trouble: Trouble | None
+    task: ReviewTask, evidence: ReviewEvidence, form: AnswerForm | None, trouble: Trouble | None
 ) -> dict[str, Any]:
     """The choices, the form with what was typed, and what was wrong with it."""
     picked = _picked(trouble)
+    words = subjects.get_subject(task.kind).choices if subjects.is_registered(task.kind) else {}
     choices = [
         {
             "name": choice.name,
@@ -159,12 +222,12 @@ def _answering(
             "is_danger": choice.is_danger,
             "is_primary": choice.is_primary,
             "follows_edits": choice.follows_edits,
-            "short": _SHORT.get(choice.name, choice.label),
+            "short": words.get(choice.name) or _SHORT.get(choice.name, choice.label),
             "ask": _ASK.get(choice.name, "Why? The reason is kept on file."),
             "with_edits": _WITH_EDITS.get(choice.name, ""),
             "typed": trouble.posted.fields.get(f"reason_{choice.name}", "") if trouble else "",
         }
-        for choice in presentation.choices_of(evidence)
+        for choice in presentation.choices_of(evidence, words)
     ]
     reason_missing = trouble is not None and any(
         violation.get("path") == "/reason" for violation in _violations(trouble.error)
@@ -204,12 +267,11 @@ def _problem(
     }
 
 
-def _neighbours(entries: list[Entry], task: ReviewTask, segment: Segment) -> dict[str, Any]:
+def _neighbours(entries: list[Entry], task: ReviewTask, shown: Shown) -> dict[str, Any]:
     reachable = [one.id for one in entries if not one.locked or one.id == task.id]
-    query = "" if segment is Segment.MINE else f"?segment={segment.value}"
 
     def address(index: int) -> str:
-        return f"{reverse('approvals:review', args=[reachable[index]])}{query}"
+        return f"{reverse('approvals:review', args=[reachable[index]])}{shown.query}"
 
     if task.id not in reachable:
         return {

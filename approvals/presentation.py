@@ -6,7 +6,7 @@ templates put it out through the `outside` filter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -144,6 +144,57 @@ class SignalLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """One change in words; `look` says whether it is added, changed or removed."""
+
+    title: str
+    before: str
+    after: str
+    look: Look
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingLine:
+    """What the checker says; `look` is that of its severity."""
+
+    message: str
+    hint: str
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLine:
+    """One member of a closure."""
+
+    title: str
+    sha256: str
+    is_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberGroup:
+    """The members of one kind."""
+
+    title: str
+    icon: str
+    members: tuple[MemberLine, ...]
+
+    @property
+    def changed(self) -> int:
+        """How many of them are not what was signed before."""
+        return sum(one.is_changed for one in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosureView:
+    """What a signature binds."""
+
+    sha256: str
+    groups: tuple[MemberGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Leaf:
     """A value in words. `children` for objects and lists, `file` for artefacts."""
 
@@ -165,6 +216,8 @@ class Block:
     leaves: tuple[Leaf, ...] = ()
     lines: tuple[ComputationLine, ...] = ()
     signals: tuple[SignalLine, ...] = ()
+    changes: tuple[ChangeLine, ...] = ()
+    findings: tuple[FindingLine, ...] = ()
     text: str = ""
     clause: str = ""
     clause_title: str = ""
@@ -209,6 +262,11 @@ class Entry:
     def id(self) -> UUID:
         """The task's id."""
         return self.task.id
+
+    @property
+    def kind_title(self) -> str:
+        """What kind of review it is, in words."""
+        return title_of_kind(self.task.kind)
 
     @property
     def is_over(self) -> bool:
@@ -284,9 +342,14 @@ class PathLine:
 
 
 def blocks_of(actor: Actor, evidence: ReviewEvidence) -> list[Block]:
-    """The evidence in its order; pictures that stand together become one block."""
+    """The evidence in its order; pictures that stand together become one block.
+
+    What a signature binds stands beside the decision: `closure_of`.
+    """
     blocks: list[Block] = []
     for item in evidence.items:
+        if item.kind == "closure":
+            continue
         block = _block(actor, item)
         latest = blocks[-1] if blocks else None
         if latest and latest.kind == block.kind == "image" and block.file:
@@ -317,13 +380,50 @@ def bands_of(blocks: Sequence[Block]) -> list[Band]:
     return bands + _columns(narrow)
 
 
-def choices_of(evidence: ReviewEvidence) -> list[ChoiceView]:
-    """The choices in order of their keys; a word has the same key at every gate."""
+def closure_of(evidence: ReviewEvidence) -> ClosureView | None:
+    """What a signature binds, by kind; None when the review is no sign-off."""
+    value = next((item.value for item in evidence.items if item.kind == "closure"), None)
+    if not isinstance(value, dict):
+        return None
+    listed = value.get("members")
+    members = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    groups = [
+        MemberGroup(
+            title,
+            icon,
+            tuple(
+                MemberLine(
+                    _member_title(one), _text(one.get("sha256")), one.get("is_changed") is True
+                )
+                for one in members
+                if one.get("kind") == kind
+            ),
+        )
+        for kind, (title, icon) in _MEMBER_KINDS.items()
+    ]
+    return ClosureView(_text(value.get("sha256")), tuple(one for one in groups if one.members))
+
+
+def title_of_kind(kind: str) -> str:
+    """What a kind of review is called."""
+    if subjects.is_registered(kind):
+        return subjects.get_subject(kind).title
+    return kind.replace("_", " ").capitalize()
+
+
+def choices_of(
+    evidence: ReviewEvidence, words: Mapping[str, str] | None = None
+) -> list[ChoiceView]:
+    """The choices in order of their keys; a word has the same key at every gate.
+
+    `words` are those that the kind of review has instead of the usual ones.
+    """
     return [
         ChoiceView(
             name=name,
             key=_CHOICE_KEYS.get(name, number),
-            label=_CHOICE_WORDS.get(name, name.replace("_", " ").capitalize()),
+            label=(words or {}).get(name)
+            or _CHOICE_WORDS.get(name, name.replace("_", " ").capitalize()),
             effect=evidence.effects.get(name, ""),
             needs_reason=name in NEEDS_REASON,
             is_danger=name in {"rejected", "end"},
@@ -489,6 +589,12 @@ def words_of(key: str) -> str:
     return words[:1].upper() + words[1:] if words else key
 
 
+_MEMBER_KINDS = {
+    "workflow_version": ("Steps, links, settings", "workflow"),
+    "agent_version": ("Agent versions", "agent"),
+    "domain_type": ("Types", "swap"),
+    "sign_off_policy": ("Sign-off policy", "lock"),
+}
 _CHOICE_KEYS = {"approved": 1, "edited": 2, "rejected": 3, "returned": 4}
 _CHOICE_LOOKS = {"retry": "chosen", "end": "failed"}
 _CHOICE_WORDS = {
@@ -533,13 +639,17 @@ def _block(actor: Actor, item: Item) -> Block:
             return _file_block(actor, item)
         case "computation":
             return Block(item.title, "computation", lines=tuple(_computation(item.value)))
+        case "changes":
+            return Block(item.title, "changes", changes=tuple(_change_lines(item.value)))
+        case "findings":
+            return Block(item.title, "findings", findings=tuple(_finding_lines(item.value)))
         case "signals":
             return Block(item.title, "signals", signals=tuple(_signals(item.value)))
         case "clause":
             return _clause(item)
         case "text":
             return Block(item.title, "text", text=_text(item.value))
-        case "fields" | "payload":
+        case "fields" | "payload" | "closure":
             return Block(item.title, "fields", leaves=leaves_of(item.value))
 
 
@@ -696,6 +806,34 @@ def _signals(value: JsonValue) -> Iterable[SignalLine]:
             _text(signal.get("detail")),
             number > 0,
         )
+
+
+def _change_lines(value: JsonValue) -> Iterable[ChangeLine]:
+    for row in value if isinstance(value, list) else []:
+        if isinstance(row, dict):
+            yield ChangeLine(
+                _text(row.get("title")),
+                _text(row.get("before") or ""),
+                _text(row.get("after") or ""),
+                look_of(str(row.get("kind") or "changed")),
+                _text(row.get("note") or ""),
+            )
+
+
+def _finding_lines(value: JsonValue) -> Iterable[FindingLine]:
+    for row in value if isinstance(value, list) else []:
+        if isinstance(row, dict):
+            yield FindingLine(
+                _text(row.get("message")),
+                _text(row.get("hint") or ""),
+                look_of(str(row.get("severity") or "info")),
+            )
+
+
+def _member_title(member: JsonObject) -> str:
+    """The title with its version, unless it says the version itself."""
+    title, version = _text(member.get("title") or member.get("id")), member.get("version")
+    return f"{title} v{version}" if member.get("kind") == "domain_type" else title
 
 
 def _clause(item: Item) -> Block:

@@ -1,22 +1,36 @@
-"""Reading reviews: the queue, one item with its evidence, who may decide it, what was decided."""
+"""Reading reviews: the queue, one item with its evidence, who may decide it, what was decided.
+
+And reading sign-offs: what is signed, by whom, under which policy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from approvals import subjects
+from approvals.closure import RISKS, Member
 from approvals.evidence import ReviewEvidence, read_evidence
-from approvals.lifecycle import LIVE_STATUSES
-from approvals.models import Decision, ReviewStatus, ReviewTask
+from approvals.lifecycle import LIVE_STATUSES, STANDING
+from approvals.models import (
+    Decision,
+    ReviewStatus,
+    ReviewTask,
+    SignOff,
+    SignOffMember,
+    SignOffPolicy,
+    SignOffStatus,
+)
 from orchestrator import access
 from orchestrator.access import Actor
+from orchestrator.core.canonical import content_sha256
 from orchestrator.core.errors import NotFoundError
 
 
@@ -35,6 +49,35 @@ class Standing:
     may_decide: bool
     code: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How many people must sign off in a workspace, by risk class; version 0 is the default."""
+
+    workspace_id: UUID
+    version: int
+    needed: Mapping[str, int]
+
+    def member(self) -> Member:
+        """The policy as a member of a closure."""
+        needed = {risk: self.needed[risk] for risk in RISKS}
+        return Member(
+            kind="sign_off_policy",
+            id=str(self.workspace_id),
+            version=self.version,
+            sha256=content_sha256(dict(needed)),
+            title=f"v{self.version}" if self.version else "of the product",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A sign-off that stands signed, and the policy of its workspace as it is now."""
+
+    id: UUID
+    closure_sha256: str
+    policy: Policy
 
 
 def evidence_of(task: ReviewTask) -> ReviewEvidence:
@@ -189,20 +232,33 @@ def may_take_part(actor: Actor, task: ReviewTask) -> Standing:
 
 def people_to_hand_over_to(actor: Actor, task: ReviewTask) -> list[tuple[str, str]]:
     """Id and name of everybody else who may decide the task, by name."""
-    ids = access.people_with_role(task.assign_role, task.workspace_id)
     people = (
         get_user_model()
-        .objects.filter(pk__in=ids)
+        .objects.filter(pk__in=_deciders(task))
         .exclude(pk__in=[*task.excluded_people, actor.id])
         .order_by("name", "username")
     )
     return [(str(person.pk), str(person)) for person in people]
 
 
+def people_excluded(task: ReviewTask) -> list[tuple[str, str]]:
+    """Id and name of everybody who may not decide the task because of what he did, by name."""
+    people = get_user_model().objects.filter(pk__in=task.excluded_people)
+    return [(str(person.pk), str(person)) for person in people.order_by("name", "username")]
+
+
+def who_decides(task: ReviewTask) -> str:
+    """Who is asked, in words: "A reviewer"."""
+    subject = subjects.get_subject(task.kind)
+    if subject.is_assigned:
+        return f"A {task.assign_role.replace('-', ' ')}"
+    who = access.role_words(subject.permission)
+    return who[:1].upper() + who[1:]
+
+
 def may_receive(user_id: UUID, task: ReviewTask) -> bool:
-    """Whether the task may be handed to this person: holds the role here and is not excluded."""
-    holders = access.people_with_role(task.assign_role, task.workspace_id)
-    return user_id in holders and str(user_id) not in task.excluded_people
+    """Whether the task may be handed to this person: may decide it here and is not excluded."""
+    return user_id in _deciders(task) and str(user_id) not in task.excluded_people
 
 
 def closed_text(task: ReviewTask) -> str:
@@ -227,6 +283,152 @@ def stamp(at: datetime) -> str:
     return f"{at:%d %b %Y at %H:%M:%S} UTC"
 
 
+# ---- sign-offs ---------------------------------------------------------------------------------
+
+
+def policy_of(workspace_id: UUID) -> Policy:
+    """The sign-off policy of a workspace as it is now."""
+    row = SignOffPolicy.objects.filter(workspace_id=workspace_id, is_current=True).first()
+    return _policy(workspace_id, row.version if row else None, row.needed if row else None)
+
+
+def policies_of(workspace_id: UUID) -> list[SignOffPolicy]:
+    """Every version of a workspace's sign-off policy, newest first."""
+    return list(
+        SignOffPolicy.objects.select_related("set_by")
+        .filter(workspace_id=workspace_id)
+        .order_by("-version")
+    )
+
+
+def latest_sign_off(kind: str, subject_id: UUID) -> SignOff | None:
+    """The sign-off of the latest round, whatever came of it."""
+    return sign_offs_of(kind, subject_id).first()
+
+
+def sign_offs_of(kind: str, subject_id: UUID) -> QuerySet[SignOff]:
+    """Every round of a version's sign-off, newest first."""
+    return (
+        SignOff.objects.select_related("asked_by")
+        .filter(kind=kind, subject_id=subject_id)
+        .order_by("-round")
+    )
+
+
+def standing_sign_off(kind: str, subject_id: UUID) -> SignOff | None:
+    """The sign-off that is open or signed, or None."""
+    return SignOff.objects.filter(kind=kind, subject_id=subject_id, status__in=STANDING).first()
+
+
+def latest_signed(kind: str, subject_id: UUID) -> SignOff | None:
+    """The latest sign-off that was ever signed, void since or not."""
+    signed = SignOff.objects.filter(kind=kind, subject_id=subject_id, signed_at__isnull=False)
+    return signed.order_by("-round").first()
+
+
+def signed_among(subjects_asked: Iterable[tuple[str, UUID]]) -> dict[tuple[str, UUID], Signed]:
+    """Those of the (kind, id) whose sign-off stands signed, in one query for all of them."""
+    wanted = Q(pk__in=())
+    for kind, subject_id in subjects_asked:
+        wanted |= Q(kind=kind, subject_id=subject_id)
+    current = SignOffPolicy.objects.filter(workspace=OuterRef("workspace"), is_current=True)
+    rows = SignOff.objects.filter(wanted, status=SignOffStatus.SIGNED).annotate(
+        policy_version=Subquery(current.values("version")[:1]),
+        policy_needed=Subquery(current.values("needed")[:1]),
+    )
+    return {
+        (row.kind, row.subject_id): Signed(
+            row.id,
+            row.closure_sha256,
+            _policy(row.workspace_id, row.policy_version, row.policy_needed),
+        )
+        for row in rows
+    }
+
+
+@lru_cache(maxsize=4_096)
+def members_of(sign_off_id: UUID) -> tuple[Member, ...]:
+    """What a sign-off binds, by kind and title; kept per process, because it never changes."""
+    rows = SignOffMember.objects.filter(sign_off_id=sign_off_id).order_by("kind", "title")
+    return tuple(
+        Member(row.kind, row.member_id, row.version, row.sha256, row.title) for row in rows
+    )
+
+
+def review_of_version(kind: str, version_id: UUID) -> ReviewTask:
+    """The review in which the next signature of a version is given.
+
+    Raises:
+        NotFoundError: none waits for anybody.
+    """
+    task = (
+        _with_people()
+        .filter(sign_off__kind=kind, sign_off__subject_id=version_id, status__in=LIVE_STATUSES)
+        .first()
+    )
+    if task is None:
+        raise NotFoundError("No signature of this version is waited for.")
+    return task
+
+
+def holding(kind: str, member_id: str, sha256: str) -> list[SignOff]:
+    """The standing sign-offs that hold this member with other content than that."""
+    found = (
+        SignOffMember.objects.select_related("sign_off")
+        .filter(kind=kind, member_id=member_id, sign_off__status__in=STANDING)
+        .exclude(sha256=sha256)
+        .order_by("sign_off__kind", "sign_off__asked_at", "sign_off_id")
+    )
+    return [row.sign_off for row in found]
+
+
+def sign_off_of_review(task_id: UUID) -> SignOff:
+    """The sign-off that a review belongs to.
+
+    Raises:
+        NotFoundError: the review belongs to none.
+    """
+    sign_off = SignOff.objects.filter(reviews__id=task_id).first()
+    if sign_off is None:
+        raise NotFoundError("This review belongs to no sign-off.")
+    return sign_off
+
+
+def signatures_of(sign_offs: Iterable[SignOff]) -> dict[UUID, list[Decision]]:
+    """The decisions in effect of each sign-off, oldest first, with who decided."""
+    found: dict[UUID, list[Decision]] = {}
+    for decision in (
+        Decision.objects.select_related("decided_by", "task")
+        .defer("task__evidence")
+        .filter(
+            task__sign_off__in=list(sign_offs),
+            undone_at__isnull=True,
+            took_effect_at__isnull=False,
+        )
+        .order_by("decided_at")
+    ):
+        assert decision.task.sign_off_id is not None
+        found.setdefault(decision.task.sign_off_id, []).append(decision)
+    return found
+
+
+def waiting_reviews(sign_offs: Iterable[SignOff]) -> dict[UUID, ReviewTask]:
+    """The review of each sign-off that waits for somebody, by the sign-off's id."""
+    tasks = (
+        _with_people()
+        .defer("evidence")
+        .filter(sign_off__in=list(sign_offs), status__in=LIVE_STATUSES)
+    )
+    return {task.sign_off_id: task for task in tasks if task.sign_off_id is not None}
+
+
+def _policy(workspace_id: UUID, version: int | None, needed: Mapping[str, int] | None) -> Policy:
+    return Policy(workspace_id, version or 0, needed or dict.fromkeys(RISKS, 1))
+
+
+# ---- parts -------------------------------------------------------------------------------------
+
+
 def _with_people() -> QuerySet[ReviewTask]:
     return ReviewTask.objects.select_related("claimed_by", "assigned_to", "workspace")
 
@@ -239,6 +441,8 @@ def _is_mine(actor: Actor) -> Q:
     for workspace_id in access.workspaces_where(actor, "review.decide"):
         for role in access.roles_in(actor, workspace_id):
             role_match |= Q(workspace_id=workspace_id, assign_role=role.value)
+    for kind, permission in subjects.permitted_kinds().items():
+        role_match |= Q(kind=kind, workspace_id__in=access.workspaces_where(actor, permission))
     unassigned = Q(status=ReviewStatus.OPEN, assigned_to__isnull=True)
     return (
         Q(status=ReviewStatus.CLAIMED, claimed_by_id=actor.id)
@@ -257,14 +461,13 @@ def _refusal_of_person(
         return Standing(
             may_decide=False, code="excluded", reason=f"You {because}, so somebody else decides."
         )
-    holds_role = task.assign_role in access.roles_in(actor, task.workspace_id)
     is_assigned = str(task.assigned_to_id) == actor.id
-    if not access.can(actor, "review.decide", task) or not (holds_role or is_assigned):
-        role = task.assign_role.replace("-", " ")
+    if not _holds_right(actor, task, is_assigned=is_assigned):
         return Standing(
             may_decide=False,
             code="not_assigned",
-            reason=f"A {role} of {task.workspace} decides this. An administrator grants that role.",
+            reason=f"{who_decides(task)} of {task.workspace} decides this. "
+            "An administrator grants that role.",
         )
     if assigned_only and task.assigned_to_id is not None and not is_assigned:
         return Standing(
@@ -273,3 +476,22 @@ def _refusal_of_person(
             reason=f"It was handed to {task.assigned_to}. Take it over to decide it yourself.",
         )
     return None
+
+
+def _holds_right(actor: Actor, task: ReviewTask, *, is_assigned: bool) -> bool:
+    subject = subjects.get_subject(task.kind)
+    if not access.can(actor, subject.permission, task):
+        return False
+    return (
+        not subject.is_assigned
+        or is_assigned
+        or task.assign_role in access.roles_in(actor, task.workspace_id)
+    )
+
+
+def _deciders(task: ReviewTask) -> frozenset[UUID]:
+    """Ids of the people who may decide the task but for those that it excludes."""
+    subject = subjects.get_subject(task.kind)
+    if subject.is_assigned:
+        return access.people_with_role(task.assign_role, task.workspace_id)
+    return access.people_who(subject.permission, task.workspace_id)

@@ -27,7 +27,7 @@ from approvals.evidence import (
     build_evidence,
 )
 from approvals.lifecycle import LIVE_STATUSES, ReviewEvent, next_status, statuses_allowing
-from approvals.models import Decision, ReviewStatus, ReviewTask
+from approvals.models import Decision, ReviewStatus, ReviewTask, SignOff
 from approvals.subjects import TakenDecision
 from audit.services import Subject, append_entry
 from orchestrator import access, live
@@ -111,30 +111,47 @@ def open_review(
     existing = selectors.open_review_of(kind, subject_id)
     if existing is not None:
         return existing
-    shown = build_evidence(evidence)
     task = ReviewTask(
-        id=new_id(),
         kind=kind,
         subject_id=subject_id,
         workspace_id=workspace_id,
         run_id=run_id,
         title=_fitting(title),
         question=_fitting(question),
-        evidence=shown,
-        shown_sha256=hashlib.sha256(shown).hexdigest(),
-        status=ReviewStatus.OPEN,
         assign_role=assign_role,
         excluded_people=[str(person) for person in excluded_people],
         due_at=due_at,
-        opened_at=now,
     )
-    with transaction.atomic():
-        task.audit_id = _audit(
-            "review.opened", task, actor=actor, now=now, payloads={"evidence": shown}
-        )
-        task.save(force_insert=True)
-        _hint()
-    return task
+    return _put(task, evidence, actor=actor, now=now)
+
+
+def open_sign_off_review(
+    *,
+    sign_off: SignOff,
+    number: int,
+    title: str,
+    question: str,
+    evidence: JsonObject,
+    due_at: datetime,
+    excluded_people: list[str],
+    actor: Actor,
+    now: datetime,
+) -> ReviewTask:
+    """Put a version to the person who gives signature `number`; errors as in `open_review`.
+
+    It is assigned to no role: whoever holds the permission of the kind decides it.
+    """
+    task = ReviewTask(
+        kind=sign_off.kind,
+        subject_id=f"{sign_off.subject_id}/{sign_off.round}/{number}",
+        sign_off=sign_off,
+        workspace_id=sign_off.workspace_id,
+        title=_fitting(title),
+        question=_fitting(question),
+        excluded_people=excluded_people,
+        due_at=due_at,
+    )
+    return _put(task, evidence, actor=actor, now=now)
 
 
 def claim_review(*, task_id: UUID, actor: Actor, now: datetime) -> ReviewTask:
@@ -330,6 +347,19 @@ def expire_review(*, kind: str, subject_id: str, now: datetime) -> bool:
     return _close(task, ReviewEvent.EXPIRE, "review.expired", now=now)
 
 
+def _put(task: ReviewTask, evidence: JsonObject, *, actor: Actor, now: datetime) -> ReviewTask:
+    shown = build_evidence(evidence)
+    task.id, task.status, task.opened_at = new_id(), ReviewStatus.OPEN, now
+    task.evidence, task.shown_sha256 = shown, hashlib.sha256(shown).hexdigest()
+    with transaction.atomic():
+        task.audit_id = _audit(
+            "review.opened", task, actor=actor, now=now, payloads={"evidence": shown}
+        )
+        task.save(force_insert=True)
+        _hint()
+    return task
+
+
 @dataclass(frozen=True, slots=True)
 class _Given:
     """What the person says, as it came in."""
@@ -441,6 +471,7 @@ def _taken(decision: Decision, task: ReviewTask, now: datetime) -> TakenDecision
         reason_code=decision.reason_code,
         actor_id=str(decision.decided_by_id),
         at=now,
+        via=decision.via,
     )
 
 
@@ -561,7 +592,7 @@ def _require_standing(actor: Actor, task: ReviewTask, now: datetime) -> None:
     if standing.code in {"closed", "too_late"}:
         raise _closed_error(task)
     if standing.code == "not_assigned":
-        access.require(actor, "review.decide", task)
+        access.require(actor, subjects.get_subject(task.kind).permission, task)
     raise PermissionDeniedError(standing.reason, detail={"reason_code": standing.code})
 
 

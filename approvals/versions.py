@@ -8,7 +8,7 @@ apps that own the rows write their tables; `change_status` is the only code that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -20,6 +20,7 @@ from django.db import models
 from audit.governed import GovernedModel
 from audit.services import append_entry, subject_of
 from orchestrator.access import Actor
+from orchestrator.core.canonical import content_sha256
 from orchestrator.core.errors import ConflictError, IllegalTransitionError, InvalidInputError
 from orchestrator.core.reading import read_text
 
@@ -36,11 +37,20 @@ class ReasonMissingError(InvalidInputError):
         )
 
 
+class DecidedInReviewError(ConflictError):
+    """A version is approved or returned by deciding its review, in no other way."""
+
+    code = "decided_in_review"
+
+    def __init__(self) -> None:
+        super().__init__("This is decided in the version's review; open it among the reviews.")
+
+
 class VersionedModel(GovernedModel):
     """A numbered, content-hashed version of something; frozen unless its status is `draft`.
 
     `authors` are the ids of all people who wrote or edited it, `author` whoever began it: none of
-    them may sign it off.
+    them may sign it off. `types` are the domain types that its contracts mean: name -> version.
     """
 
     number = models.PositiveIntegerField()
@@ -48,6 +58,7 @@ class VersionedModel(GovernedModel):
     sha256 = models.CharField(max_length=64)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     authors = models.JSONField(default=list)
+    types = models.JSONField(default=dict)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -72,7 +83,11 @@ class Lifecycle(Generic[Status, Event]):
     """Status -> event -> status, and a rule for each event. A pair that is absent is illegal."""
 
     transitions: Mapping[Status, Mapping[Event, Status]]
-    rules: Mapping[Event, EventRule]
+    rules: Mapping[Event, EventRule] = field(default_factory=dict)
+
+    def allows(self, status: str, event: Event) -> bool:
+        """Whether the table has the pair."""
+        return any(known == status and event in row for known, row in self.transitions.items())
 
     def next_status(self, status: str, event: Event) -> Status:
         """The status after the event.
@@ -108,10 +123,12 @@ def change_status(
     now: datetime,
     reason: str = "",
     fields: Mapping[str, object] | None = None,
+    expected: Mapping[str, object] | None = None,
 ) -> None:
     """Let an event happen to a version, in the caller's transaction, with its audit entry.
 
-    `fields` are columns that change with the status. Whether the actor may is the caller's to ask.
+    `fields` are columns that change with the status, `expected` further columns that must be as the
+    caller read them. Whether the actor may is the caller's to ask.
 
     Raises:
         IllegalTransitionError: the table does not know the event in this status.
@@ -123,7 +140,6 @@ def change_status(
     reason = read_text(reason)
     if rule.needs_reason and not reason:
         raise ReasonMissingError
-    values: dict[str, object] = {**(fields or {}), "status": target}
     entry = append_entry(
         actor=actor,
         action=rule.action,
@@ -134,11 +150,74 @@ def change_status(
         after_sha256=version.sha256,
         decision={"outcome": str(target), "from": old},
     )
-    values["audit_id"] = entry.id
-    unchanged = type(version)._default_manager.filter(
-        pk=version.pk, status=old, audit_id=version.audit_id
+    update_version(
+        version,
+        {**(fields or {}), "status": target, "audit_id": entry.id},
+        expected={"status": old, **(expected or {})},
     )
-    if not unchanged.update(**values):
+
+
+def update_version(
+    version: VersionedModel,
+    fields: Mapping[str, object],
+    *,
+    expected: Mapping[str, object] | None = None,
+) -> None:
+    """Write columns of a version that is still as it was read; `fields` hold its new `audit_id`.
+
+    Raises:
+        ConflictError: somebody else changed it since.
+    """
+    unchanged = type(version)._default_manager.filter(
+        pk=version.pk, audit_id=version.audit_id, **(expected or {})
+    )
+    if not unchanged.update(**fields):
         raise ConflictError("Somebody else has just changed this version. Look again.")
-    for name, value in values.items():
+    for name, value in fields.items():
         setattr(version, name, value)
+
+
+def settle_signed(
+    version: VersionedModel,
+    lifecycle: Lifecycle[Status, Event],
+    event: Event,
+    *,
+    types: Mapping[str, int],
+    rebound: str,
+    workspace_id: UUID,
+    actor: Actor,
+    now: datetime,
+    reason: str,
+) -> None:
+    """Let a sign-off take effect on its version: from now on it means the types that were signed.
+
+    In review, the event approves it. Signed anew it keeps its status, and with it its content hash;
+    when a type changed, the audit action `rebound` says so.
+
+    Raises:
+        ConflictError: somebody else changed the version since it was read.
+    """
+    if lifecycle.allows(version.status, event):
+        change_status(
+            version,
+            lifecycle,
+            event,
+            workspace_id=workspace_id,
+            actor=actor,
+            now=now,
+            reason=reason,
+            fields={"types": dict(types)},
+        )
+    elif version.types != types:
+        entry = append_entry(
+            actor=actor,
+            action=rebound,
+            subject=subject_of(version),
+            workspace_id=workspace_id,
+            now=now,
+            reason=reason,
+            before_sha256=content_sha256(version.types),
+            after_sha256=content_sha256(dict(types)),
+            payloads={"types": dict(types)},
+        )
+        update_version(version, {"types": dict(types), "audit_id": entry.id})

@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from approvals import selectors, services
+from approvals import selectors, services, subjects
 from approvals.answers import Posted, answer_of
-from approvals.pages import Trouble, page_context, queue_context
+from approvals.pages import Shown, Trouble, page_context, queue_context
 from approvals.selectors import Segment
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
@@ -42,7 +42,7 @@ def _read_again(
 def queue(request: HttpRequest) -> HttpResponse:
     """The queue alone, for when it changed."""
     current = request.GET.get("current", "")
-    context = queue_context(actor_of(request), _segment(request.GET), timezone.now())
+    context = queue_context(actor_of(request), _shown(request.GET), timezone.now())
     task = next((one for one in context["entries"] if str(one.id) == current), None)
     return render(
         request, "approvals/parts/queue.html", {**context, "task": task.task if task else None}
@@ -52,7 +52,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 @require_safe
 def list_reviews(request: HttpRequest) -> HttpResponse:
     context = page_context(
-        actor_of(request), None, _segment(request.GET), timezone.now(), trouble=None
+        actor_of(request), None, _shown(request.GET), timezone.now(), trouble=None
     )
     return render(request, "approvals/review.html", {**context, "is_list": True})
 
@@ -60,7 +60,7 @@ def list_reviews(request: HttpRequest) -> HttpResponse:
 @require_safe
 def review(request: HttpRequest, task_id: UUID) -> HttpResponse:
     context = page_context(
-        actor_of(request), task_id, _segment(request.GET), timezone.now(), trouble=None
+        actor_of(request), task_id, _shown(request.GET), timezone.now(), trouble=None
     )
     return render(request, "approvals/review.html", context)
 
@@ -70,7 +70,7 @@ def review(request: HttpRequest, task_id: UUID) -> HttpResponse:
 def decide(request: HttpRequest, task_id: UUID) -> HttpResponse:
     """Record a decision; a script gets JSON, a browser the next item."""
     actor, now = actor_of(request), timezone.now()
-    segment = _segment(request.POST)
+    shown = _shown(request.POST)
     task = selectors.get_review(actor, task_id)
     posted = Posted(request.POST, request.FILES, actor, task.workspace_id, now)
     try:
@@ -96,7 +96,7 @@ def decide(request: HttpRequest, task_id: UUID) -> HttpResponse:
                 "undo": reverse("approvals:undo", args=[decision.id]),
             }
         )
-    return redirect(_next_address(request, task_id, segment))
+    return redirect(_next_address(request, task_id, shown))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -129,7 +129,7 @@ def hand_over(request: HttpRequest, task_id: UUID) -> HttpResponse:
         return redirect("approvals:review", task_id)
     to_whom = str(task.assigned_to) if task.assigned_to else "everybody with this role"
     messages.success(request, f"Handed over to {to_whom}.")
-    return redirect(_next_address(request, task_id, _segment(request.POST)))
+    return redirect(_next_address(request, task_id, _shown(request.POST)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -158,7 +158,7 @@ def _refused(
     context = page_context(
         actor_of(request),
         task_id,
-        _segment(request.POST),
+        _shown(request.POST),
         timezone.now(),
         trouble=Trouble(error, posted),
     )
@@ -166,25 +166,26 @@ def _refused(
     return render(request, "approvals/review.html", context, status=status)
 
 
-def _next_address(request: HttpRequest, task_id: UUID, segment: Segment) -> str:
+def _next_address(request: HttpRequest, task_id: UUID, shown: Shown) -> str:
     """The item that stood after this one, else the list."""
-    if segment is Segment.DECIDED:
-        segment = Segment.MINE
+    if shown.segment is Segment.DECIDED:
+        shown = Shown(Segment.MINE, shown.kind)
     wanted = _uuid(request.POST.get("next", ""))
-    entries = queue_context(actor_of(request), segment, timezone.now())["entries"]
+    entries = queue_context(actor_of(request), shown, timezone.now())["entries"]
     ids = [entry.id for entry in entries if not entry.locked and entry.id != task_id]
-    query = "" if segment is Segment.MINE else f"?segment={segment.value}"
     if not ids:
-        return f"{reverse('approvals:list')}{query}"
+        return f"{reverse('approvals:list')}{shown.query}"
     chosen = wanted if wanted in ids else ids[0]
-    return f"{reverse('approvals:review', args=[chosen])}{query}"
+    return f"{reverse('approvals:review', args=[chosen])}{shown.query}"
 
 
-def _segment(values: QueryDict) -> Segment:
+def _shown(values: QueryDict) -> Shown:
+    kind = values.get("kind", "")
     try:
-        return Segment(values.get("segment", ""))
+        segment = Segment(values.get("segment", ""))
     except ValueError:
-        return Segment.MINE
+        segment = Segment.MINE
+    return Shown(segment, kind if kind in subjects.kinds() else "")
 
 
 def _person(text: str) -> UUID | None:

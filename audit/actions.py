@@ -111,6 +111,18 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "workflow_version.retired": Action("Retired a version", "A version was taken out of use."),
     "workflow_version.discarded": Action("Discarded a draft", "A draft was given up; it is kept."),
+    "workflow_version.rebound": Action(
+        "Bound a version to newer types", "Signed off anew, it means the current named types."
+    ),
+    "sign_off.asked": Action(
+        "Asked people to sign",
+        "A closure was fixed and put to people; how many must sign is given.",
+    ),
+    "sign_off.signed": Action("Completed a sign-off", "As many people as needed have signed."),
+    "sign_off.returned": Action("Refused a sign-off", "A person returned what was to be signed."),
+    "sign_off_policy.changed": Action(
+        "Changed the sign-off policy", "How many people must sign off, by side effect."
+    ),
     "sign_off.voided": Action("Voided a sign-off", "Something that a sign-off binds has changed."),
     # agents and what they use
     "agent.registered": Action(
@@ -131,6 +143,9 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "agent_version.approved": Action("Approved an agent version", "An agent version was approved."),
     "agent_version.returned": Action("Returned an agent version", "It went back to its author."),
+    "agent_version.rebound": Action(
+        "Bound an agent version to newer types", "Approved anew, it means the current named types."
+    ),
     "agent_version.activated": Action("Activated an agent version", "Runs may use this version."),
     "agent_version.deprecated": Action(
         "Deprecated an agent version", "It runs only where it is already pinned."
@@ -212,7 +227,11 @@ GROUPS: Mapping[str, Group] = {
             "agent_version.submitted",
             "agent_version.approved",
             "agent_version.activated",
+            "sign_off.asked",
+            "sign_off.signed",
+            "sign_off.returned",
             "sign_off.voided",
+            "sign_off_policy.changed",
         ),
     ),
     "failures": Group(

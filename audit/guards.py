@@ -30,6 +30,7 @@ APPEND_ONLY: Sequence[str] = (
     "audit.AuditEntry",
     "audit.TreeNode",
     "audit.TreeHead",
+    "approvals.SignOffMember",
     "runs.DefinitionSnapshot",
     "runs.RunEvent",
 )

@@ -1,9 +1,8 @@
 """The life of a workflow version as a table: status -> event -> status. An absent pair is illegal.
 
     draft ──submit──► in_review ──approve──► approved ──publish──► active ──deprecate──► deprecated
-      ▲ ◄─return, withdraw─┘                  │                     ▲ ◄──publish──────────┘ │
-      ├──discard──► retired                   │                                             │
-      └──install (by the system only)──► active                                             │
+      ▲ ◄─return, withdraw─┘                                        ▲ ◄──publish──────────┘
+      └──discard──► retired
     approved, deprecated ──retire──► retired; publishing another version deprecates the active one
 
 Each event's rule names the line of the permission table that it needs.
@@ -25,7 +24,6 @@ class WorkflowVersionEvent(StrEnum):
     WITHDRAW = "withdraw"
     RETURN = "return"
     APPROVE = "approve"
-    INSTALL = "install"
     PUBLISH = "publish"
     DEPRECATE = "deprecate"
     RETIRE = "retire"
@@ -35,11 +33,7 @@ class WorkflowVersionEvent(StrEnum):
 Event = WorkflowVersionEvent
 
 WORKFLOW_VERSION_TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
-    Status.DRAFT: {
-        Event.SUBMIT: Status.IN_REVIEW,
-        Event.INSTALL: Status.ACTIVE,
-        Event.DISCARD: Status.RETIRED,
-    },
+    Status.DRAFT: {Event.SUBMIT: Status.IN_REVIEW, Event.DISCARD: Status.RETIRED},
     Status.IN_REVIEW: {
         Event.APPROVE: Status.APPROVED,
         Event.RETURN: Status.DRAFT,
@@ -56,11 +50,13 @@ EVENT_RULES: Mapping[Event, EventRule] = {
     Event.WITHDRAW: EventRule("workflow.edit", "workflow_version.withdrawn"),
     Event.RETURN: EventRule("workflow.sign_off", "workflow_version.returned", needs_reason=True),
     Event.APPROVE: EventRule("workflow.sign_off", "workflow_version.approved"),
-    Event.INSTALL: EventRule("workflow.publish", "workflow_version.published"),
     Event.PUBLISH: EventRule("workflow.publish", "workflow_version.published"),
     Event.DEPRECATE: EventRule("workflow.publish", "workflow_version.deprecated"),
     Event.RETIRE: EventRule("workflow.publish", "workflow_version.retired", needs_reason=True),
     Event.DISCARD: EventRule("workflow.publish", "workflow_version.discarded"),
 }
+
+REVIEWED = frozenset({Event.APPROVE, Event.RETURN})
+"""Events that only a review causes: nobody signs off but by deciding it."""
 
 LIFECYCLE = Lifecycle(WORKFLOW_VERSION_TRANSITIONS, EVENT_RULES)

@@ -38,14 +38,13 @@ class Workflow(GovernedModel):
 class WorkflowVersion(VersionedModel):
     """One version; `definition` is `core/definition.py`'s WorkflowDefinition, frozen unless draft.
 
-    `types` pins the domain types that its contracts use, name -> version, when it leaves the draft.
+    `types` are those of the contracts in the definition, set when it leaves the draft.
     `saved_at` and `saved_by` are those of the draft's latest save.
     """
 
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
     status = models.CharField(max_length=16, choices=WorkflowVersionStatus.choices)
     definition = models.JSONField()
-    types = models.JSONField(default=dict)
     revision = models.PositiveIntegerField(default=1)
     saved_at = models.DateTimeField(null=True, blank=True)
     saved_by = models.ForeignKey(

@@ -41,6 +41,13 @@ def agent_used_by(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeStri
     }
 
 
+def version_address(_run_id: UUID | None, subject_id: str) -> str:
+    """The page of the version that a review is about; its subject begins with the version's id."""
+    version = selectors.get_version(UUID(subject_id.partition("/")[0]))
+    address = reverse("designer:design", args=[version.workflow.slug])
+    return f"{address}?version={version.number}"
+
+
 def search_workflows(actor: Actor, text: str, limit: int) -> Iterable[Found]:
     """Workflows for the palette."""
     for workflow in selectors.list_workflows(actor, search=text)[:limit]:

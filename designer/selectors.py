@@ -1,7 +1,8 @@
 """Reading workflows: lists and versions for people, compiled definitions for the engine.
 
-What left the draft never changes, so definitions and their compiled forms are kept per process by
-version and content hash.
+What left the draft never changes but for its status and the types that it means, so compiled forms
+are kept per process by version and types. A run keeps the types that it started with, whatever its
+version is bound to since: those of its binding.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils.text import slugify
 from pydantic import TypeAdapter
 
+from approvals import sign_offs
+from approvals.closure import Member
+from designer.closure import closure_members, definition_member
 from designer.documents import read_definition
 from designer.models import (
     AgentUse,
@@ -37,9 +41,18 @@ from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
 from registry import selectors as registry
+from registry.selectors import Pins
+
+if TYPE_CHECKING:
+    from registry.models import AgentVersion
+
+KIND = "workflow_version"
+"""The kind of workflow versions among reviews and sign-offs."""
 
 COPY: Final = "copy:"
 """A starter's key with this in front, and a workflow's slug behind it, copies that workflow."""
+UNFINISHED = (WorkflowVersionStatus.DRAFT, WorkflowVersionStatus.IN_REVIEW)
+"""Statuses from which a version may be edited (again); only what left them is kept compiled."""
 PRESENT_FOR: Final = timedelta(seconds=30)
 """How long a note of `services.note_presence` says that somebody is there."""
 
@@ -360,17 +373,20 @@ def catalogue_of(version: WorkflowVersion) -> Catalogue:
     )
 
 
-def compiled(version_id: UUID) -> CompiledWorkflow:
+def compiled(version_id: UUID, types: Pins | None = None) -> CompiledWorkflow:
     """The version ready for the planner; kept per process once it left the draft.
+
+    `types` are those of a run's binding. Without them it is good for its graph only: what its
+    contracts mean is as it was when this process first asked.
 
     Raises:
         NotFoundError: there is no such version.
         DomainError: a draft that does not compile.
     """
     try:
-        return _compiled(version_id)
-    except _IsDraftError as draft:
-        return compile_workflow(definition_of(draft.version), catalogue_of(draft.version))
+        return _compiled(version_id, None if types is None else tuple(sorted(types.items())))
+    except _IsOpenError as open_:
+        return compile_workflow(definition_of(open_.version), catalogue_of(open_.version))
 
 
 def input_contract_of(version: WorkflowVersion) -> Validator:
@@ -381,20 +397,19 @@ def input_contract_of(version: WorkflowVersion) -> Validator:
     """
     if is_unfinished(version):
         return Validator(definition_of(version).input, registry.current_types())
-    return compiled(version.id).input_contract
+    return compiled(version.id, pins_of(version)).input_contract
 
 
 def is_unfinished(version: WorkflowVersion) -> bool:
     """Whether the version may still be changed, or returned to be changed."""
-    return version.status in {WorkflowVersionStatus.DRAFT, WorkflowVersionStatus.IN_REVIEW}
+    return version.status in UNFINISHED
 
 
 def types_of(version: WorkflowVersion) -> dict[str, int]:
     """The domain types that the contracts in the definition mean; a draft's are today's."""
     if version.status != WorkflowVersionStatus.DRAFT:
         return dict(version.types)
-    schemas = registry.schemas_of(definition_of(version))
-    return registry.pins_of(schemas, registry.current_types())
+    return pins_today(version)
 
 
 def compiled_document(document: JsonObject, types: Mapping[str, int]) -> CompiledWorkflow:
@@ -415,10 +430,81 @@ def findings_of(version: WorkflowVersion) -> list[Finding]:
 def binding_of(version: WorkflowVersion) -> JsonObject:
     """What a run of this version that starts now is pinned to; see `registry.selectors.binding_of`.
 
+    Three queries: the agent versions, the sign-offs, the types.
+
     Raises:
         AgentNotUsableError: an agent version is missing, or its status forbids starting.
+        SignOffMissingError: the version or an agent version is not signed off as it is now.
     """
-    return registry.binding_of(definition_of(version), version.types)
+    definition = compiled(version.id).definition
+    agents = registry.versions_used(definition)
+    binding = registry.binding_of(definition, version.types, versions=agents)
+    require_signed(version, agents.values(), action="run.start")
+    return binding
+
+
+def require_signed(
+    version: WorkflowVersion, agents: Iterable[AgentVersion], *, action: str
+) -> None:
+    """Let a version pass that is signed off as it is now, with every agent version that it calls.
+
+    Raises:
+        SignOffMissingError: lists what is not signed and what changed.
+    """
+    called = list(agents)
+    main = (KIND, version.id)
+    sign_offs.require_signed(
+        {
+            main: f"{version.workflow.name} v{version.number}",
+            **{(registry.KIND, one.id): f"{one.agent.name} v{one.number}" for one in called},
+        },
+        main=main,
+        members=closure_of(version, called),
+        action=action,
+    )
+
+
+def closure_of(version: WorkflowVersion, agents: Iterable[AgentVersion]) -> tuple[Member, ...]:
+    """What the sign-off of a frozen version binds as things are now, without the policy."""
+    called = list(agents)
+    names = {*version.types, *(name for one in called for name in one.types)}
+    return closure_members(
+        definition_member(str(version.id), version.number, version.sha256, version.workflow.name),
+        registry.agent_members(called),
+        registry.type_members(names),
+    )
+
+
+def pins_today(version: WorkflowVersion) -> dict[str, int]:
+    """The types, as they are now, that the contracts in the version's definition mean."""
+    schemas = registry.schemas_of(definition_of(version))
+    return registry.pins_of(schemas, registry.current_types())
+
+
+def pins_of(version: WorkflowVersion) -> dict[str, int]:
+    """The types that a run of this version would be bound to, its agents' among them."""
+    uses = version.agent_uses.values_list("agent_version__types", flat=True)
+    pins = {name: number for types in uses for name, number in types.items()}
+    return {**pins, **version.types}
+
+
+def departed_owner(version: WorkflowVersion) -> list[str]:
+    """A sentence that names the workflow's owner, when he is no business owner there any more."""
+    workflow = version.workflow
+    if workflow.owner_id in access.people_who("workflow.edit", workflow.workspace_id):
+        return []
+    return [
+        f"{workflow.name} has no owner any more: {workflow.owner} is not a business owner here. "
+        "Give it to somebody who is."
+    ]
+
+
+def live_version(version: WorkflowVersion) -> WorkflowVersion | None:
+    """The active version of the same workflow, unless it is this one."""
+    active = WorkflowVersion.objects.filter(
+        workflow_id=version.workflow_id, status=WorkflowVersionStatus.ACTIVE
+    )
+    return active.exclude(pk=version.pk).first()
 
 
 def uses_of(agent_version_ids: Iterable[UUID]) -> Sequence[AgentUse]:
@@ -475,15 +561,17 @@ def _refused(path: str, reason: str) -> InvalidInputError:
     )
 
 
-class _IsDraftError(Exception):
+class _IsOpenError(Exception):
     def __init__(self, version: WorkflowVersion) -> None:
-        super().__init__("draft")
+        super().__init__("not frozen yet")
         self.version = version
 
 
 @lru_cache(maxsize=256)
-def _compiled(version_id: UUID) -> CompiledWorkflow:
+def _compiled(version_id: UUID, types: tuple[tuple[str, int], ...] | None) -> CompiledWorkflow:
     version = get_version(version_id)
-    if version.status == WorkflowVersionStatus.DRAFT:
-        raise _IsDraftError(version)
-    return compile_workflow(definition_of(version), catalogue_of(version))
+    if version.status in UNFINISHED:
+        raise _IsOpenError(version)
+    definition = definition_of(version)
+    pins = version.types if types is None else dict(types)
+    return compile_workflow(definition, registry.catalogue_for(definition, pins))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max
 
-from approvals.versions import author_ids, change_status, with_author
+from approvals import sign_offs
+from approvals.subjects import Question
+from approvals.versions import DecidedInReviewError, change_status, settle_signed, with_author
 from audit.services import append_entry, subject_of
-from designer import selectors
+from designer import question, selectors
 from designer.documents import read_definition
-from designer.lifecycle import LIFECYCLE, WorkflowVersionEvent
+from designer.lifecycle import LIFECYCLE, REVIEWED, WorkflowVersionEvent
 from designer.models import (
     AgentUse,
     DraftPresence,
@@ -21,17 +24,26 @@ from designer.models import (
     WorkflowVersion,
     WorkflowVersionStatus,
 )
+from designer.selectors import KIND
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.canonical import content_sha256
-from orchestrator.core.checks import Finding
 from orchestrator.core.definition import WorkflowDefinition
-from orchestrator.core.errors import ConflictError, InvalidInputError, PermissionDeniedError
+from orchestrator.core.errors import ConflictError, IllegalTransitionError, InvalidInputError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.reading import read_text
 from orchestrator.ids import new_id
 from registry import selectors as registry
 from registry.lifecycle import PUBLISHABLE
+
+ASKABLE = frozenset(
+    {
+        WorkflowVersionStatus.APPROVED,
+        WorkflowVersionStatus.ACTIVE,
+        WorkflowVersionStatus.DEPRECATED,
+    }
+)
+"""Statuses in which a version that lost its sign-off may get a new one."""
 
 
 class RevisionConflictError(ConflictError):
@@ -50,10 +62,17 @@ class VersionInReviewError(ConflictError):
     code = "version_in_review"
 
 
+class NotSubmittableError(InvalidInputError):
+    """The draft does not pass the checks; `detail["findings"]` lists every error."""
+
+    code = "not_submittable"
+
+
 class NotPublishableError(InvalidInputError):
     """The version cannot become active; `detail["findings"]` lists every reason."""
 
     code = "not_publishable"
+    is_denial = True
 
 
 @transaction.atomic
@@ -238,6 +257,27 @@ def note_presence(*, slug: str, actor: Actor, now: datetime) -> Workflow:
 
 
 @transaction.atomic
+def submit_draft(
+    *, slug: str, revision: int, actor: Actor, now: datetime, reason: str = ""
+) -> WorkflowVersion:
+    """Freeze the workflow's draft and ask people to sign it off.
+
+    From here on it means the types of today, and whoever hands it in counts as one of its authors.
+
+    Raises:
+        RevisionConflictError: there is no draft, or it has another revision than the caller read.
+        NotSubmittableError: the checker finds errors; `detail["findings"]` lists them.
+    """
+    workflow = selectors.get_workflow(slug)
+    event = WorkflowVersionEvent.SUBMIT
+    access.require(actor, LIFECYCLE.rules[event].permission, workflow)
+    draft = selectors.draft_of(workflow)
+    if draft is None or draft.revision != revision:
+        raise _conflict("This draft is no longer as you saw it; look at it first.", draft)
+    return _change(draft, event, actor=actor, now=now, reason=reason)
+
+
+@transaction.atomic
 def set_workflow_version_status(
     *,
     version_id: UUID,
@@ -246,49 +286,97 @@ def set_workflow_version_status(
     now: datetime,
     reason: str = "",
 ) -> WorkflowVersion:
-    """Let an event of the lifecycle happen to a version; `publish` goes by its own service.
+    """Let an event of the lifecycle happen to a version.
 
     Raises:
         IllegalTransitionError: the table does not know the event in this status.
-        InvalidInputError: the event needs a reason.
-        PermissionDeniedError: the actor may not; an author never signs off his own version.
+        ReasonMissingError: the event needs a reason.
+        PermissionDeniedError: the actor may not.
+        DecidedInReviewError: it is signed off or returned by deciding its review.
+        NotSubmittableError, NotPublishableError, SignOffMissingError: see `submit_draft` and
+            `publish_workflow_version`.
         ConflictError: somebody else changed the version meanwhile.
     """
     version = selectors.get_version(version_id)
     access.require(actor, LIFECYCLE.rules[event].permission, version.workflow)
-    if event == WorkflowVersionEvent.APPROVE and actor.id in author_ids(version):
-        raise PermissionDeniedError(
-            "Nobody signs off a version that he wrote; ask compliance or another business owner.",
-            detail={"action": "workflow.sign_off"},
-        )
+    if event in REVIEWED:
+        raise DecidedInReviewError
     return _change(version, event, actor=actor, now=now, reason=reason)
 
 
-@transaction.atomic
 def publish_workflow_version(
     *, version_id: UUID, actor: Actor, now: datetime, reason: str = ""
 ) -> WorkflowVersion:
     """Make a signed-off version the active one; the version that was active becomes deprecated.
 
-    The system may install a draft at once: that is how what ships with the product comes in. Safe
-    to call twice: the second call changes nothing and writes no audit entry.
+    Safe to call twice: the second call changes nothing and writes no audit entry.
 
     Raises:
         IllegalTransitionError: the version was not signed off.
-        NotPublishableError: the checker finds errors, or an agent version is not active.
+        SignOffMissingError: something that its sign-off binds has changed since; lists what.
+        NotPublishableError: the checker finds errors, an agent version is not active, or an owner
+            has left.
     """
     version = selectors.get_version(version_id)
     access.require(actor, "workflow.publish", version.workflow)
     if version.status == WorkflowVersionStatus.ACTIVE:
         return version
-    is_shipped = actor.kind == "system" and version.status == WorkflowVersionStatus.DRAFT
-    event = WorkflowVersionEvent.INSTALL if is_shipped else WorkflowVersionEvent.PUBLISH
-    LIFECYCLE.next_status(version.status, event)
-    _require_publishable(version)
-    active = version.workflow.versions.filter(status=WorkflowVersionStatus.ACTIVE).first()
-    if active is not None:
-        _change(active, WorkflowVersionEvent.DEPRECATE, actor=actor, now=now, reason=reason)
-    return _change(version, event, actor=actor, now=now, reason=reason)
+    return set_workflow_version_status(
+        version_id=version_id,
+        event=WorkflowVersionEvent.PUBLISH,
+        actor=actor,
+        now=now,
+        reason=reason,
+    )
+
+
+@transaction.atomic
+def ask_for_sign_off(
+    *, version_id: UUID, actor: Actor, now: datetime, reason: str
+) -> WorkflowVersion:
+    """Ask again for the sign-off of a version that has lost it, or was never given one.
+
+    Raises:
+        SignOffStandsError: it is signed off, or waits for it.
+        IllegalTransitionError: the version is a draft, or out of use.
+    """
+    version = selectors.get_version(version_id)
+    access.require(actor, "workflow.edit", version.workflow)
+    if version.status not in ASKABLE:
+        raise IllegalTransitionError(version.status, "ask")
+    sign_offs.ask(kind=KIND, subject_id=version.id, actor=actor, now=now, reason=reason)
+    return version
+
+
+def question_about(version_id: UUID) -> Question | None:
+    """What the sign-off of a version would bind now; None for what is not or no more in use."""
+    version = selectors.get_version(version_id)
+    if version.status not in {WorkflowVersionStatus.IN_REVIEW, *ASKABLE}:
+        return None
+    return question.about(version)
+
+
+def version_signed(version_id: UUID, actor: Actor, reason: str, now: datetime) -> None:
+    """The last signature is given: the version is approved and means the types of today."""
+    version = selectors.get_version(version_id)
+    settle_signed(
+        version,
+        LIFECYCLE,
+        WorkflowVersionEvent.APPROVE,
+        types=selectors.pins_today(version),
+        rebound="workflow_version.rebound",
+        workspace_id=version.workflow.workspace_id,
+        actor=actor,
+        now=now,
+        reason=reason,
+    )
+
+
+def version_returned(version_id: UUID, actor: Actor, reason: str, now: datetime) -> None:
+    """Back to its authors; what is in use keeps its status and stays blocked."""
+    version = selectors.get_version(version_id)
+    if LIFECYCLE.allows(version.status, WorkflowVersionEvent.RETURN):
+        _change(version, WorkflowVersionEvent.RETURN, actor=actor, now=now, reason=reason)
 
 
 def _change(
@@ -299,12 +387,10 @@ def _change(
     now: datetime,
     reason: str,
 ) -> WorkflowVersion:
-    target = LIFECYCLE.next_status(version.status, event)
-    fields: dict[str, object] = {}
-    if version.status == WorkflowVersionStatus.DRAFT and target != WorkflowVersionStatus.RETIRED:
-        fields["types"] = _pins_of(version)
-    if target == WorkflowVersionStatus.ACTIVE:
-        fields["activated_at"] = now
+    """Change the status with what the event needs before and brings with it."""
+    LIFECYCLE.next_status(version.status, event)
+    act = _Act(version, actor, now, reason)
+    before, after = _BEFORE.get(event), _AFTER.get(event)
     change_status(
         version,
         LIFECYCLE,
@@ -313,9 +399,80 @@ def _change(
         actor=actor,
         now=now,
         reason=reason,
-        fields=fields,
+        fields=before(act) if before else {},
+        expected={"revision": version.revision},
     )
+    if after is not None:
+        after(act)
     return version
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """A change of status that is about to happen, or has just happened."""
+
+    version: WorkflowVersion
+    actor: Actor
+    now: datetime
+    reason: str
+
+
+def _freeze(act: _Act) -> dict[str, object]:
+    version = act.version
+    errors = [one for one in selectors.findings_of(version) if one.severity == "error"]
+    if errors:
+        raise NotSubmittableError(
+            f"This draft cannot be handed in: {errors[0].message}",
+            detail={"findings": [one.model_dump(mode="json") for one in errors]},
+        )
+    return {
+        "types": selectors.pins_today(version),
+        "authors": with_author(version.authors, act.actor),
+    }
+
+
+def _make_room(act: _Act) -> dict[str, object]:
+    """Check a version that is to become active, and deprecate the one that is."""
+    _require_publishable(act.version)
+    active = act.version.workflow.versions.filter(status=WorkflowVersionStatus.ACTIVE).first()
+    if active is not None:
+        _change(
+            active,
+            WorkflowVersionEvent.DEPRECATE,
+            actor=act.actor,
+            now=act.now,
+            reason=act.reason,
+        )
+    return {"activated_at": act.now}
+
+
+def _ask(act: _Act) -> None:
+    sign_offs.ask(
+        kind=KIND, subject_id=act.version.id, actor=act.actor, now=act.now, reason=act.reason
+    )
+
+
+def _end(act: _Act) -> None:
+    sign_offs.end(
+        kind=KIND,
+        subject_id=act.version.id,
+        actor=act.actor,
+        now=act.now,
+        reason=act.reason.strip() or "It was taken back.",
+    )
+
+
+_BEFORE: Mapping[WorkflowVersionEvent, Callable[[_Act], dict[str, object]]] = {
+    WorkflowVersionEvent.SUBMIT: _freeze,
+    WorkflowVersionEvent.PUBLISH: _make_room,
+}
+"""What must hold before an event, and the columns that change with it."""
+_AFTER: Mapping[WorkflowVersionEvent, Callable[[_Act], None]] = {
+    WorkflowVersionEvent.SUBMIT: _ask,
+    WorkflowVersionEvent.WITHDRAW: _end,
+    WorkflowVersionEvent.RETIRE: _end,
+}
+"""What an event brings with it, in the same transaction."""
 
 
 def _require_none_in_review(workflow: Workflow) -> None:
@@ -395,29 +552,27 @@ def _note_uses(version: WorkflowVersion, model: WorkflowDefinition) -> None:
 
 
 def _require_publishable(version: WorkflowVersion) -> None:
-    model = selectors.definition_of(version)
-    found = [one.model_dump(mode="json") for one in _errors_of(version)]
+    """Refuse what is not signed off as it is now, or could not run."""
+    agents = list(registry.versions_used(selectors.definition_of(version)).values())
+    selectors.require_signed(version, agents, action="workflow.publish")
+    found = [
+        one.model_dump(mode="json")
+        for one in selectors.findings_of(version)
+        if one.severity == "error"
+    ]
     found += [
         _finding("agent_not_active", f"{row.agent.name} v{row.number} is {row.status}.")
-        for row in registry.versions_used(model).values()
+        for row in agents
         if row.status not in PUBLISHABLE
     ]
-    found += [_finding("type_changed", text) for text in registry.type_conflicts(model)]
+    found += [_finding("owner_missing", text) for text in registry.departed_owners(agents)]
+    found += [_finding("owner_missing", text) for text in selectors.departed_owner(version)]
     if found:
         raise NotPublishableError(
             f"This version cannot be published: {found[0]['message']}",
-            detail={"findings": found},
+            detail={"action": "workflow.publish", "findings": found},
         )
-
-
-def _errors_of(version: WorkflowVersion) -> Sequence[Finding]:
-    return [one for one in selectors.findings_of(version) if one.severity == "error"]
 
 
 def _finding(code: str, message: str) -> JsonObject:
     return {"severity": "error", "code": code, "message": message}
-
-
-def _pins_of(version: WorkflowVersion) -> dict[str, int]:
-    schemas = registry.schemas_of(selectors.definition_of(version))
-    return registry.pins_of(schemas, registry.current_types())

@@ -344,6 +344,29 @@ def people_with_role(role: str, workspace_id: UUID) -> frozenset[UUID]:
     return frozenset(people.values_list("id", flat=True))
 
 
+def people_who(action: str, workspace_id: UUID) -> frozenset[UUID]:
+    """Return the ids of the active people who hold a role in a workspace that may do this."""
+    from django.contrib.auth import get_user_model
+
+    slug = _workspace_slug(workspace_id)
+    names = [group_name(role, slug) for role in ACTIONS[action].roles]
+    people = get_user_model()._default_manager.filter(groups__name__in=names, is_active=True)
+    return frozenset(people.values_list("id", flat=True))
+
+
+def role_words(action: str) -> str:
+    """Return who may do this, in words: "an agent owner or an administrator"."""
+    labels = [role.label.lower() for role in Role if role in ACTIONS[action].roles]
+    return " or ".join(_WITHOUT_ARTICLE.get(one) or _with_article(one) for one in labels)
+
+
+_WITHOUT_ARTICLE: Final[Mapping[str, str]] = {"compliance": "compliance"}
+
+
+def _with_article(label: str) -> str:
+    return f"{'an' if label[0] in 'aeiou' else 'a'} {label}"
+
+
 def _workspace_of(target: Target) -> UUID | None:
     if target is None or isinstance(target, UUID):
         return target

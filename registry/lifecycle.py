@@ -2,8 +2,7 @@
 
     draft ──submit──► in_review ──approve──► approved ──activate──► active ──deprecate──► deprecated
       ▲ ◄─return, withdraw─┘                     │  retire             ▲ ◄──activate──┘    │ retire
-      ├──discard──► retired                      ▼                                         ▼ retired
-      └──install (by the system only)──► active
+      └──discard──► retired                      ▼                                         ▼ retired
     approved, active, deprecated ──suspend──► suspended ──lift_to_*──► what it was
 
 Each event's rule names the line of the permission table that it needs.
@@ -25,7 +24,6 @@ class AgentVersionEvent(StrEnum):
     WITHDRAW = "withdraw"
     RETURN = "return"
     APPROVE = "approve"
-    INSTALL = "install"
     ACTIVATE = "activate"
     DEPRECATE = "deprecate"
     RETIRE = "retire"
@@ -39,11 +37,7 @@ class AgentVersionEvent(StrEnum):
 Event = AgentVersionEvent
 
 AGENT_VERSION_TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
-    Status.DRAFT: {
-        Event.SUBMIT: Status.IN_REVIEW,
-        Event.INSTALL: Status.ACTIVE,
-        Event.DISCARD: Status.RETIRED,
-    },
+    Status.DRAFT: {Event.SUBMIT: Status.IN_REVIEW, Event.DISCARD: Status.RETIRED},
     Status.IN_REVIEW: {
         Event.APPROVE: Status.APPROVED,
         Event.RETURN: Status.DRAFT,
@@ -82,7 +76,6 @@ EVENT_RULES: Mapping[Event, EventRule] = {
     Event.WITHDRAW: EventRule("agent.edit", "agent_version.withdrawn"),
     Event.RETURN: EventRule("agent.approve", "agent_version.returned", needs_reason=True),
     Event.APPROVE: EventRule("agent.approve", "agent_version.approved"),
-    Event.INSTALL: EventRule("agent.activate", "agent_version.activated"),
     Event.ACTIVATE: EventRule("agent.activate", "agent_version.activated"),
     Event.DEPRECATE: EventRule("agent.activate", "agent_version.deprecated"),
     Event.RETIRE: EventRule("agent.activate", "agent_version.retired", needs_reason=True),
@@ -96,6 +89,9 @@ EVENT_RULES: Mapping[Event, EventRule] = {
         "agent.suspend", "agent_version.reinstated", needs_reason=True
     ),
 }
+
+REVIEWED = frozenset({Event.APPROVE, Event.RETURN})
+"""Events that only a review causes: nobody approves but by deciding it."""
 
 LIFECYCLE = Lifecycle(AGENT_VERSION_TRANSITIONS, EVENT_RULES)
 

@@ -37,14 +37,14 @@ class Agent(GovernedModel):
 class AgentVersion(VersionedModel):
     """An immutable, content-hashed version. `manifest` is `registry/manifest.py`'s AgentManifest.
 
-    `types` pins the domain types its contracts use: name -> version. `suspended_from` is the status
-    that lifting a suspension brings back. `revision` counts the saves of the draft.
+    `types` are part of the hash as they were when it was handed in; a later sign-off may bind it to
+    newer ones. `suspended_from` is the status that lifting a suspension brings back. `revision`
+    counts the saves of the draft.
     """
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
     status = models.CharField(max_length=16, choices=AgentVersionStatus.choices)
     manifest = models.JSONField()
-    types = models.JSONField(default=dict)
     suspended_from = models.CharField(max_length=16, blank=True)
     revision = models.PositiveIntegerField(default=1)
     saved_at = models.DateTimeField(null=True, blank=True)

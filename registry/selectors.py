@@ -1,7 +1,8 @@
 """Reading the registry: agents and their versions for people, interfaces and types for the engine.
 
-A version that left the draft never changes, so what is compiled from it is kept per process
-(`registered_version`). Only its status changes; `version_status` always asks the database.
+A version that left the draft never changes but for its status and the types that it means, so what
+is compiled from it is kept per process by version and types (`registered_version`).
+`version_status` always asks the database.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db.models import (
     Case,
     Exists,
@@ -25,6 +27,7 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KT
 
+from approvals.closure import Member
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.selectors import names_of
@@ -36,14 +39,19 @@ from orchestrator.core.definition import AgentStep, GateStep, WorkflowDefinition
 from orchestrator.core.errors import ConflictError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.schemas import inline
+from registry.closure import agent_version_member, type_member
 from registry.examination import Surroundings
 from registry.lifecycle import CALLABLE, STARTABLE
 from registry.manifest import AgentManifest
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
 
+KIND = "agent_version"
+"""The kind of agent versions among reviews and sign-offs."""
 Pins = Mapping[str, int]
 """Domain types by name -> the version that is meant."""
 
+UNFINISHED = (AgentVersionStatus.DRAFT, AgentVersionStatus.IN_REVIEW)
+"""Statuses from which a version may be edited (again); only what left them is kept compiled."""
 _FOR_DRAFTS = (
     AgentVersionStatus.ACTIVE,
     AgentVersionStatus.APPROVED,
@@ -61,6 +69,7 @@ class AgentNotUsableError(ConflictError):
     """
 
     code = "agent_not_usable"
+    is_denial = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +340,18 @@ def shown_version(agent: Agent, number: int | None = None) -> AgentVersion | Non
     return next(active, versions[0] if versions else None)
 
 
+def live_version(agent_id: UUID) -> AgentVersion | None:
+    """The newest version of an agent that runs use, or None."""
+    active = AgentVersion.objects.filter(agent_id=agent_id, status=AgentVersionStatus.ACTIVE)
+    return active.order_by("-number").first()
+
+
+def people_named(ids: Iterable[str]) -> list[str]:
+    """The names of people, sorted."""
+    people = get_user_model()._default_manager.filter(pk__in=list(ids))
+    return sorted(str(person) for person in people)
+
+
 def list_domain_types() -> QuerySet[DomainType]:
     """The registered types that are current, by name."""
     return DomainType.objects.filter(is_current=True).order_by("name")
@@ -367,7 +388,7 @@ def current_types() -> dict[str, CoreType]:
     """Every type as it is now, by name: the built-in ones and the registered ones."""
     return {
         **standard_types(),
-        **{row.name: _core_type(row) for row in DomainType.objects.filter(is_current=True)},
+        **{row.name: core_type(row) for row in DomainType.objects.filter(is_current=True)},
     }
 
 
@@ -382,7 +403,7 @@ def types_at(pins: Pins) -> dict[str, CoreType]:
     if missing:
         for row in DomainType.objects.filter(name__in=missing, version__in=missing.values()):
             if missing.get(row.name) == row.version:
-                found[row.name] = _core_type(row)
+                found[row.name] = core_type(row)
     for name, number in pins.items():
         if name not in found:
             raise NotFoundError(f"There is no version {number} of the type '{name}'.")
@@ -413,17 +434,25 @@ def schemas_of(definition: WorkflowDefinition) -> list[JsonObject]:
     return [definition.input, *gates, *results]
 
 
-def registered_version(version_id: UUID) -> RegisteredVersion:
+def registered_version(version_id: UUID, types: Pins | None = None) -> RegisteredVersion:
     """The version made ready for calls; kept per process once it left the draft.
+
+    `types` are those of the run that calls it, which keeps what it started with; by default the
+    version's own.
 
     Raises:
         NotFoundError: there is none.
         SchemaError: a contract of a draft is malformed.
     """
+    if types is None:
+        own = AgentVersion.objects.filter(pk=version_id).values_list("types", flat=True).first()
+        if own is None:
+            raise NotFoundError("There is no such agent version.")
+        types = own
     try:
-        return _frozen(version_id)
-    except _IsDraftError as draft:
-        return _registered(draft.version)
+        return _frozen(version_id, tuple(sorted(types.items())))
+    except _IsOpenError as open_:
+        return _registered(open_.version, open_.version.types)
 
 
 def version_status(version_id: UUID) -> str:
@@ -465,16 +494,15 @@ def catalogue_for(
 
     For an agent that is named in a version that does not exist, its newest callable one is there.
     With a workspace, agents of others are as if they did not exist.
-    Types are the pinned versions when `types` is given, else the current ones; a type that an agent
-    version is bound to in another version than the rest is reported by `type_conflicts`.
+    Types are the pinned versions when `types` is given, else the current ones.
     """
     used = versions_used(definition)
     missing = {slug for slug, number in _named(definition) if (slug, number) not in used}
-    ids = [row.id for row in used.values()] + (_newest_callable(missing) if missing else [])
+    rows = [*used.values(), *(_newest_callable(missing) if missing else ())]
     versions = [
-        version
-        for version in map(registered_version, ids)
-        if workspace_id in {None, version.workspace_id}
+        registered_version(row.id, row.types)
+        for row in rows
+        if workspace_id in {None, row.agent.workspace_id}
     ]
     known = current_types() if types is None else types_at({**_pins_of_all(versions), **types})
     return Catalogue(
@@ -482,39 +510,81 @@ def catalogue_for(
     )
 
 
-def type_conflicts(definition: WorkflowDefinition) -> list[str]:
-    """Agent versions bound to another version of a type than the current one, in words."""
-    current = {name: one.version for name, one in current_types().items()}
+def pins_of_version(manifest: AgentManifest) -> dict[str, int]:
+    """The types that an agent version's contracts mean now."""
+    return pins_of((manifest.input, manifest.output), current_types())
+
+
+def type_members(names: Iterable[str]) -> list[Member]:
+    """The named types as members of a closure, as they are now; one query once they are known."""
+    wanted = set(names)
+    members = {name: _standard_members()[name] for name in wanted if name in _standard_members()}
+    rows = dict(
+        DomainType.objects.filter(is_current=True, name__in=wanted).values_list("name", "id")
+    )
+    unknown = [row_id for row_id in rows.values() if row_id not in _type_members]
+    for row in DomainType.objects.filter(id__in=unknown) if unknown else ():
+        _type_members[row.id] = type_member(core_type(row))
+    members |= {name: _type_members[row_id] for name, row_id in rows.items()}
+    return [members[name] for name in sorted(members)]
+
+
+def agent_members(versions: Iterable[AgentVersion]) -> list[Member]:
+    """Agent versions, each with its agent, as members of a closure."""
+    return [member_of(one) for one in versions]
+
+
+def member_of(version: AgentVersion) -> Member:
+    """An agent version as a member of a closure."""
+    return agent_version_member(str(version.id), version.number, version.sha256, version.agent.name)
+
+
+def members_of_version(version: AgentVersion) -> list[Member]:
+    """What the approval of an agent version binds now, without the sign-off policy."""
+    return [member_of(version), *type_members(version.types)]
+
+
+def departed_owners(versions: Iterable[AgentVersion]) -> list[str]:
+    """Agents whose owner is no longer an agent owner there, each as a sentence that names both."""
     return [
-        f"{row.agent.name} v{row.number} was registered with version {number} of the type "
-        f"'{name}'; version {current.get(name)} is current."
-        for row in versions_used(definition).values()
-        for name, number in sorted(row.types.items())
-        if current.get(name) != number
+        f"{agent.name} has no owner any more: {agent.owner} is not an agent owner here. "
+        "Give it to somebody who is."
+        for agent in agents_without_owner({one.agent.slug for one in versions})
     ]
 
 
-def binding_of(
+def unusable_agents(
     definition: WorkflowDefinition,
-    types: Pins | None = None,
-    *,
+    versions: Mapping[tuple[str, int], AgentVersion],
     statuses: Collection[str] = STARTABLE,
-) -> JsonObject:
-    """What a run that starts now is pinned to.
-
-    `{"definition_sha256", "agents": {"slug@n": {"id", "sha256"}}, "types": {name: version}}`.
-
-    Raises:
-        AgentNotUsableError: an agent version is missing, or its status forbids starting.
-    """
-    versions = versions_used(definition)
-    unusable = {
+) -> dict[str, str]:
+    """The named agent versions in none of the statuses: `slug@n` -> status, or "missing"."""
+    return {
         f"{slug}@{number}": versions[slug, number].status
         if (slug, number) in versions
         else "missing"
         for slug, number in _named(definition)
         if (slug, number) not in versions or versions[slug, number].status not in statuses
     }
+
+
+def binding_of(
+    definition: WorkflowDefinition,
+    types: Pins | None = None,
+    *,
+    versions: Mapping[tuple[str, int], AgentVersion] | None = None,
+    statuses: Collection[str] = STARTABLE,
+) -> JsonObject:
+    """What a run that starts now is pinned to; `versions` are those used, when they are read.
+
+    `{"definition_sha256", "agents": {"slug@n": {"id", "sha256"}}, "types": {name: version}}`.
+
+    Raises:
+        AgentNotUsableError: an agent version is missing, or its status forbids starting.
+    """
+    if versions is None:
+        versions = versions_used(definition)
+    unusable = unusable_agents(definition, versions, statuses)
     if unusable:
         listed = ", ".join(f"{name} is {status}" for name, status in unusable.items())
         message = f"This workflow cannot run now: {listed}."
@@ -522,7 +592,7 @@ def binding_of(
             roles = access.ACTIONS["agent.suspend"].roles
             who = " or ".join(f"an {role.label.lower()}" for role in access.Role if role in roles)
             message += f" {who[0].upper()}{who[1:]} of its workspace can lift the suspension."
-        raise AgentNotUsableError(message, detail={"agents": unusable})
+        raise AgentNotUsableError(message, detail={"action": "run.start", "agents": unusable})
     pinned: dict[str, int] = {}
     for row in versions.values():
         pinned.update(row.types)
@@ -536,23 +606,32 @@ def binding_of(
     }
 
 
-class _IsDraftError(Exception):
+_type_members: dict[UUID, Member] = {}
+"""By row of the type: rows never change but for being current, so this is kept per process."""
+
+
+@lru_cache(maxsize=1)
+def _standard_members() -> Mapping[str, Member]:
+    return {name: type_member(one) for name, one in standard_types().items()}
+
+
+class _IsOpenError(Exception):
     def __init__(self, version: AgentVersion) -> None:
-        super().__init__("draft")
+        super().__init__("not frozen yet")
         self.version = version
 
 
 @lru_cache(maxsize=1_024)
-def _frozen(version_id: UUID) -> RegisteredVersion:
+def _frozen(version_id: UUID, pins: tuple[tuple[str, int], ...]) -> RegisteredVersion:
     version = get_version(version_id)
-    if version.status == AgentVersionStatus.DRAFT:
-        raise _IsDraftError(version)
-    return _registered(version)
+    if version.status in UNFINISHED:
+        raise _IsOpenError(version)
+    return _registered(version, dict(pins))
 
 
-def _registered(version: AgentVersion) -> RegisteredVersion:
+def _registered(version: AgentVersion, pins: Pins) -> RegisteredVersion:
     manifest = AgentManifest.model_validate(version.manifest)
-    types = types_at(version.types)
+    types = types_at(pins)
     return RegisteredVersion(
         id=version.id,
         slug=version.agent.slug,
@@ -561,7 +640,7 @@ def _registered(version: AgentVersion) -> RegisteredVersion:
         workspace_id=version.agent.workspace_id,
         sha256=version.sha256,
         manifest=manifest,
-        types=dict(version.types),
+        types=dict(pins),
         input=Validator(manifest.input, types),
         output=Validator(manifest.output, types),
     )
@@ -572,14 +651,12 @@ def _named(definition: WorkflowDefinition) -> list[tuple[str, int]]:
     return sorted({(step.uses.agent, step.uses.version) for step in steps})
 
 
-def _newest_callable(slugs: Iterable[str]) -> list[UUID]:
-    """The id of each agent's newest version that may be called."""
-    rows = (
-        AgentVersion.objects.filter(agent__slug__in=list(slugs), status__in=CALLABLE)
-        .order_by("number")
-        .values_list("agent__slug", "id")
+def _newest_callable(slugs: Iterable[str]) -> list[AgentVersion]:
+    """Each agent's newest version that may be called, with its agent."""
+    rows = AgentVersion.objects.select_related("agent").filter(
+        agent__slug__in=list(slugs), status__in=CALLABLE
     )
-    return list(dict(rows).values())
+    return list({row.agent_id: row for row in rows.order_by("number")}.values())
 
 
 def _pins_of_all(versions: Iterable[RegisteredVersion]) -> dict[str, int]:
@@ -589,7 +666,8 @@ def _pins_of_all(versions: Iterable[RegisteredVersion]) -> dict[str, int]:
     return pins
 
 
-def _core_type(row: DomainType) -> CoreType:
+def core_type(row: DomainType) -> CoreType:
+    """A registered type as the contracts know it."""
     return CoreType(
         name=row.name,
         version=row.version,

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Max
 
+from approvals import sign_offs
+from approvals.subjects import Question
+from approvals.versions import (
+    DecidedInReviewError,
+    change_status,
+    settle_signed,
+    with_author,
+)
 from approvals.versions import ReasonMissingError as ReasonMissingError
-from approvals.versions import author_ids, change_status, with_author
 from audit.services import Subject, append_entry, subject_of
 from orchestrator import access, egress
 from orchestrator.access import Actor
@@ -21,17 +28,27 @@ from orchestrator.core.contracts import Validator, check_repair, standard_types
 from orchestrator.core.errors import (
     ConflictError,
     DomainError,
+    IllegalTransitionError,
     InvalidInputError,
-    PermissionDeniedError,
 )
 from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.reading import read_document, read_text
 from orchestrator.ids import new_id
-from registry import selectors
+from registry import question, selectors
+from registry.closure import type_member, type_rows
 from registry.examination import examine, tools_of
-from registry.lifecycle import LIFECYCLE, LIFTS, AgentVersionEvent
+from registry.lifecycle import LIFECYCLE, LIFTS, REVIEWED, AgentVersionEvent
 from registry.manifest import AgentManifest, version_sha256
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
+from registry.selectors import KIND
+
+
+class OwnerMissingError(ConflictError):
+    """The agent's owner has left or is not an agent owner any more, so it cannot become active."""
+
+    code = "owner_missing"
+    is_denial = True
+
 
 MAX_NAME = 120
 RESERVED_SLUGS = frozenset({"new", "types", "check", "example"})
@@ -50,7 +67,7 @@ class RevisionConflictError(ConflictError):
 
 
 class DraftExistsError(ConflictError):
-    """The agent has a draft already; `detail["version"]` is its number."""
+    """The agent has a draft, or a version in review; `detail["version"]` is its number."""
 
     code = "draft_exists"
 
@@ -279,13 +296,17 @@ def set_agent_version_status(
     Raises:
         IllegalTransitionError: the table does not know the event in this status.
         ReasonMissingError: the event needs a reason.
-        PermissionDeniedError: the actor may not; owner and author never approve their own version;
-            `install` is for what ships with the product.
+        PermissionDeniedError: the actor may not.
+        DecidedInReviewError: it is approved or returned by deciding its review.
+        SignOffMissingError, OwnerMissingError: it cannot become active.
         ConflictError: somebody else changed the version meanwhile.
     """
     version = selectors.get_version(version_id)
     access.require(actor, LIFECYCLE.rules[event].permission, version.agent)
-    _require_condition(version, event, actor)
+    if event in REVIEWED:
+        raise DecidedInReviewError
+    LIFECYCLE.next_status(version.status, event)
+    before = _BEFORE.get(event)
     is_stop = event == AgentVersionEvent.SUSPEND
     change_status(
         version,
@@ -295,8 +316,30 @@ def set_agent_version_status(
         actor=actor,
         now=now,
         reason=reason,
-        fields={"suspended_from": version.status if is_stop else ""},
+        fields={
+            "suspended_from": version.status if is_stop else "",
+            **(before(version, actor) if before else {}),
+        },
     )
+    after = _AFTER.get(event)
+    if after is not None:
+        after(version, actor, now, reason)
+    return version
+
+
+@transaction.atomic
+def ask_for_approval(*, version_id: UUID, actor: Actor, now: datetime, reason: str) -> AgentVersion:
+    """Ask again for the approval of a version that has lost it, or was never given one.
+
+    Raises:
+        SignOffStandsError: it is approved, or waits for it.
+        IllegalTransitionError: the version is a draft, or out of use.
+    """
+    version = selectors.get_version(version_id)
+    access.require(actor, "agent.edit", version.agent)
+    if version.status not in LIFTS and version.status != AgentVersionStatus.SUSPENDED:
+        raise IllegalTransitionError(version.status, "ask")
+    sign_offs.ask(kind=KIND, subject_id=version.id, actor=actor, now=now, reason=reason)
     return version
 
 
@@ -365,7 +408,8 @@ def register_domain_type(
 ) -> DomainType:
     """Register a type, or its next version, and make it current; the same content changes nothing.
 
-    What is already bound to the version before stays bound to it.
+    Runs that go on stay bound to the version before. Each version that binds the type has to be
+    signed off anew.
 
     Raises:
         InvalidInputError: the name, the schema or a repair is not usable; `detail["violations"]`
@@ -413,6 +457,7 @@ def register_domain_type(
     )
     row.audit_id = entry.id
     row.save(force_insert=True)
+    _tell_of_type(row, before, actor=actor, now=now)
     return row
 
 
@@ -485,28 +530,105 @@ def disable_endpoint(*, name: str, actor: Actor, now: datetime, reason: str) -> 
     return endpoint
 
 
-def _require_condition(version: AgentVersion, event: AgentVersionEvent, actor: Actor) -> None:
-    if event == AgentVersionEvent.INSTALL and actor.kind != "system":
-        raise PermissionDeniedError(
-            "Only what ships with the product is installed; hand the version in for approval.",
-            detail={"action": "agent.activate"},
+def question_about(version_id: UUID) -> Question | None:
+    """What the approval of a version would bind now; None for what is not or no more in use."""
+    version = selectors.get_version(version_id)
+    if version.status in {AgentVersionStatus.DRAFT, AgentVersionStatus.RETIRED}:
+        return None
+    return question.about(version)
+
+
+def version_signed(version_id: UUID, actor: Actor, reason: str, now: datetime) -> None:
+    """The last signature is given: the version is approved and means the types of today."""
+    version = selectors.get_version(version_id)
+    settle_signed(
+        version,
+        LIFECYCLE,
+        AgentVersionEvent.APPROVE,
+        types=selectors.pins_of_version(AgentManifest.model_validate(version.manifest)),
+        rebound="agent_version.rebound",
+        workspace_id=version.agent.workspace_id,
+        actor=actor,
+        now=now,
+        reason=reason,
+    )
+
+
+def version_returned(version_id: UUID, actor: Actor, reason: str, now: datetime) -> None:
+    """Back to its authors; what is in use keeps its status and stays blocked."""
+    version = selectors.get_version(version_id)
+    if LIFECYCLE.allows(version.status, AgentVersionEvent.RETURN):
+        change_status(
+            version,
+            LIFECYCLE,
+            AgentVersionEvent.RETURN,
+            workspace_id=version.agent.workspace_id,
+            actor=actor,
+            now=now,
+            reason=reason,
         )
-    own = author_ids(version) | {str(version.agent.owner_id)}
-    if event == AgentVersionEvent.APPROVE and actor.id in own:
-        raise PermissionDeniedError(
-            "Nobody approves an agent version that he owns or wrote; ask another agent owner or an "
-            "administrator.",
-            detail={"action": "agent.approve"},
-        )
+
+
+def _freeze(version: AgentVersion, actor: Actor) -> dict[str, object]:
+    """What is handed in means the types of today, and whoever hands it in answers for it too."""
+    manifest = AgentManifest.model_validate(version.manifest)
+    _check_manifest(manifest, version.agent.workspace_id)
+    pins = selectors.pins_of_version(manifest)
+    version.sha256 = version_sha256(version.manifest, pins)
+    return {
+        "types": pins,
+        "sha256": version.sha256,
+        "authors": with_author(version.authors, actor),
+    }
+
+
+def _require_activatable(version: AgentVersion, _actor: Actor) -> dict[str, object]:
+    key = (KIND, version.id)
+    sign_offs.require_signed(
+        {key: f"{version.agent.name} v{version.number}"},
+        main=key,
+        members=selectors.members_of_version(version),
+        action="agent.activate",
+    )
+    departed = selectors.departed_owners([version])
+    if departed:
+        raise OwnerMissingError(departed[0], detail={"action": "agent.activate"})
+    return {}
+
+
+def _ask(version: AgentVersion, actor: Actor, now: datetime, reason: str) -> None:
+    sign_offs.ask(kind=KIND, subject_id=version.id, actor=actor, now=now, reason=reason)
+
+
+def _end(version: AgentVersion, actor: Actor, now: datetime, reason: str) -> None:
+    why = reason.strip() or "It was taken back."
+    sign_offs.end(kind=KIND, subject_id=version.id, actor=actor, now=now, reason=why)
+
+
+_BEFORE: Mapping[AgentVersionEvent, Callable[[AgentVersion, Actor], dict[str, object]]] = {
+    AgentVersionEvent.SUBMIT: _freeze,
+    AgentVersionEvent.ACTIVATE: _require_activatable,
+}
+"""What must hold before an event, and the columns that change with it."""
+_AFTER: Mapping[AgentVersionEvent, Callable[[AgentVersion, Actor, datetime, str], None]] = {
+    AgentVersionEvent.SUBMIT: _ask,
+    AgentVersionEvent.WITHDRAW: _end,
+    AgentVersionEvent.RETIRE: _end,
+}
+"""What an event brings with it, in the same transaction."""
 
 
 def _require_no_draft(agent: Agent) -> None:
-    draft = agent.versions.filter(status=AgentVersionStatus.DRAFT).first()
-    if draft is not None:
-        raise DraftExistsError(
-            f"{agent.name} has a draft already: version {draft.number}. Go on with that one.",
-            detail={"version": draft.number},
-        )
+    draft = agent.versions.filter(status__in=selectors.UNFINISHED).first()
+    if draft is None:
+        return
+    message = (
+        f"{agent.name} has a draft already: version {draft.number}. Go on with that one."
+        if draft.status == AgentVersionStatus.DRAFT
+        else f"Version {draft.number} of {agent.name} waits for its approval. Take it back to edit "
+        "it, or wait for the decision."
+    )
+    raise DraftExistsError(message, detail={"version": draft.number})
 
 
 def _require_owner(person_id: UUID, workspace_id: UUID) -> None:
@@ -582,6 +704,24 @@ def _replace_type(row: DomainType, actor: Actor, now: datetime) -> None:
     )
     if not changed:
         raise ConflictError("Somebody else has just changed this type. Look again.")
+
+
+def _tell_of_type(
+    row: DomainType, before: DomainType | None, *, actor: Actor, now: datetime
+) -> None:
+    """Let every sign-off that binds the type know, a built-in type of that name too."""
+    after = selectors.core_type(row)
+    old = selectors.core_type(before) if before else standard_types().get(row.name)
+    member = type_member(after)
+    sign_offs.member_changed(
+        kind=member.kind,
+        id=member.id,
+        sha256=member.sha256,
+        what=f"The type {row.name} was registered anew, as version {row.version}.",
+        details=type_rows(old, after) if old else (),
+        actor=actor,
+        now=now,
+    )
 
 
 def _content_of(row: DomainType) -> JsonObject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Exists, Model, OuterRef, Q
@@ -140,6 +141,12 @@ def suspend(request: HttpRequest, slug: str) -> HttpResponse:
 def lift(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask whether to lift the suspension; a POST with a reason does it."""
     return _switch(request, slug, is_lift=True)
+
+
+def version_address(_run_id: UUID | None, subject_id: str) -> str:
+    """The page of the version that a review is about; its subject begins with the version's id."""
+    version = selectors.get_version(UUID(subject_id.partition("/")[0]))
+    return f"{reverse('registry:agent', args=[version.agent.slug])}?version={version.number}"
 
 
 def search_agents(actor: Actor, text: str, limit: int) -> Iterable[Found]:

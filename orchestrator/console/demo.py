@@ -1,9 +1,9 @@
 """The demo installation: people in every role, the claims workflow, its agents and its claims.
 
-Everything goes through the services that people use, so it is audited like any other change (the
-entries name the system as actor). The seed is one transaction: a first start that is interrupted
-leaves nothing behind. Runs are not part of it: `run_examples` starts them afterwards and the real
-engine executes them.
+Everything goes through the services that people use, so it is audited like any other change: agents
+and workflow are written by one person and signed off by another (their entries say `via` seed). The
+seed is one transaction: a first start that is interrupted leaves nothing behind. Runs are not part
+of it: `run_examples` starts them afterwards and the real engine executes them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from django.contrib.auth.hashers import make_password
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 
+from approvals import selectors as reviews
+from approvals import services as review_services
 from designer import services as designs
 from designer.selectors import NoActiveVersionError, active_version, find_workflow
 from examples import claims, starters
@@ -55,6 +57,8 @@ PEOPLE = (
     ("administrator", "Sofia Keller", Role.ADMINISTRATOR, ("claims", "customer-service")),
 )
 HOME_EXAMPLES = 4
+SEED = "seed"
+"""How the log says that a person of the demo did something while it was put in."""
 
 Say = Callable[[str], None]
 
@@ -156,69 +160,93 @@ def _seed(now: Any) -> dict[str, str]:
 
 
 def _seed_claims(workspace_id: UUID, people: dict[str, UUID], now: Any) -> None:
+    """The claims workflow with its agents, each written by one person and signed off by another."""
+    by = {name: Actor(kind="user", id=str(key), via=SEED) for name, key in people.items()}
+
     def upload(path: Path) -> dict[str, Any]:
         artefact = files.upload_artefact(
             workspace_id=workspace_id,
             name=path.name,
             chunks=[path.read_bytes()],
-            actor=SYSTEM,
+            actor=by["business-owner"],
             now=now,
         )
         return {"artefact": artefact.sha256, "media": artefact.media, "name": artefact.name}
 
     for domain_type in claims.domain_types():
-        agents.register_domain_type(**domain_type, actor=SYSTEM, now=now)
+        agents.register_domain_type(**domain_type, actor=by["agent-owner"], now=now)
     agents.register_endpoint(
         workspace_id=workspace_id,
         name=claims.ENDPOINT,
         base_url=claims.ENDPOINT_URL,
         allow_private=True,
-        actor=SYSTEM,
+        actor=by["administrator"],
         now=now,
     )
     shipped = [*claims.agents(upload), *starters.agents(upload)]
     for agent in shipped:
-        agents.register_agent(
-            slug=agent["slug"],
-            name=agent["name"],
-            workspace_id=workspace_id,
-            owner_id=people["agent-owner"],
-            actor=SYSTEM,
-            now=now,
-        )
-        version = agents.register_agent_version(
-            agent_slug=agent["slug"],
-            manifest=agent["manifest"],
-            author_id=people["agent-owner"],
-            actor=SYSTEM,
-            now=now,
-        )
-        agents.set_agent_version_status(
-            version_id=version.id,
-            event=AgentVersionEvent.INSTALL,
-            reason="Shipped with the demo",
-            actor=SYSTEM,
-            now=now,
-        )
+        _seed_agent(agent, workspace_id, by, now)
     workflow = designs.create_workflow(
         slug=claims.WORKFLOW_SLUG,
         workspace_id=workspace_id,
         owner_id=people["business-owner"],
         definition=claims.workflow(),
-        author_id=people["business-owner"],
-        actor=SYSTEM,
+        actor=by["business-owner"],
         now=now,
     )
-    draft = workflow.versions.get()
-    designs.publish_workflow_version(
-        version_id=draft.id, reason="Shipped with the demo", actor=SYSTEM, now=now
+    version = designs.submit_draft(
+        slug=workflow.slug,
+        revision=1,
+        reason="The claims process as it ships with the demo.",
+        actor=by["business-owner"],
+        now=now,
     )
+    _sign("workflow_version", version.id, by["compliance"], now)
+    designs.publish_workflow_version(version_id=version.id, actor=by["business-owner"], now=now)
     given = [claims.claim_input(claim_id, upload) for claim_id in claims.claim_ids()]
     payloads: list[JsonValue] = [agent["manifest"]["config"] for agent in shipped]
     for payload in (*payloads, *given):
         files.attach_payload(
             payload=payload, workspace_id=workspace_id, workflow_id=workflow.id, actor=None
         )
+
+
+def _seed_agent(agent: dict[str, Any], workspace_id: UUID, by: dict[str, Actor], now: Any) -> None:
+    owner = by["agent-owner"]
+    agents.register_agent(
+        slug=agent["slug"],
+        name=agent["name"],
+        workspace_id=workspace_id,
+        owner_id=UUID(owner.id),
+        actor=owner,
+        now=now,
+    )
+    version = agents.register_agent_version(
+        agent_slug=agent["slug"], manifest=agent["manifest"], actor=owner, now=now
+    )
+
+    def happen(event: AgentVersionEvent) -> None:
+        agents.set_agent_version_status(
+            version_id=version.id, event=event, actor=owner, now=now, reason="First version"
+        )
+
+    happen(AgentVersionEvent.SUBMIT)
+    _sign("agent_version", version.id, by["agent-owner-2"], now)
+    happen(AgentVersionEvent.ACTIVATE)
+
+
+def _sign(kind: str, version_id: UUID, actor: Actor, now: Any) -> None:
+    """Sign what waits for it, as the person who does it on the review page."""
+    task = reviews.review_of_version(kind, version_id)
+    review_services.decide_review(
+        task_id=task.id,
+        actor=actor,
+        outcome="approved",
+        reason="Looked through for the demo.",
+        shown_sha256=task.shown_sha256,
+        now=now,
+        undo_seconds=0,
+    )
 
 
 @cache

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 class DomainError(Exception):
     """An expected failure with a stable `code`, a sentence for people and JSON-ready `detail`.
 
-    `status` is the HTTP status that the problem answer carries.
+    `status` is the HTTP status that the problem answer carries. `is_denial`: the actor was refused
+    what he asked for, which is recorded.
     """
 
     code = "domain_error"
     status = 400
+    is_denial = False
 
     def __init__(self, message: str, *, detail: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
@@ -32,6 +34,7 @@ class PermissionDeniedError(DomainError):
 
     code = "permission_denied"
     status = 403
+    is_denial = True
 
 
 class ConflictError(DomainError):

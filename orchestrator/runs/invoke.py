@@ -82,8 +82,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class InvocationContext:
-    """On whose behalf, where and when. `agent_version_id` comes from the run's binding.
+    """On whose behalf, where and when. `agent_version_id` and `types` are the run's binding.
 
+    `types` are the domain types that contracts mean; without a run, those of the version itself.
     Without a `workflow_id` an agent is tried alone: its files have been checked before.
     `agent_sha256` is what the version was then: a test run may call a draft, and drafts change.
     `actor_id` is who started the run; `trace` a W3C traceparent, when the caller has one.
@@ -101,6 +102,7 @@ class InvocationContext:
     mode: str = "live"
     actor_id: str = ""
     trace: str = ""
+    types: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ def prepare_call(
     Never raises for what is wrong with the agent: the refusal stands in the prepared call.
     """
     try:
-        version = registry.registered_version(context.agent_version_id)
+        version = registry.registered_version(context.agent_version_id, context.types)
         refusal: StepResult | None = (
             _kill_switch(version, context.mode)
             or _authority(context, version)

@@ -91,6 +91,13 @@ class RunFacts:
         return UUID(str(pinned["id"])), str(pinned["sha256"])
 
 
+def types_of(binding: JsonObject) -> dict[str, int]:
+    """The domain types that a run is pinned to, name -> version."""
+    types = binding["types"]
+    assert isinstance(types, dict)
+    return {name: version for name, version in types.items() if isinstance(version, int)}
+
+
 @dataclass(slots=True)
 class _Collected:
     """What waits for the next commit. Timers by key: a row to set, None to drop."""

@@ -369,11 +369,14 @@ class Pinned(Protocol):
         """The unfinished definition that it walks instead of the version's."""
 
 
-def compiled_run(run: Pinned) -> CompiledWorkflow:
-    """What the run walks, ready for the planner: always what it was started with."""
+def compiled_run(run: Pinned, types: Mapping[str, int] | None = None) -> CompiledWorkflow:
+    """What the run walks, ready for the planner: always what it was started with.
+
+    `types` are those of its binding; without them it is good for its graph only.
+    """
     if run.snapshot_id is not None:
         return _compiled_snapshot(run.snapshot_id)
-    return designer.compiled(run.version_id)
+    return designer.compiled(run.version_id, types)
 
 
 def get_timer(timer_id: UUID) -> Timer | None:
@@ -452,6 +455,12 @@ def _figures(rows: Sequence[tuple[Any, ...]]) -> WorkflowFigures:
         p95_seconds=p95 if p95 is not None else (seconds[0] if seconds else None),
         attention=sum(bool(row[3]) for row in rows),
     )
+
+
+def binding_of(run: Run) -> JsonObject:
+    """What the run is pinned to."""
+    binding: JsonObject = RunDetail.objects.values_list("binding", flat=True).get(run_id=run.id)
+    return binding
 
 
 def _definition_of(run_id: UUID) -> WorkflowDefinition:

@@ -42,7 +42,7 @@ from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
 from orchestrator.runs import faults, hints, selectors, statements
 from orchestrator.runs.models import Incident, Run, RunDetail
-from orchestrator.runs.recording import Recording, RunFacts, step_of_subject
+from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
 from orchestrator.runs.trials import PinnedVersion, keep_snapshot, pinned_for_trial
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def start_run(
         PermissionDeniedError: the actor may not start runs there.
         NoActiveVersionError: no version is active.
         AgentNotUsableError: an agent version is missing, suspended or not released.
+        SignOffMissingError: it is not signed off as it is now; lists what changed.
         NotTriableError: a test run of a draft with errors, or of agents that change things.
         InvalidInputError: the input breaks the contract; `detail["violations"]` lists each place.
         IdempotencyKeyReusedError: the key belongs to another request.
@@ -143,7 +144,8 @@ def start_run(
 def _pinned(workflow: Workflow) -> PinnedVersion:
     """The active version as a live run that starts now executes it."""
     version = designer.active_version(workflow)
-    return PinnedVersion(version, designer.compiled(version.id), designer.binding_of(version))
+    binding = designer.binding_of(version)
+    return PinnedVersion(version, designer.compiled(version.id, types_of(binding)), binding)
 
 
 def _begin(recording: Recording, detail: Mapping[str, object], now: datetime) -> bool:
@@ -297,7 +299,7 @@ def resume_run(
     reason = _reason(reason)
     if run.status != RunStatus.FAILED:
         raise IllegalTransitionError(run.status, "resume")
-    compiled = selectors.compiled_run(run)
+    compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
     state = selectors.run_state(run)
     possible = resumable_steps(compiled, state)
     step = step or state.failed_step or (possible[0] if possible else "")

@@ -42,6 +42,7 @@ from orchestrator.files import selectors as files
 from orchestrator.ids import new_id
 from orchestrator.runs.invoke import HARMLESS, InvocationContext, invoke_sync, prepare_call
 from orchestrator.runs.models import DefinitionSnapshot
+from orchestrator.runs.recording import types_of
 from registry import selectors as registry
 from registry.lifecycle import TRIABLE
 
@@ -330,7 +331,7 @@ def pinned_for_trial(workflow: Workflow) -> PinnedVersion:
     types = designer.types_of(version)
     binding = registry.binding_of(definition, types, statuses=TRIABLE)
     if not designer.is_unfinished(version):
-        return PinnedVersion(version, designer.compiled(version.id), binding)
+        return PinnedVersion(version, designer.compiled(version.id, types_of(binding)), binding)
     compiled = compile_workflow(definition, catalogue)
     return PinnedVersion(version, compiled, binding, _snapshot(definition, binding))
 

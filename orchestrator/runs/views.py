@@ -31,6 +31,7 @@ from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject
 from orchestrator.runs import examples, forms, presentation, selectors, services
 from orchestrator.runs.models import Run
+from orchestrator.runs.recording import types_of
 from orchestrator.runs.timeline import timeline_of
 from orchestrator.runs.trials import NotTriableError
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
@@ -454,7 +455,7 @@ def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
     actor = actor_of(request)
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.resume", run)
-    compiled = selectors.compiled_run(run)
+    compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
     if step not in compiled.steps:
         raise Http404
     snapshot = selectors.run_snapshot(run_id, actor)

@@ -70,7 +70,7 @@ from orchestrator.runs.invoke import (
     prepare_call,
 )
 from orchestrator.runs.models import Incident
-from orchestrator.runs.recording import AttemptKey, Recording, RunFacts
+from orchestrator.runs.recording import AttemptKey, Recording, RunFacts, types_of
 from orchestrator.runs.selectors import compiled_run, hydrated
 from orchestrator.runs.statements import Claim, Received, Release
 
@@ -296,6 +296,7 @@ class _Walk:
             now=statements.CLOCK.now(),
             mode=self.facts.mode,
             actor_id=self.facts.starter.id,
+            types=types_of(self.facts.binding),
         )
         return prepare_call(context, call, is_cancelled=interest.is_gone)
 
@@ -527,7 +528,7 @@ def _facts(claim: Claim) -> RunFacts:
         version_number=version,
         snapshot_id=claim.snapshot_id,
         mode=claim.mode,
-        compiled=compiled_run(claim),
+        compiled=compiled_run(claim, types_of(claim.binding)),
         binding=claim.binding,
         starter=Actor(kind=claim.started_by_kind, id=claim.started_by),  # type: ignore[arg-type]  # stored words
     )

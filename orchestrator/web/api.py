@@ -5,8 +5,8 @@ A view set names, per action, the line of the permission table it needs:
     class RunViewSet(ApiViewSet):
         permissions = {"list": "run.read", "create": "run.start", "cancel": "run.cancel"}
 
-An action without a line is refused. The line is checked before the body is parsed; the object is
-checked by the service or selector that loads it.
+An action without a line is refused; of several lines one is enough. The line is checked before the
+body is parsed; the object is checked by the service or selector that loads it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
     others are refused.
     """
 
-    permissions: ClassVar[Mapping[str, str]] = {}
+    permissions: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
     filters: ClassVar[Collection[str] | Mapping[str, Collection[str]]] = ()
     page_order: ClassVar[tuple[str, ...]] = CursorPages.default_order
 

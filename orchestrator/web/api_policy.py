@@ -5,7 +5,7 @@ They stand apart from `api`, because `rest_framework.views` reads the settings w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 
@@ -69,17 +69,25 @@ class TablePermission(permissions.BasePermission):
         """
         if not request.user.is_authenticated:
             return False
-        table: Mapping[str, str] = getattr(view, "permissions", {})
+        table: Mapping[str, str | Sequence[str]] = getattr(view, "permissions", {})
         name = getattr(view, "action", None) or (request.method or "").lower()
         line = table.get(name)
         if line is None:
             return name in {"options", "metadata", "head"}
         actor = actor_of_api(request)
-        if line in _ACCOUNT_SCOPES:
+        if not isinstance(line, str):
+            _require_any(actor, line)
+        elif line in _ACCOUNT_SCOPES:
             access.require_scope(actor, _ACCOUNT_SCOPES[line])
         else:
             access.require(actor, line)
         return True
+
+
+def _require_any(actor: Actor, lines: Sequence[str]) -> None:
+    """Let the actor pass who holds one of the lines; the object's own is asked by the service."""
+    if not any(access.can(actor, line) for line in lines):
+        access.require(actor, lines[0])
 
 
 class ActorThrottle(throttling.BaseThrottle):

@@ -70,7 +70,7 @@ def on_denied(recorder: Callable[[Denial], None]) -> Callable[[Denial], None]:
 
 def record_denial(actor: Actor | None, error: DomainError, *, where: str, request_id: str) -> None:
     """Hand a refusal to the registered recorders; other failures and visitors are not recorded."""
-    if actor is None or not isinstance(error, PermissionDeniedError):
+    if actor is None or not error.is_denial:
         return
     action = str(error.detail.get("action") or error.detail.get("scope") or "")
     denial = Denial(actor, action, where, error.message, request_id)

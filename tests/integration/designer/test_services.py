@@ -7,11 +7,20 @@ from uuid import UUID
 
 import pytest
 
+from approvals import sign_offs
+from approvals.sign_offs import SignOffMissingError
+from approvals.versions import DecidedInReviewError
 from audit.models import AuditOutbox
 from designer import selectors, services
-from designer.lifecycle import EVENT_RULES, WORKFLOW_VERSION_TRANSITIONS, WorkflowVersionEvent
+from designer.lifecycle import (
+    EVENT_RULES,
+    REVIEWED,
+    WORKFLOW_VERSION_TRANSITIONS,
+    WorkflowVersionEvent,
+)
 from designer.models import AgentUse, WorkflowVersion, WorkflowVersionStatus
-from orchestrator.access import SYSTEM, Role
+from orchestrator.access import SYSTEM, Actor, Role
+from orchestrator.accounts.models import User
 from orchestrator.core.errors import (
     ConflictError,
     IllegalTransitionError,
@@ -22,7 +31,8 @@ from orchestrator.core.errors import (
 from registry import services as registry
 from registry.lifecycle import AgentVersionEvent
 from tests.integration.designer.flows import small
-from tests.integration.registry.world import NOW, RULES
+from tests.integration.registry.world import NOW
+from tests.signing import ensure_signed, sign
 
 E = WorkflowVersionEvent
 
@@ -40,9 +50,34 @@ def create(world, definition=None, *, slug="size-check", actor=None):
     )
 
 
-def install(workflow):
+def submit(workflow):
+    """Hand the workflow's draft in, as its owner."""
     draft = workflow.versions.get(status="draft")
-    return services.publish_workflow_version(version_id=draft.id, actor=SYSTEM, now=NOW)
+    return services.submit_draft(
+        slug=workflow.slug, revision=draft.revision, actor=owner_of(workflow), now=NOW
+    )
+
+
+def publish(version):
+    return services.publish_workflow_version(
+        version_id=version.id, actor=owner_of(version.workflow), now=NOW
+    )
+
+
+def install(workflow):
+    """Hand the workflow's draft in, let compliance sign it off, and publish it."""
+    version = submit(workflow)
+    sign("workflow_version", version.id, signer_of(workflow), NOW)
+    return publish(selectors.get_version(version.id))
+
+
+def owner_of(workflow):
+    return Actor(kind="user", id=str(workflow.owner_id))
+
+
+def signer_of(workflow):
+    name = f"{Role.COMPLIANCE}-{workflow.workspace.slug}"
+    return Actor(kind="user", id=str(User.objects.get(username=name).id))
 
 
 def put(version, status):
@@ -56,24 +91,23 @@ def put(version, status):
 
 
 def test_every_pair_of_status_and_event_is_as_the_table_says(world):
+    world.agent("size")
     version = create(world).versions.get()
-    actors = {
-        E.INSTALL: SYSTEM,
-        E.APPROVE: world.people[Role.COMPLIANCE],
-        E.RETURN: world.people[Role.COMPLIANCE],
-    }
+    owner, signer = world.people[Role.BUSINESS_OWNER], world.people[Role.COMPLIANCE]
 
     def happen(event):
         services.set_workflow_version_status(
-            version_id=version.id,
-            event=event,
-            actor=actors.get(event, world.people[Role.BUSINESS_OWNER]),
-            now=NOW,
-            reason="because",
+            version_id=version.id, event=event, actor=owner, now=NOW, reason="because"
         )
 
-    for status, event in product(WorkflowVersionStatus, WorkflowVersionEvent):
+    for status, event in product(WorkflowVersionStatus, set(WorkflowVersionEvent) - REVIEWED):
         put(version, status)
+        if event == E.PUBLISH and event in WORKFLOW_VERSION_TRANSITIONS[status]:
+            ensure_signed("workflow_version", version.id, owner, signer, NOW)
+        if event == E.SUBMIT:
+            sign_offs.end(
+                kind="workflow_version", subject_id=version.id, actor=owner, now=NOW, reason="Anew."
+            )
         target = WORKFLOW_VERSION_TRANSITIONS[status].get(event)
         if target is None:
             with pytest.raises(IllegalTransitionError):
@@ -82,6 +116,21 @@ def test_every_pair_of_status_and_event_is_as_the_table_says(world):
             happen(event)
         assert selectors.get_version(version.id).status == (target or status), (status, event)
     assert set(EVENT_RULES) == set(WorkflowVersionEvent)
+
+
+@pytest.mark.parametrize("event", sorted(REVIEWED))
+def test_nobody_signs_off_or_returns_but_in_the_review(world, event):
+    world.agent("size")
+    version = submit(create(world))
+    with pytest.raises(DecidedInReviewError):
+        services.set_workflow_version_status(
+            version_id=version.id,
+            event=event,
+            actor=world.people[Role.COMPLIANCE],
+            now=NOW,
+            reason="because",
+        )
+    assert selectors.get_version(version.id).status == "in_review"
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -166,7 +215,7 @@ def test_publishing_makes_one_version_active_and_deprecates_the_one_before(world
     second = install(workflow)
     assert selectors.active_version(workflow).id == second.id
     assert selectors.get_version(first.id).status == "deprecated"
-    again = services.publish_workflow_version(version_id=second.id, actor=SYSTEM, now=NOW)
+    again = publish(second)
     assert again.audit_id == selectors.get_version(second.id).audit_id
 
 
@@ -179,28 +228,30 @@ def test_a_person_cannot_publish_a_draft_that_nobody_signed_off(world):
         )
 
 
-def test_what_cannot_run_cannot_be_published(world):
-    draft = create(world).versions.get()
-    with pytest.raises(services.NotPublishableError) as refused:
-        services.publish_workflow_version(version_id=draft.id, actor=SYSTEM, now=NOW)
+def test_what_cannot_run_cannot_be_handed_in(world):
+    workflow = create(world)
+    with pytest.raises(services.NotSubmittableError) as refused:
+        submit(workflow)
     assert refused.value.detail["findings"]
     with pytest.raises(selectors.NoActiveVersionError):
-        selectors.active_version(draft.workflow)
+        selectors.active_version(workflow)
 
 
 @pytest.mark.parametrize("status", ["draft", "suspended", "deprecated"])
 def test_an_agent_version_that_is_not_active_stops_publication(world, status):
-    version = world.agent("size", install=status != "draft")
-    if status != "draft":
-        event = AgentVersionEvent.SUSPEND if status == "suspended" else AgentVersionEvent.DEPRECATE
-        registry.set_agent_version_status(
-            version_id=version.id, event=event, actor=world.owner, now=NOW, reason="why"
-        )
-    draft = create(world).versions.get()
+    agent = world.agent("size", install=status != "draft")
+    version = submit(create(world))
+    sign("workflow_version", version.id, world.people[Role.COMPLIANCE], NOW)
+    if status == "draft":
+        with pytest.raises(SignOffMissingError, match="Size v1 is not signed off"):
+            publish(version)
+        return
+    event = AgentVersionEvent.SUSPEND if status == "suspended" else AgentVersionEvent.DEPRECATE
+    world.happen(agent, event)
     with pytest.raises(services.NotPublishableError) as refused:
-        services.publish_workflow_version(version_id=draft.id, actor=SYSTEM, now=NOW)
+        publish(version)
     codes = [one["code"] for one in refused.value.detail["findings"]]
-    assert "agent_not_active" in codes
+    assert codes == ["agent_not_active"]
 
 
 def test_the_index_of_called_agents_follows_the_draft(world):
@@ -236,32 +287,13 @@ def test_a_published_version_keeps_the_types_it_was_published_with(world):
     definition = small()
     definition["input"]["properties"]["amount"] = {"$ref": "baton:Amount"}
     version = install(create(world, definition))
+    before = selectors.binding_of(version)["types"]
     register(99)
-    assert version.types == {"Amount": 1}
-    compiled = selectors.compiled(version.id)
-    assert selectors.compiled(version.id) is compiled
-    assert selectors.catalogue_of(version).types["Amount"].version == 1
-    assert selectors.binding_of(version)["types"]["Amount"] == 1
-
-
-def test_an_agent_bound_to_an_older_type_stops_publication(world):
-    def register(most):
-        registry.register_domain_type(
-            name="Amount", schema={"type": "integer", "maximum": most}, actor=world.owner, now=NOW
-        )
-
-    register(10)
-    schema = {
-        "type": "object",
-        "properties": {"amount": {"$ref": "baton:Amount"}},
-        "required": ["amount"],
-    }
-    world.agent("size", manifest={**RULES, "input": schema, "examples": []})
-    register(99)
-    draft = create(world).versions.get()
-    with pytest.raises(services.NotPublishableError) as refused:
-        services.publish_workflow_version(version_id=draft.id, actor=SYSTEM, now=NOW)
-    assert "type_changed" in [one["code"] for one in refused.value.detail["findings"]]
+    assert before["Amount"] == 1
+    assert selectors.get_version(version.id).types == {"Amount": 1}
+    compiled = selectors.compiled(version.id, before)
+    assert selectors.compiled(version.id, before) is compiled
+    assert compiled.input_contract.accept({"amount": 50}).verdict == "refused"
 
 
 def test_a_slug_is_taken_once(world):
@@ -285,6 +317,7 @@ def test_everybody_who_edits_a_draft_becomes_an_author_of_it(world):
 
 
 def test_while_a_version_waits_for_its_sign_off_no_other_draft_begins(world):
+    world.agent("size")
     owner = world.people[Role.BUSINESS_OWNER]
     version = create(world).versions.get()
 
@@ -293,7 +326,7 @@ def test_while_a_version_waits_for_its_sign_off_no_other_draft_begins(world):
             version_id=version.id, event=event, actor=owner, now=NOW
         )
 
-    happen(E.SUBMIT)
+    submit(version.workflow)
     with pytest.raises(services.VersionInReviewError, match="Version 1") as refused:
         services.save_draft(slug="size-check", definition=small(), revision=0, actor=owner, now=NOW)
     assert refused.value.detail == {"version": 1}

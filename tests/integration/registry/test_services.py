@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from approvals import sign_offs
+from approvals.versions import DecidedInReviewError
 from audit.models import AuditOutbox
 from orchestrator.access import SYSTEM, Role
 from orchestrator.core.errors import (
@@ -21,10 +23,12 @@ from registry.lifecycle import (
     AGENT_VERSION_TRANSITIONS,
     EVENT_RULES,
     LIFTS,
+    REVIEWED,
     AgentVersionEvent,
 )
 from registry.models import AgentVersion, AgentVersionStatus
 from tests.integration.registry.world import NOW, RULES
+from tests.signing import ensure_signed
 
 E = AgentVersionEvent
 
@@ -47,20 +51,35 @@ def put(version, status, **more):
 
 def test_every_pair_of_status_and_event_is_as_the_table_says(world):
     version = world.agent(install=False)
-    actors = {
-        E.INSTALL: SYSTEM,
-        E.APPROVE: world.people[Role.ADMINISTRATOR],
-        E.RETURN: world.people[Role.ADMINISTRATOR],
-    }
-    for status, event in product(AgentVersionStatus, AgentVersionEvent):
+    signer = world.people[Role.ADMINISTRATOR]
+    for status, event in product(AgentVersionStatus, set(AgentVersionEvent) - REVIEWED):
         put(version, status)
         target = AGENT_VERSION_TRANSITIONS[status].get(event)
+        if event == E.ACTIVATE and target is not None:
+            ensure_signed("agent_version", version.id, world.owner, signer, NOW)
+        if event == E.SUBMIT:
+            sign_offs.end(
+                kind="agent_version",
+                subject_id=version.id,
+                actor=world.owner,
+                now=NOW,
+                reason="Anew.",
+            )
         if target is None:
             with pytest.raises(IllegalTransitionError):
-                set_status(version, event, actors.get(event, world.owner))
+                set_status(version, event, world.owner)
         else:
-            set_status(version, event, actors.get(event, world.owner))
+            set_status(version, event, world.owner)
         assert selectors.version_status(version.id) == (target or status), (status, event)
+
+
+@pytest.mark.parametrize("event", sorted(REVIEWED))
+def test_nobody_approves_or_returns_but_in_the_review(world, event):
+    version = world.agent(install=False)
+    set_status(version, E.SUBMIT, world.owner)
+    with pytest.raises(DecidedInReviewError):
+        set_status(version, event, world.people[Role.ADMINISTRATOR])
+    assert selectors.version_status(version.id) == "in_review"
 
 
 def test_every_event_has_a_rule_and_every_suspension_can_be_lifted():
@@ -154,21 +173,6 @@ def test_the_kill_switch_needs_a_reason_and_something_to_stop(world):
     services.suspend_agent(slug="size", actor=world.operator, now=NOW, reason="why")
     with pytest.raises(ConflictError):
         services.suspend_agent(slug="size", actor=world.operator, now=NOW, reason="again")
-
-
-def test_nobody_approves_his_own_version(world):
-    version = world.agent(install=False)
-    set_status(version, E.SUBMIT, world.owner)
-    with pytest.raises(PermissionDeniedError, match="owns or wrote"):
-        set_status(version, E.APPROVE, world.owner)
-    second = world.person("agent-owner-2", Role.AGENT_OWNER)
-    assert set_status(version, E.APPROVE, second).status == "approved"
-
-
-def test_only_the_system_installs(world):
-    version = world.agent(install=False)
-    with pytest.raises(PermissionDeniedError, match="ships with the product"):
-        set_status(version, E.INSTALL, world.owner)
 
 
 @pytest.mark.parametrize(

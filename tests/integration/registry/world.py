@@ -7,6 +7,7 @@ from orchestrator.accounts import services as accounts
 from orchestrator.accounts.models import User
 from registry import services
 from registry.lifecycle import AgentVersionEvent
+from tests.signing import sign
 
 NOW = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
 
@@ -91,8 +92,17 @@ class World:
         version = services.register_agent_version(
             agent_slug=slug, manifest=manifest or RULES, actor=self.owner, now=NOW
         )
-        if install:
-            return services.set_agent_version_status(
-                version_id=version.id, event=AgentVersionEvent.INSTALL, actor=SYSTEM, now=NOW
-            )
-        return version
+        return self.activate(version) if install else version
+
+    def activate(self, version):
+        """Hand a version in, let the administrator approve it, and make it active."""
+        event = AgentVersionEvent
+        self.happen(version, event.SUBMIT)
+        sign("agent_version", version.id, self.people[Role.ADMINISTRATOR], NOW)
+        return self.happen(version, event.ACTIVATE)
+
+    def happen(self, version, event, *, actor=None, reason="because"):
+        """Let an event happen to an agent version."""
+        return services.set_agent_version_status(
+            version_id=version.id, event=event, actor=actor or self.owner, now=NOW, reason=reason
+        )

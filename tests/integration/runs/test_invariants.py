@@ -151,7 +151,7 @@ def second_decision(ended, waiting):
     )
     sql(
         f"INSERT INTO approvals_decision (id, audit_id, {columns}) "
-        f"SELECT %s, %s, {columns} FROM approvals_decision",
+        f"SELECT %s, %s, {columns} FROM approvals_decision LIMIT 1",
         new_id(),
         AuditOutbox.objects.values_list("id", flat=True).filter(action="run.ended")[0],
     )

@@ -24,6 +24,7 @@ from orchestrator.runs.models import Run, RunDetail, RunEvent, StepRun
 from registry import services as registry
 from registry.lifecycle import AgentVersionEvent
 from tests import fake_agents
+from tests.signing import sign
 
 DRIVING = TypeAdapter(DrivingEvent)
 RETRY_SOON = {"max_attempts": 3, "backoff_seconds": 0.1, "jitter": 0}
@@ -149,6 +150,7 @@ class World:
         world.actor("operator", Role.OPERATOR)
         world.actor("reviewer", Role.REVIEWER)
         world.actor("owner", Role.BUSINESS_OWNER, Role.AGENT_OWNER)
+        world.actor("signer", Role.COMPLIANCE, Role.AGENT_OWNER)
         world.author = User.objects.get(username="owner")
         world.register("scripted")
         world.register("once", effect="once", side_effect="write")
@@ -192,15 +194,26 @@ class World:
             author_id=self.author.id,
             now=now(),
         )
-        return registry.set_agent_version_status(
-            version_id=version.id, event=AgentVersionEvent.INSTALL, actor=SYSTEM, now=now()
-        )
+
+        def happen(event):
+            return registry.set_agent_version_status(
+                version_id=version.id, event=event, actor=SYSTEM, now=now()
+            )
+
+        happen(AgentVersionEvent.SUBMIT)
+        sign("agent_version", version.id, self.signer, now())
+        return happen(AgentVersionEvent.ACTIVATE)
+
+    @property
+    def signer(self):
+        """Who signs off what the owner writes."""
+        return Actor(kind="user", id=str(User.objects.get(username="signer").id))
 
     def publish(self, document):
         """A workflow whose active version is this definition; returns its slug."""
         self.workflows += 1
         slug = f"flow-{self.workflows}"
-        workflow = designer.create_workflow(
+        designer.create_workflow(
             slug=slug,
             workspace_id=self.workspace.id,
             owner_id=self.author.id,
@@ -209,7 +222,8 @@ class World:
             author_id=self.author.id,
             now=now(),
         )
-        version = workflow.versions.get()
+        version = designer.submit_draft(slug=slug, revision=1, actor=SYSTEM, now=now())
+        sign("workflow_version", version.id, self.signer, now())
         designer.publish_workflow_version(version_id=version.id, actor=SYSTEM, now=now())
         return slug
 
