@@ -5,22 +5,26 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from designer import presentation, selectors, services
+from designer.documents import FORMATS, TextFormat, read_text, write_text
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts import selectors as accounts
 from orchestrator.core.errors import InvalidInputError
-from orchestrator.core.json import JsonObject
+from orchestrator.core.json import MAX_BYTES, JsonObject
 from orchestrator.web.api import (
     SIGNED_IN,
     ApiViewSet,
@@ -35,6 +39,8 @@ from registry import selectors as registry
 
 MAX_CARDS: Final = 50
 SLUG: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+TEXT_FORMAT: Final = OpenApiParameter("format", str, enum=FORMATS, default="json")
+TEXT_ANSWER: Final = {(200, "text/plain"): OpenApiTypes.STR}
 CARD_PARAMETERS: Final = [
     OpenApiParameter("search", str, description="In name, capabilities, purpose, owner."),
     OpenApiParameter("limit", int, description=f"At most {MAX_CARDS}, which is usual."),
@@ -148,6 +154,13 @@ class StarterSerializer(serializers.Serializer[Any]):
     )
 
 
+class FormatIsOurs(DefaultContentNegotiation):
+    """Leaves `?format=` to the action: it names the text's format, not that of the answer."""
+
+    def select_renderer(self, _request: Request, renderers: Any, *_suffix: Any) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class CheckSerializer(StrictSerializer):
     definition = serializers.DictField(help_text="The document `baton/1`; nothing is stored.")
     step = serializers.CharField(
@@ -170,6 +183,14 @@ class DraftSavingSerializer(StrictSerializer):
         min_value=0, help_text="The revision that was read; 0 begins the draft."
     )
     definition = serializers.DictField(help_text="The whole document `baton/1`.")
+
+
+class DraftTextSerializer(StrictSerializer):
+    format = serializers.ChoiceField(choices=FORMATS)
+    text = serializers.CharField(
+        trim_whitespace=False, max_length=MAX_BYTES, help_text="The whole document."
+    )
+    revision = serializers.IntegerField(min_value=0, help_text="As for saving the document.")
 
 
 class DraftSavedSerializer(serializers.Serializer[Any]):
@@ -222,6 +243,8 @@ class WorkflowViewSet(ApiViewSet):
         "draft": "workflow.edit",
         "save_draft": "workflow.edit",
         "discard_draft": "workflow.publish",
+        "text": "workflow.edit",
+        "save_text": "workflow.edit",
         "check": "workflow.edit",
         "presence": "workflow.edit",
     }
@@ -229,6 +252,7 @@ class WorkflowViewSet(ApiViewSet):
         "list": ("search", "status"),
         "agent_cards": ("search", "limit"),
         "discard_draft": ("revision",),
+        "text": ("format",),
     }
     serializer_class = WorkflowSerializer
     queryset = Workflow.objects.none()
@@ -318,6 +342,33 @@ class WorkflowViewSet(ApiViewSet):
         )
         return Response(WorkflowVersionSerializer(discarded).data)
 
+    @extend_schema(parameters=[TEXT_FORMAT], responses=TEXT_ANSWER, filters=False)
+    @action(
+        detail=True,
+        methods=["get"],
+        url_path="draft/text",
+        content_negotiation_class=FormatIsOurs,
+    )
+    def text(self, request: Request, slug: str) -> HttpResponse:
+        """The draft, or what it would begin with, as JSON or YAML text."""
+        workflow = selectors.find_workflow_to_edit(self.actor, slug)
+        return _text(request, selectors.editable_draft(workflow))
+
+    @extend_schema(request=DraftTextSerializer, responses=DraftSavedSerializer)
+    @text.mapping.put
+    def save_text(self, _request: Request, slug: str) -> Response:
+        """Save the draft from text; an error names line, column and reason, and saves nothing."""
+        given = self.body(DraftTextSerializer)
+        workflow = selectors.find_workflow_to_edit(self.actor, slug)
+        saved = services.save_draft(
+            slug=workflow.slug,
+            definition=read_text(given["text"], given["format"]),
+            revision=given["revision"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        return Response(DraftSavedSerializer(saved).data)
+
     @extend_schema(request=CheckSerializer, responses=ExaminationSerializer)
     @action(detail=True, methods=["post"])
     def check(self, _request: Request, slug: str) -> Response:
@@ -347,6 +398,7 @@ class WorkflowVersionViewSet(ApiViewSet):
         "list": "workflow.read",
         "retrieve": "workflow.read",
         "findings": "workflow.read",
+        "text": "workflow.read",
     }
     serializer_class = WorkflowVersionSerializer
     queryset = WorkflowVersion.objects.none()
@@ -371,6 +423,12 @@ class WorkflowVersionViewSet(ApiViewSet):
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         version = selectors.find_version(self.actor, pk)
         return Response(WorkflowVersionDetailSerializer(version).data)
+
+    @extend_schema(parameters=[TEXT_FORMAT], responses=TEXT_ANSWER, filters=False)
+    @action(detail=True, methods=["get"], content_negotiation_class=FormatIsOurs)
+    def text(self, request: Request, pk: UUID) -> HttpResponse:
+        """The version's definition as JSON or YAML text."""
+        return _text(request, selectors.find_version(self.actor, pk))
 
     @extend_schema(responses=FindingSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"], pagination_class=None)
@@ -417,6 +475,18 @@ class WorkflowSchemaView(APIView):
     @extend_schema(responses={200: {"type": "object"}}, operation_id="schemas_workflow")
     def get(self, _request: Request) -> Response:
         return Response(selectors.workflow_schema())
+
+
+def _text(request: Request, version: WorkflowVersion) -> HttpResponse:
+    given = request.query_params.get("format", "json")
+    form: TextFormat | None = next((one for one in FORMATS if one == given), None)
+    if form is None:
+        reason = f"format must be one of {', '.join(FORMATS)}."
+        raise InvalidInputError(
+            reason, detail={"violations": [{"path": "/format", "rule": "enum", "reason": reason}]}
+        )
+    text = write_text(selectors.definition_of(version), form)
+    return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
 
 def _cards(request: Request, actor: Actor, workspace_id: UUID | None = None) -> list[JsonObject]:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from audit.selectors import history_of
 from audit.services import subject_of
 from designer import presentation, selectors, services, words
+from designer.documents import TextFormat, write_text
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
 from designer.patterns import BLANK
 from orchestrator import access
@@ -232,6 +233,19 @@ def design(request: HttpRequest, slug: str) -> HttpResponse:
         "exceptions_due": words.seconds_words(exceptions.due_seconds),
     }
     return render(request, "designer/outline.html", context)
+
+
+@require_safe
+def text(request: HttpRequest, slug: str) -> HttpResponse:
+    """A version's definition as a file, JSON or YAML (`?format=yaml`)."""
+    workflow = selectors.find_workflow(actor_of(request), slug)
+    version = selectors.shown_version(workflow, _number(request))
+    form: TextFormat = "yaml" if request.GET.get("format") == "yaml" else "json"
+    content = write_text(selectors.definition_of(version), form)
+    answer = HttpResponse(content, content_type="text/plain; charset=utf-8")
+    name = f"{workflow.slug}-v{version.number}.{form}"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 def _editor(request: HttpRequest, actor: Actor, workflow: Workflow) -> HttpResponse:

@@ -249,6 +249,7 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "workflows/new/"): Row("workflow.edit", body={}),
     ("GET", "workflows/<slug:slug>/design/"): Row("workflow.read", "workflow"),
     ("GET", "workflows/<slug:slug>/versions/"): Row("workflow.read", "workflow"),
+    ("GET", "workflows/<slug:slug>/text/"): Row("workflow.read", "workflow"),
     ("GET", "api/v1/workflows/"): api("workflow.read"),
     ("POST", "api/v1/workflows/"): api("workflow.edit", body={}),
     ("GET", "api/v1/workflow-starters/"): api("workflow.edit"),
@@ -262,6 +263,11 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("PUT", "api/v1/workflows/<slug>/draft/presence/"): api(
         "workflow.edit", "workflow", body={"revision": 0}
     ),
+    ("GET", "api/v1/workflows/<slug>/draft/text/"): api("workflow.edit", "workflow"),
+    ("PUT", "api/v1/workflows/<slug>/draft/text/"): api(
+        "workflow.edit", "workflow", body={"format": "json", "text": "{}", "revision": 0}
+    ),
+    ("GET", "api/v1/workflow-versions/<pk>/text/"): api("workflow.read", "workflow_version"),
     ("POST", "api/v1/workflows/<slug>/check/"): api(
         "workflow.edit", "workflow", body={"definition": {}}
     ),

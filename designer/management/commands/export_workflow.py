@@ -1,4 +1,4 @@
-"""Write a workflow's definition as JSON, to be read, kept in git, or imported elsewhere."""
+"""Write a workflow's definition as JSON or YAML, to be read, kept in git, or imported elsewhere."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from designer import selectors
+from designer.documents import FORMATS, write_text
 from orchestrator.core.errors import DomainError
 
 
 class Command(BaseCommand):
-    help = "Write the definition of a workflow version (the active one, or the newest) as JSON."
+    help = "Write the definition of a workflow version (the active one, or the newest)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("workflow", help="the workflow's slug")
@@ -21,6 +22,7 @@ class Command(BaseCommand):
             "--version-number", type=int, help="another version than the active one"
         )
         parser.add_argument("--output", type=Path, help="a file; without it standard output")
+        parser.add_argument("--format", choices=FORMATS, default="json", help="json is usual")
         parser.add_argument("--json", action="store_true", help="say in JSON what was written")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,13 +31,13 @@ class Command(BaseCommand):
             version = selectors.shown_version(workflow, options["version_number"])
         except DomainError as error:
             raise CommandError(error.message) from None
-        document = json.dumps(version.definition, indent=1, ensure_ascii=False, sort_keys=True)
+        document = write_text(selectors.definition_of(version), options["format"])
         output: Path | None = options["output"]
         if output is None:
-            self.stdout.write(document)
+            self.stdout.write(document, ending="")
             return
         try:
-            output.write_text(document + "\n", encoding="utf-8")
+            output.write_text(document, encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{output} cannot be written: {error.strerror}") from None
         said = {

@@ -1,4 +1,4 @@
-"""Read a definition from JSON into a new workflow, or into the draft of one that exists."""
+"""Read a definition from JSON or YAML into a new workflow, or into the draft of one that exists."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from designer import selectors, services
+from designer.documents import FORMATS, TextFormat, read_text
 from designer.models import WorkflowVersion, WorkflowVersionStatus
 from orchestrator.access import Actor
 from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of_person
+from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import DomainError, InvalidInputError, NotFoundError
-from orchestrator.core.json import JsonObject, parse_json
 
 
 class Command(BaseCommand):
-    help = "Make a JSON definition the draft of a workflow; the workflow is created when it is new."
+    help = "Make a definition the draft of a workflow; the workflow is created when it is new."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", help="a JSON file, or - for stdin")
+        parser.add_argument("file", help="a JSON or YAML file, or - for stdin")
         parser.add_argument("--workflow", required=True, help="the workflow's slug")
         parser.add_argument("--workspace", help="slug of the workspace; needed when it is new")
         parser.add_argument(
             "--as", dest="person", required=True, help="who imports: a sign-in name"
+        )
+        parser.add_argument(
+            "--format", choices=FORMATS, help="else by the file's ending; JSON from stdin"
         )
         parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -55,7 +59,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {one.severity}: {one.step or ''} {one.message}")
 
     def _import(self, options: dict[str, Any]) -> WorkflowVersion:
-        definition = _definition(options["file"])
+        definition = _definition(options["file"], options["format"])
         actor, now, slug = _actor(options["person"]), timezone.now(), options["workflow"]
         try:
             workflow = selectors.find_workflow(actor, slug)
@@ -90,20 +94,24 @@ def _actor(username: str) -> Actor:
     return actor_of_person(person)
 
 
-def _definition(path: str) -> JsonObject:
+def _definition(path: str, given: TextFormat | None) -> WorkflowDefinition:
     try:
         raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        text = raw.decode("utf-8-sig")
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from None
-    found = parse_json(raw)
-    if not isinstance(found, dict):
-        raise InvalidInputError("A definition is a JSON object.")
-    return found
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} is not UTF-8: byte {error.start}.") from None
+    is_yaml = Path(path).suffix.lower() in {".yaml", ".yml"}
+    return read_text(text, given or ("yaml" if is_yaml else "json"))
 
 
 def _worded(error: DomainError) -> str:
     violations = error.detail.get("violations")
     if not isinstance(violations, list):
         return error.message
-    lines = [f"  {one['path'] or '/'}: {one['reason']}" for one in violations[:20]]
+    lines = [
+        f"  line {one.get('line', '?')}: {one['path'] or '/'}: {one['reason']}"
+        for one in violations[:20]
+    ]
     return "\n".join([error.message, *lines])

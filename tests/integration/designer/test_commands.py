@@ -80,3 +80,33 @@ def test_who_may_not_edit_may_not_import(world, tmp_path, person):
             "import_workflow", str(file), "--workflow", "x", "--workspace", "claims", "--as", person
         )
     assert not Workflow.objects.exists()
+
+
+def test_yaml_goes_out_and_comes_in_with_the_same_content(world, tmp_path):
+    world.agent("size")
+    version = install(create(world))
+    file = tmp_path / "size.yaml"
+    run("export_workflow", "size-check", "--output", str(file), "--format", "yaml")
+    assert file.read_text().startswith("format: baton/1\n")
+    said = run(
+        "import_workflow", str(file), "--workflow", "copy", "--as", "business-owner-claims",
+        "--workspace", "claims", "--json",
+    )  # fmt: skip
+    assert json.loads(said)["sha256"] == version.sha256
+
+
+def test_a_mistake_in_a_yaml_file_is_named_with_its_line(world, tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("format: baton/1\nname: x\nname: y\n")
+    with pytest.raises(CommandError, match="Line 3, column 1"):
+        run(
+            "import_workflow", str(file), "--workflow", "x", "--workspace", "claims",
+            "--as", "business-owner-claims",
+        )  # fmt: skip
+
+
+def test_a_file_that_is_not_utf8_is_refused(world, tmp_path):
+    file = tmp_path / "bad.json"
+    file.write_bytes(b'{"name": "\xff"}')
+    with pytest.raises(CommandError, match="not UTF-8"):
+        run("import_workflow", str(file), "--workflow", "x", "--as", "business-owner-claims")

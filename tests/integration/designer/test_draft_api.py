@@ -282,3 +282,67 @@ def test_an_archived_workflow_takes_no_saves(world, published, owner):
     )
     Workflow.objects.filter(pk=published.pk).update(archived_at=timezone.now(), audit_id=entry.id)
     assert save(owner, 0).status_code == 409
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_the_draft_goes_out_as_text_and_comes_back_without_loss(published, owner, form):
+    save(owner, 0, positions={"size": {"x": 1, "y": 2}})
+    answer = owner.get(f"{DRAFT}text/?format={form}")
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    before = owner.get(DRAFT).json()
+    text = answer.content.decode()
+    saved = put(owner, f"{DRAFT}text/", {"format": form, "text": text, "revision": 1})
+    assert saved.json()["revision"] == 1
+    changed = text.replace("Look at the size", "Look closely")
+    saved = put(owner, f"{DRAFT}text/", {"format": form, "text": changed, "revision": 1})
+    assert saved.json()["revision"] == 2
+    after = owner.get(DRAFT).json()
+    before["definition"]["steps"]["size"]["name"] = "Look closely"
+    assert after["definition"] == before["definition"]
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "line"),
+    [
+        ("json", '{\n "format": "baton/1",\n oops\n}', 3),
+        ("yaml", "format: baton/1\nname: &a x\n", 2),
+        ("yaml", "format: baton/1\nname: x\ncolour: red\n", 3),
+    ],
+)
+def test_bad_text_names_its_line_and_leaves_the_draft(published, owner, form, text, line):
+    save(owner, 0, summary="Good.")
+    answer = put(owner, f"{DRAFT}text/", {"format": form, "text": text, "revision": 1})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "invalid_text")
+    assert any(one["line"] == line and one["reason"] for one in problem["violations"])
+    assert problem["detail"].startswith("Line ")
+    draft = owner.get(DRAFT).json()
+    assert (draft["revision"], draft["definition"]["summary"]) == (1, "Good.")
+
+
+def test_text_onto_somebody_elses_save_is_a_conflict(published, owner):
+    save(owner, 0)
+    text = owner.get(f"{DRAFT}text/").content.decode()
+    save(owner, 1, summary="Newer.")
+    answer = put(
+        owner, f"{DRAFT}text/",
+        {"format": "json", "text": text.replace("Look", "Peer"), "revision": 1},
+    )  # fmt: skip
+    assert answer.json()["code"] == "revision_conflict"
+
+
+def test_text_in_another_format_is_refused(published, owner):
+    assert owner.get(f"{DRAFT}text/?format=xml").json()["violations"][0]["path"] == "/format"
+    answer = put(owner, f"{DRAFT}text/", {"format": "xml", "text": "<a/>", "revision": 0})
+    assert answer.json()["violations"][0]["path"] == "/format"
+
+
+def test_any_version_goes_out_as_text_by_api_and_as_a_file(world, published):
+    version = WorkflowVersion.objects.get()
+    reader = client_of(world, Role.REVIEWER)
+    text = reader.get(f"/api/v1/workflow-versions/{version.id}/text/?format=yaml")
+    file = reader.get("/workflows/size-check/text/?format=yaml&version=1")
+    assert text.content == file.content
+    assert file["Content-Disposition"] == 'attachment; filename="size-check-v1.yaml"'
+    assert json.loads(reader.get("/workflows/size-check/text/").content)["name"] == "Size check"
