@@ -39,6 +39,7 @@ from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
 from orchestrator.core.contracts import Validator
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
+from orchestrator.core.findings import Examination
 from orchestrator.core.json import JsonObject
 from registry import selectors as registry
 from registry.selectors import Pins
@@ -298,6 +299,12 @@ def shown_version(workflow: Workflow, number: int | None = None) -> WorkflowVers
     return get_version(next(active, versions[0]).id)
 
 
+def version_in_review(workflow: Workflow) -> int | None:
+    """The number of the version that waits for its sign-off; no draft can begin before."""
+    waiting = (one for one in workflow.versions.all() if one.status == "in_review")
+    return next((one.number for one in waiting), None)
+
+
 def draft_of(workflow: Workflow) -> WorkflowVersion | None:
     """The workflow's draft with its definition and who saved it; None when there is none."""
     return (
@@ -425,6 +432,11 @@ def compiled_document(document: JsonObject, types: Mapping[str, int]) -> Compile
 def findings_of(version: WorkflowVersion) -> list[Finding]:
     """What the checker says about a version today."""
     return check_definition(definition_of(version), catalogue_of(version))
+
+
+def examination_of(version: WorkflowVersion) -> Examination:
+    """Findings and link verdicts of a version as of today."""
+    return examine_definition(definition_of(version), catalogue_of(version))
 
 
 def binding_of(version: WorkflowVersion) -> JsonObject:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("workflows/new/", views.new, name="new"),
     path("workflows/<slug:slug>/design/", views.design, name="design"),
     path("workflows/<slug:slug>/text/", views.text, name="text"),
+    path("workflows/<slug:slug>/handoffs/", views.handoffs, name="handoffs"),
     path("workflows/<slug:slug>/versions/", views.versions, name="versions"),
     path("api/v1/", include(_router.urls)),
     path("api/v1/workflow-starters/", api.StartersView.as_view(), name="starters"),

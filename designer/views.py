@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.selectors import history_of
 from audit.services import subject_of
+from designer import handoffs as handoff_map
 from designer import presentation, selectors, services, words
 from designer.documents import TextFormat, write_text
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
@@ -24,16 +26,29 @@ from orchestrator.access import Actor
 from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.errors import InvalidInputError
+from orchestrator.core.findings import Finding
 from orchestrator.core.json import JsonObject
 from orchestrator.web import forms, panels
-from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
+from orchestrator.web.lists import (
+    Column,
+    Empty,
+    Filter,
+    Link,
+    ListSpec,
+    Option,
+    render_list,
+    search_text,
+)
 from registry import presentation as contracts
 from registry import selectors as registry
 
 METRICS = "workflow.metrics"
 """Panel slot: by id of a workflow, its success rate and p95 as one cell's content."""
+HANDOFF_FAILURES = "workflow.handoff_failures"
+"""Panel slot: by `<workflow id>/<link id>`, what went wrong lately, as one cell's content."""
 MAX_HISTORY = 50
-TABS = ("canvas", "outline")
+MAX_HANDOFFS = 300
+TABS = ("canvas", "outline", "text")
 SHIPPED: Final = ("insurance-claim",)
 """Workflows that the gallery offers to copy, where they are there to read."""
 
@@ -188,42 +203,45 @@ def _new_contract(places: list[str]) -> JsonObject:
 
 @require_safe
 def design(request: HttpRequest, slug: str) -> HttpResponse:
-    """The editor of the draft for those who may edit; else one version's canvas or outline."""
+    """The editor of the draft for those who may edit; else one version as canvas, words or text."""
     actor = actor_of(request)
     workflow = selectors.find_workflow(actor, slug)
     asked = _number(request)
-    is_canvas = request.GET.get("tab", "canvas") not in TABS[1:]
-    if asked is None and is_canvas and access.can(actor, "workflow.edit", workflow):
-        return _editor(request, actor, workflow)
-    version = selectors.shown_version(workflow, asked)
-    definition = selectors.definition_of(version)
-    used = registry.versions_used(definition)
-    findings = selectors.findings_of(version)
     tab = request.GET.get("tab", "canvas")
     tab = tab if tab in TABS else "canvas"
-    is_active = version.status == WorkflowVersionStatus.ACTIVE
-    context: dict[str, Any] = {
-        "workflow": workflow,
-        "version": version,
-        "versions": list(workflow.versions.all()),
-        "definition": definition,
-        "findings": findings,
-        "problems": [one for one in findings if one.severity != "info"],
-        "tab": tab,
+    waiting = selectors.version_in_review(workflow)
+    can_edit = access.can(actor, "workflow.edit", workflow)
+    if asked is None and tab == "canvas" and can_edit and waiting is None:
+        return _editor(request, actor, workflow)
+    version = selectors.shown_version(workflow, waiting if asked is None and can_edit else asked)
+    findings = selectors.findings_of(version)
+    context = {
+        **_frame(actor, workflow, version, tab),
         "asked": asked,
-        "badges": presentation.badges_of([version]),
-        "can_start": is_active and access.can(actor, "run.start", workflow),
+        "waiting": waiting if asked is None and can_edit else None,
+        "problems": [one for one in findings if one.severity != "info"],
     }
-    if tab == "canvas":
-        context["canvas"] = {
-            "definition": version.definition,
-            "agents": presentation.agent_cards(used),
-            "findings": [presentation.finding_json(one) for one in findings],
-        }
-        return render(request, "designer/design.html", context)
+    if tab == "text":
+        form: TextFormat = "yaml" if request.GET.get("format") == "yaml" else "json"
+        context |= {"text": write_text(selectors.definition_of(version), form), "form": form}
+        return render(request, "designer/text.html", context)
+    if tab == "outline":
+        return render(request, "designer/outline.html", context | _outline(version, findings))
+    used = registry.versions_used(selectors.definition_of(version))
+    context["canvas"] = {
+        "definition": version.definition,
+        "agents": presentation.agent_cards(used),
+        "findings": [presentation.finding_json(one) for one in findings],
+    }
+    return render(request, "designer/design.html", context)
+
+
+def _outline(version: WorkflowVersion, findings: Sequence[Finding]) -> dict[str, Any]:
+    definition = selectors.definition_of(version)
     exceptions = definition.policies.exceptions
-    context |= {
-        "steps": presentation.outline_of(definition, used, findings),
+    return {
+        "definition": definition,
+        "steps": presentation.outline_of(definition, registry.versions_used(definition), findings),
         "outcomes": presentation.outcome_words(definition),
         "takes": contracts.fields_of(definition.input),
         "input_json": contracts.pretty(definition.input),
@@ -232,7 +250,6 @@ def design(request: HttpRequest, slug: str) -> HttpResponse:
         "exceptions_role": words.with_article(exceptions.assign_role),
         "exceptions_due": words.seconds_words(exceptions.due_seconds),
     }
-    return render(request, "designer/outline.html", context)
 
 
 @require_safe
@@ -248,40 +265,92 @@ def text(request: HttpRequest, slug: str) -> HttpResponse:
     return answer
 
 
+@require_safe
+def handoffs(request: HttpRequest, slug: str) -> HttpResponse:
+    """All links of one version as a table: contract, verdict, owner, failures; or as CSV."""
+    actor = actor_of(request)
+    workflow = selectors.find_workflow(actor, slug)
+    asked = _number(request)
+    version = selectors.shown_version(workflow, asked)
+    definition = selectors.definition_of(version)
+    used = registry.versions_used(definition)
+    rows = handoff_map.handoff_rows(definition, used, selectors.examination_of(version).links)
+    counts = handoff_map.counts_of(rows)
+    verdict, words = request.GET.get("verdict", ""), search_text(request.GET.get("q", ""))
+    shown = [one for one in rows if verdict in {"", one.verdict} and one.has(words.split())]
+    if request.GET.get("format") == "csv":
+        return _csv(handoff_map.csv_rows(shown), f"{workflow.slug}-v{version.number}-handoffs.csv")
+    page = shown[:MAX_HANDOFFS]
+    keys = {one.link: f"{workflow.pk}/{one.link}" for one in page}
+    failures = panels.panels(HANDOFF_FAILURES, request, keys.values())
+    context = {
+        **_frame(actor, workflow, version, "handoffs"),
+        "asked": asked,
+        "rows": page,
+        "left_out": len(shown) - len(page),
+        "total": len(rows),
+        "counts": [(one, word, counts[one]) for one, word in handoff_map.VERDICTS.items()],
+        "verdict": verdict,
+        "words": words,
+        "failures": {one.link: failures[keys[one.link]] for one in page},
+    }
+    return render(request, "designer/handoffs.html", context)
+
+
+def _csv(rows: Iterable[Sequence[str]], name: str) -> HttpResponse:
+    answer = HttpResponse(content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    answer.write("\ufeff")
+    csv.writer(answer, lineterminator="\r\n").writerows(rows)
+    return answer
+
+
+def _frame(actor: Actor, workflow: Workflow, version: WorkflowVersion, tab: str) -> dict[str, Any]:
+    """What the head and the tabs of a workflow's pages show.
+
+    `query` keeps the version from tab to tab; `canvas_query` does not for the draft of somebody who
+    may edit it: his canvas is the editor.
+    """
+    found = list(workflow.versions.all())
+    query = f"?version={version.number}" if version.revision else ""
+    is_draft = version.status == WorkflowVersionStatus.DRAFT
+    edits = is_draft and access.can(actor, "workflow.edit", workflow)
+    is_active = any(one.status == WorkflowVersionStatus.ACTIVE for one in found)
+    return {
+        "workflow": workflow,
+        "version": version,
+        "versions": found,
+        "tab": tab,
+        "query": query,
+        "canvas_query": "" if edits else query,
+        "badges": presentation.badges_of(found if edits else [version]),
+        "can_start": is_active and access.can(actor, "run.start", workflow),
+    }
+
+
 def _editor(request: HttpRequest, actor: Actor, workflow: Workflow) -> HttpResponse:
     """The page with the canvas island that edits the draft (`data-view="edit"`)."""
-    found = list(workflow.versions.all())
     draft = selectors.editable_draft(workflow)
-    definition = selectors.definition_of(draft)
-    badges = presentation.badges_of(found)
-    active = any(one.status == WorkflowVersionStatus.ACTIVE for one in found)
-    context = {
-        "workflow": workflow,
-        "version": draft,
-        "versions": found,
-        "tab": "canvas",
-        "badges": badges,
-        "can_start": active and access.can(actor, "run.start", workflow),
-        "canvas": {
-            "workflow": {
-                "slug": workflow.slug,
-                "name": workflow.name,
-                "workspace": workflow.workspace.slug,
-            },
-            "draft": presentation.draft_json(draft),
-            "definition": draft.definition,
-            "agents": presentation.agent_cards(registry.versions_used(definition)),
-            "types": presentation.type_cards(),
-            "me": {"id": actor.id, "name": str(request.user)},
-            "can": {
-                "edit": True,
-                "submit": access.can(actor, "workflow.edit", workflow),
-                "test_run": access.can(actor, "workflow.try", workflow),
-                "publish": access.can(actor, "workflow.publish", workflow),
-            },
-            "workflow_status": [list(one) for one in badges],
-            "urls": presentation.editor_urls(workflow.slug),
+    context = _frame(actor, workflow, draft, "canvas")
+    context["canvas"] = {
+        "workflow": {
+            "slug": workflow.slug,
+            "name": workflow.name,
+            "workspace": workflow.workspace.slug,
         },
+        "draft": presentation.draft_json(draft),
+        "definition": draft.definition,
+        "agents": presentation.agent_cards(registry.versions_used(selectors.definition_of(draft))),
+        "types": presentation.type_cards(),
+        "me": {"id": actor.id, "name": str(request.user)},
+        "can": {
+            "edit": True,
+            "submit": access.can(actor, "workflow.edit", workflow),
+            "test_run": access.can(actor, "workflow.try", workflow),
+            "publish": access.can(actor, "workflow.publish", workflow),
+        },
+        "workflow_status": [list(one) for one in context["badges"]],
+        "urls": presentation.editor_urls(workflow.slug),
     }
     return render(request, "designer/edit.html", context)
 
@@ -295,6 +364,8 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
         "badges": presentation.badges_of(found),
         "workflow": workflow,
         "versions": found,
+        "query": "",
+        "canvas_query": "",
         "agents": selectors.agents_called_by(found),
         "history": history_of(
             subject_of(workflow), *(subject_of(one) for one in found), limit=MAX_HISTORY

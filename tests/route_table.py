@@ -249,6 +249,7 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "workflows/new/"): Row("workflow.edit", body={}),
     ("GET", "workflows/<slug:slug>/design/"): Row("workflow.read", "workflow"),
     ("GET", "workflows/<slug:slug>/versions/"): Row("workflow.read", "workflow"),
+    ("GET", "workflows/<slug:slug>/handoffs/"): Row("workflow.read", "workflow"),
     ("GET", "workflows/<slug:slug>/text/"): Row("workflow.read", "workflow"),
     ("GET", "api/v1/workflows/"): api("workflow.read"),
     ("POST", "api/v1/workflows/"): api("workflow.edit", body={}),

@@ -16,9 +16,9 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.runs import selectors
-from orchestrator.runs.selectors import InFlight, WorkflowFigures
+from orchestrator.runs.selectors import HandoffFailures, InFlight, WorkflowFigures
 from orchestrator.web.panels import Badge, Found
-from orchestrator.web.templatetags.baton import duration, look_of
+from orchestrator.web.templatetags.baton import duration, look_of, time
 
 SHORTEST_SEARCH: Final = 2
 
@@ -28,6 +28,20 @@ def workflow_metrics(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeS
     actor_of(request)
     found = selectors.figures_of([UUID(one) for one in ids], now=timezone.now())
     return {str(key): _figures(figures) for key, figures in found.items()}
+
+
+def workflow_handoff_failures(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeString]:
+    """What went wrong lately on links, as the content of one cell; ids are `<workflow>/<link>`."""
+    if not access.can(actor_of(request), "run.read"):
+        return {}
+    links = dict.fromkeys(one.partition("/")[0] for one in ids)
+    found = {one: selectors.handoff_failures_of(UUID(one)) for one in links}
+    return {
+        one: _handoff_failures(found[workflow][link])
+        for one in ids
+        for workflow, _, link in [one.partition("/")]
+        if link in found[workflow]
+    }
 
 
 def agent_version_in_flight(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeString]:
@@ -69,6 +83,18 @@ def _figures(figures: WorkflowFigures) -> SafeString:
         f"{100 * figures.success_rate:.1f}",
         duration(figures.p95_seconds),
         _runs(figures.ended),
+    )
+
+
+def _handoff_failures(failures: HandoffFailures) -> SafeString:
+    times = "once" if failures.count == 1 else f"{failures.count} times"
+    address = f"{reverse('runs:detail', args=[failures.run_id])}#step={failures.step}"
+    return format_html(
+        '<a class="link" href="{}">Refused {}</a>, last {}<span class="row-sub">{}</span>',
+        address,
+        times,
+        time(failures.at),
+        failures.reason,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from statistics import quantiles
@@ -47,6 +47,9 @@ METRIC_DAYS: Final = 30
 METRIC_RUNS: Final = 2_000
 """Figures look at the newest runs only: their cost does not grow with the history."""
 JOURNAL_PAGE: Final = 500
+FAILURE_RUNS: Final = 500
+FAILURE_ROWS: Final = 1_000
+"""The handoff map looks at so many of the latest runs, and refusals, only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -622,3 +625,33 @@ def _outcome_title(definition: WorkflowDefinition, name: str) -> str:
 
 def _at(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffFailures:
+    """How often a link's handoff was refused among a workflow's latest runs, and the latest one."""
+
+    count: int
+    run_id: UUID
+    step: str
+    at: datetime
+    reason: str
+
+
+def handoff_failures_of(workflow_id: UUID) -> dict[str, HandoffFailures]:
+    """The refused handoffs of the workflow's latest runs, by link."""
+    latest = Run.objects.filter(workflow_id=workflow_id).order_by("-created_at").values("pk")
+    refused = Handoff.objects.filter(
+        run_id__in=list(latest.values_list("pk", flat=True)[:FAILURE_RUNS]), verdict="refused"
+    ).order_by("-at", "-id")
+    found: dict[str, HandoffFailures] = {}
+    for row in refused[:FAILURE_ROWS]:
+        reason = str(row.violations[0].get("reason", "")) if row.violations else ""
+        for link in row.links:
+            known = found.get(link)
+            found[link] = (
+                replace(known, count=known.count + 1)
+                if known
+                else HandoffFailures(1, row.run_id, row.step, row.at, reason)
+            )
+    return found

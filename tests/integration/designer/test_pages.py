@@ -44,6 +44,12 @@ PAGES = [
     "/workflows/size-check/design/",
     "/workflows/size-check/design/?tab=outline",
     "/workflows/size-check/design/?version=1",
+    "/workflows/size-check/design/?tab=text",
+    "/workflows/size-check/design/?tab=text&format=yaml",
+    "/workflows/size-check/text/",
+    "/workflows/size-check/handoffs/",
+    "/workflows/size-check/handoffs/?version=1",
+    "/workflows/size-check/handoffs/?format=csv",
     "/workflows/size-check/versions/",
     "/agents/",
     "/agents/size/",
@@ -73,8 +79,7 @@ def test_all_six_roles_read_in_their_workspace(world, published, role):
 def test_a_foreign_object_is_not_found(other, published):
     client = client_of(other, Role.OPERATOR)
     for address in [
-        *PAGES[1:5],
-        *PAGES[6:],
+        *(page for page in PAGES if page.count("/") > 2),
         "/agents/size/suspend/",
         "/agents/size/lift/",
         "/api/v1/workflows/size-check/",
@@ -247,3 +252,84 @@ def test_searching_the_list_of_workflows_and_agents(published, owner):
     assert "No agent matches" in owner.get("/agents/?status=suspended").content.decode()
     found = owner.get("/palette/?q=size").json()["results"]
     assert {"Size check", "Size checker"} <= {one["title"] for one in found}
+
+
+def test_the_handoff_map_lists_every_link_with_its_contract(published, owner):
+    page = owner.get("/workflows/size-check/handoffs/").content.decode()
+    assert page.count("<tr id=") == 2
+    for words in ("Look at the size", "Size checker v1", "Agent Owner Claims", "whole number",
+                  "3 tries of 30 s", "Fits"):  # fmt: skip
+        assert words in page
+    assert "style=" not in page
+
+
+def test_the_handoff_map_is_searched_and_filtered(published, owner):
+    def rows(query):
+        return (
+            owner.get(f"/workflows/size-check/handoffs/{query}").content.decode().count("<tr id=")
+        )
+
+    assert rows("?q=done") == 1
+    assert rows("?q=done+look") == 1
+    assert rows("?q=nothing") == 0
+    assert rows("?verdict=fits") == 1
+    assert rows("?verdict=cannot_tell") == 0
+
+
+def test_the_handoff_map_is_downloaded_as_filtered(published, owner):
+    answer = owner.get("/workflows/size-check/handoffs/?format=csv&q=done")
+    lines = answer.content.decode("utf-8-sig").splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("size.next-done,Look at the size,then,Done,")
+    assert answer["Content-Disposition"] == ('attachment; filename="size-check-v1-handoffs.csv"')
+
+
+def test_the_text_tab_shows_and_offers_the_document(published, owner):
+    page = owner.get(
+        "/workflows/size-check/design/?tab=text&format=yaml&version=1"
+    ).content.decode()
+    assert "format: baton/1" in page
+    assert "/workflows/size-check/text/?version=1&amp;format=yaml" in page
+
+
+def test_the_editor_opens_for_who_may_edit_and_a_picture_for_others(world, published, owner):
+    assert 'data-view="edit"' in owner.get("/workflows/size-check/design/").content.decode()
+    for address in ("/workflows/size-check/design/?version=1",):
+        assert 'data-view="design"' in owner.get(address).content.decode()
+    reader = client_of(world, Role.OPERATOR)
+    assert 'data-view="design"' in reader.get("/workflows/size-check/design/").content.decode()
+
+
+def test_the_editor_gets_all_that_the_contract_names(published, owner):
+    page = owner.get("/workflows/size-check/design/").content.decode()
+    block = page.partition('id="canvas-data"')[2].partition(">")[2].partition("</script>")[0]
+    data = json.loads(block)
+    assert data["workflow"] == {"slug": "size-check", "name": "Size check", "workspace": "claims"}
+    assert (data["draft"]["number"], data["draft"]["revision"]) == (2, 0)
+    assert data["agents"]["size@1"]["input"]["properties"]["amount"]["type"] == "integer"
+    assert data["types"]["Money"]["title"] == "Money"
+    assert data["can"] == {"edit": True, "submit": True, "test_run": True, "publish": True}
+    assert data["workflow_status"] == [["active", "v1 active"]]
+    assert data["me"]["name"] == "Business Owner Claims"
+    assert set(data["urls"]) == {
+        "draft", "check", "agent_cards", "presence", "text", "submit", "try_step", "try_form",
+        "runs", "start_test", "versions", "sign_in",
+    }  # fmt: skip
+
+
+def test_while_a_version_waits_the_editor_is_a_picture_with_the_reason(world, owner):
+    from designer import services
+    from designer.lifecycle import WorkflowVersionEvent
+    from tests.integration.registry.world import NOW
+
+    world.agent("size", name="Size checker")
+    workflow = create(world)
+    services.set_workflow_version_status(
+        version_id=workflow.versions.get().id,
+        event=WorkflowVersionEvent.SUBMIT,
+        actor=world.people[Role.BUSINESS_OWNER],
+        now=NOW,
+    )
+    page = owner.get("/workflows/size-check/design/").content.decode()
+    assert 'data-view="design"' in page
+    assert "Version 1 waits for its sign-off." in page
