@@ -8,8 +8,28 @@ export interface Hint {
   readonly error?: string;
 }
 
+export interface ToastOptions {
+  readonly tone?: "good" | "bad";
+  readonly action?: { readonly label: string; readonly key?: string; readonly run: () => void };
+}
+
+export interface Command {
+  readonly title: string;
+  readonly note?: string;
+  readonly keys?: string;
+  readonly icon?: string;
+  readonly group?: string;
+  readonly run: () => void;
+}
+
+/** What the page's frame gives to islands; static/web/frame.js. */
 interface Frame {
   subscribe(topic: string, run: (hint: Hint) => void): () => void;
+  toast(text: string, options?: ToastOptions): HTMLElement;
+  /** A single key of this page, listed on the shortcut sheet. Returns what removes it. */
+  key(name: string, label: string, run: (event: KeyboardEvent) => void): () => void;
+  /** Commands of this page in the palette. Returns what removes them. */
+  addCommands(commands: readonly Command[]): () => void;
 }
 
 declare global {

@@ -5,13 +5,14 @@
 //   Editor.actions              EditorActions (read with useActions()); the only way to change anything
 //
 // EditorState  definition, history, selection, place, agents, types, examination, troubles, verdicts,
-//              check, draft, save, others, newer, conflict, restored, offered, dialog, spoken
+//              check, draft, save, others, newer, conflict, restored, offered, view, dialog, spoken
 // EditorActions apply(label, edit, options?)  one undoable edit: edit is (definition) => definition, made
 //                                            of the functions in graph/edits.ts
 //              mend(mending)                 a server's mending as one undoable edit
 //              undo(), redo()
 //              select(selection), selectStep(id), selectLink(id), show({ step, link, field })
-//              open(dialog), close()         which dialog of the canvas is open
+//              look(view)                    canvas, outline or text
+//              open(dialog), close()         which dialog is open; kinds add and connect are the canvas's
 //              learn(cards)                  agents that were found by searching
 //              save()                        true when the server has everything (before a test run)
 //              resolve(choice)               of a conflict; restore(take) of an offered local copy
@@ -64,9 +65,21 @@ export interface Place {
   readonly count: number;
 }
 
+/** `test` and `submit` ask before a test run and before the sign-off. */
 export type Dialog =
-  | { readonly kind: "add"; readonly after: string | null; readonly port?: string; readonly position?: Position }
-  | { readonly kind: "connect"; readonly source: string; readonly port?: string };
+  | {
+      readonly kind: "add";
+      readonly after: string | null;
+      readonly port?: string;
+      readonly link?: string;
+      readonly position?: Position;
+    }
+  | { readonly kind: "connect"; readonly source: string; readonly port?: string }
+  | { readonly kind: "test" }
+  | { readonly kind: "submit" };
+
+/** The same document as a picture, as a list, as text. */
+export type View = "canvas" | "outline" | "text";
 
 /** Somebody else who has this draft open. */
 export interface Present extends Person {
@@ -96,6 +109,7 @@ export interface EditorState {
   readonly restored: number | null;
   /** A copy of this browser that goes on from an older revision: the person decides. */
   readonly offered: LocalCopy | null;
+  readonly view: View;
   readonly dialog: Dialog | null;
   readonly spoken: { readonly text: string; readonly count: number };
 }
@@ -119,6 +133,7 @@ export interface EditorActions {
   readonly selectStep: (id: string | null) => void;
   readonly selectLink: (id: string | null) => void;
   readonly show: (place: Partial<Omit<Place, "count">>) => void;
+  readonly look: (view: View) => void;
   readonly open: (dialog: Dialog) => void;
   readonly close: () => void;
   readonly learn: (cards: readonly AgentCard[]) => void;
@@ -174,6 +189,7 @@ export function createEditor(data: EditData, ports: EditorPorts = browserPorts(d
     conflict: null,
     restored: null,
     offered: null,
+    view: "canvas",
     dialog: null,
     spoken: { text: "", count: 0 },
   }));
@@ -304,6 +320,9 @@ export function createEditor(data: EditData, ports: EditorPorts = browserPorts(d
       else if (link !== null && link in definition.links) select({ kind: "link", id: link });
       else select(NOTHING);
       set({ place: { step, link, field, count: (place?.count ?? 0) + 1 } });
+    },
+    look: (view) => {
+      set({ view });
     },
     open: (dialog) => {
       set({ dialog });

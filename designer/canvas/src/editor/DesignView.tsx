@@ -122,7 +122,8 @@ function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
   );
 }
 
-function Inspector({
+/** What a step, or the workflow, says; read-only. */
+export function Inspector({
   definition,
   agents,
   stepId,

@@ -72,7 +72,7 @@ export interface Examination {
   readonly fields: readonly TargetField[] | null;
 }
 
-/** What a step's card shows: the worst severity, how many, and the first sentence. */
+/** What a step's card shows: the worst severity, how many of it, and the first sentence. */
 export interface StepTrouble {
   readonly severity: "error" | "warning";
   readonly count: number;
@@ -88,10 +88,9 @@ export function troublesOf(
   for (const { severity, step, message } of findings) {
     if (!step || severity === "info") continue;
     const known = troubles[step];
-    const isWorse = !known || (severity === "error" && known.severity === "warning");
-    troubles[step] = isWorse
-      ? { severity, count: (known?.count ?? 0) + 1, message }
-      : { ...known, count: known.count + 1 };
+    if (!known || (severity === "error" && known.severity === "warning")) {
+      troubles[step] = { severity, count: 1, message };
+    } else if (severity === known.severity) troubles[step] = { ...known, count: known.count + 1 };
   }
   return kept(before, troubles);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { layOut, viewportAt, viewportOf, type Box, type Layout, type Point } from "./layout";
+import { layOut, positionsOf, viewportAt, viewportOf, type Box, type Layout, type Point } from "./layout";
 import { graphOf } from "./model";
 import { linkWord, linkedPorts, portsOf, portWord } from "./ports";
 import { routeLinks } from "./routes";
@@ -85,8 +85,19 @@ describe("layout", () => {
     expect(coverage?.y).toBe(positions.coverage?.y);
     const middles = [coverage, all].map((box) => (box ? box.x + box.width / 2 : 0));
     expect(middles).toEqual([positions.coverage, positions.all].map((at) => (at?.x ?? 0) + 120));
+  });
+
+  test("a step without a position stands below what leads to it, beside the others", () => {
+    const positions = positionsOf(layout);
     delete positions.coverage;
-    expect(layOut(graph, positions)).toEqual(layout);
+    const { coverage, ...others } = layOut(graph, positions).boxes;
+    expect(layout.boxes).toMatchObject(others);
+    expect(coverage?.y).toBeGreaterThan(others.extract?.y ?? Infinity);
+    for (const box of Object.values(others)) expect(coverage && overlap(coverage, box)).toBe(false);
+  });
+
+  test("boxes and positions are two words for one place", () => {
+    expect(layOut(graph, positionsOf(layout)).boxes).toEqual(layout.boxes);
   });
 
   test("hundreds of steps are placed", { timeout: 60_000 }, () => {

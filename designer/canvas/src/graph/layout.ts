@@ -1,7 +1,7 @@
 // Where steps stand. Positions of the document win; when one is missing, dagre places all of them.
 import { Graph as Dagre, layout as dagreLayout } from "@dagrejs/dagre";
 import type { Position, WorkflowDefinition } from "../schema.gen";
-import { CARD_WIDTH, type Graph } from "./model";
+import { CARD_WIDTH, type Graph, type GraphStep } from "./model";
 
 export interface Point {
   readonly x: number;
@@ -104,18 +104,55 @@ function least(values: readonly number[], sign: 1 | -1 = 1): number {
 
 /** A position is the corner of a place of this width; what is narrower stands in its middle. */
 const PLACE = { width: CARD_WIDTH.design };
+const GAP = 40;
 
 function keepPositions(
   graph: Graph,
   positions: Readonly<Record<string, Position>>,
 ): Layout | undefined {
   const boxes: Record<string, Box> = {};
-  for (const { id, width, height } of graph.steps) {
-    const position = positions[id];
-    if (!position) return undefined;
-    boxes[id] = { x: position.x + (PLACE.width - width) / 2, y: position.y, width, height };
+  const missing: GraphStep[] = [];
+  for (const step of graph.steps) {
+    const position = positions[step.id];
+    if (position) boxes[step.id] = boxAt(position, step);
+    else missing.push(step);
   }
+  if (missing.length === graph.steps.length && missing.length > 0) return undefined;
+  for (const step of missing) boxes[step.id] = boxBeside(graph, boxes, step);
   return { boxes, via: {}, words: {} };
+}
+
+function boxAt({ x, y }: Position, { width, height }: GraphStep): Box {
+  return { x: x + (PLACE.width - width) / 2, y, width, height };
+}
+
+/** A place for a step that has none in a document that gives places: below what leads to it. */
+function boxBeside(graph: Graph, boxes: Readonly<Record<string, Box>>, step: GraphStep): Box {
+  const source = graph.links.find((link) => link.target === step.id && boxes[link.source])?.source;
+  const above = source === undefined ? undefined : boxes[source];
+  const places = Object.values(boxes);
+  const y = above ? above.y + above.height + GAP : 0;
+  let x = above ? above.x + (above.width - PLACE.width) / 2 : 0;
+  const isTaken = () =>
+    places.some(
+      (box) =>
+        box.x < x + PLACE.width + GAP / 2 &&
+        x < box.x + box.width + GAP / 2 &&
+        box.y < y + step.height + GAP / 4 &&
+        y < box.y + box.height + GAP / 4,
+    );
+  while (isTaken()) x += PLACE.width + GAP;
+  return boxAt({ x, y }, step);
+}
+
+/** The positions that give these boxes: what `layOut` reads. */
+export function positionsOf(layout: Layout): Record<string, Position> {
+  return Object.fromEntries(
+    Object.entries(layout.boxes).map(([id, { x, y, width }]) => [
+      id,
+      { x: Math.round(x - (PLACE.width - width) / 2), y: Math.round(y) },
+    ]),
+  );
 }
 
 function placeAll(graph: Graph): Layout {

@@ -1,6 +1,6 @@
 // A definition as something to draw: boxes with sizes, arrows with words. No positions yet (layout.ts).
 import type { Step, WorkflowDefinition } from "../schema.gen";
-import { linkWord, portsOf } from "./ports";
+import { linkWords, portsOf } from "./ports";
 
 export type Shape = "card" | "pill";
 export type View = "design" | "run";
@@ -49,14 +49,18 @@ export function graphOf(definition: WorkflowDefinition, view: View): Graph {
       const step = definition.steps[id];
       return step ? [graphStep(id, step, view)] : [];
     });
-  const links = Object.keys(definition.links)
-    .flatMap((id) => {
-      const link = definition.links[id];
-      if (!link) return [];
-      const { source, target, port } = link;
-      return [{ id, source, target, port, word: linkWord(definition, id) }];
-    })
-    .sort((a, b) => compare(a.source, b.source) || portOrder(definition, a, b) || compare(a.id, b.id));
+  const words = linkWords(definition);
+  const ports = new Map(steps.map(({ id, step }) => [id, portsOf(step)]));
+  const links = Object.entries(definition.links)
+    .map(([id, { source, target, port }]) => ({
+      link: { id, source, target, port, word: words[id] ?? "" },
+      order: ports.get(source)?.indexOf(port) ?? 0,
+    }))
+    .sort(
+      (a, b) =>
+        compare(a.link.source, b.link.source) || a.order - b.order || compare(a.link.id, b.link.id),
+    )
+    .map(({ link }) => link);
   return { steps, links };
 }
 
@@ -70,13 +74,6 @@ export function sizeOf(step: Step, view: View): { readonly width: number; readon
 
 function graphStep(id: string, step: Step, view: View): GraphStep {
   return { id, step, shape: shapeOf(step), ...sizeOf(step, view) };
-}
-
-function portOrder(definition: WorkflowDefinition, a: GraphLink, b: GraphLink): number {
-  const step = definition.steps[a.source];
-  if (!step || a.source !== b.source) return 0;
-  const ports = portsOf(step);
-  return ports.indexOf(a.port) - ports.indexOf(b.port);
 }
 
 function compare(a: string, b: string): number {

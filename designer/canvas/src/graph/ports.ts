@@ -1,5 +1,5 @@
 // The ports of each step kind and the words for them. Mirrors `ports_of` in orchestrator/core/definition.py.
-import type { Step, WorkflowDefinition } from "../schema.gen";
+import type { Link, Step, WorkflowDefinition } from "../schema.gen";
 
 const AGENT_PORTS = ["next", "not_found", "uncertain", "refused", "failed"] as const;
 
@@ -62,10 +62,29 @@ export function linkedPorts(definition: WorkflowDefinition, stepId: string): rea
 /** The word on a link: the port's, unless the step can be left in one way only. */
 export function linkWord(definition: WorkflowDefinition, linkId: string): string {
   const link = definition.links[linkId];
-  const step = link && definition.steps[link.source];
-  if (!link || !step) return "";
-  const ports = linkedPorts(definition, link.source);
+  return link ? wordOf(definition, link, new Set(linkedPorts(definition, link.source)).size) : "";
+}
+
+/** The words of all links at once. */
+export function linkWords(definition: WorkflowDefinition): Readonly<Record<string, string>> {
+  const ports = new Map<string, Set<string>>();
+  for (const { source, port } of Object.values(definition.links)) {
+    const known = ports.get(source);
+    if (known) known.add(port);
+    else ports.set(source, new Set([port]));
+  }
+  return Object.fromEntries(
+    Object.entries(definition.links).map(([id, link]) => [
+      id,
+      wordOf(definition, link, ports.get(link.source)?.size ?? 0),
+    ]),
+  );
+}
+
+function wordOf(definition: WorkflowDefinition, link: Link, ports: number): string {
+  const step = definition.steps[link.source];
+  if (!step) return "";
   if (step.kind === "router") return portWord(step, link.port);
-  if (ports.length < 2 && ["next", "approved", "filled"].includes(link.port)) return "";
+  if (ports < 2 && ["next", "approved", "filled"].includes(link.port)) return "";
   return link.port === "next" ? "" : portWord(step, link.port);
 }

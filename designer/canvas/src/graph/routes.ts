@@ -31,19 +31,25 @@ const CLEARANCE = 6;
 const LANE = 18;
 const SAMPLES = 12;
 
-/** The routes of all links. */
-export function routeLinks(graph: Graph, layout: Layout): Readonly<Record<string, Route>> {
+/** The routes of all links, or of those that `isWanted` names. */
+export function routeLinks(
+  graph: Graph,
+  layout: Layout,
+  isWanted: (link: GraphLink) => boolean = () => true,
+): Readonly<Record<string, Route>> {
   const leave = anchors(graph, layout, "source");
   const arrive = anchors(graph, layout, "target");
+  const cards = new Cards(layout);
   const routes: Record<string, Route> = {};
   const chains: Record<string, readonly Piece[]> = {};
   for (const link of graph.links) {
+    if (!isWanted(link)) continue;
     const source = layout.boxes[link.source];
     const target = layout.boxes[link.target];
     if (!source || !target) continue;
     const from = { x: leave[link.id] ?? middle(source).x, y: source.y + source.height };
     const to = { x: arrive[link.id] ?? middle(target).x, y: target.y };
-    const pieces = piecesOf(link, layout, { source, target, from, to });
+    const pieces = piecesOf(link, layout, cards, { source, target, from, to });
     chains[link.id] = pieces;
   }
   const labels = placeWords(graph, layout, chains);
@@ -64,17 +70,20 @@ function placeWords(
   layout: Layout,
   chains: Readonly<Record<string, readonly Piece[]>>,
 ): Readonly<Record<string, Point>> {
-  const taken: Box[] = Object.values(layout.boxes);
+  const cards = new Cards(layout);
+  const words: Box[] = [];
   const labels: Record<string, Point> = {};
   for (const link of graph.links) {
     const pieces = chains[link.id];
     if (!pieces || !link.word) continue;
     const given = layout.words[link.id];
     const places = given ? [given] : WORD_PLACES.map((t) => wordAt(pieces, t));
-    const free = places.find((place) => !taken.some((box) => overlaps(wordBox(place, link.word), box)));
+    const isFree = (box: Box) =>
+      !cards.near(box).some((card) => overlaps(box, card)) && !words.some((word) => overlaps(box, word));
+    const free = places.find((place) => isFree(wordBox(place, link.word)));
     const place = free ?? places[0] ?? wordAt(pieces, 0.5);
     labels[link.id] = place;
-    taken.push(wordBox(place, link.word));
+    words.push(wordBox(place, link.word));
   }
   return labels;
 }
@@ -117,34 +126,97 @@ interface Ends {
   readonly to: Point;
 }
 
-function piecesOf(link: GraphLink, layout: Layout, ends: Ends): readonly Piece[] {
+/** The cards by where they stand: a link has to look at those near it only. */
+class Cards {
+  private readonly cells = new Map<string, Card[]>();
+  private readonly ranks = new Map<number, number>();
+
+  constructor(layout: Layout) {
+    for (const [id, box] of Object.entries(layout.boxes)) {
+      const card = { id, ...box };
+      const rank = Math.round(middle(box).y);
+      this.ranks.set(rank, Math.max(this.ranks.get(rank) ?? 0, box.height / 2));
+      for (const key of cellsOf(box)) {
+        const known = this.cells.get(key);
+        if (known) known.push(card);
+        else this.cells.set(key, [card]);
+      }
+    }
+  }
+
+  /** Half the height of the highest card of a rank; 0 where no rank is. */
+  halfHeightAt(y: number): number {
+    const at = Math.round(y);
+    return Math.max(...[at - 1, at, at + 1].map((one) => this.ranks.get(one) ?? 0));
+  }
+
+  /** Every card that may overlap the area. */
+  near(area: Box): readonly Card[] {
+    const found = new Set<Card>();
+    for (const key of cellsOf(area)) for (const card of this.cells.get(key) ?? []) found.add(card);
+    return [...found];
+  }
+}
+
+interface Card extends Box {
+  readonly id: string;
+}
+
+const CELL = 320;
+
+function* cellsOf({ x, y, width, height }: Box): Generator<string> {
+  for (let row = Math.floor(y / CELL); row <= Math.floor((y + height) / CELL); row += 1) {
+    for (let column = Math.floor(x / CELL); column <= Math.floor((x + width) / CELL); column += 1) {
+      yield `${column}/${row}`;
+    }
+  }
+}
+
+function piecesOf(link: GraphLink, layout: Layout, cards: Cards, ends: Ends): readonly Piece[] {
   if (ends.to.y - ends.from.y < 8) return sideways(ends);
   const via = layout.via[link.id];
   if (via) {
     const word = layout.words[link.id];
-    const passages = via.flatMap((point) => passageAt(point, layout, word));
+    const passages = via.flatMap((point) => passageAt(point, cards, word));
     return chain(ends.from, passages, ends.to);
   }
-  const others = Object.entries(layout.boxes)
-    .filter(([id]) => id !== link.source && id !== link.target)
-    .map(([, box]) => box);
+  const isOther = ({ id }: Card) => id !== link.source && id !== link.target;
   const direct = chain(ends.from, [], ends.to);
-  if (isClear(direct, others)) return direct;
-  return aroundCards(ends, others) ?? direct;
+  const inReach = cards.near(areaOf(ends)).filter(isOther);
+  if (isClear(direct, inReach)) return direct;
+  return aroundCards(ends, (area) => cards.near(area).filter(isOther)) ?? direct;
 }
 
 /** Straight down beside the cards of a rank, through the word; free anywhere else. */
-function passageAt(point: Point, layout: Layout, word: Point | undefined): readonly Passage[] {
-  let half = 0;
-  for (const box of Object.values(layout.boxes)) {
-    if (Math.abs(middle(box).y - point.y) < 2) half = Math.max(half, box.height / 2);
-  }
+function passageAt(point: Point, cards: Cards, word: Point | undefined): readonly Passage[] {
+  const half = cards.halfHeightAt(point.y);
   if (half > 0) return [{ x: point.x, top: point.y - half, bottom: point.y + half }];
   if (word && Math.abs(word.y - point.y) < 2) return [{ x: word.x, top: word.y, bottom: word.y }];
   return [];
 }
 
-function aroundCards(ends: Ends, others: readonly Box[]): readonly Piece[] | undefined {
+/** What the ends span, with room for the widest detour beside the cards in the way. */
+function areaOf({ from, to }: Pick<Ends, "from" | "to">, detour = 0): Box {
+  const left = Math.min(from.x, to.x) - CLEARANCE - detour;
+  const right = Math.max(from.x, to.x) + CLEARANCE + detour;
+  return { x: left, y: from.y - CLEARANCE, width: right - left, height: to.y - from.y + 2 * CLEARANCE };
+}
+
+const DETOURS = [CELL, 3 * CELL, 9 * CELL] as const;
+
+/** Through a lane beside the cards in the way: near ones first, then from farther away. */
+function aroundCards(
+  ends: Ends,
+  othersIn: (area: Box) => readonly Box[],
+): readonly Piece[] | undefined {
+  for (const detour of DETOURS) {
+    const pieces = throughLane(ends, othersIn(areaOf(ends, detour)));
+    if (pieces) return pieces;
+  }
+  return undefined;
+}
+
+function throughLane(ends: Ends, others: readonly Box[]): readonly Piece[] | undefined {
   const between = others.filter(
     (box) => box.y < ends.to.y - 4 && box.y + box.height > ends.from.y + 4,
   );

@@ -1,0 +1,123 @@
+// What can be added: the kinds of steps, and the agents that may be called.
+import { useEffect, useMemo, useState } from "react";
+import { getJson } from "../api";
+import { agentKey, type AgentCard } from "../graph/editing";
+import type { StepChoice } from "../graph/edits";
+import { useActions, useEditData, useEditor } from "./context";
+
+export interface Choice {
+  readonly id: string;
+  readonly group: string;
+  readonly icon: string;
+  readonly title: string;
+  readonly note: string;
+  /** What a search finds it by beside its title. */
+  readonly words: string;
+  readonly choice: StepChoice;
+}
+
+export const KINDS: readonly Choice[] = [
+  kind("router", "Flow", "i-branch", "Router", "Takes the first way whose condition holds", "if branch condition decide split", { kind: "router" }),
+  kind("join", "Flow", "i-merge", "Join", "Brings branches together", "merge wait gather", { kind: "join" }),
+  kind("end", "Flow", "i-flag", "End", "Ends the run in a declared outcome", "finish outcome stop result", { kind: "end" }),
+  kind("approve", "People", "i-gate", "Approve", "A person approves, rejects or returns", "gate person review decide sign", { kind: "gate", type: "approve" }),
+  kind("review", "People", "i-pen", "Review and edit", "A person accepts or corrects", "gate person check edit", { kind: "gate", type: "review" }),
+  kind("fill", "People", "i-list", "Fill in a form", "A person gives what is missing", "gate person form ask input", { kind: "gate", type: "fill" }),
+  kind("transform", "Values", "i-transform", "Set values", "Builds an object with expressions", "transform map compute field", { kind: "transform" }),
+];
+
+const WAIT_MS = 120;
+const AT_MOST = 50;
+
+/** The choices that fit a text: agents first, best first. Answers at once from what is known. */
+export function useChoices(text: string): readonly Choice[] {
+  const agents = useAgents(text);
+  return useMemo(() => {
+    const all = [...agents.map(ofAgent), ...KINDS];
+    return ranked(all, text);
+  }, [agents, text]);
+}
+
+/** Agent versions that a draft may call, the newest of each; searching asks the server too. */
+export function useAgents(text: string): readonly AgentCard[] {
+  const { urls } = useEditData();
+  const actions = useActions();
+  const known = useEditor((state) => state.agents);
+  const [offered, setOffered] = useState<readonly AgentCard[]>([]);
+  useEffect(() => {
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      const query = new URLSearchParams({ search: text.trim(), limit: String(AT_MOST) });
+      getJson<AgentCard[] | { results: AgentCard[] }>(`${urls.agent_cards}?${query.toString()}`, abort.signal)
+        .then((answer) => {
+          const cards = Array.isArray(answer) ? answer : answer.results;
+          actions.learn(cards);
+          setOffered((before) => together(before, cards));
+        })
+        .catch(() => {
+          // What is known already can still be added.
+        });
+    }, text ? WAIT_MS : 0);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [actions, text, urls]);
+  return useMemo(
+    () => together(offered, Object.values(known).filter((card) => !hasNewer(offered, card))),
+    [known, offered],
+  );
+}
+
+/** The choices whose title or words fit, those that begin with the text first. */
+export function ranked<T extends { readonly title: string; readonly words: string }>(
+  choices: readonly T[],
+  text: string,
+): readonly T[] {
+  const wanted = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  if (!wanted.length) return choices;
+  const scored = choices.flatMap((choice) => {
+    const title = choice.title.toLowerCase();
+    const haystack = `${title} ${choice.words.toLowerCase()}`;
+    if (!wanted.every((word) => haystack.includes(word))) return [];
+    const whole = wanted.join(" ");
+    const score = title.startsWith(whole) ? 0 : title.includes(whole) ? 1 : 2;
+    return [{ choice, score }];
+  });
+  return scored.sort((a, b) => a.score - b.score).map(({ choice }) => choice);
+}
+
+function ofAgent(card: AgentCard): Choice {
+  const status = card.status && card.status !== "active" ? ` · ${card.status.replace("_", " ")}` : "";
+  return {
+    id: agentKey(card.slug, card.version),
+    group: "Agents",
+    icon: "i-agent",
+    title: card.name,
+    note: `${card.purpose ?? ""}${status}`,
+    words: [card.slug, card.purpose, ...(card.capabilities ?? [])].join(" "),
+    choice: { kind: "agent", agent: { slug: card.slug, version: card.version, name: card.name } },
+  };
+}
+
+function together(first: readonly AgentCard[], second: readonly AgentCard[]): readonly AgentCard[] {
+  const known = new Set(first.map((card) => agentKey(card.slug, card.version)));
+  const added = second.filter((card) => !known.has(agentKey(card.slug, card.version)));
+  return added.length ? [...first, ...added] : first;
+}
+
+function hasNewer(cards: readonly AgentCard[], { slug, version }: AgentCard): boolean {
+  return cards.some((card) => card.slug === slug && card.version > version);
+}
+
+function kind(
+  id: string,
+  group: string,
+  icon: string,
+  title: string,
+  note: string,
+  words: string,
+  choice: StepChoice,
+): Choice {
+  return { id, group, icon, title, note, words, choice };
+}

@@ -1,0 +1,56 @@
+// What cards and announcements say of a step.
+import { agentKey, type AgentCard } from "../graph/editing";
+import type { LinkVerdict, Verdict } from "../graph/examination";
+import type { Tone } from "../graph/words";
+import type { Step } from "../schema.gen";
+
+const GATES = { approve: "Approve", review: "Review and edit", fill: "Fill in a form" } as const;
+
+/** The second line of a card: who does it. */
+export function subtitleOf(step: Step, agents: Readonly<Record<string, AgentCard>>): string {
+  if (step.kind === "agent") {
+    const { agent, version } = step.uses;
+    return `${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
+  }
+  if (step.kind === "gate") return `${GATES[step.type]} · ${(step.assign_role ?? "reviewer").replace("-", " ")}`;
+  if (step.kind === "transform") {
+    const fields = Object.keys(step.output);
+    return fields.length ? `Sets ${fields.join(", ")}` : "Sets nothing yet";
+  }
+  return "";
+}
+
+export function ownerOf(step: Step, agents: Readonly<Record<string, AgentCard>>): string {
+  if (step.kind !== "agent") return "";
+  return agents[agentKey(step.uses.agent, step.uses.version)]?.owner ?? "";
+}
+
+export function initialsOf(name: string): string {
+  return name
+    .split(/\s+/)
+    .map((part) => part.charAt(0))
+    .slice(0, 2)
+    .join("")
+    .toUpperCase();
+}
+
+export interface VerdictLook {
+  readonly word: string;
+  readonly tone: Tone;
+  readonly shape: string;
+  /** Said on the link always, not only when asked. */
+  readonly isLoud: boolean;
+}
+
+const VERDICTS: Readonly<Record<Verdict, VerdictLook | null>> = {
+  fits: { word: "Fits", tone: "good", shape: "s-fits", isLoud: false },
+  may_not_fit: { word: "May not fit", tone: "caution", shape: "s-caution", isLoud: false },
+  cannot_tell: { word: "Cannot tell", tone: "caution", shape: "s-unknown", isLoud: false },
+  does_not_fit: { word: "Does not fit", tone: "bad", shape: "s-misfit", isLoud: true },
+  none: null,
+};
+
+/** How the verdict of a link is shown; null where the target takes nothing. */
+export function verdictLook(verdict: LinkVerdict | undefined): VerdictLook | null {
+  return verdict ? VERDICTS[verdict.verdict] : null;
+}
