@@ -1,7 +1,7 @@
-// Places large graphs off the main thread.
-import { layOut } from "./graph/layout";
+// Places graphs off the main thread. A question and its answer have the same number.
+import { layOut } from "./graph/arrange";
 import type { Graph } from "./graph/model";
 
-self.onmessage = (event: MessageEvent<Graph>) => {
-  self.postMessage(layOut(event.data));
+self.onmessage = ({ data: { number, graph } }: MessageEvent<{ number: number; graph: Graph }>) => {
+  self.postMessage({ number, layout: layOut(graph) });
 };

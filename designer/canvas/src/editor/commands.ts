@@ -10,7 +10,7 @@ import { whyNotLink, whyNotStep } from "../graph/shape";
 import type { WorkflowDefinition } from "../schema.gen";
 import type { Editor, Selection } from "../store";
 import type { Drawing } from "./drawing";
-import { placeInWorker } from "./placer";
+import { placeGraph } from "./placer";
 
 export interface Where {
   readonly after?: string | undefined;
@@ -157,7 +157,7 @@ export class Commands {
   /** Lays all steps out anew, off the main thread; one undoable edit. */
   async tidy(): Promise<void> {
     const { definition } = this;
-    const layout = await placeInWorker(graphOf(definition, "design"));
+    const layout = await placeGraph(graphOf(definition, "design"));
     if (this.definition.steps !== definition.steps || this.definition.links !== definition.links) return;
     const positions = positionsOf(layout);
     const isNew = this.editor.actions.apply("Tidy", (one) => edits.tidy(one, { positions }), {

@@ -3,7 +3,7 @@
 // moment only: which step has the focus, what is being dragged, and the link that is being drawn.
 import { Position, type Edge, type Node } from "@xyflow/react";
 import { createStore, type StoreApi } from "zustand/vanilla";
-import { layOut, positionsOf, type Box, type Layout, type Point } from "../graph/layout";
+import { layoutAt, positionsOf, type Box, type Layout, type Point } from "../graph/layout";
 import { graphOf, type Graph, type GraphLink, type GraphStep } from "../graph/model";
 import { routeLinks, type Route } from "../graph/routes";
 import type { WorkflowDefinition } from "../schema.gen";
@@ -25,7 +25,7 @@ export interface Wire {
 
 export interface DrawingState {
   readonly graph: Graph;
-  /** Undefined until a large document has been placed for the first time. */
+  /** Undefined until a document without places has been placed for the first time. */
   readonly layout: Layout | undefined;
   readonly nodes: StepNode[];
   readonly edges: LinkEdge[];
@@ -41,8 +41,8 @@ export interface DrawingState {
   readonly drag: { readonly steps: readonly string[]; readonly by: Point } | null;
 }
 
-/** Places a graph; for large ones in a worker. */
-export type Placer = (graph: Graph) => Layout | Promise<Layout>;
+/** Places a graph that has no places, in its own time. */
+export type Placer = (graph: Graph) => Promise<Layout>;
 
 export interface Drawing {
   readonly store: StoreApi<DrawingState>;
@@ -169,18 +169,13 @@ class Maker {
     this.placed = { shape, positions };
     this.question += 1;
     if (hasPlaces || this.graph.steps.length === 0) {
-      this.layout = layOut(this.graph, positions);
-      return;
-    }
-    const layout = this.place(this.graph);
-    if (!(layout instanceof Promise)) {
-      this.layout = layout;
+      this.layout = layoutAt(this.graph, positions);
       return;
     }
     const { question } = this;
     // Until it is placed, what is new stands beside what it comes after.
-    if (this.layout) this.layout = layOut(this.graph, positionsOf(this.layout));
-    void layout.then((found) => {
+    if (this.layout) this.layout = layoutAt(this.graph, positionsOf(this.layout));
+    void this.place(this.graph).then((found) => {
       if (question !== this.question) return;
       this.layout = found;
       this.onPlaced();

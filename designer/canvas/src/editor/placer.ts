@@ -1,27 +1,48 @@
-// Places graphs: small ones at once, large ones in a worker, so that the page goes on.
-import { layOut, type Layout } from "../graph/layout";
+// Places graphs in a worker, so that the page goes on and need not load what places them.
+import type { Layout } from "../graph/layout";
 import type { Graph } from "../graph/model";
 
-/** More steps than this would hold up the main thread. */
-export const SMALL = 60;
+interface Answer {
+  readonly number: number;
+  readonly layout: Layout;
+}
 
-/** The layout of a graph of any size, off the main thread. */
-export function placeInWorker(graph: Graph): Promise<Layout> {
+interface Question {
+  readonly graph: Graph;
+  readonly resolve: (layout: Layout) => void;
+}
+
+const waiting = new Map<number, Question>();
+let worker: Worker | undefined;
+let count = 0;
+
+/** The layout of a graph; the first question starts the worker, which stays. */
+export function placeGraph(graph: Graph): Promise<Layout> {
   return new Promise((resolve) => {
-    const worker = new Worker(new URL("../layout.worker.ts", import.meta.url), { type: "module" });
-    worker.onmessage = (event: MessageEvent<Layout>) => {
-      worker.terminate();
-      resolve(event.data);
-    };
-    worker.onerror = () => {
-      worker.terminate();
-      resolve(layOut(graph));
-    };
-    worker.postMessage(graph);
+    count += 1;
+    waiting.set(count, { graph, resolve });
+    worker ??= start();
+    worker.postMessage({ number: count, graph });
   });
 }
 
-/** At once when it is small. */
-export function placeGraph(graph: Graph): Layout | Promise<Layout> {
-  return graph.steps.length <= SMALL ? layOut(graph) : placeInWorker(graph);
+function start(): Worker {
+  const made = new Worker(new URL("../layout.worker.ts", import.meta.url), { type: "module" });
+  made.onmessage = ({ data: { number, layout } }: MessageEvent<Answer>) => {
+    waiting.get(number)?.resolve(layout);
+    waiting.delete(number);
+  };
+  made.onerror = () => {
+    void placeHere();
+  };
+  return made;
+}
+
+/** Where the browser has no worker for us, the page does it itself. */
+async function placeHere(): Promise<void> {
+  const { layOut } = await import("../graph/arrange");
+  for (const [number, { graph, resolve }] of waiting) {
+    waiting.delete(number);
+    resolve(layOut(graph));
+  }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { layOut, positionsOf, viewportAt, viewportOf, type Box, type Layout, type Point } from "./layout";
+import { layOut } from "./arrange";
+import { positionsOf, viewportAt, viewportOf, type Box, type Layout, type Point } from "./layout";
 import { graphOf } from "./model";
 import { linkWord, linkedPorts, portsOf, portWord } from "./ports";
 import { routeLinks } from "./routes";

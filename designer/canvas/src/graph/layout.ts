@@ -1,5 +1,4 @@
-// Where steps stand. Positions of the document win; when one is missing, dagre places all of them.
-import { Graph as Dagre, layout as dagreLayout } from "@dagrejs/dagre";
+// Where steps stand. Positions of the document win; a document without any is placed by arrange.ts.
 import type { Position, WorkflowDefinition } from "../schema.gen";
 import { CARD_WIDTH, type Graph, type GraphStep } from "./model";
 
@@ -20,21 +19,6 @@ export interface Layout {
   readonly via: Readonly<Record<string, readonly Point[]>>;
   /** Centre of the link's word, by link; absent: routes.ts puts it on the line. */
   readonly words: Readonly<Record<string, Point>>;
-}
-
-interface PlacedEdge {
-  readonly points?: readonly Point[];
-  readonly x?: number;
-  readonly y?: number;
-}
-
-const LABEL_CHAR = 6.6;
-const LABEL_HEIGHT = 16;
-
-/** The layout of a graph. Pure: the same graph gives the same layout. */
-export function layOut(graph: Graph, positions: WorkflowDefinition["positions"] = {}): Layout {
-  const kept = keepPositions(graph, positions);
-  return kept ?? placeAll(graph);
 }
 
 /** The smallest zoom at which a block can still be told from its neighbour. */
@@ -106,9 +90,10 @@ function least(values: readonly number[], sign: 1 | -1 = 1): number {
 const PLACE = { width: CARD_WIDTH.design };
 const GAP = 40;
 
-function keepPositions(
+/** The layout that the document's positions give; undefined when it gives none. */
+export function layoutAt(
   graph: Graph,
-  positions: Readonly<Record<string, Position>>,
+  positions: WorkflowDefinition["positions"] = {},
 ): Layout | undefined {
   const boxes: Record<string, Box> = {};
   const missing: GraphStep[] = [];
@@ -153,37 +138,4 @@ export function positionsOf(layout: Layout): Record<string, Position> {
       { x: Math.round(x - (PLACE.width - width) / 2), y: Math.round(y) },
     ]),
   );
-}
-
-function placeAll(graph: Graph): Layout {
-  const dagre = new Dagre({ multigraph: true });
-  dagre.setGraph({ rankdir: "TB", nodesep: 40, edgesep: 24, ranksep: 32, marginx: 0, marginy: 0 });
-  for (const { id, width, height } of graph.steps) dagre.setNode(id, { width, height });
-  for (const link of graph.links) {
-    const label = link.word
-      ? { width: link.word.length * LABEL_CHAR + 8, height: LABEL_HEIGHT, labelpos: "c" }
-      : {};
-    dagre.setEdge(link.source, link.target, { ...label, weight: weightOf(link.port) }, link.id);
-  }
-  dagreLayout(dagre);
-  const boxes: Record<string, Box> = {};
-  for (const { id, width, height } of graph.steps) {
-    const node = dagre.node(id) as Point;
-    boxes[id] = { x: Math.round(node.x - width / 2), y: Math.round(node.y - height / 2), width, height };
-  }
-  const via: Record<string, readonly Point[]> = {};
-  const words: Record<string, Point> = {};
-  for (const link of graph.links) {
-    const edge = dagre.edge(link.source, link.target, link.id) as PlacedEdge;
-    via[link.id] = (edge.points ?? []).slice(1, -1).map(({ x, y }) => ({ x, y }));
-    if (link.word && edge.x !== undefined && edge.y !== undefined) {
-      words[link.id] = { x: edge.x, y: edge.y };
-    }
-  }
-  return { boxes, via, words };
-}
-
-/** The usual way is drawn as straight as possible. */
-function weightOf(port: string): number {
-  return ["next", "approved", "filled"].includes(port) ? 4 : 1;
 }
