@@ -40,4 +40,5 @@ class DesignerConfig(AppConfig):
 
         panels.register("agent_version.used_by", own.agent_version_used_by)
         panels.register("agent.used_by", own.agent_used_by)
+        panels.register("domain_type.used_by", own.type_used_by)
         panels.register_search(own.search_workflows)

@@ -48,6 +48,25 @@ def version_address(_run_id: UUID | None, subject_id: str) -> str:
     return f"{address}?version={version.number}"
 
 
+def type_used_by(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeString]:
+    """Links to the workflow versions in use that are bound to each shared type, by its name."""
+    readable = access.workspaces_where(actor_of(request), "workflow.read")
+    found: dict[str, SafeString] = {}
+    for name in ids:
+        links = [
+            (
+                f"{reverse('designer:design', args=[one.workflow.slug])}?version={one.number}",
+                one.workflow.name,
+                one.number,
+            )
+            for one in selectors.versions_bound_to(name)
+            if one.workflow.workspace_id in readable
+        ]
+        if links:
+            found[name] = format_html_join(", ", '<a class="link" href="{}">{} v{}</a>', links)
+    return found
+
+
 def search_workflows(actor: Actor, text: str, limit: int) -> Iterable[Found]:
     """Workflows for the palette."""
     for workflow in selectors.list_workflows(actor, search=text)[:limit]:

@@ -529,6 +529,15 @@ def uses_of(agent_version_ids: Iterable[UUID]) -> Sequence[AgentUse]:
     )
 
 
+def versions_bound_to(type_name: str) -> list[WorkflowVersion]:
+    """Workflow versions in use that name a shared type, themselves or by an agent they call."""
+    own = Q(types__has_key=type_name)
+    called = Q(agent_uses__agent_version__types__has_key=type_name)
+    in_use = WorkflowVersion.objects.exclude(status=WorkflowVersionStatus.RETIRED)
+    found = in_use.filter(own | called).select_related("workflow").distinct()
+    return list(found.order_by("workflow__name", "number"))
+
+
 def agents_called_by(versions: Iterable[WorkflowVersion]) -> dict[UUID, list[str]]:
     """The agent versions that each workflow version calls, as words, by the version's id."""
     found: dict[UUID, list[str]] = {}

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from orchestrator.agents.rules import DecisionTable
 from orchestrator.agents.template import Template
@@ -156,9 +157,12 @@ class AgentManifest(Model):
         if not isinstance(given, Mapping) or given.get("kind") not in get_args(AgentKind):
             return given
         config = given.get("config")
-        if isinstance(config, Mapping):
+        if not isinstance(config, Mapping):
+            return given
+        try:
             return {**given, "config": CONFIGS[given["kind"]].model_validate(dict(config))}
-        return given
+        except ValidationError as error:
+            raise _inside("config", error) from None
 
     @model_validator(mode="after")
     def _config_fits(self) -> Self:
@@ -179,6 +183,19 @@ class AgentManifest(Model):
     def with_tools(self, tools: tuple[Tool, ...]) -> Self:
         """The same manifest with these tools."""
         return self.model_copy(update={"tools": tools})
+
+
+def _inside(key: str, error: ValidationError) -> ValidationError:
+    """The same mistakes, each with its place in the document around."""
+    lines = [
+        InitErrorDetails(
+            type=PydanticCustomError(one["type"], "{reason}", {"reason": one["msg"]}),
+            loc=(key, *one["loc"]),
+            input=one["input"],
+        )
+        for one in error.errors(include_url=False)
+    ]
+    return ValidationError.from_exception_data(error.title, lines)
 
 
 def version_sha256(manifest: JsonObject, types: Mapping[str, int]) -> str:

@@ -36,10 +36,11 @@ from orchestrator.core.catalogue import AgentExample, AgentInterface, Catalogue,
 from orchestrator.core.catalogue import DomainType as CoreType
 from orchestrator.core.contracts import Validator, bundle, standard_types
 from orchestrator.core.definition import AgentStep, GateStep, WorkflowDefinition
-from orchestrator.core.errors import ConflictError, NotFoundError
+from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.schemas import inline
 from registry.closure import agent_version_member, type_member
+from registry.comparison import Side
 from registry.examination import Surroundings
 from registry.lifecycle import CALLABLE, STARTABLE
 from registry.manifest import AgentManifest
@@ -288,7 +289,7 @@ def list_agent_versions(
         AgentVersion.objects.filter(
             agent__workspace_id__in=access.workspaces_where(actor, "agent.read")
         )
-        .select_related("agent", "author")
+        .select_related("agent", "author", "saved_by")
         .order_by("-created_at", "-id")
     )
     if agent:
@@ -350,6 +351,52 @@ def people_named(ids: Iterable[str]) -> list[str]:
     """The names of people, sorted."""
     people = get_user_model()._default_manager.filter(pk__in=list(ids))
     return sorted(str(person) for person in people)
+
+
+def shown_version_of(agent: Agent, number: str) -> AgentVersion:
+    """The agent's version of this number, as an address carries it.
+
+    Raises:
+        InvalidInputError: it is no number.
+        NotFoundError: there is no such version.
+    """
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise InvalidInputError("A version is a whole number.")
+    found = shown_version(agent, int(number))
+    assert found is not None
+    return found
+
+
+def side_of(version: AgentVersion) -> Side:
+    """A version as two are compared: its contracts are closed over the types that it pins."""
+    manifest = AgentManifest.model_validate(version.manifest)
+    types = types_at(version.types)
+    return Side(
+        manifest=manifest,
+        types=dict(version.types),
+        takes=bundle(manifest.input, types),
+        gives=bundle(manifest.output, types),
+    )
+
+
+def newest_version(agent: Agent) -> AgentVersion | None:
+    """The version with the highest number, discarded drafts left out; None when there is none."""
+    versions = [one for one in agent.versions.all() if one.status != AgentVersionStatus.RETIRED]
+    return max(versions or list(agent.versions.all()), key=lambda one: one.number, default=None)
+
+
+def draft_of(agent: Agent, number: int | None = None) -> AgentVersion:
+    """The agent's draft; `number` says which version it must be.
+
+    Raises:
+        NotFoundError: there is none, or the version of this number is no draft.
+    """
+    drafts = [one for one in agent.versions.all() if one.status == AgentVersionStatus.DRAFT]
+    for one in drafts:
+        if number in {None, one.number}:
+            return one
+    words = "no draft" if number is None else f"no draft of version {number}"
+    raise NotFoundError(f"{agent.name} has {words}.")
 
 
 def list_domain_types() -> QuerySet[DomainType]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from registry import api, views
+from registry import api, editing, views, vocabulary
 
 app_name = "registry"
 _router = SimpleRouter()
@@ -15,7 +15,21 @@ _router.register("domain-types", api.DomainTypeViewSet, basename="domain-type")
 
 urlpatterns = [
     path("agents/", views.agents, name="agents"),
+    path("agents/new/", editing.new_agent, name="new-agent"),
+    path("agents/check/", editing.check, name="check-version"),
+    path("agents/example/", editing.example, name="example"),
+    path("agents/types/", vocabulary.types, name="types"),
+    path("agents/types/new/", vocabulary.new_type, name="new-type"),
+    path("agents/types/<slug:name>/", vocabulary.domain_type, name="type"),
+    path("agents/types/<slug:name>/change/", vocabulary.change_type, name="change-type"),
     path("agents/<slug:slug>/", views.agent, name="agent"),
+    path("agents/<slug:slug>/versions/new/", editing.new_version, name="new-version"),
+    path(
+        "agents/<slug:slug>/versions/<int:number>/edit/", editing.edit_version, name="edit-version"
+    ),
+    path("agents/<slug:slug>/versions/<int:number>/<slug:verb>/", views.act, name="act"),
+    path("agents/<slug:slug>/owner/", views.owner, name="owner"),
+    path("agents/<slug:slug>/compare/", views.compare, name="compare"),
     path("agents/<slug:slug>/suspend/", views.suspend, name="suspend"),
     path("agents/<slug:slug>/lift/", views.lift, name="lift"),
     path("api/v1/", include(_router.urls)),

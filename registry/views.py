@@ -1,8 +1,9 @@
-"""Pages of the registry: the list of agents, one agent, and its kill switch."""
+"""Pages of the registry: the list of agents, one agent, what can happen to it, two versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.contrib import messages
 from django.db.models import Exists, Model, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
@@ -20,12 +21,14 @@ from audit.services import subject_of
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
-from orchestrator.core.errors import InvalidInputError
-from orchestrator.web import panels
+from orchestrator.core.errors import InvalidInputError, NotFoundError
+from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.web import forms, panels
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
 from orchestrator.web.panels import Found
-from registry import presentation, selectors, services
-from registry.lifecycle import LIFTS
+from registry import comparison, presentation, selectors, services
+from registry.examination import tools_of
+from registry.lifecycle import LIFECYCLE, LIFTS, AgentVersionEvent
 from registry.manifest import AgentManifest, HttpConfig, RulesConfig, TemplateConfig
 from registry.models import Agent, AgentVersion, AgentVersionStatus
 
@@ -59,7 +62,7 @@ AGENTS = ListSpec(
         "agent",
         "No agents yet",
         "An agent is a registered capability with a contract and a named owner; workflows call it.",
-        (Link("See the workflows", "/workflows/", "workflow"),),
+        (Link("Register an agent", "/agents/new/", "plus"),),
     ),
     search_fields=("name", "slug", "owner__name", "newest_purpose", "newest_capabilities"),
     search_label="Name, purpose, owner",
@@ -86,6 +89,12 @@ AGENTS = ListSpec(
             ),
             all_label="Any kind",
         ),
+        Filter(
+            "owner",
+            "Owner",
+            (Option("missing", "Without active owner", "warning", Q(has_active_owner=False)),),
+            all_label="Any owner",
+        ),
     ),
     order=("name", "slug"),
 )
@@ -93,7 +102,8 @@ AGENTS = ListSpec(
 
 @require_safe
 def agents(request: HttpRequest) -> HttpResponse:
-    rows = selectors.list_agents(actor_of(request))
+    actor = actor_of(request)
+    rows = selectors.list_agents(actor)
 
     def extras(page: list[Agent]) -> Mapping[str, Any]:
         return {
@@ -104,7 +114,83 @@ def agents(request: HttpRequest) -> HttpResponse:
             "used_by": _panels(USED_BY_BRIEF, request, page),
         }
 
-    return render_list(request, AGENTS, rows, extras=extras)
+    context = {"can_register": access.can(actor, "agent.edit")}
+    return render_list(
+        request, AGENTS, rows, template="registry/agents.html", context=context, extras=extras
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that people do to a version: its page asks first, with what follows from it."""
+
+    event: AgentVersionEvent
+    title: str
+    text: str
+    button: str
+    icon: str = "right"
+    is_onward: bool = False
+    is_dangerous: bool = False
+    done: str = ""
+
+
+VERBS: Mapping[str, Verb] = {
+    "submit": Verb(
+        AgentVersionEvent.SUBMIT,
+        "Hand {version} in for approval?",
+        "It cannot be edited while it waits. Somebody who neither wrote nor owns it decides; only "
+        "then can it become active.",
+        "Hand it in",
+        "send",
+        is_onward=True,
+        done="{version} waits for approval.",
+    ),
+    "withdraw": Verb(
+        AgentVersionEvent.WITHDRAW,
+        "Take {version} back?",
+        "It becomes a draft again and its review is closed.",
+        "Take it back",
+        "undo",
+        done="{version} is a draft again.",
+    ),
+    "activate": Verb(
+        AgentVersionEvent.ACTIVATE,
+        "Make {version} active?",
+        "Workflows can use it from now on. Other versions stay as they are: workflows go on with "
+        "the version that they name.",
+        "Make it active",
+        "zap",
+        is_onward=True,
+        done="{version} is active.",
+    ),
+    "deprecate": Verb(
+        AgentVersionEvent.DEPRECATE,
+        "Deprecate {version}?",
+        "Workflows that name it go on running; new workflow versions cannot be published with it.",
+        "Deprecate it",
+        "clock",
+        done="{version} is deprecated.",
+    ),
+    "retire": Verb(
+        AgentVersionEvent.RETIRE,
+        "Take {version} out of use for good?",
+        "No call of it is possible any more, also not in runs that are under way. It stays "
+        "readable, with everything that was done with it.",
+        "Retire it",
+        "trash",
+        is_dangerous=True,
+        done="{version} is retired.",
+    ),
+    "discard": Verb(
+        AgentVersionEvent.DISCARD,
+        "Discard this draft?",
+        "What was written stays readable in the list of versions, but it can never be handed in.",
+        "Discard the draft",
+        "trash",
+        is_dangerous=True,
+        done="{version} is discarded.",
+    ),
+}
 
 
 @require_safe
@@ -113,10 +199,18 @@ def agent(request: HttpRequest, slug: str) -> HttpResponse:
     found = selectors.get_agent(actor, slug)
     version = selectors.shown_version(found, _number(request))
     versions = list(found.versions.all())
+    can_edit = access.can(actor, "agent.edit", found)
+    draft = next((one for one in versions if one.status == AgentVersionStatus.DRAFT), None)
     context: dict[str, Any] = {
         "agent": found,
         "version": version,
         "versions": versions,
+        "can_edit": can_edit,
+        "draft": draft,
+        "actions": _actions_on(version, actor),
+        "other": _other_version(version, versions),
+        "can_try": access.can(actor, "agent.try", found),
+        "try_url": _address_of("runs:try-agent", slug),
         "can_suspend": access.can(actor, "agent.suspend", found),
         "is_callable": any(one.status in LIFTS for one in versions),
         "is_suspended": any(one.status == AgentVersionStatus.SUSPENDED for one in versions),
@@ -129,6 +223,108 @@ def agent(request: HttpRequest, slug: str) -> HttpResponse:
     if version is not None:
         context |= _described(version)
     return render(request, "registry/agent.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request: HttpRequest, slug: str, number: int, verb: str) -> HttpResponse:
+    """Ask before something happens to a version, with who uses it; a POST does it."""
+    actor = actor_of(request)
+    asked = VERBS.get(verb)
+    if asked is None:
+        raise NotFoundError("There is nothing at this address.")
+    found = selectors.get_agent(actor, slug)
+    version = selectors.shown_version(found, number)
+    assert version is not None
+    rule = LIFECYCLE.rules[asked.event]
+    access.require(actor, rule.permission, found)
+    target = LIFECYCLE.next_status(version.status, asked.event)
+    reason, error = request.POST.get("reason", ""), ""
+    if request.method == "POST":
+        try:
+            services.set_agent_version_status(
+                version_id=version.id,
+                event=asked.event,
+                actor=actor,
+                now=timezone.now(),
+                reason=_with_successor(request, reason),
+            )
+        except InvalidInputError as refused:
+            error = refused.message
+        else:
+            messages.success(request, asked.done.format(version=version))
+            return redirect(f"{reverse('registry:agent', args=[slug])}?version={number}")
+    context = {
+        "agent": found,
+        "version": version,
+        "verb": asked,
+        "title": asked.title.format(version=version),
+        "needs_reason": rule.needs_reason,
+        "target": target,
+        "reason": reason,
+        "error": error,
+        "successors": _successors(found, version) if verb == "deprecate" else [],
+        "used_by": _panels(USED_BY, request, [version])[version.pk],
+    }
+    return render(request, "registry/act.html", context, status=422 if error else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def owner(request: HttpRequest, slug: str) -> HttpResponse:
+    """Hand an agent over to another owner, or rename it."""
+    actor = actor_of(request)
+    found = selectors.get_agent(actor, slug)
+    access.require(actor, "agent.edit", found)
+    people = selectors.owner_choices([found.workspace_id])[found.workspace_id]
+    names = {name: person for person, name in people.items()}
+    contract = _owner_contract(list(names))
+
+    def carry_out(value: dict[str, Any]) -> None:
+        services.change_agent(
+            slug=slug,
+            name=value["name"],
+            owner_id=names[value["owner"]],
+            reason=value.get("reason", ""),
+            actor=actor,
+            now=timezone.now(),
+        )
+
+    shown = forms.submit(request, contract, carry_out) if request.method == "POST" else None
+    if request.method == "POST" and shown is None:
+        messages.success(request, "The agent is changed.")
+        return redirect("registry:agent", slug=slug)
+    now_owner = {"owner": found.owner.name} if found.owner.name in names else {}
+    shown = shown or forms.show(contract, {"name": found.name, **now_owner})
+    context = {"agent": found, "form": shown}
+    return render(request, "registry/owner.html", context, status=shown.status)
+
+
+@require_safe
+def compare(request: HttpRequest, slug: str) -> HttpResponse:
+    """Two versions side by side, and whether one can stand where the other is used."""
+    actor = actor_of(request)
+    found = selectors.get_agent(actor, slug)
+    versions = list(found.versions.all())
+    newest = versions[0].number if versions else 1
+    before = selectors.shown_version(found, _number(request, "a") or max(1, newest - 1))
+    after = selectors.shown_version(found, _number(request, "b") or newest)
+    assert before is not None
+    assert after is not None
+    sides = selectors.side_of(before), selectors.side_of(after)
+    swap = comparison.swap_of(*sides)
+    context = {
+        "agent": found,
+        "versions": versions,
+        "before": before,
+        "after": after,
+        "found": comparison.differences(*sides),
+        "swap": swap,
+        "takes_example": presentation.pretty(swap.takes.counter_example),
+        "gives_example": presentation.pretty(swap.gives.counter_example),
+        "before_label": f"v{before.number}",
+        "after_label": f"v{after.number}",
+        "used_by": _panels(USED_BY, request, [before, after]),
+    }
+    return render(request, "registry/compare.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -215,6 +411,10 @@ def _described(version: AgentVersion) -> dict[str, Any]:
         "kind_icon": presentation.KIND_ICONS[manifest.kind],
         "side_effect": {"shape": shape, "tone": tone, "words": words},
         "effect": presentation.EFFECTS[manifest.effect],
+        "tools": [
+            {"tool": one, "look": presentation.SIDE_EFFECTS[one.side_effect]}
+            for one in manifest.tools or tools_of(config)
+        ],
         "reached_by": sentence,
         "technical_name": technical,
         "takes": presentation.fields_of(manifest.input),
@@ -237,8 +437,64 @@ def _described(version: AgentVersion) -> dict[str, Any]:
     }
 
 
-def _number(request: HttpRequest) -> int | None:
-    raw = request.GET.get("version", "")
+def _actions_on(version: AgentVersion | None, actor: Actor) -> list[tuple[str, Verb]]:
+    """What this person may do to a version in its status."""
+    if version is None:
+        return []
+    possible = LIFECYCLE.transitions[AgentVersionStatus(version.status)]
+    return [
+        (key, verb)
+        for key, verb in VERBS.items()
+        if verb.event in possible
+        and access.can(actor, LIFECYCLE.rules[verb.event].permission, version.agent)
+    ]
+
+
+def _other_version(
+    version: AgentVersion | None, versions: Sequence[AgentVersion]
+) -> AgentVersion | None:
+    """The version to compare with: the one before it, or the one after the first."""
+    if version is None or len(versions) < 2:
+        return None
+    older = [one for one in versions if one.number < version.number]
+    return older[0] if older else versions[-2]
+
+
+def _successors(found: Agent, version: AgentVersion) -> list[AgentVersion]:
+    usable = {AgentVersionStatus.ACTIVE, AgentVersionStatus.APPROVED}
+    return [one for one in found.versions.all() if one.status in usable and one.pk != version.pk]
+
+
+def _with_successor(request: HttpRequest, reason: str) -> str:
+    """The reason with what to use instead, where that was chosen."""
+    successor = request.POST.get("successor", "")
+    return f"Use {successor} instead. {reason}".strip() if successor else reason
+
+
+def _owner_contract(names: list[str]) -> JsonObject:
+    options: list[JsonValue] = list(names)
+    return {
+        "type": "object",
+        "required": ["name", "owner"],
+        "properties": {
+            "name": {"type": "string", "title": "Name", "minLength": 1, "maxLength": 120},
+            "owner": {"title": "Owner", "enum": options, "description": "Who answers for it."},
+            "reason": {"type": "string", "title": "Reason", "maxLength": 2_000},
+        },
+        "additionalProperties": False,
+    }
+
+
+def _address_of(name: str, *arguments: str) -> str:
+    """The address of a page of an upper app; empty when that app does not have it."""
+    try:
+        return reverse(name, args=arguments)
+    except NoReverseMatch:
+        return ""
+
+
+def _number(request: HttpRequest, name: str = "version") -> int | None:
+    raw = request.GET.get(name, "")
     if not raw:
         return None
     if not (raw.isascii() and raw.isdigit() and len(raw) < 10):

@@ -54,6 +54,10 @@ RUN_ACTIONS: Final = (
     ("dismiss", "run.override"),
 )
 REASON: Final = {"reason": "because"}
+FIRST: Final = {"number": "1"}
+DRAFT: Final = {"number": "2"}
+"""The second version of the world's agent is a draft."""
+POLICY_NUMBER: Final = {"name": "PolicyNumber"}
 
 ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     # The frame
@@ -229,6 +233,55 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "agents/<slug:slug>/lift/"): Row("agent.suspend", "agent"),
     ("POST", "agents/<slug:slug>/suspend/"): Row("agent.suspend", "agent", body=REASON),
     ("POST", "agents/<slug:slug>/lift/"): Row("agent.suspend", "agent", body=REASON),
+    ("GET", "agents/new/"): Row("agent.edit"),
+    ("POST", "agents/new/"): Row("agent.edit", body={"kind": "rules"}),
+    ("POST", "agents/check/"): Row("agent.edit", body={"kind": "rules"}),
+    ("POST", "agents/example/"): Row("agent.edit", body={"schema": "{}", "prefix": "p"}),
+    ("GET", "agents/<slug:slug>/versions/new/"): Row("agent.edit", "agent"),
+    ("POST", "agents/<slug:slug>/versions/new/"): Row("agent.edit", "agent", body={}),
+    ("GET", "agents/<slug:slug>/versions/<int:number>/edit/"): Row(
+        "agent.edit", "agent", path=DRAFT
+    ),
+    ("POST", "agents/<slug:slug>/versions/<int:number>/edit/"): Row(
+        "agent.edit", "agent", path=DRAFT, body={"revision": "1"}
+    ),
+    **{
+        (method, "agents/<slug:slug>/versions/<int:number>/<slug:verb>/"): (
+            Row("agent.edit", "agent", path={**DRAFT, "verb": "submit"}, body=REASON),
+            Row("agent.edit", "agent", path={**DRAFT, "verb": "discard"}, body=REASON),
+            Row("agent.activate", "agent", path={**FIRST, "verb": "deprecate"}, body=REASON),
+        )
+        for method in ("GET", "POST")
+    },
+    ("GET", "agents/<slug:slug>/owner/"): Row("agent.edit", "agent"),
+    ("POST", "agents/<slug:slug>/owner/"): Row("agent.edit", "agent", body={}),
+    ("GET", "agents/<slug:slug>/compare/"): Row("agent.read", "agent"),
+    ("GET", "agents/types/"): Row("agent.read"),
+    ("GET", "agents/types/new/"): Row("type.manage"),
+    ("POST", "agents/types/new/"): Row("type.manage", body={}),
+    ("GET", "agents/types/<slug:name>/"): Row("agent.read", path=POLICY_NUMBER),
+    ("GET", "agents/types/<slug:name>/change/"): Row("type.manage", path=POLICY_NUMBER),
+    ("POST", "agents/types/<slug:name>/change/"): Row("type.manage", path=POLICY_NUMBER, body={}),
+    ("POST", "api/v1/agents/"): api("agent.edit", body={}),
+    ("PATCH", "api/v1/agents/<slug>/"): api("agent.edit", "agent", body={"name": "N"}),
+    ("POST", "api/v1/agents/check/"): api("agent.edit", body={}),
+    ("GET", "api/v1/agents/<slug>/compare/"): api("agent.read", "agent"),
+    ("POST", "api/v1/agents/<slug>/versions/"): api("agent.edit", "agent", body={"manifest": {}}),
+    ("PUT", "api/v1/agent-versions/<pk>/"): api(
+        "agent.edit", "agent_version", body={"manifest": {}, "revision": 1}
+    ),
+    **{
+        ("POST", f"api/v1/agent-versions/<pk>/{verb}/"): api(line, "agent_version", body=REASON)
+        for verb, line in (
+            ("submit", "agent.edit"),
+            ("withdraw", "agent.edit"),
+            ("discard", "agent.edit"),
+            ("activate", "agent.activate"),
+            ("deprecate", "agent.activate"),
+            ("retire", "agent.activate"),
+        )
+    },
+    ("POST", "api/v1/domain-types/"): api("type.manage", body={}),
     ("GET", "api/v1/agents/"): api("agent.read"),
     ("GET", "api/v1/agents/<slug>/"): api("agent.read", "agent"),
     ("POST", "api/v1/agents/<slug>/suspend/"): api("agent.suspend", "agent", body=REASON),

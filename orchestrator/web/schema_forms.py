@@ -85,6 +85,7 @@ class Field:
     blank: Field | None = None
     spare: Field | None = None
     is_root: bool = False
+    is_in_spare: bool = False
     next_index: int = 0
     mark: str = ""
 
@@ -163,7 +164,8 @@ def render_summary(
     order = list(_paths(shape, "")) if shape else []
     for path, _, reason in sorted(_triples(errors), key=lambda one: _rank(one[0], order)):
         label = _label_at(shape, path) if shape else words_of(path.rpartition("/")[2])
-        links.append({"target": name_at(prefix, path), "text": _sentence(label, reason)})
+        target = name_at(prefix, _asked_at(shape, path) if shape else path)
+        links.append({"target": target, "text": _sentence(label, reason)})
     return render_to_string("web/form/summary.html", {"links": links})
 
 
@@ -217,12 +219,13 @@ def name_at(prefix: str, path: str) -> str:
 class _FieldBuilder:
     """Puts values and errors into shapes."""
 
-    def __init__(self, errors: dict[str, list[str]]) -> None:
+    def __init__(self, errors: dict[str, list[str]], *, is_in_spare: bool = False) -> None:
         self.errors = errors
+        self.is_in_spare = is_in_spare
         self.used: set[str] = set()
 
     def field(self, shape: Shape, name: str, path: str, value: Read) -> Field:
-        made = Field(shape=shape, name=name, path=path)
+        made = Field(shape=shape, name=name, path=path, is_in_spare=self.is_in_spare)
         self._take_errors(made)
         present = None if isinstance(value, _Missing) else value
         match shape.kind:
@@ -293,7 +296,8 @@ class _FieldBuilder:
         made.blank = _FieldBuilder({}).field(item, f"{made.name}.{made.mark}", "/-", fresh)
         spare_name = f"{made.name}.{made.next_index}"
         if "__index" not in made.name:
-            made.spare = _FieldBuilder({}).field(item, spare_name, "/-", fresh)
+            builder = _FieldBuilder({}, is_in_spare=True)
+            made.spare = builder.field(item, spare_name, "/-", fresh)
 
     def _money(self, made: Field, value: JsonValue) -> None:
         for part in ("minor", "currency"):
@@ -389,7 +393,7 @@ class _Reader:
             before: Read = old[index] if index < len(old) else MISSING
             mark = len(self.violations)
             read = self.read(item, f"{name}.{index}", f"{path}/{len(values)}", before)
-            if isinstance(read, _Missing) or not _says_anything(item, read):
+            if isinstance(read, _Missing) or _says_nothing(item, read):
                 del self.violations[mark:]
                 continue
             values.append(read)
@@ -521,6 +525,17 @@ def _says_anything(shape: Shape, value: JsonValue) -> bool:
     return shape.kind is not Kind.FIXED and value is not None
 
 
+def _says_nothing(item: Shape, value: JsonValue) -> bool:
+    """Tell whether an entry is empty, or holds defaults alone while what it needs is missing."""
+    if not _says_anything(item, value):
+        return True
+    if not isinstance(value, dict):
+        return False
+    said = {key: part for key, part in value.items() if part != []}
+    is_untouched = said == shape_default(item)
+    return is_untouched and any(one.is_required and one.key not in said for one in item.fields)
+
+
 def _yes_no(raw: str, shape: Shape) -> Read:
     if raw in {"true", "on"}:
         return True
@@ -638,6 +653,21 @@ def _rank(path: str, order: Sequence[str]) -> int:
     while path and path not in order:
         path = path.rpartition("/")[0]
     return order.index(path) if path in order else -1
+
+
+def _asked_at(shape: Shape, path: str) -> str:
+    """The place of the field that asks for a place: the same, or one around it."""
+    asked = ""
+    for part in path.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if shape.item is not None and key.isdigit():
+            child: Shape | None = shape.item
+        else:
+            child = next((one for one in shape.fields if one.key == key), None)
+        if child is None:
+            break
+        shape, asked = child, f"{asked}/{part}"
+    return asked
 
 
 def _label_at(shape: Shape, path: str) -> str:

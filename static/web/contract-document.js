@@ -48,6 +48,11 @@ export function rowsOf(schema) {
   return orderOf(schema).map((name) => ({ name, kind: kindOf(properties[name]), required: required.has(name), schema: properties[name] }));
 }
 
+/** How many rows the table shows, those inside of others included. */
+export function countRows(schema) {
+  return rowsOf(schema).reduce((count, { kind, schema: property }) => count + 1 + (kind === "object" || kind === "list:object" ? countRows(entryOf(property)) : 0), 0);
+}
+
 /** The names of an object's fields in order: `x-order` when somebody moved them, else as written. */
 export function orderOf(schema) {
   const names = Object.keys(schema.properties ?? {});

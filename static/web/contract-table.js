@@ -10,6 +10,8 @@
 import * as contract from "./contract-document.js";
 
 const OPEN_JSON = "As JSON", OPEN_TABLE = "As a table";
+/** From so many rows on, those inside of others are folded away at first. */
+const MANY = 20;
 let made = 0;
 
 /** Make an element: `make("div", {class: "x", onclick: run}, ...children)`. */
@@ -266,6 +268,11 @@ class Row {
     if (this.kind !== "object" && this.kind !== "list:object") return;
     this.nested = new Rows(this.table, this);
     this.inner.append(this.nested.element);
+    if (!this.table.isLong) return;
+    const count = this.nested.rows.length;
+    const inside = make("details", { class: "contract__fold" }, make("summary", {}, icon("right"), `${count} ${count === 1 ? "field" : "fields"} inside ${this.label}`));
+    this.inner.append(inside);
+    inside.append(this.nested.element);
   }
 }
 
@@ -437,7 +444,9 @@ export class ContractTable extends HTMLElement {
   }
 
   #table() {
+    this.isLong = contract.countRows(this.#value) > MANY;
     this.rows = new Rows(this);
+    this.isLong = false;
     return this.rows.element;
   }
 

@@ -86,6 +86,7 @@ class World:
         from orchestrator.accounts import services
         from orchestrator.accounts.models import Workspace
         from orchestrator.console import demo
+        from registry import services as agents
         from registry.models import AgentVersion
 
         demo.ensure_demo()
@@ -101,6 +102,12 @@ class World:
         workflow = find_workflow(SYSTEM, "insurance-claim")
         version = (
             AgentVersion.objects.select_related("agent").filter(agent__workspace=claims).first()
+        )
+        agents.register_agent_version(
+            agent_slug=version.agent.slug,
+            manifest=version.manifest,
+            actor=self._actor(Role.AGENT_OWNER),
+            now=self.now,
         )
         active = active_version(workflow)
         self.step = next(iter(active.definition["steps"]))

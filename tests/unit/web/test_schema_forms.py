@@ -1,5 +1,6 @@
 """Forms from contracts: what is asked, read back, kept, and refused."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -391,3 +392,30 @@ def _fields_of(html):
     form = Form()
     form.feed(html)
     return form.query
+
+
+def test_no_noscript_stands_inside_another():
+    pair = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    answer = {"type": "object", "properties": {"pairs": {"type": "array", "items": pair}}}
+    schema = {"type": "object", "properties": {"answers": {"type": "array", "items": answer}}}
+    html = str(schema_forms.render(schema))
+    depths, depth = [], 0
+    for tag in re.findall(r"</?noscript>", html):
+        depth += 1 if tag == "<noscript>" else -1
+        depths.append(depth)
+    assert depths
+    assert set(depths) == {0, 1}
+
+
+def test_an_entry_of_defaults_alone_is_none_while_something_needed_is_missing():
+    entry = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "type": {"enum": ["a", "b"], "default": "a"}},
+        "required": ["name"],
+    }
+    schema = {"type": "object", "properties": {"fields": {"type": "array", "items": entry}}}
+    post = QueryDict("input.fields.0.name=x&input.fields.0.type=a&input.fields.1.type=a")
+    value, violations = schema_forms.parse(schema, post)
+    assert (value, violations) == ({"fields": [{"name": "x", "type": "a"}]}, ())
+    post = QueryDict("input.fields.0.type=b")
+    assert schema_forms.parse(schema, post)[0] == {"fields": [{"type": "b"}]}
