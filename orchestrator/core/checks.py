@@ -215,7 +215,11 @@ class _Checker:
         self._check_run_title()
 
     def link_verdicts(self) -> dict[str, LinkVerdict]:
-        """Per link, how well the target's fields fit that read the link's source."""
+        """Per link, how well the target's fields fit that read the link's source.
+
+        A source that only steers (a router, a join) hands on what was made before it: then all
+        fields of the target count.
+        """
         return {
             link.id: self._link_verdict(link.source, link.target)
             for link in self.definition.links.values()
@@ -223,11 +227,9 @@ class _Checker:
 
     def _link_verdict(self, source: str, target: str) -> LinkVerdict:
         read = "input" if isinstance(self.definition.steps[source], StartStep) else source
-        found = tuple(
-            one.verdict
-            for one in self.judged.get(target, ())
-            if read in one.reads or source in one.reads
-        )
+        judged = self.judged.get(target, ())
+        own = [one.verdict for one in judged if read in one.reads or source in one.reads]
+        found = tuple(own or (one.verdict for one in judged))
         if not found:
             return _NO_VERDICT
         verdicts = {one.verdict for one in found}

@@ -71,7 +71,8 @@ class FieldVerdict(Model):
 class LinkVerdict(Model):
     """How well what goes along a link fits: the worst of the fields that read the link's source.
 
-    `none`: the target takes no contract, or reads nothing of the source.
+    A target that reads nothing of the source is judged by all its fields. `none`: it takes no
+    contract, or maps nothing.
     """
 
     verdict: Verdict

@@ -188,6 +188,20 @@ def test_links_carry_the_worst_verdict_of_the_fields_that_read_their_source():
     assert by_field["total"].reason
 
 
+def test_a_link_from_a_step_that_only_steers_is_judged_by_all_fields_of_its_target():
+    route = {"kind": "router", "name": "Route", "routes": [
+        {"port": "known", "title": "Known", "when": "input.day == 'x'"}]}  # fmt: skip
+    take = call("take", input={"number": "steps.extract.output.policy_number"})
+    arrows = [
+        *("start-extract", "extract-route", "route.known-take", "route.default-done"),
+        "take-done",
+    ]
+    found = examine(made(arrows, route=route, take=take), KNOWN).links
+    assert found["route.known-take"].verdict == "fits"
+    assert [one.field for one in found["route.known-take"].fields] == ["number"]
+    assert found["route.default-done"].verdict == "none"
+
+
 def test_a_contract_that_says_nothing_is_a_warning_on_step_and_link():
     arrows = ["start-extract", "extract-gate", "gate.approved-done"]
     open_gate = {**GATE, "contract": {}}
