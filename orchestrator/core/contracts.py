@@ -12,11 +12,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import jsonschema_rs
 from jsonschema_rs import canonical
@@ -318,14 +317,13 @@ def fits(
 def _fit(producer: str, consumer: str) -> Fit:
     """`fits` for two closed contracts as JSON texts; kept, for the same pairs come again."""
     given, taken = Validator(json.loads(producer)), Validator(json.loads(consumer))
-    given_form, taken_form = _canonical(given.schema), _canonical(taken.schema)
-    answer = taken_form.covers(given_form)
-    if answer == canonical.Containment.YES:
-        return Fit(FitVerdict.FITS)
-    refused = next(_refused_examples(given, taken, given_form, taken_form), None)
+    answer, left = _covered(given.schema, taken.schema)
+    refused = next(_refused_examples(given, taken, left), None)
     if refused is not None:
         example, violation = refused
         return Fit(FitVerdict.DOES_NOT_FIT, violation.path, violation.reason, example)
+    if answer == canonical.Containment.YES:
+        return Fit(FitVerdict.FITS)
     if answer == canonical.Containment.NO:
         return Fit(FitVerdict.DOES_NOT_FIT, "", "allows values that are refused here")
     return Fit(FitVerdict.CANNOT_TELL, "", "cannot be decided from the two contracts alone")
@@ -358,16 +356,13 @@ def _text(schema: JsonObject, types: Mapping[str, DomainType] | None) -> str:
 
 
 def _refused_examples(
-    given: Validator,
-    taken: Validator,
-    given_form: jsonschema_rs.CanonicalSchema,
-    taken_form: jsonschema_rs.CanonicalSchema,
+    given: Validator, taken: Validator, left: JsonValue
 ) -> Iterator[tuple[JsonValue, Violation]]:
-    """Documents that the producer allows and the consumer refuses, most telling first."""
-    sources: list[Any] = [given.schema]
-    with suppress(canonical.CanonicalizationError):  # the difference is a help only
-        sources.insert(0, given_form.subtract(taken_form).to_json_schema())
-    for source in sources:
+    """Documents that the producer allows and the consumer refuses, most telling first.
+
+    `left` describes what the one allows and the other does not, where that is known.
+    """
+    for source in (left, given.schema):
         if not isinstance(source, dict):
             continue
         for example in examples_of(source, taken.schema):
@@ -375,6 +370,21 @@ def _refused_examples(
                 violations = taken.check(example)
                 if violations:
                     yield example, violations[0]
+
+
+def _covered(given: JsonObject, taken: JsonObject) -> tuple[canonical.Containment, JsonValue]:
+    """What the library says of the two, and what the one allows and the other does not."""
+    try:
+        given_form, taken_form = _canonical(given), _canonical(taken)
+        answer = taken_form.covers(given_form)
+    except canonical.CanonicalizationError:
+        return canonical.Containment.UNKNOWN, None
+    if answer == canonical.Containment.YES:
+        return answer, None
+    try:
+        return answer, given_form.subtract(taken_form).to_json_schema()
+    except canonical.CanonicalizationError:
+        return answer, None  # it would be a help only
 
 
 def _compile(schema: JsonObject) -> jsonschema_rs.Draft202012Validator:

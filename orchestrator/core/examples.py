@@ -246,6 +246,9 @@ class _Maker:
             if isinstance(limit, (int, float)):
                 yield limit + shift
                 yield limit + shift / 2
+        step = schema.get("multipleOf")
+        if isinstance(step, (int, float)):
+            yield from (step, 2 * step, 3 * step)
         yield from (1, 0, -1, 1_000_000)
         yield from (hint for hint in self.hints if isinstance(hint, (int, float)))
 

@@ -14,9 +14,9 @@ _router.register("runs", RunViewSet, basename="run")
 
 urlpatterns = [
     path("workflows/<slug:slug>/start/", views.start, name="start"),
-    path("workflows/<slug:slug>/try-step/form/", trial_views.step_form, name="try_step_form"),
-    path("workflows/<slug:slug>/try-step/result/", trial_views.step_result, name="try_step_result"),
-    path("agents/<slug:slug>/try/", trial_views.try_agent, name="try_agent"),
+    path("workflows/<slug:slug>/try-step/form/", trial_views.step_form, name="try-step-form"),
+    path("workflows/<slug:slug>/try-step/result/", trial_views.step_result, name="try-step-result"),
+    path("agents/<slug:slug>/try/", trial_views.try_agent, name="try-agent"),
     path("runs/", views.runs, name="list"),
     path("runs/<uuid:run_id>/", views.detail, name="detail"),
     path("runs/<uuid:run_id>/parts/<slug:name>/", views.part, name="part"),
