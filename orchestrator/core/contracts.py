@@ -356,7 +356,7 @@ def _text(schema: JsonObject, types: Mapping[str, DomainType] | None) -> str:
 
 
 def _refused_examples(
-    given: Validator, taken: Validator, left: JsonValue
+    given: Validator, taken: Validator, left: object
 ) -> Iterator[tuple[JsonValue, Violation]]:
     """Documents that the producer allows and the consumer refuses, most telling first.
 
@@ -372,7 +372,7 @@ def _refused_examples(
                     yield example, violations[0]
 
 
-def _covered(given: JsonObject, taken: JsonObject) -> tuple[canonical.Containment, JsonValue]:
+def _covered(given: JsonObject, taken: JsonObject) -> tuple[canonical.Containment, object]:
     """What the library says of the two, and what the one allows and the other does not."""
     try:
         given_form, taken_form = _canonical(given), _canonical(taken)

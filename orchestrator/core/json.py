@@ -71,7 +71,18 @@ def check_json(value: JsonValue, *, max_depth: int = MAX_DEPTH) -> None:
     while stack:
         node, path, depth = stack.pop()
         if depth > max_depth:
-            raise InvalidInputError(f"The JSON is nested deeper than {max_depth} levels.")
+            raise InvalidInputError(
+                f"The JSON is nested deeper than {max_depth} levels.",
+                detail={
+                    "violations": [
+                        {
+                            "path": "/".join(path.split("/")[:9]),
+                            "rule": "depth",
+                            "reason": f"is nested deeper than {max_depth} levels",
+                        }
+                    ]
+                },
+            )
         if isinstance(node, dict):
             for key, child in node.items():
                 _check_text(key, path)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,7 +11,50 @@ from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.json import JsonObject, check_json, clean_text
 from orchestrator.core.schemas import pointer
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 MAX_VIOLATIONS: Final = 50
+_KEY: Final = "[key]"
+"""How pydantic marks that the name of a field is meant, and not its value."""
+_COUNTED: Final = frozenset({"steps", "links", "outcomes", "routes"})
+"""Parts of a document whose own name says what is counted in them."""
+_RULE_WORDS: Final[Mapping[str, str]] = {
+    "missing": "is required but missing",
+    "extra_forbidden": "is not a field that is known here",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be yes or no (true or false)",
+    "bool_parsing": "must be yes or no (true or false)",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "union_tag_invalid": "has the kind '{tag}'; it must be one of {expected_tags}",
+    "union_tag_not_found": "does not say of which kind it is: {discriminator} is missing",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+}
+_PATTERN_WORDS: Final[Mapping[str, str]] = {
+    r"^[a-z][a-z0-9_]{0,62}$": (
+        "begin with a small letter and hold small letters, digits and _ only, at most 63"
+    ),
+    r"^[A-Za-z_][A-Za-z0-9_]{0,62}$": (
+        "begin with a letter or _ and hold letters, digits and _ only, at most 63"
+    ),
+    r"^[a-z0-9][a-z0-9-]{0,62}$": (
+        "begin with a small letter or digit and hold small letters, digits and - only, at most 63"
+    ),
+}
 Location: TypeAlias = Sequence[str | int]
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -36,6 +79,8 @@ def read_document(
     place: Callable[[Location], Location] = lambda location: location,
 ) -> Document:
     """Return the document as its model; `what` names it in the message ("manifest").
+
+    What is wrong is said for people; a limit is named with what was given.
 
     `place` turns pydantic's location into that of the document, where the two differ.
 
@@ -62,10 +107,42 @@ def violations_of(
 ) -> list[JsonObject]:
     """Return what pydantic found as path (JSON pointer), rule and reason: the first fifty."""
     return [
-        {
-            "path": pointer(place(one["loc"])),
-            "rule": one["type"],
-            "reason": one["msg"].removeprefix("Value error, "),
-        }
-        for one in error.errors(include_url=False, include_input=False)[:MAX_VIOLATIONS]
+        _violation(one, place(one["loc"]))
+        for one in error.errors(include_url=False)[:MAX_VIOLATIONS]
     ]
+
+
+def _violation(found: ErrorDetails, location: Location) -> JsonObject:
+    """One mistake in words for people; a bad name of a field is told at the field."""
+    reason = _reason(found, location)
+    if location and location[-1] == _KEY:
+        location = location[:-1]
+        reason = f"has a name that cannot be used: it {reason}"
+    return {"path": pointer(location), "rule": found["type"], "reason": reason}
+
+
+def _reason(found: ErrorDetails, location: Location) -> str:
+    rule, context = found["type"], found.get("ctx", {})
+    if rule in {"too_long", "too_short", "string_too_long", "string_too_short"}:
+        return _length(rule, context, found["input"], location)
+    if rule == "string_pattern_mismatch":
+        pattern = str(context["pattern"])
+        return f"must {_PATTERN_WORDS.get(pattern, f'match the pattern {pattern}')}"
+    wording = _RULE_WORDS.get(rule)
+    if wording is None:
+        return found["msg"].removeprefix("Value error, ")
+    return wording.format_map({key: str(value) for key, value in context.items()})
+
+
+def _length(rule: str, context: Mapping[str, Any], given: object, location: Location) -> str:
+    """What is too long or too short, with the limit and what it is counted in."""
+    is_long = rule.endswith("long")
+    limit = int(context["max_length" if is_long else "min_length"])
+    if not is_long and limit == 1:
+        return "must not be empty"
+    actual = len(given) if isinstance(given, (str, dict, list, tuple)) else 0
+    unit = "characters" if isinstance(given, str) else "entries"
+    if location and location[-1] in _COUNTED and not isinstance(given, str):
+        unit = str(location[-1])
+    bound = "at most" if is_long else "at least"
+    return f"may have {bound} {limit:,} {unit}; this one has {actual:,}"
