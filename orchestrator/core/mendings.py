@@ -94,7 +94,7 @@ class Mender:
                 step=one.step,
                 label=one.label,
                 type=type_word(one.schema),
-                domain_type=domain_type(one.schema),
+                domain_type=one.domain,
                 schema_=one.schema,
                 certain=one.certain,
                 sample=one.sample,

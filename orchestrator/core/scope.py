@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from orchestrator.core.catalogue import AgentInterface, Catalogue
 from orchestrator.core.contracts import SchemaError, bundle
@@ -95,6 +96,8 @@ class Readable:
     certain: bool
     sample: JsonValue = None
     distance: int = 0
+    kinds: frozenset[str] = ALL_KINDS
+    domain: str | None = None
 
     @property
     def step(self) -> str | None:
@@ -257,7 +260,7 @@ class Shapes:
             found = member(view, name)
             if found is not None:
                 path = ("steps", step_id, name)
-                yield Readable(path, name.capitalize(), found[0], found[1])
+                yield _readable(path, name.capitalize(), found[0], certain=found[1])
 
     def _said(self, step: Step, possible: Ports) -> Iterator[str]:
         if isinstance(step, (AgentStep, GateStep, JoinStep)):
@@ -293,8 +296,17 @@ def listed(
         shown = given if given is not None else sample_of(inner)
         words = label_of(name, inner)
         full = f"{label} / {words}" if label else words
-        yield Readable((*path, name), full, inner, is_certain, shown)
+        yield _readable((*path, name), full, inner, certain=is_certain, sample=shown)
         yield from listed((*path, name), inner, certain=is_certain, sample=shown, label=full)
+
+
+def _readable(
+    path: Path, label: str, schema: JsonObject, *, certain: bool, sample: JsonValue = None
+) -> Readable:
+    """A value with what is asked about it often worked out once."""
+    return Readable(
+        path, label, schema, certain, sample, kinds=kinds_of(schema), domain=domain_type(schema)
+    )
 
 
 def closed_object(properties: JsonObject, required: Collection[str] | None = None) -> JsonObject:
@@ -378,11 +390,11 @@ def ranked(
     readables: Collection[Readable], name: str, schema: JsonObject
 ) -> list[tuple[float, Readable]]:
     """Values that may be meant for a field, most likely first, each with how likely it is."""
-    wanted = kinds_of(schema)
+    wanted, meant = kinds_of(schema), domain_type(schema)
     scored = [
-        (_likeness(one, name, schema), one)
+        (_likeness(one, name, schema, meant), one)
         for one in readables
-        if kinds_of(one.schema) & wanted and same_meaning(one.schema, schema)
+        if one.kinds & wanted and (meant is None or one.domain in {None, meant})
     ]
     return sorted(scored, key=lambda pair: (-pair[0], len(pair[1].path), pair[1].path))
 
@@ -410,7 +422,7 @@ def best(
     return found
 
 
-def _likeness(one: Readable, name: str, schema: JsonObject) -> float:
+def _likeness(one: Readable, name: str, schema: JsonObject, meant: str | None) -> float:
     own, wanted = _words(one.path[-1]), _words(name)
     score = 0.0
     if one.path[-1] == name or own == wanted:
@@ -419,9 +431,8 @@ def _likeness(one: Readable, name: str, schema: JsonObject) -> float:
         score += 40 * len(own & wanted) / len(own | wanted)
     elif own_step := _words(one.step or ""):
         score += 15 * len(own_step & wanted) / len(own_step | wanted)
-    shared = domain_type(schema)
-    if shared is not None and domain_type(one.schema) == shared:
-        score += 45 if shared not in _NAMED_WORDS else 30
+    if meant is not None and one.domain == meant:
+        score += 45 if meant not in _NAMED_WORDS else 30
     if one.schema.get("type") == schema.get("type"):
         score += 6
     score += 8 if one.certain else 0
@@ -445,6 +456,7 @@ def same_meaning(given: JsonObject, wanted: JsonObject) -> bool:
     return left is None or right is None or left == right
 
 
+@lru_cache(maxsize=4_096)
 def _words(name: str) -> frozenset[str]:
     return frozenset(word.lower() for word in _WORD.findall(name))
 
