@@ -189,7 +189,9 @@ def _inside(key: str, error: ValidationError) -> ValidationError:
     """The same mistakes, each with its place in the document around."""
     lines = [
         InitErrorDetails(
-            type=PydanticCustomError(one["type"], "{reason}", {"reason": one["msg"]}),
+            type=PydanticCustomError(
+                one["type"], "{reason}", {**one.get("ctx", {}), "reason": one["msg"]}
+            ),
             loc=(key, *one["loc"]),
             input=one["input"],
         )

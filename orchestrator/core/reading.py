@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -44,6 +45,13 @@ _RULE_WORDS: Final[Mapping[str, str]] = {
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
 }
+_LENGTHS: Final[Mapping[str, str]] = {
+    "too_long": "max_length",
+    "string_too_long": "max_length",
+    "too_short": "min_length",
+    "string_too_short": "min_length",
+}
+"""Rules about length, and where pydantic puts their limit."""
 _PATTERN_WORDS: Final[Mapping[str, str]] = {
     r"^[a-z][a-z0-9_]{0,62}$": (
         "begin with a small letter and hold small letters, digits and _ only, at most 63"
@@ -123,21 +131,20 @@ def _violation(found: ErrorDetails, location: Location) -> JsonObject:
 
 def _reason(found: ErrorDetails, location: Location) -> str:
     rule, context = found["type"], found.get("ctx", {})
-    if rule in {"too_long", "too_short", "string_too_long", "string_too_short"}:
+    if _LENGTHS.get(rule) in context:
         return _length(rule, context, found["input"], location)
-    if rule == "string_pattern_mismatch":
+    if rule == "string_pattern_mismatch" and "pattern" in context:
         pattern = str(context["pattern"])
         return f"must {_PATTERN_WORDS.get(pattern, f'match the pattern {pattern}')}"
-    wording = _RULE_WORDS.get(rule)
-    if wording is None:
-        return found["msg"].removeprefix("Value error, ")
-    return wording.format_map({key: str(value) for key, value in context.items()})
+    with suppress(KeyError):  # a rule without words, or without what its words name
+        return _RULE_WORDS[rule].format_map({key: str(value) for key, value in context.items()})
+    return found["msg"].removeprefix("Value error, ")
 
 
 def _length(rule: str, context: Mapping[str, Any], given: object, location: Location) -> str:
     """What is too long or too short, with the limit and what it is counted in."""
     is_long = rule.endswith("long")
-    limit = int(context["max_length" if is_long else "min_length"])
+    limit = int(context[_LENGTHS[rule]])
     if not is_long and limit == 1:
         return "must not be empty"
     actual = len(given) if isinstance(given, (str, dict, list, tuple)) else 0

@@ -123,3 +123,18 @@ def test_pages_show_control_characters_and_marks_of_direction():
 
     for char in ("\x07", "\u202e", "\u200b"):
         assert char not in visible(f"a{char}b")
+
+
+def test_a_rule_without_its_limit_keeps_its_own_words():
+    from pydantic import ValidationError
+    from pydantic_core import InitErrorDetails, PydanticCustomError
+
+    from orchestrator.core.reading import violations_of
+
+    rules = ("too_short", "literal_error", "string_pattern_mismatch", "of_our_own")
+    details = [
+        InitErrorDetails(type=PydanticCustomError(rule, "is odd"), loc=("a",), input=1)
+        for rule in rules
+    ]
+    error = ValidationError.from_exception_data("Thing", details)
+    assert {one["reason"] for one in violations_of(error)} == {"is odd"}
