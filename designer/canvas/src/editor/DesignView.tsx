@@ -1,20 +1,29 @@
 // The designer's picture of one version, read-only: the graph, what the checker found, and the inspector.
 import { createContext, useContext, useEffect, useMemo, useRef, useState } from "react";
-import { graphOf } from "../graph/model";
+import { graphOf, type GraphLink } from "../graph/model";
 import { linkedPorts, portsOf, portWord } from "../graph/ports";
 import { neighboursOf, readingOrder } from "../graph/traverse";
 import { duration } from "../graph/words";
-import type { AgentCard, DesignData } from "../graph/snapshot";
+import type { AgentCard, DesignData, DesignDiff, DiffMark } from "../graph/snapshot";
+import type { Look } from "../graph/words";
 import type { Step, WorkflowDefinition } from "../schema.gen";
 import { GraphView, type LinkLook, type StepFaceProps } from "./GraphView";
-import { Icon, iconOf, kindWord } from "./Icon";
+import { Icon, iconOf, kindWord, StateIcon } from "./Icon";
 import { useLayout } from "./useLayout";
 
 interface DesignContextValue {
   readonly agents: Readonly<Record<string, AgentCard>>;
   readonly troubled: ReadonlySet<string>;
   readonly describe: (stepId: string) => string;
+  readonly diff: DesignDiff | null;
 }
+
+/** How a difference is shown: shape, word and colour. */
+const DIFF_LOOKS: Readonly<Record<DiffMark, Look>> = {
+  added: { word: "Added", tone: "good", shape: "s-added" },
+  removed: { word: "Removed", tone: "bad", shape: "s-removed" },
+  changed: { word: "Changed", tone: "caution", shape: "s-changed" },
+};
 
 const DesignContext = createContext<DesignContextValue | null>(null);
 const NO_AGENTS = {};
@@ -27,17 +36,18 @@ export function DesignView({
   readonly data: DesignData;
   readonly initial: string | null;
 }) {
-  const { definition, agents = NO_AGENTS, findings } = data;
+  const { definition, agents = NO_AGENTS, findings, diff = null } = data;
   const [selected, setSelected] = useState(initial);
   const graph = useMemo(() => graphOf(definition, "design"), [definition]);
   const layout = useLayout(graph, definition.positions);
   const context = useMemo(
     () => ({
       agents,
+      diff,
       troubled: new Set((findings ?? []).flatMap(({ severity, step }) => (severity === "error" && step ? [step] : []))),
       describe: (stepId: string) => `Before ${neighboursOf(graph, stepId).after.join(", ") || "nothing"}.`,
     }),
-    [agents, findings, graph],
+    [agents, diff, findings, graph],
   );
   const first = layout ? readingOrder(graph, layout)[0] : undefined;
   const open = (stepId: string) => {
@@ -62,7 +72,7 @@ export function DesignView({
               selected={selected}
               lead={initial ?? first ?? null}
               StepFace={DesignStepFace}
-              useLinkLook={usePlainLinkLook}
+              useLinkLook={useDesignLinkLook}
               onOpen={open}
               onClose={close}
             />
@@ -74,8 +84,9 @@ export function DesignView({
   );
 }
 
-function usePlainLinkLook(): LinkLook {
-  return PLAIN;
+function useDesignLinkLook({ id }: GraphLink): LinkLook {
+  const mark = useContext(DesignContext)?.diff?.links[id];
+  return mark ? { className: `flow--open flow--${mark}`, note: DIFF_LOOKS[mark].word.toLowerCase() } : PLAIN;
 }
 
 function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
@@ -93,12 +104,15 @@ function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
   const more = (
     <span className="visually-hidden">{`, ${kindWord(step.step)}. ${context.describe(step.id)}`}</span>
   );
-  const marks = `${selected ? " is-selected" : ""}${context.troubled.has(step.id) ? " has-error" : ""}`;
+  const mark = context.diff?.steps[step.id];
+  const difference = context.diff ? ` step--diff ${mark ? `is-${mark} tone-${DIFF_LOOKS[mark].tone}` : "is-same"}` : "";
+  const marks = `${selected ? " is-selected" : ""}${context.troubled.has(step.id) ? " has-error" : ""}${difference}`;
   if (step.shape === "pill") {
     return (
       <button {...shared} className={`step-pill${marks}`}>
         <Icon name={iconOf(step.step)} small />
         <span className="truncate">{step.step.name}</span>
+        {mark && <Difference mark={mark} />}
         {more}
       </button>
     );
@@ -116,9 +130,18 @@ function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
         )}
       </span>
       <span className="step__agent truncate">{line}</span>
-      <span className="step__line truncate">{step.step.summary}</span>
+      {mark ? <Difference mark={mark} /> : <span className="step__line truncate">{step.step.summary}</span>}
       {more}
     </button>
+  );
+}
+
+function Difference({ mark }: { readonly mark: DiffMark }) {
+  return (
+    <span className="step__diff">
+      <StateIcon look={DIFF_LOOKS[mark]} />
+      {DIFF_LOOKS[mark].word}
+    </span>
   );
 }
 

@@ -14,7 +14,7 @@ import {
   type PointerEvent,
 } from "react";
 import { useStore } from "zustand";
-import { MIN_ZOOM, viewportAt, type Point } from "../graph/layout";
+import { MIN_ZOOM, viewportAt, type Box, type Point } from "../graph/layout";
 import { GRID } from "../graph/place";
 import { whyNotConnect } from "../graph/rules";
 import { nextStep, type Direction } from "../graph/traverse";
@@ -71,8 +71,9 @@ export function EditGraph({ drawing, commands, initial }: EditGraphProps) {
   const isWired = useStore(drawing.store, (state) => state.wire !== null);
   const [box, setBox] = useState<Area | null>(null);
   const view = useViewport(drawing, initial);
-  useSteering(drawing, frame);
+  useSteering(drawing, view);
   useKeptFocus(drawing, frame);
+  useOwnDragging(frame);
 
   const goTo = useCallback(
     (step: string, isMore: boolean) => {
@@ -190,10 +191,9 @@ export function EditGraph({ drawing, commands, initial }: EditGraphProps) {
           selectionKeyCode={null}
           multiSelectionKeyCode={null}
           zoomOnDoubleClick={false}
-          noPanClassName="no-pan"
           onlyRenderVisibleElements={nodes.length > MANY}
           proOptions={PRO_OPTIONS}
-          onMoveStart={view.onMoveStart}
+          onMove={view.onMove}
           onEdgeClick={(_, edge) => {
             actions.selectLink(edge.id);
           }}
@@ -405,29 +405,28 @@ interface ViewTools {
   readonly zoomOut: () => void;
   readonly fit: () => void;
   readonly centre: (point: Point) => void;
-  readonly onMoveStart: (event: unknown) => void;
+  /** Brings a step into view, if it is not there. */
+  readonly reveal: (step: string) => void;
+  readonly onMove: (event: unknown) => void;
 }
 
 /** Pan and zoom: fitted at first and while nobody has moved the picture. */
-function useViewport(
-  drawing: Drawing,
-  initial: string | null,
-): ViewTools {
+function useViewport(drawing: Drawing, initial: string | null): ViewTools {
   const flow = useReactFlow();
   const flowStore = useStoreApi();
   const isMoved = useRef(false);
+  const isFitted = useRef(false);
   const width = useFlowStore((state) => state.width);
   const height = useFlowStore((state) => state.height);
   const layout = useStore(drawing.store, (state) => state.layout);
   const isShown = layout !== undefined && width > 0 && height > 0;
-  const isFitted = useRef(false);
 
   const fit = useCallback(
     (step: string | null, duration: number) => {
       const { layout: now } = drawing.store.getState();
-      const { width: wide, height: high } = flowStore.getState();
+      const { width: wide, height: high, domNode } = flowStore.getState();
       if (!now || !wide || !high) return;
-      const room = { width: wide, height: high, left: 0 };
+      const room = { width: wide, height: high, left: coveredLeft(domNode) };
       void flow.setViewport(viewportAt(now, room, step), { duration });
     },
     [drawing, flow, flowStore],
@@ -465,11 +464,57 @@ function useViewport(
         isMoved.current = true;
         void flow.setCenter(x, y, { zoom: flow.getZoom() });
       },
-      onMoveStart: (event) => {
+      reveal: (step) => {
+        const box = drawing.store.getState().layout?.boxes[step];
+        const { domNode } = flowStore.getState();
+        if (!box || !domNode || isInView(box, domNode, flow)) return;
+        const duration = isStill() ? 0 : GLIDE_MS;
+        if (!isMoved.current) {
+          fit(step, duration);
+          return;
+        }
+        const zoom = Math.max(flow.getZoom(), FAR_ZOOM);
+        const aside = coveredLeft(domNode) / 2 / zoom;
+        void flow.setCenter(box.x + box.width / 2 - aside, box.y + box.height / 2, { zoom, duration });
+      },
+      onMove: (event) => {
         if (event) isMoved.current = true;
       },
     };
-  }, [fit, flow]);
+  }, [drawing, fit, flow, flowStore]);
+}
+
+/** A canvas narrower than this has no room beside the findings. */
+const ROOMY = 700;
+
+/** How much of the canvas's left lies under the findings. */
+function coveredLeft(canvas: HTMLElement | null): number {
+  if (!canvas || canvas.clientWidth < ROOMY) return 0;
+  const findings = document.querySelector<HTMLElement>(".canvas > .findings:not(.is-folded)");
+  return findings ? findings.offsetLeft + findings.offsetWidth : 0;
+}
+
+function isInView(box: Box, canvas: HTMLElement, flow: ReturnType<typeof useReactFlow>): boolean {
+  const { left, top, right, bottom } = canvas.getBoundingClientRect();
+  const from = flow.flowToScreenPosition(box);
+  const to = flow.flowToScreenPosition({ x: box.x + box.width, y: box.y + box.height });
+  return from.x >= left + coveredLeft(canvas) && from.y >= top && to.x <= right && to.y <= bottom;
+}
+
+/** React Flow pans with the mouse on the empty canvas only; a finger pans from anywhere. */
+function useOwnDragging(frame: React.RefObject<HTMLDivElement | null>): void {
+  useEffect(() => {
+    const element = frame.current;
+    if (!element) return undefined;
+    const stop = (event: globalThis.MouseEvent) => {
+      const isCard = event.target instanceof Element && event.target.closest(".react-flow__node");
+      if (isCard || event.shiftKey) event.stopPropagation();
+    };
+    element.addEventListener("mousedown", stop, { capture: true });
+    return () => {
+      element.removeEventListener("mousedown", stop, { capture: true });
+    };
+  }, [frame]);
 }
 
 /** When the card that has the focus is removed, the next one takes it: it is never lost. */
@@ -495,8 +540,7 @@ function useKeptFocus(drawing: Drawing, frame: React.RefObject<HTMLDivElement | 
 }
 
 /** Brings a step that takes the focus, or that a finding names, into view. */
-function useSteering(drawing: Drawing, frame: React.RefObject<HTMLDivElement | null>): void {
-  const flow = useReactFlow();
+function useSteering(drawing: Drawing, { reveal }: ViewTools): void {
   const place = useEditor((state) => state.place);
   const getState = useGetState();
   useEffect(
@@ -506,33 +550,16 @@ function useSteering(drawing: Drawing, frame: React.RefObject<HTMLDivElement | n
         const { step } = state.wanted;
         // The layout with the new step may come with the same change.
         requestAnimationFrame(() => {
-          steer(drawing, flow, frame.current, step);
+          reveal(step);
         });
       }),
-    [drawing, flow, frame],
+    [drawing, reveal],
   );
   useEffect(() => {
     const link = place?.link ? getState().definition.links[place.link] : undefined;
     const step = place?.step ?? link?.target;
-    if (step) steer(drawing, flow, frame.current, step);
-  }, [drawing, flow, frame, getState, place]);
-}
-
-function steer(
-  drawing: Drawing,
-  flow: ReturnType<typeof useReactFlow>,
-  frame: HTMLElement | null,
-  step: string,
-): void {
-  const box = drawing.store.getState().layout?.boxes[step];
-  if (!box || !frame) return;
-  const { left, top, right, bottom } = frame.getBoundingClientRect();
-  const from = flow.flowToScreenPosition(box);
-  const to = flow.flowToScreenPosition({ x: box.x + box.width, y: box.y + box.height });
-  if (from.x >= left && from.y >= top && to.x <= right && to.y <= bottom) return;
-  const zoom = Math.max(flow.getZoom(), FAR_ZOOM);
-  const duration = isStill() ? 0 : GLIDE_MS;
-  void flow.setCenter(box.x + box.width / 2, box.y + box.height / 2, { zoom, duration });
+    if (step) reveal(step);
+  }, [getState, place, reveal]);
 }
 
 function Arrowheads() {

@@ -5,7 +5,6 @@ import { createPortal } from "react-dom";
 import type { Point } from "../graph/layout";
 import { KINDS, useAgents, type Choice } from "./choices";
 import type { Commands } from "./commands";
-import { useActions, useGetState } from "./context";
 import type { Drawing } from "./drawing";
 import { cornerAt } from "./EditGraph";
 import { Icon } from "./Icon";
@@ -21,8 +20,6 @@ export function Palette({
   readonly drawing: Drawing;
   readonly commands: Commands;
 }) {
-  const actions = useActions();
-  const getState = useGetState();
   const agents = useAgents("");
   const flow = useReactFlow();
   const [ghost, setGhost] = useState<{ choice: Choice; at: Point } | null>(null);
@@ -103,13 +100,7 @@ export function Palette({
           aria-haspopup="dialog"
           aria-label="Add a step, N"
           onClick={() => {
-            const { selection } = getState();
-            const after = selection.kind === "steps" ? (selection.ids.at(-1) ?? null) : null;
-            actions.open({
-              kind: "add",
-              after,
-              ...(selection.kind === "link" ? { link: selection.id } : {}),
-            });
+            commands.ask();
           }}
         >
           <Icon name="i-search" small />

@@ -41,11 +41,23 @@ export class Commands {
     return this.selection.kind === "steps" ? this.selection.ids : [];
   }
 
-  /** Where a step goes that is added now: after the selected step, or into the selected link. */
+  /**
+   * Where a step goes that is added now: into the selected link, after the selected step, else after the
+   * step that had the focus last. Nothing can come after an end: then it goes before it.
+   */
   where(): Where {
-    const { selection } = this;
+    const { selection, definition } = this;
     if (selection.kind === "link") return { link: selection.id };
-    return selection.kind === "steps" ? { after: selection.ids.at(-1) } : {};
+    const after = this.chosen.at(-1) ?? this.drawing.store.getState().focused ?? undefined;
+    if (after === undefined || definition.steps[after]?.kind !== "end") return { after };
+    const [before, ...others] = Object.entries(definition.links).filter(([, link]) => link.target === after);
+    return before && !others.length ? { link: before[0] } : {};
+  }
+
+  /** Asks what to add, where a step goes now. */
+  ask(): void {
+    const { after = null, link } = this.where();
+    this.editor.actions.open({ kind: "add", after, ...(link === undefined ? {} : { link }) });
   }
 
   /** Adds a step, selects it and gives it the focus. */

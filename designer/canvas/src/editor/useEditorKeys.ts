@@ -16,10 +16,7 @@ export function useEditorKeys(commands: Commands, drawing: Drawing): void {
     const { baton } = window;
     if (!baton) return undefined;
     const add = () => {
-      const { selection } = getState();
-      const after = selection.kind === "steps" ? (selection.ids.at(-1) ?? null) : null;
-      const link = selection.kind === "link" ? { link: selection.id } : {};
-      actions.open({ kind: "add", after, ...link });
+      commands.ask();
     };
     const connect = () => {
       const source = commands.chosen.at(-1) ?? drawing.store.getState().focused;

@@ -215,6 +215,17 @@ describe("copies", () => {
     });
   });
 
+  test("a copy of a copy is the third, not the second of the second", () => {
+    const twice = edits.duplicateSteps(sample, { steps: ["letter"] });
+    const result = edits.duplicateSteps(twice, { steps: ["letter_2"] });
+    const names = Object.values(result.steps).map((step) => step.name);
+    expect(names.filter((name) => name.startsWith("Send letter"))).toEqual([
+      "Send letter",
+      "Send letter 2",
+      "Send letter 3",
+    ]);
+  });
+
   test("a start is not pasted twice", () => {
     const result = edits.duplicateSteps(sample, { steps: ["start", "letter"] });
     expect(Object.keys(result.steps)).toContain("letter_2");

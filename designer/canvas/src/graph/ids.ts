@@ -33,13 +33,14 @@ export function freeId(name: string, taken: (id: string) => boolean, otherwise: 
   return `${slug}_${count}`;
 }
 
-/** A name that no other has: "Approve", "Approve 2". */
+/** A name that no other has: "Approve", "Approve 2", "Approve 3". */
 export function freeName(name: string, names: Iterable<string>): string {
   const taken = new Set(names);
   if (!taken.has(name)) return name;
+  const base = name.replace(/ \d+$/, "");
   let count = 2;
-  while (taken.has(`${name} ${count}`)) count += 1;
-  return `${name} ${count}`;
+  while (taken.has(`${base} ${count}`)) count += 1;
+  return `${base} ${count}`;
 }
 
 /** Why a text cannot be a step's id; null when it can. */

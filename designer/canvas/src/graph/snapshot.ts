@@ -52,8 +52,17 @@ export interface AgentCard {
   readonly summary?: string;
 }
 
+/** What a version changed against another one; removed steps and links are in the shown definition. */
+export type DiffMark = "added" | "removed" | "changed";
+
+export interface DesignDiff {
+  readonly steps: Readonly<Record<string, DiffMark>>;
+  readonly links: Readonly<Record<string, DiffMark>>;
+}
+
 export interface DesignData {
   readonly definition: WorkflowDefinition;
+  readonly diff?: DesignDiff | null;
   readonly agents?: Readonly<Record<string, AgentCard>>;
   readonly findings?: readonly {
     readonly severity: "error" | "warning" | "info";
