@@ -74,6 +74,7 @@ export function EditGraph({ drawing, commands, initial }: EditGraphProps) {
   useSteering(drawing, view);
   useKeptFocus(drawing, frame);
   useOwnDragging(frame);
+  useLegibleTools(frame);
 
   const goTo = useCallback(
     (step: string, isMore: boolean) => {
@@ -499,6 +500,18 @@ function isInView(box: Box, canvas: HTMLElement, flow: ReturnType<typeof useReac
   const from = flow.flowToScreenPosition(box);
   const to = flow.flowToScreenPosition({ x: box.x + box.width, y: box.y + box.height });
   return from.x >= left + coveredLeft(canvas) && from.y >= top && to.x <= right && to.y <= bottom;
+}
+
+const MOST_ENLARGED = 1.6;
+
+/** The tools of a card keep their size while the picture gets smaller. */
+function useLegibleTools(frame: React.RefObject<HTMLDivElement | null>): void {
+  const enlarge = useFlowStore(({ transform: [, , zoom] }) =>
+    Math.round(Math.min(MOST_ENLARGED, Math.max(1, 1 / zoom)) * 20) / 20,
+  );
+  useEffect(() => {
+    frame.current?.style.setProperty("--enlarge", String(enlarge));
+  }, [enlarge, frame]);
 }
 
 /** React Flow pans with the mouse on the empty canvas only; a finger pans from anywhere. */

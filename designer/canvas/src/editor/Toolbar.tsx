@@ -229,12 +229,14 @@ function WaysOn() {
         <button
           className="button"
           type="button"
+          aria-label="Test run, T"
+          title="Test run (T)"
           onClick={() => {
             actions.open({ kind: "test" });
           }}
         >
           <Icon name="i-flask" />
-          Test run
+          <span className="button__word">Test run</span>
           <kbd>T</kbd>
         </button>
       )}
@@ -242,12 +244,14 @@ function WaysOn() {
         <button
           className="button button--primary"
           type="button"
+          aria-label="Send for sign-off"
+          title="Send for sign-off"
           onClick={() => {
             actions.open({ kind: "submit" });
           }}
         >
           <Icon name="i-seal" />
-          Send for sign-off
+          <span className="button__word">Send for sign-off</span>
         </button>
       )}
     </>
