@@ -12,6 +12,7 @@ import { EditGraph } from "./EditGraph";
 import { Palette } from "./Palette";
 import { placeGraph } from "./placer";
 import { Toolbar } from "./Toolbar";
+import type { WorkflowDefinition } from "../schema.gen";
 import { useEditorKeys } from "./useEditorKeys";
 
 /** The panels around the canvas; editor/inspector has them. */
@@ -37,7 +38,8 @@ export function EditView({
   const commands = useMemo(() => new Commands(editor, drawing), [editor, drawing]);
   useEffect(() => editor.start(), [editor]);
   useEffect(() => {
-    if (initial) editor.actions.selectStep(initial);
+    const first = initial ?? startOfBlank(editor.store.getState().definition);
+    if (first) editor.actions.selectStep(first);
   }, [editor, initial]);
   return (
     <EditorContext value={editor}>
@@ -46,6 +48,12 @@ export function EditView({
       </ReactFlowProvider>
     </EditorContext>
   );
+}
+
+/** A blank draft begins with its start selected, so that what is added first follows it. */
+function startOfBlank({ steps }: WorkflowDefinition): string | undefined {
+  const isBlank = Object.values(steps).every(({ kind }) => kind === "start" || kind === "end");
+  return isBlank ? Object.keys(steps).find((id) => steps[id]?.kind === "start") : undefined;
 }
 
 const VIEWS: readonly (readonly [View, string])[] = [

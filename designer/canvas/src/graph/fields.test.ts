@@ -8,6 +8,7 @@ import {
   schemaWord,
   spokenExpression,
   targetsOf,
+  withWholes,
   type Readable,
 } from "./fields";
 import { sampleDefinition } from "./sample";
@@ -60,6 +61,18 @@ describe("words of contracts", () => {
     });
     expect(found.map(({ expression }) => expression)).toEqual(["input.person", "input.person.name"]);
   });
+});
+
+test("the whole of an output stands before its first field, once", () => {
+  expect(withWholes(scope).map(({ expression }) => expression)).toEqual([
+    "input",
+    "input.reference",
+    "steps.read.output",
+    "steps.read.output.amount",
+    "steps.read.output.name",
+  ]);
+  const whole: Readable = { expression: "steps.read.output", step: "read", label: "Output", type: "object" };
+  expect(withWholes([whole, ...scope.slice(1)])).toHaveLength(3);
 });
 
 describe("expressions in words", () => {

@@ -19,6 +19,7 @@ export interface Readable {
   readonly label: string;
   readonly type: string;
   readonly domain_type?: string | null;
+  readonly schema?: JsonObject;
   readonly certain?: boolean;
   readonly sample?: JsonValue;
 }
@@ -194,6 +195,18 @@ export function spokenSample(sample: JsonValue | undefined): string {
   if (sample === undefined || sample === null) return "";
   const text = typeof sample === "string" ? sample : JSON.stringify(sample);
   return text.length > MAX_SAMPLE ? `${text.slice(0, MAX_SAMPLE - 1)}…` : text;
+}
+
+/** The list with the whole of each output and of the input, each before its first field. */
+export function withWholes<T extends Readable>(scope: readonly T[]): readonly (T | Readable)[] {
+  const known = new Set(scope.map(({ expression }) => expression));
+  return scope.flatMap((field) => {
+    const whole = field.step === null ? "input" : `steps.${field.step}.output`;
+    if (known.has(whole) || !field.expression.startsWith(`${whole}.`)) return [field];
+    known.add(whole);
+    const label = field.step === null ? "Whole input" : "Whole output";
+    return [{ expression: whole, step: field.step, label, type: "object" }, field];
+  });
 }
 
 /**

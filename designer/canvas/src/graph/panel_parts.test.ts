@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { addStep, changeStepId, connect, newStepId } from "./edits";
 import type { Examination, Finding } from "./examination";
-import { changesOf, mendingRound } from "./mending";
+import { changesOf, mendingRound, wholeMendings } from "./mending";
 import { outlineOrder } from "./outline";
 import { moveStepAfter, placeAfter } from "./reorder";
 import { whyNotDefinition } from "./shape";
@@ -187,6 +187,26 @@ describe("mending all at once", () => {
       { ...missing("c", mending("Map", "/steps/three/input/c")), step: "three" },
     ]);
     expect(round.map(({ title }) => title)).toEqual(["Ask", "Map"]);
+  });
+
+  test("nothing that somebody made is taken away", () => {
+    const unreachable: Finding = {
+      severity: "error",
+      code: "unreachable_step",
+      message: "cannot be reached",
+      step: "one",
+      mendings: [mending("Remove One", "/steps/one", "remove")],
+    };
+    expect(mendingRound([unreachable])).toEqual([]);
+    const link = mending("Link Start to One", "/links/start.next-one", "link");
+    expect(mendingRound([{ ...unreachable, mendings: [...(unreachable.mendings ?? []), link] }])).toEqual([link]);
+  });
+
+  test("what fills a step as a whole is offered once", () => {
+    const whole = mending("Map everything that fits", "/steps/one/input/a", "map_all");
+    const findings = [missing("a", mending("Map", "/steps/one/input/a", "map"), whole), missing("b")];
+    expect(wholeMendings(findings, "one")).toEqual([whole]);
+    expect(wholeMendings(findings, "two")).toEqual([]);
   });
 
   test("warnings, and errors without a way, are left alone", () => {

@@ -13,8 +13,7 @@ import {
   type Rows,
   type ValueType,
 } from "../../graph/conditions";
-import type { ScopeField } from "../../graph/examination";
-import { spokenExpression } from "../../graph/fields";
+import { spokenExpression, type Readable } from "../../graph/fields";
 import type { WorkflowDefinition } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { IconButton, Segments, TextField } from "./controls";
@@ -176,7 +175,7 @@ function RowFields({
   readonly row: Row;
   readonly number: number;
   readonly definition: WorkflowDefinition;
-  readonly scope: readonly ScopeField[] | null;
+  readonly scope: readonly Readable[] | null;
   readonly onChange: (row: Row) => void;
 }) {
   const id = useId();
@@ -185,7 +184,7 @@ function RowFields({
   const operators = operatorsOf(type).includes(row.operator)
     ? operatorsOf(type)
     : [...operatorsOf(type), row.operator];
-  const values = known && Array.isArray(known.schema.enum) ? known.schema.enum.map(String) : [];
+  const values = Array.isArray(known?.schema?.enum) ? known.schema.enum.map(String) : [];
   const shown = Array.isArray(row.value) ? row.value.join(", ") : String(row.value ?? "");
   const [typed, setTyped] = useState({ text: shown, base: shown });
   if (typed.base !== shown) {
@@ -258,8 +257,8 @@ function RowFields({
 }
 
 /** A field of choices is compared as text. */
-function typeOf(field: ScopeField): ValueType {
-  const isChoice = Array.isArray(field.schema.enum) && field.schema.enum.every((one) => typeof one === "string");
+function typeOf(field: Readable): ValueType {
+  const isChoice = Array.isArray(field.schema?.enum) && field.schema.enum.every((one) => typeof one === "string");
   return isChoice ? "text" : valueTypeOf(field);
 }
 

@@ -1,20 +1,53 @@
-// What interrupts editing: somebody else saved first, a copy of this browser goes on from an older draft,
-// the session has ended.
+// The dialogs around a draft: somebody else saved first, a copy of this browser goes on from an older draft,
+// a test run, sending it for sign-off.
 import { useState } from "react";
 import { comparison } from "../../graph/comparison";
 import type { Conflict } from "../../draft";
-import { useActions, useEditor, useEditData } from "../context";
+import { useActions, useEditData, useEditor } from "../context";
 import { Icon } from "../Icon";
 import { Dialog } from "./Dialog";
+import { SubmitDialog } from "./SubmitDialog";
+import { TestRunDialog } from "./TestRunDialog";
+import { useMendKey } from "./useMending";
 
 const MAX_LINES = 60;
 
 export function Dialogs() {
+  useMendKey();
+  return (
+    <>
+      <SignedOutBanner />
+      <OpenDialog />
+    </>
+  );
+}
+
+function OpenDialog() {
   const conflict = useEditor((state) => state.conflict);
   const offered = useEditor((state) => state.offered);
+  const dialog = useEditor((state) => state.dialog?.kind);
+  const { close } = useActions();
   if (conflict) return <ConflictDialog conflict={conflict} />;
   if (offered) return <RestoreDialog at={offered.at} />;
+  if (dialog === "test") return <TestRunDialog onClose={close} />;
+  if (dialog === "submit") return <SubmitDialog onClose={close} />;
   return null;
+}
+
+/** Shown while the session has ended: the work stays here, and is saved after signing in again. */
+function SignedOutBanner() {
+  const isSignedOut = useEditor((state) => state.save.kind === "signed_out");
+  const { urls } = useEditData();
+  if (!isSignedOut) return null;
+  return (
+    <div className="flow-banner floating signed-out tone-caution" role="alert">
+      <Icon name="i-lock" small />
+      <span>You are signed out. Your changes are kept in this browser and saved when you have signed in again.</span>
+      <a className="button button--s" href={urls.sign_in} target="_blank" rel="noopener">
+        Sign in again
+      </a>
+    </div>
+  );
 }
 
 function ConflictDialog({ conflict }: { readonly conflict: Conflict }) {
@@ -148,22 +181,6 @@ function RestoreDialog({ at }: { readonly at: number }) {
         saved draft as one edit that can be undone.
       </p>
     </Dialog>
-  );
-}
-
-/** Shown while the session has ended: the work stays here, and is saved after signing in again. */
-export function SignedOutBanner() {
-  const save = useEditor((state) => state.save);
-  const { urls } = useEditData();
-  if (save.kind !== "signed_out") return null;
-  return (
-    <div className="notice tone-caution flow-banner" role="alert">
-      <Icon name="i-lock" small />
-      <span>You are signed out. Your changes are kept in this browser.</span>
-      <a className="button button--s" href={urls.sign_in} target="_blank" rel="noopener">
-        Sign in again
-      </a>
-    </div>
   );
 }
 

@@ -5,9 +5,11 @@ import type { Finding, Severity } from "../../graph/examination";
 import { bySeverity, SEVERITY_LOOKS } from "../../graph/verdicts";
 import type { WorkflowDefinition } from "../../schema.gen";
 import { useActions, useEditor } from "../context";
-import { Icon } from "../Icon";
+import { StateIcon } from "../Icon";
 import { IconButton } from "./controls";
 import { CounterExample } from "./Mapping";
+import { mendingRound } from "../../graph/mending";
+import { useMending } from "./useMending";
 
 const NONE: readonly Finding[] = [];
 const GROUP_WORDS: Readonly<Record<Severity, string>> = { error: "Errors", warning: "Warnings", info: "Notes" };
@@ -19,7 +21,9 @@ export function Findings() {
   const [isOpen, setOpen] = useState(true);
   const [only, setOnly] = useState<Severity | null>(null);
   const id = useId();
+  const mend = useMending();
   const groups = bySeverity(findings);
+  const canMend = mendingRound(findings).length > 0;
   // What merely informs is shown when it is asked for.
   const shown = groups.filter(([severity]) => (only === null ? severity !== "info" : severity === only));
   return (
@@ -69,10 +73,17 @@ export function Findings() {
           )}
         </div>
       )}
-      <p className="findings__foot">
-        <CheckWords check={check} />
-        {isOpen && ` · ${counted(definition)}`}
-      </p>
+      <div className="findings__foot spread">
+        <span>
+          <CheckWords check={check} />
+          {isOpen && ` · ${counted(definition)}`}
+        </span>
+        {canMend && (
+          <button className="button button--s" type="button" onClick={mend}>
+            Mend all<kbd>M</kbd>
+          </button>
+        )}
+      </div>
     </section>
   );
 }
@@ -93,9 +104,7 @@ function FindingLine({ finding, definition }: { readonly finding: Finding; reado
           show({ step: finding.step ?? null, link: finding.link ?? null, field: finding.field ?? null });
         }}
       >
-        <span className="state-shape">
-          <Icon name={look.shape} small />
-        </span>
+        <StateIcon look={look} />
         <span>
           <b>{name}</b>
           <span className="visually-hidden">, {look.word.toLowerCase()}: </span>

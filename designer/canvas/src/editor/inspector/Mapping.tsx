@@ -3,15 +3,18 @@ import { useMemo } from "react";
 import { verdictOf, type PlaceVerdict } from "../../graph/verdicts";
 import { humanName, isOpen, isPlainPath, targetsOf, type Target } from "../../graph/fields";
 import type { JsonObject, JsonValue } from "../../schema.gen";
-import { Icon } from "../Icon";
+import type { Look } from "../../graph/words";
+import { Icon, StateIcon } from "../Icon";
 import { AddLine, IconButton } from "./controls";
-import type { TargetField } from "../../graph/examination";
+import type { Finding, TargetField } from "../../graph/examination";
+import { isWhole, wholeMendings } from "../../graph/mending";
 import { useInspector } from "./context";
 import { useMappingEdits, type MappingEdits } from "./mappingEdits";
 import { ValueField } from "./ValueField";
 
 const FIELD_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 const NO_FIELDS: readonly TargetField[] = [];
+const NO_FINDINGS: readonly Finding[] = [];
 
 export interface MappingProps {
   readonly stepId: string;
@@ -30,24 +33,45 @@ export function Mapping({ stepId, part, mapping, contract, title, empty }: Mappi
   const targets = useMemo(() => rowsOf(contract, mapping, editor.types), [contract, mapping, editor.types]);
   const fields = editor.fields ?? NO_FIELDS;
   const verdicts = targets.map((target) => verdictOf(editor.examination, stepId, `${part}.${target.name}`, mapping[target.name]));
-  const fitting = targets.filter((target) => !(target.name in mapping) && bestOf(fields, target.name) !== undefined);
+  const whole = wholeMendings(editor.examination?.findings ?? NO_FINDINGS, stepId);
+  const fitting = targets.flatMap(({ name }) => {
+    const best = name in mapping ? undefined : sameName(fields, name);
+    return best === undefined ? [] : [[name, best] as const];
+  });
   return (
     <section className="pane__section stack" aria-label={title}>
       <div className="spread">
         <h3>{title}</h3>
         <span className="small subtle">{summary(verdicts)}</span>
       </div>
-      {fitting.length > 0 && (
-        <button
-          className="button button--s"
-          type="button"
-          onClick={() => {
-            edits.setAll(Object.fromEntries(fitting.map(({ name }) => [name, bestOf(fields, name) ?? ""])));
-          }}
-        >
-          <Icon name="i-zap" small />
-          Map everything that fits
-        </button>
+      {(whole.length > 0 || fitting.length > 0) && (
+        <div className="row row--wrap">
+          {fitting.length > 0 && !whole.some(({ kind }) => kind === "map_all") && (
+            <button
+              className="button button--s"
+              type="button"
+              onClick={() => {
+                edits.setAll(Object.fromEntries(fitting));
+              }}
+            >
+              <Icon name="i-zap" small />
+              Map everything that fits ({fitting.length} {fitting.length === 1 ? "field" : "fields"})
+            </button>
+          )}
+          {whole.map((mending) => (
+            <button
+              key={mending.title}
+              className="button button--s"
+              type="button"
+              onClick={() => {
+                editor.mend(mending);
+              }}
+            >
+              <Icon name="i-zap" small />
+              {mending.title}
+            </button>
+          ))}
+        </div>
       )}
       {targets.length === 0 && <p className="hint">{empty}</p>}
       {targets.length > 0 && (
@@ -180,20 +204,10 @@ function Row({
 }
 
 /** State as shape, word and colour. */
-export function VerdictWord({
-  tone,
-  shape,
-  word,
-}: {
-  readonly tone: string;
-  readonly shape: string;
-  readonly word: string;
-}) {
+export function VerdictWord({ tone, shape, word }: Look) {
   return (
     <span className={`state small tone-${tone}`}>
-      <span className="state-shape">
-        <Icon name={shape} small />
-      </span>
+      <StateIcon look={{ tone, shape, word }} />
       {word}
     </span>
   );
@@ -246,7 +260,8 @@ export function Mendings({ stepId, place }: { readonly stepId: string; readonly 
   const { examination, mend } = useInspector();
   const mendings = (examination?.findings ?? [])
     .filter((finding) => finding.step === stepId && finding.field === place)
-    .flatMap((finding) => finding.mendings ?? []);
+    .flatMap((finding) => finding.mendings ?? [])
+    .filter((mending) => !isWhole(mending));
   if (!mendings.length) return null;
   return (
     <div className="row row--wrap">
@@ -291,9 +306,10 @@ function isDeclared(contract: JsonObject | null, name: string): boolean {
   return typeof properties === "object" && properties !== null && !Array.isArray(properties) && name in properties;
 }
 
-/** The best value for a field that is not mapped, when there is one that is a plain path. */
-function bestOf(fields: readonly TargetField[], name: string): string | undefined {
-  return fields.find((field) => field.name === name)?.candidates.find(isPlainPath);
+/** The value of the same name, when there is one that fits. */
+function sameName(fields: readonly TargetField[], name: string): string | undefined {
+  const candidates = fields.find((field) => field.name === name)?.candidates ?? [];
+  return candidates.find((expression) => isPlainPath(expression) && expression.endsWith(`.${name}`));
 }
 
 function summary(verdicts: readonly (PlaceVerdict | null)[]): string {
@@ -301,5 +317,7 @@ function summary(verdicts: readonly (PlaceVerdict | null)[]): string {
   for (const verdict of verdicts) {
     if (verdict) counts.set(verdict.look.word, (counts.get(verdict.look.word) ?? 0) + 1);
   }
-  return [...counts.entries()].map(([word, count]) => `${count} ${word.toLowerCase()}`).join(" · ");
+  return [...counts.entries()]
+    .map(([word, count]) => `${count} ${word === "Fits" && count > 1 ? "fit" : word.toLowerCase()}`)
+    .join(" · ");
 }

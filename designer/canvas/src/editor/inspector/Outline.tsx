@@ -2,21 +2,27 @@
 // stop; the arrow keys go from step to step, and what is focused is selected.
 import { useMemo, useRef, type KeyboardEvent } from "react";
 import { disconnect, removeSteps } from "../../graph/edits";
+import type { Finding } from "../../graph/examination";
 import { outlineOrder } from "../../graph/outline";
 import { portsOf, portWord } from "../../graph/ports";
 import { moveStepAfter, placeAfter, type Direction } from "../../graph/reorder";
 import { whyNotRemove } from "../../graph/rules";
+import { SEVERITY_LOOKS } from "../../graph/verdicts";
 import type { Step, WorkflowDefinition } from "../../schema.gen";
 import { onlyStep } from "../../store";
-import { useActions, useEditor } from "../context";
-import { Icon, iconOf, kindWord } from "../Icon";
+import { useActions, useEditor, useGetState } from "../context";
+import { Icon, iconOf, kindWord, StateIcon } from "../Icon";
 import { IconButton } from "./controls";
 import { focusPlace } from "./focus";
+
+const NONE: readonly Finding[] = [];
+const MAX_FINDINGS = 4;
 
 export function Outline() {
   const definition = useEditor((state) => state.definition);
   const selected = useEditor((state) => onlyStep(state.selection));
   const { apply, open, say, selectStep } = useActions();
+  const getState = useGetState();
   const list = useRef<HTMLOListElement>(null);
   const order = useMemo(() => outlineOrder(definition), [definition]);
   const current = selected !== null && order.includes(selected) ? selected : (order[0] ?? null);
@@ -89,7 +95,7 @@ export function Outline() {
                   tabIndex={isCurrent ? 0 : -1}
                   aria-current={id === selected}
                   onFocus={() => {
-                    if (id !== selected) selectStep(id);
+                    if (onlyStep(getState().selection) !== id) selectStep(id);
                   }}
                   onClick={() => {
                     selectStep(id);
@@ -119,6 +125,7 @@ export function Outline() {
                   }}
                 />
               </div>
+              <Troubles stepId={id} isCurrent={isCurrent} />
               <Leads definition={definition} stepId={id} step={step} isCurrent={isCurrent} onGo={goTo} />
             </li>
           );
@@ -128,13 +135,41 @@ export function Outline() {
   );
 }
 
+/** What is wrong with the step, each leading to its place. */
+function Troubles({ stepId, isCurrent }: { readonly stepId: string; readonly isCurrent: boolean }) {
+  const findings = useEditor((state) => state.examination?.findings) ?? NONE;
+  const { show } = useActions();
+  const own = findings.filter(({ step, severity }) => step === stepId && severity !== "info");
+  if (!own.length) return null;
+  return (
+    <ul className="worklist__leads" aria-label="Findings">
+      {own.slice(0, MAX_FINDINGS).map((finding) => (
+        <li key={`${finding.code} ${finding.field ?? ""} ${finding.message}`} className="row">
+          <StateIcon look={SEVERITY_LOOKS[finding.severity]} />
+          <button
+            className="link small worklist__finding"
+            type="button"
+            tabIndex={isCurrent ? 0 : -1}
+            onClick={() => {
+              show({ step: stepId, field: finding.field ?? null });
+            }}
+          >
+            {finding.message}
+          </button>
+        </li>
+      ))}
+      {own.length > MAX_FINDINGS && <li className="hint">and {own.length - MAX_FINDINGS} more</li>}
+    </ul>
+  );
+}
+
 function Trouble({ stepId }: { readonly stepId: string }) {
   const trouble = useEditor((state) => state.troubles[stepId]);
   if (!trouble) return null;
   const isError = trouble.severity === "error";
   return (
     <span className={`state small tone-${isError ? "bad" : "caution"}`} title={trouble.message}>
-      <Icon name={isError ? "s-misfit" : "s-caution"} small />
+      <StateIcon look={SEVERITY_LOOKS[trouble.severity]} />
       {trouble.count} {isError ? "to mend" : trouble.count === 1 ? "warning" : "warnings"}
     </span>
   );

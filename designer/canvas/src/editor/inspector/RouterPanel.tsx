@@ -1,6 +1,7 @@
 // A router as a small decision table: the first way whose condition holds is taken, else the default.
 import { useState } from "react";
 import { addRoute, moveRoute, removeRoute, setRoute } from "../../graph/edits";
+import { ID_PATTERN } from "../../graph/ids";
 import type { Route, RouterStep } from "../../schema.gen";
 import { AddLine, Section, TextField } from "./controls";
 import { ConditionField, spokenCondition } from "./ConditionField";
@@ -12,11 +13,13 @@ export function RouterPanel({ stepId, step }: { readonly stepId: string; readonl
   const [fresh, setFresh] = useState<number | null>(null);
   const portOf = (index: number) => step.routes[index]?.port ?? "";
   const edits: ListEdits<Route> = {
-    change: (index, { title, when }) => {
+    change: (index, changed) => {
+      const { title, when } = changed;
       const port = portOf(index);
+      const newPort = changed.port === port ? undefined : changed.port;
       apply(
         `Change the way ${title}`,
-        (document) => setRoute(document, { step: stepId, port, title, when }),
+        (document) => setRoute(document, { step: stepId, port, title, when, newPort }),
         `${stepId}.route.${index}`,
       );
     },
@@ -55,6 +58,23 @@ export function RouterPanel({ stepId, step }: { readonly stepId: string; readonl
               value={route.title}
               onCommit={(title) => {
                 change({ ...route, title });
+              }}
+            />
+            <TextField
+              label="Id"
+              mono
+              required
+              value={route.port}
+              hint="Links and reports name the way by it."
+              check={(port) =>
+                !ID_PATTERN.test(port) || port === "default"
+                  ? "Small letters, digits and _ only, beginning with a letter; not “default”."
+                  : step.routes.some((other) => other !== route && other.port === port)
+                    ? "Another way has this id."
+                    : ""
+              }
+              onCommit={(port) => {
+                change({ ...route, port });
               }}
             />
             <ConditionField

@@ -87,7 +87,8 @@ async function start({
 }): Promise<void> {
   if (!(await save())) throw new Error("The draft is not saved yet, so it cannot run.");
   if (!asksNothing) {
-    window.location.assign(startPage);
+    // The form arrives filled with a sample, so that one key starts the run.
+    window.location.assign(`${startPage}&example=made-up`);
     return;
   }
   const run = await sendJson<Started>("POST", runs, { workflow: slug, mode: "test", input: {} });

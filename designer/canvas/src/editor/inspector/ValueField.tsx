@@ -10,7 +10,8 @@ import {
   type Target,
 } from "../../graph/fields";
 import type { WorkflowDefinition } from "../../schema.gen";
-import { Icon } from "../Icon";
+import { VERDICT_LOOKS } from "../../graph/verdicts";
+import { Icon, StateIcon } from "../Icon";
 import { IconButton, Problem, useTyped } from "./controls";
 
 const MAX_EXPRESSION = 2_000;
@@ -52,7 +53,6 @@ export function ValueField(props: ValueFieldProps) {
     <div className="field value-field" data-place={place}>
       <label className={hideLabel ? "visually-hidden" : "label"} htmlFor={id}>
         {label}
-        {asText && <span className="visually-hidden">, expression</span>}
       </label>
       <div className="value-field__row">
         {asText ? <ExpressionText {...props} id={id} /> : <ValuePicker {...props} id={id} />}
@@ -80,6 +80,7 @@ export function ValueField(props: ValueFieldProps) {
 
 function ExpressionText({
   id,
+  label,
   value,
   onCommit,
   onClear,
@@ -105,6 +106,7 @@ function ExpressionText({
       <textarea
         id={id}
         className={`input mono${error ? " input--bad" : ""}`}
+        aria-label={`${label}, expression`}
         rows={Math.min(6, Math.max(2, Math.ceil(text.length / 36)))}
         spellCheck={false}
         value={text}
@@ -288,7 +290,7 @@ function ChoiceLine({
       </span>
       {choice.fits && (
         <span className="state tone-good small">
-          <Icon name="s-fits" small />
+          <StateIcon look={VERDICT_LOOKS.fits} />
           Fits
         </span>
       )}

@@ -15,7 +15,8 @@ import {
 import { inputScope } from "../../graph/fields";
 import { ID_PATTERN } from "../../graph/ids";
 import type { JsonValue, Outcome } from "../../schema.gen";
-import { Icon } from "../Icon";
+import type { Look } from "../../graph/words";
+import { Icon, StateIcon } from "../Icon";
 import { AddLine, IconButton, NumberField, Section, Segments, SelectField, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
@@ -28,6 +29,10 @@ const ROLES = [
   { value: "business-owner", title: "Business owners" },
 ];
 const DAY = 86_400;
+const OUTCOME_LOOKS: Readonly<Record<Outcome["kind"], Look>> = {
+  success: { word: "Success", tone: "good", shape: "s-succeeded" },
+  failure: { word: "Failure", tone: "bad", shape: "s-failed" },
+};
 
 export function WorkflowPanel() {
   const { apply, definition, types } = useInspector();
@@ -123,8 +128,8 @@ function Outcomes() {
                   setOpen(open === id ? null : id);
                 }}
               >
-                <span className={`state-shape tone-${outcome.kind === "success" ? "good" : "bad"}`}>
-                  <Icon name={outcome.kind === "success" ? "s-succeeded" : "s-failed"} small />
+                <span className={`state tone-${outcome.kind === "success" ? "good" : "bad"}`}>
+                  <StateIcon look={OUTCOME_LOOKS[outcome.kind]} />
                 </span>
                 <span className="truncate">{outcome.title}</span>
                 <span className="small subtle">{outcome.kind}</span>

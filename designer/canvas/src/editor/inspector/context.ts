@@ -1,7 +1,8 @@
 // What every panel of the inspector works with: the document, what the server found, and how to edit.
 import { createContext, useContext } from "react";
 import type { AgentCard, DomainTypeData, EditUrls } from "../../graph/editing";
-import type { Examination, Mending, ScopeField, TargetField } from "../../graph/examination";
+import type { Examination, Mending, TargetField } from "../../graph/examination";
+import type { Readable } from "../../graph/fields";
 import type { WorkflowDefinition } from "../../schema.gen";
 
 export type Edit = (definition: WorkflowDefinition) => WorkflowDefinition;
@@ -19,7 +20,7 @@ export interface Desk {
   /** Null until the server has answered for the first time. */
   readonly examination: Examination | null;
   /** What the selected step may read and takes; null while that is not known. */
-  readonly scope: readonly ScopeField[] | null;
+  readonly scope: readonly Readable[] | null;
   readonly fields: readonly TargetField[] | null;
   /** One undoable edit; edits of one `group` that follow closely are undone together. */
   readonly apply: (label: string, edit: Edit, group?: string) => void;

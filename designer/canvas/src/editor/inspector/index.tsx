@@ -2,6 +2,7 @@
 import "./inspector.css";
 import { useEffect, useMemo, useRef } from "react";
 import { sendJson } from "../../api";
+import { withWholes } from "../../graph/fields";
 import { onlyStep, type Selection } from "../../store";
 import { useActions, useEditor, useEditData } from "../context";
 import { IconButton } from "./controls";
@@ -15,11 +16,9 @@ import { Icon } from "../Icon";
 export { Dialogs } from "./Dialogs";
 export { Findings } from "./Findings";
 export { Outline } from "./Outline";
-export { SubmitDialog } from "./SubmitDialog";
-export { TestRunDialog } from "./TestRunDialog";
 export { TextTab } from "./TextTab";
 
-export function Inspector({ onClose }: { readonly onClose?: () => void }) {
+export function Inspector() {
   const desk = useDesk();
   const selection = useEditor((state) => state.selection);
   const place = useEditor((state) => state.place);
@@ -31,7 +30,6 @@ export function Inspector({ onClose }: { readonly onClose?: () => void }) {
   const close = () => {
     const id = onlyStep(selection);
     selectStep(null);
-    onClose?.();
     const back = id && document.querySelector<HTMLElement>(`[data-step="${id}"], [data-outline-step="${id}"]`);
     if (back) back.focus();
   };
@@ -135,7 +133,7 @@ function useDesk(): Desk {
       types,
       urls: data.urls,
       examination,
-      scope: isOfStep ? (examination?.scope ?? null) : null,
+      scope: isOfStep && examination?.scope ? withWholes(examination.scope) : null,
       fields: isOfStep ? (examination?.fields ?? null) : null,
       apply: (label, edit, group) => {
         actions.apply(label, edit, group === undefined ? {} : { group });
