@@ -1,6 +1,6 @@
 // The workflow as a list, and everything that can be done to it: the canvas in words. The list is one tab
 // stop; the arrow keys go from step to step, and what is focused is selected.
-import { useMemo, useRef, type KeyboardEvent } from "react";
+import { useEffect, useMemo, useRef, type KeyboardEvent } from "react";
 import { disconnect, removeSteps } from "../../graph/edits";
 import type { Finding } from "../../graph/examination";
 import { outlineOrder } from "../../graph/outline";
@@ -28,8 +28,14 @@ export function Outline() {
   const current = selected !== null && order.includes(selected) ? selected : (order[0] ?? null);
 
   const goTo = (id: string | undefined) => {
-    if (id !== undefined) list.current?.querySelector<HTMLElement>(`[data-outline-step="${id}"]`)?.focus();
+    if (id !== undefined) goToRow(list.current, id);
   };
+  // What was added or chosen elsewhere gets the focus, unless the person works in another part of the page.
+  useEffect(() => {
+    const { activeElement } = document;
+    const isHere = activeElement === document.body || list.current?.contains(activeElement);
+    if (selected !== null && isHere) goToRow(list.current, selected);
+  }, [selected]);
   const move = (id: string, direction: Direction) => {
     const place = placeAfter(definition, id, direction);
     const name = definition.steps[id]?.name ?? id;
@@ -133,6 +139,10 @@ export function Outline() {
       </ol>
     </section>
   );
+}
+
+function goToRow(list: HTMLElement | null, id: string): void {
+  list?.querySelector<HTMLElement>(`[data-outline-step="${id}"]`)?.focus();
 }
 
 /** What is wrong with the step, each leading to its place. */
