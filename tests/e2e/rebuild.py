@@ -228,7 +228,7 @@ class Builder:
     # ---- panels ------------------------------------------------------------------------------
 
     def fill_workflow(self, definition: dict[str, Any]) -> None:
-        self.page.keyboard.press("Escape")
+        self.button("Close the step").click()
         expect(self.inspector).to_have_attribute("aria-label", "Workflow")
         self.text("Name", definition["name"])
         self.text("Summary", definition.get("summary", ""))

@@ -51,6 +51,27 @@ class Desk:
             arg=before,
         )
 
+    def draft(self) -> None:
+        """The outline of a new draft: three agents between start and end, one field not mapped."""
+        self.open("/workflows/new/", "Business owner")
+        name = self.page.get_by_role("textbox", name=re.compile("^Name"))
+        name.fill(f"Keys {time.monotonic_ns()}")
+        self.page.get_by_role("button", name="Create a blank workflow").click()
+        expect(self.page.locator("aside.inspector")).to_have_attribute("aria-label", "Step Start")
+        shown = self.page.get_by_role("group", name="Show the draft as")
+        shown.get_by_role("button", name="Outline", exact=True).click()
+        self.page.locator("[data-outline-step=start]").focus()
+        for agent in ("Key sentences", "Request sorter", "Reply writer"):
+            self.press("n")
+            self.page.keyboard.insert_text(agent)
+            first = self.page.get_by_role("dialog").get_by_role("option", selected=True)
+            expect(first).to_contain_text(agent)
+            self.press("Enter")
+            expect(self.outlined(agent)).to_be_focused()
+
+    def outlined(self, name: str):
+        return self.page.locator("[data-outline-step]", has_text=name)
+
     def review(self, claim: str) -> None:
         token = self.server.token("reviewer", "reviews:read", "runs:read")
         deadline = time.monotonic() + 60
@@ -271,6 +292,106 @@ def _(desk: Desk) -> None:
             " && box.bottom <= frame.bottom + 1; }); }"
         )
     )
+
+
+@check("editor", "mend what can be mended")
+def _(desk: Desk) -> None:
+    desk.draft()
+    expect(desk.page.locator(".check-summary")).to_contain_text("error")
+    desk.press("m")
+    expect(desk.page.locator(".check-summary")).to_contain_text("No errors")
+
+
+@check("outline", "next and former step")
+def _(desk: Desk) -> None:
+    desk.draft()
+    desk.press("ArrowDown")
+    expect(desk.outlined("Done")).to_be_focused()
+    desk.press("ArrowUp", "ArrowUp")
+    expect(desk.outlined("Request sorter")).to_be_focused()
+
+
+@check("outline", "first and last step")
+def _(desk: Desk) -> None:
+    desk.draft()
+    desk.press("Home")
+    expect(desk.outlined("Start")).to_be_focused()
+    desk.press("End")
+    expect(desk.outlined("Done")).to_be_focused()
+
+
+@check("outline", "open the step")
+def _(desk: Desk) -> None:
+    desk.draft()
+    desk.press("Enter")
+    expect(desk.page.locator("#inspector-title")).to_be_focused()
+    expect(desk.page.locator("#inspector-title")).to_have_text("Reply writer")
+
+
+@check("outline", "from the open step back to the outline")
+def _(desk: Desk) -> None:
+    desk.draft()
+    desk.press("Enter")
+    expect(desk.page.locator("#inspector-title")).to_be_focused()
+    desk.press("Escape")
+    expect(desk.outlined("Reply writer")).to_be_focused()
+
+
+@check("outline", "move the step later or earlier")
+def _(desk: Desk) -> None:
+    desk.draft()
+    names = desk.page.locator("[data-outline-step] b")
+    desk.press("Alt+ArrowUp")
+    expect(names.nth(2)).to_have_text("Reply writer")
+    expect(desk.outlined("Reply writer")).to_be_focused()
+    desk.press("Alt+ArrowDown")
+    expect(names.nth(3)).to_have_text("Reply writer")
+
+
+@check("outline", "remove the step")
+def _(desk: Desk) -> None:
+    desk.draft()
+    desk.press("Delete")
+    expect(desk.outlined("Reply writer")).to_have_count(0)
+    expect(desk.outlined("Request sorter")).to_be_focused()
+
+
+def _values(desk: Desk):
+    """The list of values of a field of the last step, open."""
+    desk.draft()
+    box = desk.page.get_by_role("combobox", name="answer", exact=True)
+    box.focus()
+    desk.press("ArrowDown")
+    options = desk.page.get_by_role("listbox", name="Values").get_by_role("option")
+    expect(options.nth(1)).to_be_visible()
+    return box, options
+
+
+@check("list of values", "next and former value")
+def _(desk: Desk) -> None:
+    _, options = _values(desk)
+    desk.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    desk.press("ArrowUp")
+    expect(options.nth(0)).to_have_attribute("aria-selected", "true")
+
+
+@check("list of values", "take the value")
+def _(desk: Desk) -> None:
+    box, options = _values(desk)
+    title = options.nth(0).locator(".value-choice__title").inner_text()
+    desk.press("Enter")
+    expect(options).to_have_count(0)
+    expect(box).to_have_value(re.compile(f"^{re.escape(title)}"))
+
+
+@check("list of values", "leave it as it was")
+def _(desk: Desk) -> None:
+    box, options = _values(desk)
+    desk.press("Escape")
+    expect(options).to_have_count(0)
+    expect(box).to_have_value("")
+    expect(box).to_be_focused()
 
 
 @check("review", "next and previous item")
