@@ -162,7 +162,7 @@ def _fields(schema: JsonValue, root: JsonObject, path: str, depth: int) -> Itera
     properties = schema.get("properties")
     required = schema.get("required")
     needed = required if isinstance(required, list) else []
-    for name, child in (properties if isinstance(properties, dict) else {}).items():
+    for name, child in _in_order(properties, schema.get("x-order")):
         here = f"{path}.{name}" if path else name
         resolved = _local(child, root)
         nested = _nested(resolved)
@@ -173,6 +173,16 @@ def _fields(schema: JsonValue, root: JsonObject, path: str, depth: int) -> Itera
             yield from _fields(_local(inner, root), root, here + suffix, depth + 1)
         else:
             yield _field(here, child, root, is_required=name in needed)
+
+
+def _in_order(properties: JsonValue, stated: JsonValue) -> list[tuple[str, JsonValue]]:
+    """The fields as written, or as somebody has moved them (a database may forget the former)."""
+    if not isinstance(properties, dict):
+        return []
+    places = {
+        str(name): place for place, name in enumerate(stated if isinstance(stated, list) else ())
+    }
+    return sorted(properties.items(), key=lambda one: places.get(one[0], len(places)))
 
 
 def _field(path: str, schema: JsonValue, root: JsonObject, *, is_required: bool) -> Field:

@@ -27,6 +27,7 @@ urlpatterns = [
     path(
         "agents/<slug:slug>/versions/<int:number>/edit/", editing.edit_version, name="edit-version"
     ),
+    path("agents/<slug:slug>/versions/<int:number>/ask/", views.ask, name="ask"),
     path("agents/<slug:slug>/versions/<int:number>/<slug:verb>/", views.act, name="act"),
     path("agents/<slug:slug>/owner/", views.owner, name="owner"),
     path("agents/<slug:slug>/compare/", views.compare, name="compare"),

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
+from approvals.selectors import sign_offs_of, signatures_of, waiting_reviews
 from audit.selectors import history_of
 from audit.services import subject_of
 from orchestrator import access
@@ -39,6 +40,7 @@ IN_FLIGHT = "agent_version.in_flight"
 USED_BY_BRIEF = "agent.used_by"
 """Panel slot: by id of an agent, how many workflows use it, in words."""
 MAX_HISTORY = 20
+MAX_ROUNDS = 5
 
 
 def _has(status: AgentVersionStatus) -> Q:
@@ -193,6 +195,16 @@ VERBS: Mapping[str, Verb] = {
 }
 
 
+ASK = Verb(
+    AgentVersionEvent.SUBMIT,
+    "Ask again for the approval of {version}?",
+    "Something that the approval binds has changed. Until somebody approves it anew, no run starts "
+    "with it. Its status stays as it is.",
+    "Ask for approval",
+    "send",
+)
+
+
 @require_safe
 def agent(request: HttpRequest, slug: str) -> HttpResponse:
     actor = actor_of(request)
@@ -210,7 +222,8 @@ def agent(request: HttpRequest, slug: str) -> HttpResponse:
         "actions": _actions_on(version, actor),
         "other": _other_version(version, versions),
         "can_try": access.can(actor, "agent.try", found),
-        "try_url": _address_of("runs:try-agent", slug),
+        "try_url": _address_of("runs:try_agent", slug),
+        "approval": _approval_of(version),
         "can_suspend": access.can(actor, "agent.suspend", found),
         "is_callable": any(one.status in LIFTS for one in versions),
         "is_suspended": any(one.status == AgentVersionStatus.SUSPENDED for one in versions),
@@ -266,6 +279,32 @@ def act(request: HttpRequest, slug: str, number: int, verb: str) -> HttpResponse
         "used_by": _panels(USED_BY, request, [version])[version.pk],
     }
     return render(request, "registry/act.html", context, status=422 if error else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Ask again for the approval that a version in use has lost."""
+    actor = actor_of(request)
+    found = selectors.get_agent(actor, slug)
+    access.require(actor, "agent.edit", found)
+    version = selectors.shown_version(found, number)
+    assert version is not None
+    reason = request.POST.get("reason", "")
+    if request.method == "POST":
+        services.ask_for_approval(
+            version_id=version.id, actor=actor, now=timezone.now(), reason=reason
+        )
+        messages.success(request, f"{version} waits for approval.")
+        return redirect(f"{reverse('registry:agent', args=[slug])}?version={number}")
+    context = {
+        "agent": found,
+        "version": version,
+        "verb": ASK,
+        "title": ASK.title.format(version=version),
+        "target": version.status,
+        "used_by": _panels(USED_BY, request, [version])[version.pk],
+    }
+    return render(request, "registry/act.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -448,6 +487,20 @@ def _actions_on(version: AgentVersion | None, actor: Actor) -> list[tuple[str, V
         if verb.event in possible
         and access.can(actor, LIFECYCLE.rules[verb.event].permission, version.agent)
     ]
+
+
+def _approval_of(version: AgentVersion | None) -> dict[str, Any]:
+    """The rounds of a version's sign-off: who signed, why, what it waits for or what changed."""
+    if version is None:
+        return {}
+    rounds = list(sign_offs_of(selectors.KIND, version.id)[:MAX_ROUNDS])
+    signatures = signatures_of(rounds)
+    return {
+        "rounds": [(one, signatures.get(one.pk, [])) for one in rounds],
+        "waiting": waiting_reviews(rounds),
+        "can_ask": version.status in LIFTS
+        and not any(one.status in {"open", "signed"} for one in rounds),
+    }
 
 
 def _other_version(

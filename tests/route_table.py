@@ -253,6 +253,12 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
         )
         for method in ("GET", "POST")
     },
+    ("GET", "agents/<slug:slug>/versions/<int:number>/ask/"): Row(
+        "agent.edit", "agent", path=FIRST
+    ),
+    ("POST", "agents/<slug:slug>/versions/<int:number>/ask/"): Row(
+        "agent.edit", "agent", path=FIRST, body=REASON
+    ),
     ("GET", "agents/<slug:slug>/owner/"): Row("agent.edit", "agent"),
     ("POST", "agents/<slug:slug>/owner/"): Row("agent.edit", "agent", body={}),
     ("GET", "agents/<slug:slug>/compare/"): Row("agent.read", "agent"),

@@ -165,11 +165,15 @@ class _Builder:
         needed = (
             [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
         )
-        # stored contracts lose the order of their properties; the order of `required` is kept
-        places = {key: place for place, key in enumerate(needed)}
+        # stored contracts lose the order of their properties; that of `x-order` (somebody moved a
+        # field) and of `required` is kept
+        stated = schema.get("x-order")
+        moved = [key for key in stated if isinstance(key, str)] if isinstance(stated, list) else []
+        order = [*moved, *needed]
+        places = {key: place for place, key in reversed(list(enumerate(order)))}
         ordered = sorted(properties, key=lambda key: places.get(key, len(places)))
         return tuple(
-            self.shape(properties[key], key, is_required=key in places, depth=depth + 1)
+            self.shape(properties[key], key, is_required=key in needed, depth=depth + 1)
             for key in ordered
         )
 

@@ -144,7 +144,7 @@ const check = later(async () => {
     if (field && field.tagName !== "FORM" && touched.has(topOf(one.field))) complain(field, one.reason, one.severity);
   }
   const warnings = answer.remarks.length - errors.length;
-  verdict.className = `small state tone-${errors.length ? "bad" : warnings ? "caution" : "good"}`;
+  verdict.className = `small state tone-${errors.length ? (touched.size ? "bad" : "idle") : warnings ? "caution" : "good"}`;
   verdict.textContent = errors.length ? `${errors.length} ${errors.length === 1 ? "thing is" : "things are"} still missing or wrong` : warnings ? `It works; ${warnings} ${warnings === 1 ? "warning" : "warnings"}` : "It works as it stands";
   showTools(answer.tools);
   showPreview(answer);

@@ -16,6 +16,7 @@ from registry.lifecycle import AgentVersionEvent
 from registry.models import Agent
 from tests.integration.registry.pages import client_of, sent_by
 from tests.integration.registry.world import NOW, RULES
+from tests.signing import sign
 
 pytestmark = pytest.mark.django_db
 FORM = "agent-version"
@@ -384,3 +385,21 @@ def test_a_version_in_review_is_not_edited(world, browser):
         version_id=version.id, event=AgentVersionEvent.SUBMIT, actor=world.owner, now=NOW
     )
     assert browser.get("/agents/size/versions/1/edit/").status_code == 404
+
+
+def test_the_page_says_who_is_asked_who_approved_and_what_an_approval_lost(world, browser):
+    version = world.agent(install=False)
+    page = browser.get("/agents/size/").content.decode()
+    assert "Nobody was asked yet" in page
+    browser.post("/agents/size/versions/1/submit/", {})
+    page = browser.get("/agents/size/").content.decode()
+    assert "Waits for approval" in page
+    assert "/reviews/" in page
+    second = world.person("agent-owner-2", Role.AGENT_OWNER)
+    sign("agent_version", version.id, second, NOW, reason="Read all rows.")
+    page = browser.get("/agents/size/").content.decode()
+    assert "Agent Owner 2" in page
+    assert "Read all rows." in page
+    assert "Make it active" in page
+    assert browser.get("/agents/size/versions/1/ask/").status_code == 200
+    assert browser.post("/agents/size/versions/1/ask/", {"reason": "x"}).status_code == 409

@@ -124,3 +124,9 @@ def test_the_ways_to_say_no_are_read_from_the_manifest():
         ("refused", "Too young."),
         ("not_found", "No row of the table applies."),
     ]
+
+
+def test_a_contract_is_read_in_the_order_in_which_somebody_put_it():
+    text = {"type": "string"}
+    schema = {"type": "object", "properties": {"a": text, "b": text}, "x-order": ["b", "a"]}
+    assert [one.path for one in fields_of(schema)] == ["b", "a"]

@@ -419,3 +419,15 @@ def test_an_entry_of_defaults_alone_is_none_while_something_needed_is_missing():
     assert (value, violations) == ({"fields": [{"name": "x", "type": "a"}]}, ())
     post = QueryDict("input.fields.0.type=b")
     assert schema_forms.parse(schema, post)[0] == {"fields": [{"type": "b"}]}
+
+
+def test_fields_come_in_the_order_in_which_somebody_put_them():
+    text = {"type": "string"}
+    schema = {
+        "type": "object",
+        "properties": {"b": text, "a": text, "c": text},
+        "required": ["a"],
+        "x-order": ["c", "b", ["odd"]],
+    }
+    assert [one.key for one in shape_of(schema).fields] == ["c", "b", "a"]
+    assert [one.is_required for one in shape_of(schema).fields] == [False, False, True]
