@@ -197,10 +197,12 @@ const name = document.getElementById("agent.name"), slug = document.getElementBy
 if (name && slug) {
   let isOwn = slug.value !== "";
   slug.addEventListener("input", () => { isOwn = slug.value !== ""; });
-  name.addEventListener("input", () => {
+  const propose = () => {
     if (isOwn) return;
     slug.value = name.value.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 63);
-  });
+  };
+  name.addEventListener("input", propose);
+  propose();
 }
 
 form.addEventListener("baton:given-back", () => { tellTable(); check(); });

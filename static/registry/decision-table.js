@@ -9,6 +9,8 @@ import * as table from "./decision-document.js";
 
 const RESULTS = { value: "gives", not_found: "not found", uncertain: "uncertain", refused: "refuses" };
 const HITS = { first: "The first row that applies decides", unique: "Exactly one row may apply", collect: "All rows that apply are gathered" };
+/** How long a list of choices waits for the next letter. */
+const TYPING_MS = 900;
 let made = 0;
 
 function make(tag, attributes = {}, ...children) {
@@ -25,6 +27,13 @@ function make(tag, attributes = {}, ...children) {
 const icon = (name) => { const svg = window.baton?.icon?.(name) ?? document.createElement("span"); svg.classList.add("icon--s"); return svg; };
 const button = (glyph, label, run, more = {}) => make("button", { type: "button", class: "icon-button icon-button--s", "aria-label": label, title: label, onclick: run, ...more }, icon(glyph));
 const options = (pairs, chosen) => pairs.map(([value, words]) => make("option", { value, selected: value === chosen }, words));
+
+/** Name every control of a row after its new name, without redrawing what is being typed in. */
+function relabel(row, label) {
+  const before = row.getAttribute("aria-label");
+  for (const one of [row, ...row.querySelectorAll("[aria-label]")]) one.setAttribute("aria-label", label + one.getAttribute("aria-label").slice(before.length));
+  for (const one of row.querySelectorAll("[title]")) one.title = one.getAttribute("aria-label");
+}
 
 class DecisionTable extends HTMLElement {
   static formAssociated = true;
@@ -43,6 +52,7 @@ class DecisionTable extends HTMLElement {
     this.root = make("div", { class: "dtable" });
     for (const kind of ["change", "input"]) this.root.addEventListener(kind, (event) => event.stopPropagation());
     this.root.addEventListener("keydown", (event) => this.#onKey(event));
+    this.root.addEventListener("pointerdown", () => { this.isTyping = false; });
     this.setAttribute("role", "group");
     this.setAttribute("aria-label", this.label);
     if (area) { area.remove(); this.#take(area.value); } else this.#show();
@@ -95,15 +105,37 @@ class DecisionTable extends HTMLElement {
     this.#rows(this.#value.rows.map((row, at) => (at === index ? edit(row) : row)));
   }
 
+  /** Draw anew under the hands of whoever types: what is half typed is taken first, focus and caret stay. */
   #redraw() {
     if (!this.root || this.#isJson) return;
-    const { activeElement } = document, part = this.root.contains(activeElement) ? activeElement.dataset.place : null;
+    const held = this.root.contains(document.activeElement) ? document.activeElement : null;
+    const { place } = held?.dataset ?? {}, caret = held?.matches("input") ? held.selectionStart : null;
+    if (caret !== null && held.value !== held.defaultValue) held.dispatchEvent(new Event("change"));
     this.#show();
-    if (part) this.root.querySelector(`[data-place="${CSS.escape(part)}"]`)?.focus();
+    const again = place && this.root.querySelector(`[data-place="${CSS.escape(place)}"]`);
+    if (!again) return;
+    again.focus();
+    if (caret !== null) again.setSelectionRange(caret, caret);
   }
 
   /** Redraw and put the focus where it belongs; `place` names a control. */
   #showAt(place) { this.#show(); this.root.querySelector(`[data-place="${CSS.escape(place)}"]`)?.focus(); }
+
+  /** Redraw after a choice; while somebody types in a list of choices, only when he has stopped. */
+  #showSoonAt(place) {
+    if (!this.isTyping) { this.#showAt(place); return; }
+    clearTimeout(this.waiting);
+    this.pending = place;
+    this.waiting = setTimeout(() => this.#showPending(), TYPING_MS);
+  }
+
+  #showPending() {
+    clearTimeout(this.waiting);
+    const { pending } = this;
+    this.pending = null;
+    if (!pending) return;
+    this.#redraw();
+  }
 
   #show() {
     this.status ??= make("p", { class: "visually-hidden", role: "status" });
@@ -142,7 +174,7 @@ class DecisionTable extends HTMLElement {
 
   #row(row, index) {
     const label = `Row ${row.id || index + 1}`;
-    const name = make("input", { class: "input", value: row.id ?? "", maxlength: "120", "aria-label": `${label}: name`, "data-place": `${index}.id`, autocomplete: "off", onchange: () => { this.#answer(index, (one) => ({ ...one, id: name.value.trim() })); } });
+    const name = make("input", { class: "input", value: row.id ?? "", maxlength: "120", "aria-label": `${label}: name`, "data-place": `${index}.id`, autocomplete: "off", onchange: () => { const id = name.value.trim(); this.#answer(index, (one) => ({ ...one, id })); relabel(name.closest("[data-row]"), `Row ${id || index + 1}`); } });
     const conditions = make("ul", { class: "dtable__conditions" }, ...(row.when ?? []).map((text, number) => this.#condition(text, index, number, label)));
     const add = make("button", { type: "button", class: "button button--s button--quiet", "aria-label": `${label}: add a condition`, "data-place": `${index}.add`, onclick: () => this.#addCondition(index) }, icon("plus"), "Condition");
     const when = make("div", { class: "dtable__when" }, (row.when ?? []).length ? conditions : make("p", { class: "hint" }, "Always applies."), add);
@@ -179,7 +211,7 @@ class DecisionTable extends HTMLElement {
     const fieldSelect = make("select", { class: "input mono", "aria-label": `${label}: field`, "data-place": `${place}.field`, onchange: () => {
       const chosen = this.fields.find((one) => one.path === fieldSelect.value);
       set(table.freshCondition(chosen));
-      this.#showAt(`${place}.field`);
+      this.#showSoonAt(`${place}.field`);
     } }, ...options(known, simple.field));
     const kinds = table.operatorsFor(field ?? { required: true, schema: {} });
     const operators = kinds.includes(simple.operator) ? kinds : [simple.operator, ...kinds];
@@ -187,7 +219,7 @@ class DecisionTable extends HTMLElement {
       const next = operator.value, wasList = Array.isArray(simple.value);
       const value = next === "in" ? (wasList ? simple.value : [simple.value ?? table.firstValue(field)]) : wasList ? simple.value[0] : simple.value ?? table.firstValue(field);
       write({ operator: next, value, guarded: !["has", "lacks"].includes(next) && (simple.guarded || field?.required === false) });
-      this.#showAt(`${place}.operator`);
+      this.#showSoonAt(`${place}.operator`);
     } }, ...options(operators.map((one) => [one, table.OPERATORS[one]]), simple.operator));
     if (["has", "lacks"].includes(simple.operator)) return [fieldSelect, operator, make("span")];
     return [fieldSelect, operator, this.#valueControl(simple, field, { label, place, write })];
@@ -225,7 +257,7 @@ class DecisionTable extends HTMLElement {
         const why = result.value === "value" ? {} : { reason: reason ?? "", reason_code: code ?? "rule_applies" };
         return { ...rest, ...why, result: result.value };
       });
-      this.#showAt(`${key}.result`);
+      this.#showSoonAt(`${key}.result`);
     } }, ...options(Object.entries(RESULTS), answer.result ?? "value"));
     const outputs = this.outputs, given = answer.output ?? {};
     const unknown = Object.keys(given).filter((name) => !outputs.some((one) => one.name === name)).map((name) => ({ name, schema: {}, needed: false, isUnknown: true }));
@@ -313,6 +345,8 @@ class DecisionTable extends HTMLElement {
   }
 
   #onKey(event) {
+    this.isTyping = event.target.matches("select");
+    if (event.key === "Tab") setTimeout(() => this.#showPending());
     if (event.key === "Enter" && event.target.matches("input:not([type=checkbox])")) { event.preventDefault(); event.target.dispatchEvent(new Event("change")); return; }
     if (!event.altKey || event.ctrlKey || event.metaKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
     const row = event.target.closest("[data-row]");
