@@ -175,7 +175,7 @@ _TABLE: Final = (
     Action(
         "file.upload",
         "Upload files for a run or for a review's answer",
-        _BUSINESS | _OPERATORS | frozenset({Role.REVIEWER}),
+        _BUSINESS | _OPERATORS | _AGENTS | frozenset({Role.REVIEWER}),
         "files:write",
         service=True,
     ),

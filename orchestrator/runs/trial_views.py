@@ -32,7 +32,7 @@ def step_form(request: HttpRequest, slug: str) -> HttpResponse:
     sent = parse_json(request.body, max_bytes=MAX_DOCUMENT)
     definition, step = _sent(sent)
     model = trials.step_document(definition, step)
-    asked = trials.step_form(model, step, workflow.workspace_id)
+    asked = trials.step_form(model, step, workflow.workspace_id, actor)
     context = {
         "workflow": workflow,
         "step": step,
@@ -53,7 +53,7 @@ def step_result(request: HttpRequest, slug: str) -> HttpResponse:
     definition = parse_json(request.POST.get("definition", ""), max_bytes=MAX_DOCUMENT)
     definition, step = _sent({"definition": definition, "step": request.POST.get("step", "")})
     model = trials.step_document(definition, step)
-    asked = trials.step_form(model, step, workflow.workspace_id)
+    asked = trials.step_form(model, step, workflow.workspace_id, actor)
     form = forms.InputForm(contract=asked.contract, value=None)
     form, given = forms.read_input(request, form, actor=actor, workspace_id=workflow.workspace_id)
     if given is None:
@@ -82,7 +82,7 @@ def try_agent(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"agent": agent, "version": version, "versions": agent.versions.all()}
     if version is None:
         return render(request, "runs/try_agent.html", context)
-    asked = trials.agent_form(version)
+    asked = trials.agent_form(version, actor)
     form = forms.InputForm(
         contract=asked.contract, value=asked.sample, is_json=request.GET.get("as") == "json"
     )

@@ -31,6 +31,8 @@ from orchestrator.core.definition import AgentStep, WorkflowDefinition
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject, check_json
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Failed, Violation
 from orchestrator.core.step_trials import (
     Tried,
     tried_by_step,
@@ -178,7 +180,7 @@ def try_step(
     return trial
 
 
-def step_form(model: WorkflowDefinition, step: str, workspace_id: UUID) -> InputAsked:
+def step_form(model: WorkflowDefinition, step: str, workspace_id: UUID, actor: Actor) -> InputAsked:
     """What a form asks to try a step: an agent's input, else the values that the step reads.
 
     Raises:
@@ -192,19 +194,28 @@ def step_form(model: WorkflowDefinition, step: str, workspace_id: UUID) -> Input
     interface = catalogue.agents.get((chosen.uses.agent, chosen.uses.version))
     if interface is None:
         raise _missing_agent(step, chosen)
-    return _asked(interface, catalogue.types)
+    return _asked(interface, catalogue.types, actor)
 
 
-def agent_form(version: AgentVersion) -> InputAsked:
+def agent_form(version: AgentVersion, actor: Actor) -> InputAsked:
     """What a form asks to try an agent version: its input, with its first example in it."""
     registered = registry.registered_version(version.id)
-    return _asked(registered.interface(), registry.types_at(registered.types))
+    return _asked(registered.interface(), registry.types_at(registered.types), actor)
 
 
-def _asked(interface: AgentInterface, types: Mapping[str, DomainType]) -> InputAsked:
+def _asked(interface: AgentInterface, types: Mapping[str, DomainType], actor: Actor) -> InputAsked:
+    """An example whose files the actor cannot have is of use without them."""
     contract = Validator(interface.input_schema, types)
     shown = next((one.input for one in interface.examples), None)
-    return InputAsked(contract, shown or sample_document(contract.schema))
+    if shown is None:
+        return InputAsked(contract, sample_document(contract.schema))
+    missing = _unreadable(actor, shown)
+    kept = {
+        name: value
+        for name, value in shown.items()
+        if not set(missing) & set(files.artefacts_in(value))
+    }
+    return InputAsked(contract, kept)
 
 
 def step_document(definition: WorkflowDefinition | JsonObject, step: str) -> WorkflowDefinition:
@@ -263,8 +274,8 @@ def _call(
     if accepted.verdict == "refused" or not isinstance(accepted.payload, dict):
         refused = input_refused(version.name, accepted.violations)
         return Trial(tried_call(refused), _milliseconds(began), 0)
-    for sha256 in files.artefacts_in(accepted.payload):
-        files.get_artefact(actor, sha256)
+    if missing := _unreadable(actor, accepted.payload):
+        return Trial(tried_call(_without_file(missing)), _milliseconds(began), 0)
     context = InvocationContext(
         run_id=new_id(),
         workspace_id=version.workspace_id,
@@ -290,6 +301,24 @@ def _call(
     made = 0 if prepared.refusal is not None else 1
     tried = replace(tried_call(result), repairs=accepted.repairs)
     return Trial(tried, _milliseconds(began), made)
+
+
+def _unreadable(actor: Actor, given: JsonObject) -> list[str]:
+    """The files that an input names and that the actor may not read, or that are not there."""
+    named = set(files.artefacts_in(given))
+    readable = files.readable_artefacts(actor).filter(sha256__in=named)
+    return sorted(named.difference(readable.values_list("sha256", flat=True)))
+
+
+def _without_file(missing: list[str]) -> Failed:
+    reason = f"There is no file {missing[0][:12]} that you may read. Choose one to upload."
+    return Failed(
+        kind=FailureKind.CONTRACT,
+        reason_code="file_missing",
+        reason=reason,
+        violations=(Violation(path="", rule="file", reason=reason),),
+        retryable=False,
+    )
 
 
 def _note(

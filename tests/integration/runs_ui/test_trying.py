@@ -178,9 +178,20 @@ def test_only_who_may_try_does(world, owner, operator, stranger, agents_owner, d
 def test_a_file_that_the_person_may_not_read_is_not_handed_to_the_agent(world, fakes, agents_owner):
     sha = "a" * 64
     given = {"label": "a", "file": {"artefact": sha, "media": "text/plain", "name": "x.txt"}}
-    answer = send(agents_owner, AGENT_API, {"version": 1, "input": given})
-    assert answer.status_code == 404
+    found = send(agents_owner, AGENT_API, {"version": 1, "input": given}).json()
+    assert (found["result"], found["calls"]) == ("failed", 0)
+    assert "There is no file aaaaaaaaaaaa" in found["reason"]
     assert not fakes.calls()
+
+
+def test_an_example_whose_file_is_not_there_fills_the_rest_of_the_form(world, agents_owner):
+    shown = {"artefact": "b" * 64, "media": "text/plain", "name": "x.txt"}
+    world.register(
+        "reader", examples=[{"title": "One", "input": {"label": "shown", "file": shown}}]
+    )
+    page = agents_owner.get("/agents/reader/try/").content.decode()
+    assert 'value="shown"' in page
+    assert "b" * 64 not in page
 
 
 def test_the_form_for_a_step_is_prefilled_and_its_answer_is_a_fragment(world, fakes, owner, draft):

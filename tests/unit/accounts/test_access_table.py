@@ -35,7 +35,7 @@ TABLE = {
     "run.override": {OP},
     "review.read": ALL,
     "review.decide": ALL - {AD},
-    "file.upload": {BO, OP, RE},
+    "file.upload": {BO, AO, OP, RE},
     "file.read": ALL,
     "audit.read": {CO},
     "audit.export": {CO},
