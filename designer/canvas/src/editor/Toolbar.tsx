@@ -12,6 +12,7 @@ export function Toolbar({ hasDialogs }: { readonly hasDialogs: boolean }) {
   return (
     <>
       <InPage id="editor-status">
+        <BegunDraft />
         <SaveMark />
         <UndoRedo />
       </InPage>
@@ -28,6 +29,20 @@ export function Toolbar({ hasDialogs }: { readonly hasDialogs: boolean }) {
 function InPage({ id, children }: { readonly id: string; readonly children: ReactNode }) {
   const [place] = useState(() => document.getElementById(id));
   return place ? createPortal(children, place) : <div className="editor-bar">{children}</div>;
+}
+
+/** The first change begins a draft; the page's own badges still say what was there when it opened. */
+function BegunDraft() {
+  const { draft: opened } = useEditData();
+  const draft = useEditor((state) => state.draft);
+  if (opened.revision > 0 || draft.revision === 0) return null;
+  const word = `Draft of v${draft.number}`;
+  return (
+    <span className="badge tone-idle">
+      <StateIcon look={{ word, tone: "idle", shape: "s-draft" }} />
+      {word}
+    </span>
+  );
 }
 
 function SaveMark() {
