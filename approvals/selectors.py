@@ -315,6 +315,16 @@ def sign_offs_of(kind: str, subject_id: UUID) -> QuerySet[SignOff]:
     )
 
 
+def latest_sign_offs(kind: str, subject_ids: Iterable[UUID]) -> dict[UUID, SignOff]:
+    """The sign-off of the latest round of each version, by the version's id."""
+    rows = (
+        SignOff.objects.select_related("asked_by")
+        .filter(kind=kind, subject_id__in=list(subject_ids))
+        .order_by("round")
+    )
+    return {row.subject_id: row for row in rows}
+
+
 def standing_sign_off(kind: str, subject_id: UUID) -> SignOff | None:
     """The sign-off that is open or signed, or None."""
     return SignOff.objects.filter(kind=kind, subject_id=subject_id, status__in=STANDING).first()

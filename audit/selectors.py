@@ -206,6 +206,17 @@ def history_of(subject: Subject, *parts: Subject, limit: int = 50) -> list[Entry
     return lines_of(AuditOutbox.objects.filter(condition).order_by(*ORDER)[:limit])
 
 
+def latest_entry(
+    subjects: Iterable[Subject], actions: Iterable[str], *, until: datetime
+) -> AuditOutbox | None:
+    """Return the latest entry of these actions about any of the subjects, not after `until`."""
+    condition = Q(pk__in=[])
+    for subject in subjects:
+        condition |= Q(subject_kind=subject.kind, subject_id=subject.id)
+    rows = AuditOutbox.objects.filter(condition, action__in=list(actions), at__lte=until)
+    return rows.order_by(*ORDER).first()
+
+
 def lines_of(rows: Iterable[AuditOutbox]) -> list[EntryLine]:
     """Return rows as lists show them: with names, reasons and places, in five queries at most."""
     rows = list(rows)

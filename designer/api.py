@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -19,16 +20,19 @@ from rest_framework.views import APIView
 
 from designer import presentation, selectors, services
 from designer.documents import FORMATS, TextFormat, read_text, write_text
+from designer.lifecycle import WorkflowVersionEvent
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts import selectors as accounts
-from orchestrator.core.errors import InvalidInputError
+from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import MAX_BYTES, JsonObject
 from orchestrator.web.api import (
     SIGNED_IN,
     ApiViewSet,
     BriefPersonSerializer,
+    OptionalReasonSerializer,
+    ReasonSerializer,
     StrictSerializer,
     actor_of_api,
     refuse_unknown_query,
@@ -199,6 +203,50 @@ class DraftSavedSerializer(serializers.Serializer[Any]):
     saved_at = serializers.DateTimeField()
 
 
+class SubmitSerializer(StrictSerializer):
+    revision = serializers.IntegerField(min_value=0, help_text="The revision that was seen.")
+    reason = serializers.CharField(
+        max_length=2_000, required=False, default="", allow_blank=True, help_text="Why it is asked."
+    )
+
+
+class RestoreSerializer(StrictSerializer):
+    revision = serializers.IntegerField(
+        min_value=0, help_text="That of the draft it replaces; 0 begins the draft."
+    )
+
+
+class SubmittedSerializer(serializers.Serializer[Any]):
+    """The version that waits now, and the address of its review."""
+
+    version = WorkflowVersionSerializer()
+    review = serializers.CharField(allow_null=True)
+
+
+class ChangeSerializer(serializers.Serializer[Any]):
+    """One difference between two versions in plain words."""
+
+    kind = serializers.ChoiceField(choices=["added", "removed", "changed", "layout"])
+    title = serializers.CharField()
+    before = serializers.CharField()
+    after = serializers.CharField()
+    note = serializers.CharField()
+    sentence = serializers.CharField()
+    step = serializers.CharField(allow_null=True)
+    link = serializers.CharField(allow_null=True)
+
+
+class LiveSerializer(serializers.Serializer[Any]):
+    version = WorkflowVersionSerializer()
+    since = serializers.DateTimeField()
+
+
+class WorkflowChangeSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=120, required=False)
+    owner = serializers.UUIDField(required=False, help_text="A business owner of its workspace.")
+    reason = serializers.CharField(max_length=2_000, required=False, default="", allow_blank=True)
+
+
 class PresenceSerializer(StrictSerializer):
     revision = serializers.IntegerField(min_value=0, help_text="The revision that is open.")
 
@@ -243,6 +291,10 @@ class WorkflowViewSet(ApiViewSet):
         "draft": "workflow.edit",
         "save_draft": "workflow.edit",
         "discard_draft": "workflow.publish",
+        "partial_update": "workflow.edit",
+        "archive": "workflow.publish",
+        "live": "workflow.read",
+        "submit": "workflow.edit",
         "text": "workflow.edit",
         "save_text": "workflow.edit",
         "check": "workflow.edit",
@@ -253,6 +305,7 @@ class WorkflowViewSet(ApiViewSet):
         "agent_cards": ("search", "limit"),
         "discard_draft": ("revision",),
         "text": ("format",),
+        "live": ("at",),
     }
     serializer_class = WorkflowSerializer
     queryset = Workflow.objects.none()
@@ -296,6 +349,61 @@ class WorkflowViewSet(ApiViewSet):
         answer = WorkflowSerializer(selectors.find_workflow(self.actor, created.slug)).data
         address = reverse("designer:workflow-detail", args=[created.slug])
         return Response(answer, status.HTTP_201_CREATED, headers={"Location": address})
+
+    @extend_schema(request=WorkflowChangeSerializer, responses=WorkflowSerializer)
+    def partial_update(self, _request: Request, slug: str) -> Response:
+        """Give the workflow another name or owner."""
+        given = self.body(WorkflowChangeSerializer)
+        changed = services.change_workflow(
+            slug=slug,
+            name=given.get("name"),
+            owner_id=given.get("owner"),
+            reason=given["reason"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        answer = WorkflowSerializer(selectors.find_workflow(self.actor, changed.slug)).data
+        return Response(answer)
+
+    @extend_schema(request=ReasonSerializer, responses=WorkflowSerializer)
+    @action(detail=True, methods=["post"])
+    def archive(self, _request: Request, slug: str) -> Response:
+        """Take the workflow out of use for good; versions, runs and audit are kept."""
+        given = self.body(ReasonSerializer)
+        services.archive_workflow(
+            slug=slug, reason=given["reason"], actor=self.actor, now=timezone.now()
+        )
+        return Response(WorkflowSerializer(selectors.find_workflow(self.actor, slug)).data)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("at", datetime, required=True, description="An instant with a zone.")
+        ],
+        responses=LiveSerializer,
+        filters=False,
+    )
+    @action(detail=True, methods=["get"])
+    def live(self, request: Request, slug: str) -> Response:
+        """The version that new runs executed at a moment."""
+        workflow = selectors.find_workflow(self.actor, slug)
+        found = selectors.live_at(workflow, _instant(request))
+        if found is None:
+            raise NotFoundError("No version was active then.")
+        return Response(LiveSerializer({"version": found[0], "since": found[1]}).data)
+
+    @extend_schema(request=SubmitSerializer, responses=SubmittedSerializer)
+    @action(detail=True, methods=["post"], url_path="draft/submit")
+    def submit(self, _request: Request, slug: str) -> Response:
+        """Freeze the draft and ask people to sign it off; refused while the checker has errors."""
+        given = self.body(SubmitSerializer)
+        version = services.submit_draft(
+            slug=slug,
+            revision=given["revision"],
+            reason=given["reason"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        return Response(_submitted(version))
 
     @extend_schema(
         parameters=CARD_PARAMETERS, responses=AgentCardSerializer(many=True), filters=False
@@ -399,12 +507,23 @@ class WorkflowVersionViewSet(ApiViewSet):
         "retrieve": "workflow.read",
         "findings": "workflow.read",
         "text": "workflow.read",
+        "changes": "workflow.read",
+        "withdraw": "workflow.edit",
+        "ask": "workflow.edit",
+        "restore": "workflow.edit",
+        "publish": "workflow.publish",
+        "deprecate": "workflow.publish",
+        "retire": "workflow.publish",
     }
     serializer_class = WorkflowVersionSerializer
     queryset = WorkflowVersion.objects.none()
     lookup_value_converter = "uuid"
 
-    filters: ClassVar[dict[str, tuple[str, ...]]] = {"list": ("workflow", "status")}
+    filters: ClassVar[dict[str, tuple[str, ...]]] = {
+        "list": ("workflow", "status"),
+        "text": ("format",),
+        "changes": ("against",),
+    }
 
     @extend_schema(
         parameters=[
@@ -429,6 +548,91 @@ class WorkflowVersionViewSet(ApiViewSet):
     def text(self, request: Request, pk: UUID) -> HttpResponse:
         """The version's definition as JSON or YAML text."""
         return _text(request, selectors.find_version(self.actor, pk))
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("against", int, description="Another version than the one before.")
+        ],
+        responses=ChangeSerializer(many=True),
+        filters=False,
+    )
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def changes(self, request: Request, pk: UUID) -> Response:
+        """What the version changes against the one before it, in plain words."""
+        version = selectors.find_version(self.actor, pk)
+        workflow = selectors.find_workflow(self.actor, version.workflow.slug)
+        shown = selectors.version_to_compare(
+            workflow, version.number, against=_whole(request, "against")
+        )
+        return Response(ChangeSerializer(shown.changes, many=True).data)
+
+    @extend_schema(request=OptionalReasonSerializer, responses=WorkflowVersionSerializer)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, _request: Request, pk: UUID) -> Response:
+        """Take the version back from sign-off; it becomes a draft again."""
+        return self._happen(pk, WorkflowVersionEvent.WITHDRAW)
+
+    @extend_schema(request=OptionalReasonSerializer, responses=WorkflowVersionSerializer)
+    @action(detail=True, methods=["post"])
+    def publish(self, _request: Request, pk: UUID) -> Response:
+        """Make a signed-off version the active one; the one that was active is deprecated."""
+        given = self.body(OptionalReasonSerializer)
+        version = services.publish_workflow_version(
+            version_id=selectors.find_version(self.actor, pk).pk,
+            reason=given["reason"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        return Response(WorkflowVersionSerializer(version).data)
+
+    @extend_schema(request=OptionalReasonSerializer, responses=WorkflowVersionSerializer)
+    @action(detail=True, methods=["post"])
+    def deprecate(self, _request: Request, pk: UUID) -> Response:
+        """Let the version take no new runs, without another one in its place."""
+        return self._happen(pk, WorkflowVersionEvent.DEPRECATE)
+
+    @extend_schema(request=OptionalReasonSerializer, responses=WorkflowVersionSerializer)
+    @action(detail=True, methods=["post"])
+    def retire(self, _request: Request, pk: UUID) -> Response:
+        """Take the version out of use for good; needs a reason."""
+        return self._happen(pk, WorkflowVersionEvent.RETIRE)
+
+    @extend_schema(request=OptionalReasonSerializer, responses=SubmittedSerializer)
+    @action(detail=True, methods=["post"])
+    def ask(self, _request: Request, pk: UUID) -> Response:
+        """Ask again for the sign-off of a version that has lost it."""
+        given = self.body(OptionalReasonSerializer)
+        version = services.ask_for_sign_off(
+            version_id=selectors.find_version(self.actor, pk).pk,
+            reason=given["reason"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        return Response(_submitted(version))
+
+    @extend_schema(request=RestoreSerializer, responses=DraftSavedSerializer)
+    @action(detail=True, methods=["post"])
+    def restore(self, _request: Request, pk: UUID) -> Response:
+        """Make the version's definition that of the draft."""
+        version = selectors.find_version(self.actor, pk)
+        saved = services.restore_version(
+            version_id=version.pk,
+            revision=self.body(RestoreSerializer)["revision"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        return Response(DraftSavedSerializer(saved).data)
+
+    def _happen(self, pk: UUID, event: WorkflowVersionEvent) -> Response:
+        given = self.body(OptionalReasonSerializer)
+        version = services.set_workflow_version_status(
+            version_id=selectors.find_version(self.actor, pk).pk,
+            event=event,
+            reason=given["reason"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        return Response(WorkflowVersionSerializer(version).data)
 
     @extend_schema(responses=FindingSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"], pagination_class=None)
@@ -475,6 +679,39 @@ class WorkflowSchemaView(APIView):
     @extend_schema(responses={200: {"type": "object"}}, operation_id="schemas_workflow")
     def get(self, _request: Request) -> Response:
         return Response(selectors.workflow_schema())
+
+
+def _submitted(version: WorkflowVersion) -> dict[str, Any]:
+    signing = selectors.signings_of([version]).get(version.pk)
+    review = signing.review if signing else None
+    address = None if review is None else f"/reviews/{review.pk}/"
+    return {"version": WorkflowVersionSerializer(version).data, "review": address}
+
+
+def _instant(request: Request) -> datetime:
+    raw = request.query_params.get("at", "")
+    try:
+        moment = datetime.fromisoformat(raw)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        reason = "at must be an instant with a zone, such as 2026-11-20T16:41:58Z."
+        raise InvalidInputError(
+            reason, detail={"violations": [{"path": "/at", "rule": "format", "reason": reason}]}
+        )
+    return moment
+
+
+def _whole(request: Request, name: str) -> int | None:
+    raw = request.query_params.get(name, "")
+    if not raw:
+        return None
+    if raw.isascii() and raw.isdigit() and len(raw) < 10:
+        return int(raw)
+    reason = f"{name} must be a whole number."
+    raise InvalidInputError(
+        reason, detail={"violations": [{"path": f"/{name}", "rule": "type", "reason": reason}]}
+    )
 
 
 def _text(request: Request, version: WorkflowVersion) -> HttpResponse:

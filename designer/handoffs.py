@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from audit.exports import safe_cell
 from designer.words import seconds_words, when_words, with_article
@@ -24,14 +24,19 @@ if TYPE_CHECKING:
     from registry.models import AgentVersion
 
 Used = Mapping[tuple[str, int], "AgentVersion"]
-VERDICTS: Final[Mapping[Verdict, str]] = {
+Fit: TypeAlias = Verdict | Literal["leads_only"]
+VERDICTS: Final[Mapping[Fit, str]] = {
     "does_not_fit": "Does not fit",
     "may_not_fit": "May not fit",
     "cannot_tell": "Cannot tell",
     "none": "Without a contract",
+    "leads_only": "Leads only",
     "fits": "Fits",
 }
-"""Each verdict's word, what needs a look first."""
+"""Each verdict's word, what needs a look first.
+
+`leads_only`: the target has a contract, but what it takes comes from other steps.
+"""
 ICONS: Final[Mapping[str, str]] = {
     "start": "play",
     "agent": "agent",
@@ -72,7 +77,7 @@ class HandoffRow:
     agent: str
     agent_url: str
     owner: str
-    verdict: Verdict
+    verdict: Fit
     fields: tuple[PassedField, ...]
     policy: str
 
@@ -107,7 +112,7 @@ def handoff_rows(
     ]
 
 
-def counts_of(rows: Iterable[HandoffRow]) -> dict[Verdict, int]:
+def counts_of(rows: Iterable[HandoffRow]) -> dict[Fit, int]:
     """How many links have each verdict, what needs a look first."""
     found = [one.verdict for one in rows]
     return {verdict: found.count(verdict) for verdict in VERDICTS}
@@ -145,6 +150,8 @@ class _Map:
         version = None
         if isinstance(target, AgentStep):
             version = self.used.get((target.uses.agent, target.uses.version))
+        contract = self._contract_of(target, version)
+        fit: Fit = "leads_only" if verdict.verdict == "none" and contract else verdict.verdict
         return HandoffRow(
             link=link.id,
             source=link.source,
@@ -157,8 +164,8 @@ class _Map:
             agent=f"{version.agent.name} v{version.number}" if version else "",
             agent_url=f"/agents/{version.agent.slug}/?version={version.number}" if version else "",
             owner=version.agent.owner.name if version else "",
-            verdict=verdict.verdict,
-            fields=_passed(self._contract_of(target, version), verdict.fields),
+            verdict=fit,
+            fields=_passed(contract, verdict.fields),
             policy=self._policy(link.target, target),
         )
 

@@ -32,8 +32,19 @@ from orchestrator.core.json import JsonObject, JsonValue
 from registry import selectors as registry
 
 if TYPE_CHECKING:
+    from approvals.closure import Member
+    from designer.acts import Act
+    from designer.diff import Change
+    from designer.selectors import Compared
     from registry.models import AgentVersion
 
+CHANGES_SHOWN = 4
+_CLOSURE = (
+    ("workflow_version", "Steps, links, settings", "workflow"),
+    ("agent_version", "Agents", "agent"),
+    ("domain_type", "Types of the contracts", "swap"),
+    ("sign_off_policy", "Sign-off policy", "lock"),
+)
 _JOIN_WORDS = {
     JoinPolicy.ALL: "Every branch must have arrived; else it fails.",
     JoinPolicy.BEST_EFFORT: "Goes on with what has arrived, and says what is missing.",
@@ -177,6 +188,59 @@ def editor_urls(slug: str) -> JsonObject:
         "versions": reverse("designer:versions", args=[slug]),
         "sign_in": f"{reverse('account_login')}?{urlencode({'next': f'{page}design/'})}",
     }
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A line of the history. `status` and `word` say what became of it, `changes` the first few."""
+
+    version: WorkflowVersion
+    status: str
+    word: str
+    before: int | None
+    changes: tuple[Change, ...]
+    more: int
+    acts: tuple[Act, ...]
+
+
+def version_row(version: WorkflowVersion, compared: Compared, acts: Iterable[Act]) -> VersionRow:
+    """A version for the history."""
+    is_discarded = version.audit.action == "workflow_version.discarded"
+    return VersionRow(
+        version=version,
+        status=version.status,
+        word="Discarded" if is_discarded else "",
+        before=compared.before.number if compared.before else None,
+        changes=tuple(compared.changes[:CHANGES_SHOWN]),
+        more=max(0, len(compared.changes) - CHANGES_SHOWN),
+        acts=tuple(one for one in acts if not one.is_danger),
+    )
+
+
+def change_counts(changes: Iterable[Change]) -> list[tuple[str, int]]:
+    """How many changes of each kind there are, without those of the layout."""
+    kinds = [one.kind.value for one in changes]
+    wanted = ("changed", "added", "removed")
+    return [(kind, kinds.count(kind)) for kind in wanted if kind in kinds]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosurePart:
+    """Members of one kind that a sign-off binds."""
+
+    title: str
+    icon: str
+    members: tuple[Member, ...]
+
+
+def closure_parts(members: Iterable[Member]) -> list[ClosurePart]:
+    """What a sign-off binds, by kind."""
+    kept = list(members)
+    return [
+        ClosurePart(title, icon, found)
+        for kind, title, icon in _CLOSURE
+        if (found := tuple(one for one in kept if one.kind == kind))
+    ]
 
 
 def finding_json(finding: Finding) -> JsonValue:

@@ -18,9 +18,13 @@ from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils.text import slugify
 from pydantic import TypeAdapter
 
+from approvals import selectors as approvals
 from approvals import sign_offs
 from approvals.closure import Member
+from audit.selectors import latest_entry
+from audit.services import subject_of
 from designer.closure import closure_members, definition_member
+from designer.diff import Change, Overlay, diff, overlay_of
 from designer.documents import read_definition
 from designer.models import (
     AgentUse,
@@ -45,6 +49,7 @@ from registry import selectors as registry
 from registry.selectors import Pins
 
 if TYPE_CHECKING:
+    from approvals.models import Decision, ReviewTask, SignOff
     from registry.models import AgentVersion
 
 KIND = "workflow_version"
@@ -54,6 +59,10 @@ COPY: Final = "copy:"
 """A starter's key with this in front, and a workflow's slug behind it, copies that workflow."""
 UNFINISHED = (WorkflowVersionStatus.DRAFT, WorkflowVersionStatus.IN_REVIEW)
 """Statuses from which a version may be edited (again); only what left them is kept compiled."""
+VERSIONS_SHOWN: Final = 20
+"""How many versions the history shows at once."""
+DISCARDED: Final = "workflow_version.discarded"
+OUT_OF_USE: Final = ("workflow_version.deprecated", "workflow_version.retired")
 PRESENT_FOR: Final = timedelta(seconds=30)
 """How long a note of `services.note_presence` says that somebody is there."""
 
@@ -75,16 +84,22 @@ class NoActiveVersionError(ConflictError):
 
 
 def list_workflows(
-    actor: Actor, *, search: str = "", status: str = "", mine: bool = False
+    actor: Actor,
+    *,
+    search: str = "",
+    status: str = "",
+    mine: bool = False,
+    archived: bool | None = False,
 ) -> QuerySet[Workflow]:
     """Workflows of the actor's workspaces by name, each with `versions` (newest first) and owner.
+
+    Archived ones are left out, or alone (`archived` True), or among the others (None).
 
     `search` looks at name, summary, owner and the agents called; `status` is that of any version.
     """
     workflows = (
         Workflow.objects.filter(
             workspace_id__in=access.workspaces_where(actor, "workflow.read"),
-            archived_at__isnull=True,
         )
         .select_related("owner", "workspace")
         .prefetch_related(
@@ -97,6 +112,8 @@ def list_workflows(
         )
         .order_by("name", "slug")
     )
+    if archived is not None:
+        workflows = workflows.filter(archived_at__isnull=not archived)
     if search:
         calls = AgentUse.objects.filter(
             version__workflow=OuterRef("pk"), agent_version__agent__name__icontains=search
@@ -117,12 +134,12 @@ def list_workflows(
 
 
 def find_workflow(actor: Actor, slug: str) -> Workflow:
-    """One workflow with owner and `versions` (newest first, without definitions).
+    """One workflow, archived or not, with owner and `versions` (newest first, no definitions).
 
     Raises:
         NotFoundError: there is none by this slug in the actor's workspaces.
     """
-    workflow = list_workflows(actor).filter(slug=slug).first()
+    workflow = list_workflows(actor, archived=None).filter(slug=slug).first()
     if workflow is None:
         raise NotFoundError("There is no such workflow.")
     return workflow
@@ -247,7 +264,11 @@ def get_version(version_id: UUID) -> WorkflowVersion:
     Raises:
         NotFoundError: there is none.
     """
-    version = WorkflowVersion.objects.select_related("workflow").filter(pk=version_id).first()
+    version = (
+        WorkflowVersion.objects.select_related("workflow", "author", "audit")
+        .filter(pk=version_id)
+        .first()
+    )
     if version is None:
         raise NotFoundError("There is no such workflow version.")
     return version
@@ -303,6 +324,136 @@ def version_in_review(workflow: Workflow) -> int | None:
     """The number of the version that waits for its sign-off; no draft can begin before."""
     waiting = (one for one in workflow.versions.all() if one.status == "in_review")
     return next((one.number for one in waiting), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a version changes against an earlier one; without one everything is new."""
+
+    before: WorkflowVersion | None
+    changes: list[Change]
+
+
+def versions_with_changes(workflow: Workflow, *, below: int | None = None) -> list[WorkflowVersion]:
+    """The newest versions with their definitions, and one more to compare the last one with."""
+    versions = WorkflowVersion.objects.filter(workflow=workflow)
+    if below is not None:
+        versions = versions.filter(number__lt=below)
+    found = versions.select_related("author", "audit", "saved_by").order_by("-number")
+    return list(found[: VERSIONS_SHOWN + 1])
+
+
+def compared(versions: Sequence[WorkflowVersion]) -> dict[int, Compared]:
+    """What each version changes against the one before it that was not discarded, by number."""
+    names = agent_names(versions)
+    models = {one.number: definition_of(one) for one in versions}
+    found: dict[int, Compared] = {}
+    for version in versions:
+        before = next(
+            (one for one in versions if one.number < version.number and not was_discarded(one)),
+            None,
+        )
+        changes = diff(models[before.number], models[version.number], names) if before else []
+        found[version.number] = Compared(before, changes)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One version beside another one, or alone when there is none before it."""
+
+    version: WorkflowVersion
+    before: WorkflowVersion | None
+    changes: list[Change]
+
+    @property
+    def both(self) -> list[WorkflowVersion]:
+        """The versions that are compared."""
+        return [self.version, *([self.before] if self.before else [])]
+
+    def overlay(self) -> Overlay:
+        """Both in one picture; without an earlier one nothing is marked."""
+        after = definition_of(self.version)
+        return overlay_of(definition_of(self.before) if self.before else after, after)
+
+
+def version_to_compare(
+    workflow: Workflow, number: int, *, against: int | None = None
+) -> Comparison:
+    """A version and what it changes against another one; usually the one before it.
+
+    Raises:
+        NotFoundError: one of the two does not exist.
+    """
+    version = shown_version(workflow, number)
+    earlier = [
+        one for one in workflow.versions.all() if one.number < number and not was_discarded(one)
+    ]
+    if against is None:
+        against = earlier[0].number if earlier else None
+    before = None if against is None else shown_version(workflow, against)
+    if before is None:
+        return Comparison(version, None, [])
+    names = agent_names([version, before])
+    return Comparison(version, before, diff(definition_of(before), definition_of(version), names))
+
+
+def was_discarded(version: WorkflowVersion) -> bool:
+    """Whether it was given up as a draft."""
+    return version.audit.action == DISCARDED
+
+
+def agent_names(versions: Iterable[WorkflowVersion]) -> dict[tuple[str, int], str]:
+    """The agent versions that these workflow versions name, as people call them."""
+    wanted = [definition_of(one) for one in versions]
+    return {
+        key: f"{row.agent.name} v{row.number}"
+        for key, row in registry.versions_used_in(wanted).items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """The latest round of a version's sign-off: who signed it and why, and what waits for whom."""
+
+    sign_off: SignOff
+    signatures: list[Decision]
+    review: ReviewTask | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody is still asked."""
+        return self.review is not None
+
+
+def signings_of(versions: Iterable[WorkflowVersion]) -> dict[UUID, Signing]:
+    """The latest sign-off of each version that was ever handed in, by the version's id."""
+    found = approvals.latest_sign_offs(KIND, [one.pk for one in versions])
+    signatures = approvals.signatures_of(found.values())
+    waiting = approvals.waiting_reviews(found.values())
+    return {
+        key: Signing(one, signatures.get(one.pk, []), waiting.get(one.pk))
+        for key, one in found.items()
+    }
+
+
+def bound_by(signing: Signing) -> tuple[Member, ...]:
+    """What a sign-off binds: definition, agents, types and policy as they were when asked."""
+    return approvals.members_of(signing.sign_off.pk)
+
+
+def live_at(workflow: Workflow, moment: datetime) -> tuple[WorkflowVersion, datetime] | None:
+    """The version that new runs executed at a moment, and since when; None when there was none."""
+    versions = {str(one.pk): one for one in workflow.versions.all()}
+    about = [subject_of(one) for one in versions.values()]
+    begun = latest_entry(about, ["workflow_version.published"], until=moment)
+    if begun is None:
+        return None
+    version = versions[begun.subject_id]
+    ended = latest_entry([subject_of(version)], OUT_OF_USE, until=moment)
+    if ended is not None and (ended.at, ended.pk) > (begun.at, begun.pk):
+        return None
+    return version, begun.at
 
 
 def draft_of(workflow: Workflow) -> WorkflowVersion | None:

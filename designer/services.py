@@ -12,7 +12,13 @@ from django.db.models import F, Max
 
 from approvals import sign_offs
 from approvals.subjects import Question
-from approvals.versions import DecidedInReviewError, change_status, settle_signed, with_author
+from approvals.versions import (
+    DecidedInReviewError,
+    ReasonMissingError,
+    change_status,
+    settle_signed,
+    with_author,
+)
 from audit.services import append_entry, subject_of
 from designer import question, selectors
 from designer.documents import read_definition
@@ -26,7 +32,7 @@ from designer.models import (
 )
 from designer.selectors import KIND
 from orchestrator import access
-from orchestrator.access import Actor
+from orchestrator.access import Actor, Role
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, IllegalTransitionError, InvalidInputError
@@ -44,6 +50,7 @@ ASKABLE = frozenset(
     }
 )
 """Statuses in which a version that lost its sign-off may get a new one."""
+MAX_NAME = 120
 
 
 class RevisionConflictError(ConflictError):
@@ -233,6 +240,85 @@ def discard_draft(
         raise _conflict(words, draft)
     draft.agent_uses.all().delete()
     return _change(draft, event, actor=actor, now=now, reason=reason)
+
+
+@transaction.atomic
+def restore_version(
+    *, version_id: UUID, revision: int, actor: Actor, now: datetime
+) -> WorkflowVersion:
+    """Make a version's definition that of the draft; `revision` 0 begins one, else replaces it.
+
+    Raises:
+        RevisionConflictError: the draft has another revision than the caller saw.
+    """
+    version = selectors.get_version(version_id)
+    return save_draft(
+        slug=version.workflow.slug,
+        definition=version.definition,
+        revision=revision,
+        actor=actor,
+        now=now,
+    )
+
+
+@transaction.atomic
+def change_workflow(
+    *,
+    slug: str,
+    actor: Actor,
+    now: datetime,
+    name: str | None = None,
+    owner_id: UUID | None = None,
+    reason: str = "",
+) -> Workflow:
+    """Give a workflow another name or owner; what is as before writes nothing.
+
+    Raises:
+        InvalidInputError: the name cannot be used, or the owner is no business owner there.
+        ConflictError: it is archived, or somebody else changed it meanwhile.
+    """
+    workflow = selectors.get_workflow(slug)
+    access.require(actor, "workflow.edit", workflow)
+    _require_in_use(workflow)
+    values: dict[str, object] = {}
+    if name is not None and (cleaned := _name(name)) != workflow.name:
+        values["name"] = cleaned
+    if owner_id is not None and owner_id != workflow.owner_id:
+        _require_owner(owner_id, workflow.workspace_id)
+        values["owner_id"] = owner_id
+    if not values:
+        return workflow
+    before: JsonObject = {key: str(getattr(workflow, key)) for key in values}
+    after: JsonObject = {key: str(value) for key, value in values.items()}
+    return _write(
+        workflow,
+        "workflow.changed",
+        values,
+        actor=actor,
+        now=now,
+        reason=reason,
+        payloads={"workflow": {"before": before, "after": after}},
+    )
+
+
+@transaction.atomic
+def archive_workflow(*, slug: str, actor: Actor, now: datetime, reason: str) -> Workflow:
+    """Take a workflow out of use for good: no new runs or edits; runs, versions and audit stay.
+
+    Safe to call twice.
+
+    Raises:
+        ReasonMissingError: it is recorded with its reason.
+    """
+    workflow = selectors.get_workflow(slug)
+    access.require(actor, "workflow.publish", workflow)
+    if workflow.archived_at is not None:
+        return workflow
+    if not read_text(reason):
+        raise ReasonMissingError
+    return _write(
+        workflow, "workflow.archived", {"archived_at": now}, actor=actor, now=now, reason=reason
+    )
 
 
 @transaction.atomic
@@ -498,6 +584,51 @@ def _conflict(message: str, draft: WorkflowVersion | None) -> RevisionConflictEr
             "saved_at": draft.saved_at.isoformat() if draft.saved_at else None,
             "saved_by": {"id": str(saver.id), "name": saver.name} if saver else None,
         },
+    )
+
+
+def _write(
+    workflow: Workflow,
+    action: str,
+    values: Mapping[str, object],
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str,
+    payloads: Mapping[str, JsonObject] | None = None,
+) -> Workflow:
+    """Change a workflow's own columns with their audit entry."""
+    entry = append_entry(
+        actor=actor,
+        action=action,
+        subject=subject_of(workflow),
+        workspace_id=workflow.workspace_id,
+        now=now,
+        reason=read_text(reason),
+        payloads=payloads,
+    )
+    unchanged = Workflow.objects.filter(pk=workflow.pk, audit_id=workflow.audit_id)
+    if not unchanged.update(**values, audit_id=entry.id):
+        raise ConflictError("Somebody else has just changed this workflow. Look again.")
+    workflow.refresh_from_db()
+    return workflow
+
+
+def _name(given: str) -> str:
+    name = read_text(given)
+    if not 1 <= len(name) <= MAX_NAME:
+        raise _refused("/name", f"A name has 1 to {MAX_NAME} characters.")
+    return name
+
+
+def _require_owner(owner_id: UUID, workspace_id: UUID) -> None:
+    if owner_id not in access.people_with_role(Role.BUSINESS_OWNER, workspace_id):
+        raise _refused("/owner", "The owner must be a business owner of this workspace.")
+
+
+def _refused(path: str, reason: str) -> InvalidInputError:
+    return InvalidInputError(
+        reason, detail={"violations": [{"path": path, "rule": "refused", "reason": reason}]}
     )
 
 

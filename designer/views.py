@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, datetime, time
 from typing import Any, Final
 
+from django.contrib import messages
 from django.db.models import Exists, Model, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,18 +16,22 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
+from approvals.lifecycle import STANDING
+from approvals.versions import author_ids
 from audit.selectors import history_of
 from audit.services import subject_of
 from designer import handoffs as handoff_map
 from designer import presentation, selectors, services, words
+from designer.acts import ACTS, Act, Asked
 from designer.documents import TextFormat, write_text
+from designer.lifecycle import LIFECYCLE
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
 from designer.patterns import BLANK
 from orchestrator import access
-from orchestrator.access import Actor
+from orchestrator.access import Actor, Role
 from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of
-from orchestrator.core.errors import InvalidInputError
+from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
 from orchestrator.core.findings import Finding
 from orchestrator.core.json import JsonObject
 from orchestrator.web import forms, panels
@@ -211,6 +217,7 @@ def design(request: HttpRequest, slug: str) -> HttpResponse:
     tab = tab if tab in TABS else "canvas"
     waiting = selectors.version_in_review(workflow)
     can_edit = access.can(actor, "workflow.edit", workflow)
+    can_edit = can_edit and workflow.archived_at is None
     if asked is None and tab == "canvas" and can_edit and waiting is None:
         return _editor(request, actor, workflow)
     version = selectors.shown_version(workflow, waiting if asked is None and can_edit else asked)
@@ -357,21 +364,198 @@ def _editor(request: HttpRequest, actor: Actor, workflow: Workflow) -> HttpRespo
 
 @require_safe
 def versions(request: HttpRequest, slug: str) -> HttpResponse:
-    workflow = selectors.find_workflow(actor_of(request), slug)
-    found = list(workflow.versions.all())
+    """The history: what changed from version to version, who wrote and signed it, what was live."""
+    actor = actor_of(request)
+    workflow = selectors.find_workflow(actor, slug)
+    shown = selectors.versions_with_changes(workflow, below=_number(request, "below"))
+    compared = selectors.compared(shown)
+    page = shown[: selectors.VERSIONS_SHOWN]
+    signings = selectors.signings_of(page)
+    asked_day = _day(request)
     context = {
-        "tab": "versions",
-        "badges": presentation.badges_of(found),
-        "workflow": workflow,
-        "versions": found,
-        "query": "",
-        "canvas_query": "",
-        "agents": selectors.agents_called_by(found),
+        **_frame(actor, workflow, selectors.shown_version(workflow), "versions"),
+        "rows": [
+            presentation.version_row(
+                one, compared[one.number], _acts_of(actor, workflow, one, signings.get(one.pk))
+            )
+            for one in page
+        ],
+        "signings": signings,
+        "older": page[-1].number if len(shown) > len(page) else None,
+        "agents": selectors.agents_called_by(page),
+        "day": asked_day,
+        "live": selectors.live_at(workflow, _end_of(asked_day)) if asked_day else None,
+        "can_edit": access.can(actor, "workflow.edit", workflow) and not workflow.archived_at,
+        "can_archive": access.can(actor, "workflow.publish", workflow) and not workflow.archived_at,
         "history": history_of(
-            subject_of(workflow), *(subject_of(one) for one in found), limit=MAX_HISTORY
+            subject_of(workflow),
+            *(subject_of(one) for one in workflow.versions.all()),
+            limit=MAX_HISTORY,
         ),
     }
+    context["query"] = context["canvas_query"] = ""
     return render(request, "designer/versions.html", context)
+
+
+@require_safe
+def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """One version beside the one before it: changes, both on one canvas, what is signed by whom."""
+    actor = actor_of(request)
+    workflow = selectors.find_workflow(actor, slug)
+    shown = selectors.version_to_compare(workflow, number, against=_number(request, "against"))
+    findings = selectors.findings_of(shown.version)
+    overlay = shown.overlay()
+    signing = selectors.signings_of([shown.version]).get(shown.version.pk)
+    used = registry.versions_used_in([selectors.definition_of(one) for one in shown.both])
+    context = {
+        **_frame(actor, workflow, shown.version, "versions"),
+        "compared": shown,
+        "counts": presentation.change_counts(shown.changes),
+        "problems": [one for one in findings if one.severity != "info"],
+        "signing": signing,
+        "closure": presentation.closure_parts(selectors.bound_by(signing)) if signing else [],
+        "authors": registry.people_named(author_ids(shown.version)),
+        "acts": _acts_of(actor, workflow, shown.version, signing),
+        "others": [one.number for one in workflow.versions.all() if one.number != number],
+        "canvas": {
+            "definition": overlay.definition,
+            "agents": presentation.agent_cards(used),
+            "findings": [],
+            "diff": {"steps": overlay.steps, "links": overlay.links},
+        },
+    }
+    context["canvas_query"] = context["query"]
+    return render(request, "designer/version.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request: HttpRequest, slug: str, number: int, verb: str) -> HttpResponse:
+    """Ask before a version is handed in, published, retired and so on; then do it."""
+    actor, now = actor_of(request), timezone.now()
+    workflow = selectors.find_workflow(actor, slug)
+    chosen = ACTS.get(verb)
+    if chosen is None:
+        raise NotFoundError("There is nothing like this to do with a version.")
+    shown = selectors.version_to_compare(workflow, number)
+    access.require(actor, LIFECYCLE.rules[chosen.event].permission, workflow)
+    error: DomainError | None = None
+    if request.method == "POST":
+        try:
+            chosen.carry_out(
+                Asked(
+                    version=shown.version,
+                    revision=_revision(request),
+                    actor=actor,
+                    now=now,
+                    reason=request.POST.get("reason", ""),
+                )
+            )
+        except (ConflictError, InvalidInputError) as refused:
+            error = refused
+        else:
+            messages.success(request, f"v{number} of {workflow.name}: {chosen.done}")
+            return redirect("designer:version", slug, number)
+    draft = selectors.draft_of(workflow) if chosen.is_about_draft else None
+    context = {
+        **_frame(actor, workflow, shown.version, "versions"),
+        "act": chosen,
+        "compared": shown,
+        "draft": draft,
+        "error": error,
+        "reason": request.POST.get("reason", ""),
+    }
+    return render(request, "designer/act.html", context, status=error.status if error else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def change(request: HttpRequest, slug: str) -> HttpResponse:
+    """Another name or owner for a workflow."""
+    actor, now = actor_of(request), timezone.now()
+    workflow = selectors.find_workflow(actor, slug)
+    access.require(actor, "workflow.edit", workflow)
+    people = accounts.names_of(access.people_with_role(Role.BUSINESS_OWNER, workflow.workspace_id))
+    names = {f"{name}": key for key, name in sorted(people.items(), key=lambda one: one[1])}
+    contract = _change_contract(list(names))
+
+    def carry_out(value: dict[str, Any]) -> None:
+        services.change_workflow(
+            slug=slug,
+            name=value["name"],
+            owner_id=names[value["owner"]],
+            reason=value.get("reason", ""),
+            actor=actor,
+            now=now,
+        )
+
+    shown = None
+    if request.method == "POST":
+        shown = forms.submit(request, contract, carry_out)
+        if shown is None:
+            messages.success(request, "Saved.")
+            return redirect("designer:versions", slug)
+    current: JsonObject = {"name": workflow.name, "owner": workflow.owner.name}
+    shown = shown or forms.show(contract, current)
+    context = {"workflow": workflow, "form": shown}
+    return render(request, "designer/change.html", context, status=shown.status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def archive(request: HttpRequest, slug: str) -> HttpResponse:
+    """Ask before a workflow is taken out of use for good; then do it."""
+    actor, now = actor_of(request), timezone.now()
+    workflow = selectors.find_workflow(actor, slug)
+    access.require(actor, "workflow.publish", workflow)
+    error: DomainError | None = None
+    if request.method == "POST":
+        try:
+            services.archive_workflow(
+                slug=slug, actor=actor, now=now, reason=request.POST.get("reason", "")
+            )
+        except InvalidInputError as refused:
+            error = refused
+        else:
+            messages.success(request, f"{workflow.name} is archived. Its runs and audit are kept.")
+            return redirect("designer:workflows")
+    context = {"workflow": workflow, "error": error, "reason": request.POST.get("reason", "")}
+    return render(request, "designer/archive.html", context, status=error.status if error else 200)
+
+
+def _change_contract(owners: list[str]) -> JsonObject:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 120, "title": "Name"},
+            "owner": {
+                "title": "Owner",
+                "enum": [*owners],
+                "description": "Answers for the workflow: a business owner of its workspace.",
+            },
+            "reason": {
+                "type": "string",
+                "maxLength": 2_000,
+                "title": "Why",
+                "description": "Kept in the audit log.",
+            },
+        },
+        "required": ["name", "owner"],
+        "additionalProperties": False,
+    }
+
+
+def _acts_of(
+    actor: Actor, workflow: Workflow, version: WorkflowVersion, signing: selectors.Signing | None
+) -> list[Act]:
+    """What this person may do with the version as it is."""
+    if workflow.archived_at is not None:
+        return []
+    stands = signing is not None and signing.sign_off.status in STANDING
+    return [
+        one
+        for one in ACTS.values()
+        if one.fits(version)
+        and not (stands and one.is_for_unsigned)
+        and access.can(actor, LIFECYCLE.rules[one.event].permission, workflow)
+    ]
 
 
 def _panels(slot: str, request: HttpRequest, rows: Sequence[Model]) -> dict[Any, list[SafeString]]:
@@ -380,10 +564,27 @@ def _panels(slot: str, request: HttpRequest, rows: Sequence[Model]) -> dict[Any,
     return {row.pk: found[str(row.pk)] for row in rows}
 
 
-def _number(request: HttpRequest) -> int | None:
-    raw = request.GET.get("version", "")
+def _number(request: HttpRequest, name: str = "version") -> int | None:
+    raw = request.GET.get(name, "")
     if not raw:
         return None
     if not (raw.isascii() and raw.isdigit() and len(raw) < 10):
         raise InvalidInputError("A version is a whole number.")
     return int(raw)
+
+
+def _revision(request: HttpRequest) -> int:
+    raw = request.POST.get("revision", "0")
+    return int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 10 else 0
+
+
+def _day(request: HttpRequest) -> date | None:
+    raw = request.GET.get("on", "")
+    try:
+        return date.fromisoformat(raw) if raw else None
+    except ValueError:
+        raise InvalidInputError("A day is written like 2026-11-20.") from None
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day, time.max, tzinfo=timezone.get_current_timezone())

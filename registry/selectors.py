@@ -523,7 +523,14 @@ def get_endpoint(name: str) -> Endpoint | None:
 
 def versions_used(definition: WorkflowDefinition) -> dict[tuple[str, int], AgentVersion]:
     """The agent versions that a definition names, by (slug, number); missing ones are left out."""
-    wanted = _named(definition)
+    return versions_used_in([definition])
+
+
+def versions_used_in(
+    definitions: Iterable[WorkflowDefinition],
+) -> dict[tuple[str, int], AgentVersion]:
+    """The agent versions that any of these definitions names, as `versions_used` gives them."""
+    wanted = sorted({one for definition in definitions for one in _named(definition)})
     rows = AgentVersion.objects.select_related("agent__owner").filter(
         agent__slug__in={slug for slug, _ in wanted}, number__in={number for _, number in wanted}
     )

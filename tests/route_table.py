@@ -58,6 +58,16 @@ FIRST: Final = {"number": "1"}
 DRAFT: Final = {"number": "2"}
 """The second version of the world's agent is a draft."""
 POLICY_NUMBER: Final = {"name": "PolicyNumber"}
+VERSION_ACTS: Final = (
+    ("submit", "workflow.edit"),
+    ("withdraw", "workflow.edit"),
+    ("ask", "workflow.edit"),
+    ("restore", "workflow.edit"),
+    ("publish", "workflow.publish"),
+    ("deprecate", "workflow.publish"),
+    ("retire", "workflow.publish"),
+    ("discard", "workflow.publish"),
+)
 
 ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     # The frame
@@ -308,6 +318,20 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "workflows/new/"): Row("workflow.edit", body={}),
     ("GET", "workflows/<slug:slug>/design/"): Row("workflow.read", "workflow"),
     ("GET", "workflows/<slug:slug>/versions/"): Row("workflow.read", "workflow"),
+    ("GET", "workflows/<slug:slug>/versions/<int:number>/"): Row(
+        "workflow.read", "workflow", path={"number": "1"}
+    ),
+    **{
+        (method, "workflows/<slug:slug>/versions/<int:number>/<slug:verb>/"): tuple(
+            Row(line, "workflow", path={"number": "1", "verb": verb}, body={})
+            for verb, line in VERSION_ACTS
+        )
+        for method in ("GET", "POST")
+    },
+    ("GET", "workflows/<slug:slug>/change/"): Row("workflow.edit", "workflow"),
+    ("POST", "workflows/<slug:slug>/change/"): Row("workflow.edit", "workflow", body={}),
+    ("GET", "workflows/<slug:slug>/archive/"): Row("workflow.publish", "workflow"),
+    ("POST", "workflows/<slug:slug>/archive/"): Row("workflow.publish", "workflow", body={}),
     ("GET", "workflows/<slug:slug>/handoffs/"): Row("workflow.read", "workflow"),
     ("GET", "workflows/<slug:slug>/text/"): Row("workflow.read", "workflow"),
     ("GET", "api/v1/workflows/"): api("workflow.read"),
@@ -327,6 +351,22 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("PUT", "api/v1/workflows/<slug>/draft/text/"): api(
         "workflow.edit", "workflow", body={"format": "json", "text": "{}", "revision": 0}
     ),
+    ("POST", "api/v1/workflows/<slug>/draft/submit/"): api(
+        "workflow.edit", "workflow", body={"revision": 1}
+    ),
+    ("PATCH", "api/v1/workflows/<slug>/"): api("workflow.edit", "workflow", body={}),
+    ("POST", "api/v1/workflows/<slug>/archive/"): api("workflow.publish", "workflow", body=REASON),
+    ("GET", "api/v1/workflows/<slug>/live/"): api("workflow.read", "workflow"),
+    ("GET", "api/v1/workflow-versions/<pk>/changes/"): api("workflow.read", "workflow_version"),
+    **{
+        ("POST", f"api/v1/workflow-versions/<pk>/{verb}/"): api(
+            line,
+            "workflow_version",
+            body={"revision": 0} if verb == "restore" else REASON,
+        )
+        for verb, line in VERSION_ACTS
+        if verb not in {"submit", "discard"}
+    },
     ("GET", "api/v1/workflow-versions/<pk>/text/"): api("workflow.read", "workflow_version"),
     ("POST", "api/v1/workflows/<slug>/check/"): api(
         "workflow.edit", "workflow", body={"definition": {}}

@@ -76,6 +76,7 @@ LOOKS: Final[Mapping[str, Look]] = {
     "may_not_fit": Look("caution", "caution", "May not fit"),
     "cannot_tell": Look("caution", "unknown", "Cannot tell"),
     "none": Look("idle", "retired", "Without a contract"),
+    "leads_only": Look("idle", "pending", "Leads only"),
     "uncertain": Look("caution", "unknown", "Uncertain"),
     "not_found": Look("caution", "unknown", "Not found"),
     "signed": Look("good", "succeeded", "Signed"),
