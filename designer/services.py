@@ -309,11 +309,13 @@ def archive_workflow(*, slug: str, actor: Actor, now: datetime, reason: str) -> 
 
     Raises:
         ReasonMissingError: it is recorded with its reason.
+        VersionInReviewError: a version waits for its sign-off; take it back or wait.
     """
     workflow = selectors.get_workflow(slug)
     access.require(actor, "workflow.publish", workflow)
     if workflow.archived_at is not None:
         return workflow
+    _require_none_in_review(workflow)
     if not read_text(reason):
         raise ReasonMissingError
     return _write(
@@ -474,6 +476,7 @@ def _change(
     reason: str,
 ) -> WorkflowVersion:
     """Change the status with what the event needs before and brings with it."""
+    _require_in_use(version.workflow)
     LIFECYCLE.next_status(version.status, event)
     act = _Act(version, actor, now, reason)
     before, after = _BEFORE.get(event), _AFTER.get(event)

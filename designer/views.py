@@ -511,7 +511,7 @@ def archive(request: HttpRequest, slug: str) -> HttpResponse:
             services.archive_workflow(
                 slug=slug, actor=actor, now=now, reason=request.POST.get("reason", "")
             )
-        except InvalidInputError as refused:
+        except (ConflictError, InvalidInputError) as refused:
             error = refused
         else:
             messages.success(request, f"{workflow.name} is archived. Its runs and audit are kept.")
