@@ -140,7 +140,7 @@ def workflows(request: HttpRequest) -> HttpResponse:
     context = {
         "can_create": bool(editable),
         "starters": selectors.offered_starters(editable) if editable else [],
-        "place": _only(one for one in accounts.list_workspaces(actor) if one.id in editable),
+        "place": len(editable) == 1,
     }
     return render_list(
         request,
@@ -154,10 +154,23 @@ def workflows(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """The gallery: a name, a workspace, and a starter whose button creates the workflow."""
+    """The gallery: a name, a workspace, and a starter whose button creates the workflow.
+
+    Where there is only one workspace, the list's buttons send the starter alone.
+    """
     actor, now = actor_of(request), timezone.now()
     access.require(actor, "workflow.edit")
     editable = access.workspaces_where(actor, "workflow.edit")
+    if request.method == "POST" and "input.workspace" not in request.POST and len(editable) == 1:
+        begun = services.begin_workflow(
+            starter=request.POST.get("starter", BLANK.key),
+            name="",
+            workspace_id=next(iter(editable)),
+            slug="",
+            actor=actor,
+            now=now,
+        )
+        return redirect("designer:design", begun.slug)
     places = {str(one): one for one in accounts.list_workspaces(actor) if one.id in editable}
     contract = _new_contract(list(places))
     made: list[Workflow] = []
@@ -186,12 +199,6 @@ def new(request: HttpRequest) -> HttpResponse:
         "copies": selectors.list_workflows(actor).filter(slug__in=SHIPPED),
     }
     return render(request, "designer/new.html", context, status=shown.status)
-
-
-def _only(places: Iterable[Any]) -> str:
-    """The name of the only workspace; empty when there are several, for then somebody chooses."""
-    names = [str(one) for one in places]
-    return names[0] if len(names) == 1 else ""
 
 
 def _new_contract(places: list[str]) -> JsonObject:

@@ -221,24 +221,29 @@ class ScopeMissingError(PermissionDeniedError):
 
 
 _Grants: TypeAlias = Mapping[UUID, frozenset[str]]
+_Roles: TypeAlias = frozenset[tuple[Role, str]]
 _remembered: ContextVar[dict[str, _Grants] | None] = ContextVar("remembered_grants", default=None)
+_remembered_roles: ContextVar[dict[str, _Roles] | None] = ContextVar(
+    "remembered_roles", default=None
+)
 
 
 @contextmanager
 def remembering() -> Iterator[None]:
-    """Read each actor's grants at most once inside; entered for one request."""
-    token = _remembered.set({})
+    """Read each actor's grants and roles at most once inside; entered for one request."""
+    token, roles_token = _remembered.set({}), _remembered_roles.set({})
     try:
         yield
     finally:
         _remembered.reset(token)
+        _remembered_roles.reset(roles_token)
 
 
 def forget() -> None:
     """Drop what `remembering` holds; called when grants change."""
-    held = _remembered.get()
-    if held is not None:
-        held.clear()
+    for held in (_remembered.get(), _remembered_roles.get()):
+        if held is not None:
+            held.clear()
 
 
 def workspace_permissions() -> tuple[tuple[str, str], ...]:
@@ -417,9 +422,19 @@ def _grants_of_person(person_id: str) -> _Grants:
     return {key: frozenset(names) for key, names in found.items()}
 
 
-def _roles_of(actor: Actor) -> frozenset[tuple[Role, str]]:
+def _roles_of(actor: Actor) -> _Roles:
     if actor.kind != "user":
         return frozenset()
+    held = _remembered_roles.get()
+    if held is not None and actor.id in held:
+        return held[actor.id]
+    roles = _read_roles(actor)
+    if held is not None:
+        held[actor.id] = roles
+    return roles
+
+
+def _read_roles(actor: Actor) -> _Roles:
     from django.contrib.auth.models import Group
 
     names = Group.objects.filter(user__id=actor.id, user__is_active=True)

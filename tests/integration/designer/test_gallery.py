@@ -11,7 +11,7 @@ from designer import selectors
 from designer.models import Workflow
 from designer.patterns import STARTERS
 from examples import starters
-from orchestrator.access import Role
+from orchestrator.access import SYSTEM, Role
 from tests.integration.designer.flows import small
 from tests.integration.designer.test_pages import client_of
 from tests.integration.designer.test_services import create, install
@@ -223,3 +223,26 @@ def test_agent_cards_of_a_workflow_are_those_of_its_workspace(world, other, owne
     assert [one["slug"] for one in owner.get(address).json()] == ["size"]
     assert owner.get(f"{address}?search=nothing").json() == []
     assert owner.get(f"{address}?limit=0").status_code == 422
+
+
+def test_the_lists_buttons_send_the_starter_alone(world, agents, owner):
+    answer = owner.post("/workflows/new/", {"starter": "router"})
+    assert answer["Location"] == "/workflows/router/design/"
+
+
+def test_without_a_workspace_somebody_with_two_is_asked(world, other, agents):
+    from django.test import Client
+
+    from orchestrator.accounts import services as accounts
+    from tests.integration.registry.world import NOW
+
+    person = world.users["business-owner-claims"]
+    accounts.grant_membership(
+        person_id=person.id, workspace_id=other.workspace.id, role=Role.BUSINESS_OWNER,
+        actor=SYSTEM, now=NOW,
+    )  # fmt: skip
+    client = Client()
+    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
+    assert client.post("/workflows/new/", {"starter": "router"}).status_code == 422
+    page = client.get("/workflows/").content.decode()
+    assert "/workflows/new/?starter=router#starter-router" in page
