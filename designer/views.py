@@ -353,7 +353,6 @@ def _editor(request: HttpRequest, actor: Actor, workflow: Workflow) -> HttpRespo
             "workspace": workflow.workspace.slug,
         },
         "draft": presentation.draft_json(draft),
-        "definition": draft.definition,
         "agents": presentation.agent_cards(registry.versions_used(selectors.definition_of(draft))),
         "types": presentation.type_cards(),
         "me": {"id": actor.id, "name": str(request.user)},

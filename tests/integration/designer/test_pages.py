@@ -110,7 +110,7 @@ def test_the_list_shows_status_owner_and_change(published, owner):
 
 
 def test_the_canvas_gets_definition_agents_and_findings(published, owner):
-    page = owner.get("/workflows/size-check/design/").content.decode()
+    page = owner.get("/workflows/size-check/design/?version=1").content.decode()
     block = page.partition('id="canvas-data"')[2].partition(">")[2].partition("</script>")[0]
     data = json.loads(block)
     assert data["definition"]["name"] == "Size check"
