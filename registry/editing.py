@@ -113,7 +113,7 @@ def new_agent(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
         )
 
-    return _answer(request, sheet, carry_out, {"heading": "Register an agent"})
+    return _answer(request, sheet, carry_out, {"heading": _NEW_HEADINGS[of.kind]})
 
 
 @form_page
@@ -353,6 +353,12 @@ def _new_contract(
     return forms.version_contract(of, identity), labels, known
 
 
+_NEW_HEADINGS: Final[Mapping[str, str]] = {
+    "function": "Register a function as an agent",
+    "rules": "Register a decision table",
+    "template": "Register a text template",
+    "http": "Register an HTTP service as an agent",
+}
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "side_effect": {key: words for key, (_, _, words) in presentation.SIDE_EFFECTS.items()},
     "effect": presentation.EFFECTS,

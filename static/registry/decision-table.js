@@ -179,7 +179,7 @@ class DecisionTable extends HTMLElement {
     const add = make("button", { type: "button", class: "button button--s button--quiet", "aria-label": `${label}: add a condition`, "data-place": `${index}.add`, onclick: () => this.#addCondition(index) }, icon("plus"), "Condition");
     const when = make("div", { class: "dtable__when" }, (row.when ?? []).length ? conditions : make("p", { class: "hint" }, "Always applies."), add);
     const buttons = make("span", { class: "dtable__buttons" }, button("up", `${label}: move up`, () => this.#move(index, -1), { "data-place": `${index}.up` }), button("down", `${label}: move down`, () => this.#move(index, 1), { "data-place": `${index}.down` }), button("trash", `${label}: remove`, () => this.#remove(index), { "data-place": `${index}.remove` }));
-    return make("li", { class: "dtable__row", role: "group", "aria-label": label, "data-row": String(index) }, make("span", { class: "dtable__name" }, name), when, this.#then(row, index, label), buttons, this.#errors(String(index)));
+    return make("li", {}, make("div", { class: "dtable__row", role: "group", "aria-label": label, "data-row": String(index) }, make("span", { class: "dtable__name" }, name), when, this.#then(row, index, label), buttons, this.#errors(String(index))));
   }
 
   #condition(text, index, number, rowLabel) {

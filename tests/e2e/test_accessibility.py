@@ -182,3 +182,19 @@ def test_the_pages_of_an_administrator(walk, person):
     one = person.page.locator("main a[href^='/settings/people/']:not([href$='new/'])").first
     walk.pages(*SETTINGS, str(one.get_attribute("href")))
     walk.end()
+
+
+def test_the_pages_on_which_agents_are_registered_and_compared(walk, person):
+    person.sign_in("Agent owner")
+    kinds = (f"/agents/new/?kind={kind}" for kind in ("rules", "template"))
+    made = ("versions/new", "owner", "compare", "versions/1/deprecate")
+    walk.pages(
+        "/agents/new/",
+        "/agents/new/?kind=function",
+        *kinds,
+        *(f"/agents/coverage-rules/{name}/" for name in made),
+        "/agents/types/",
+        "/agents/types/new/",
+        "/agents/types/PolicyNumber/",
+        "/agents/types/PolicyNumber/change/",
+    ).end()

@@ -135,5 +135,7 @@ def second_version(page):
     page.get_by_role("button", name="Save the draft").click()
     page.get_by_role("link", name="Compare v2 with v1").click()
     expect(page.locator("main")).to_contain_text("It takes everything that the older one took.")
-    expect(page.locator("main")).to_contain_text("It gives nothing that the older one did not allow.")
+    expect(page.locator("main")).to_contain_text(
+        "It gives nothing that the older one did not allow."
+    )
     expect(page.locator("main")).to_contain_text("whatever its country")
