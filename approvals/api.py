@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.utils import timezone
@@ -12,17 +13,24 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from approvals import selectors, services, subjects
-from approvals.models import Decision, ReviewTask
+from approvals import selectors, services, sign_offs, subjects
+from approvals.closure import KIND_WORDS, RISKS
+from approvals.models import Decision, ReviewTask, SignOffPolicy, SignOffStatus
 from approvals.selectors import Segment
 from orchestrator import access
+from orchestrator.accounts import selectors as accounts
 from orchestrator.core.errors import ConflictError, InvalidInputError
+from orchestrator.core.json import JsonObject
 from orchestrator.web.api import (
+    SIGNED_IN,
     ApiViewSet,
     BriefPersonSerializer,
     EmptySerializer,
     StrictSerializer,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.accounts.models import Workspace
 
 DECIDING = ("review.decide", "workflow.sign_off", "agent.approve")
 """Which of them a review needs is a matter of its kind; the service asks."""
@@ -74,6 +82,85 @@ class ReviewDetailSerializer(ReviewSerializer):
             *ReviewSerializer.Meta.fields, "evidence", "decisions", "standing",
         )  # fmt: skip
         read_only_fields: ClassVar[tuple[str, ...]] = fields
+
+
+class MemberSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=list(KIND_WORDS))
+    id = serializers.CharField()
+    version = serializers.IntegerField()
+    sha256 = serializers.CharField()
+    title = serializers.CharField()
+
+
+class SignatureSerializer(serializers.Serializer[Any]):
+    by = BriefPersonSerializer(source="decided_by")
+    outcome = serializers.CharField()
+    reason = serializers.CharField()
+    at = serializers.DateTimeField(source="took_effect_at")
+
+
+class RoundSerializer(serializers.Serializer[Any]):
+    round = serializers.IntegerField(source="sign_off.round")
+    status = serializers.ChoiceField(choices=SignOffStatus.values, source="sign_off.status")
+    closure_sha256 = serializers.CharField(source="sign_off.closure_sha256")
+    risk = serializers.ChoiceField(choices=RISKS, source="sign_off.risk")
+    needed = serializers.IntegerField(source="sign_off.needed")
+    given = serializers.IntegerField()
+    asked_by = BriefPersonSerializer(source="sign_off.asked_by", allow_null=True)
+    asked_at = serializers.DateTimeField(source="sign_off.asked_at")
+    reason = serializers.CharField(source="sign_off.reason")
+    changed = serializers.JSONField(
+        source="sign_off.changed", help_text="What changed since it was signed before."
+    )
+    signed_at = serializers.DateTimeField(source="sign_off.signed_at", allow_null=True)
+    closed_at = serializers.DateTimeField(source="sign_off.closed_at", allow_null=True)
+    closed_because = serializers.CharField(source="sign_off.closed_because")
+    signatures = SignatureSerializer(many=True, source="decisions")
+    review = serializers.UUIDField(
+        source="review.id", default=None, help_text="The review that waits for a signature."
+    )
+
+
+class BlockSerializer(serializers.Serializer[Any]):
+    code = serializers.ChoiceField(
+        choices=["sign_off_missing", "agent_not_usable", "owner_missing"]
+    )
+    message = serializers.CharField()
+
+
+class SignOffSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(
+        choices=["none", *SignOffStatus.values], help_text="Of the latest round."
+    )
+    blocks = BlockSerializer(many=True, help_text="What forbids publishing or starting now.")
+    members = MemberSerializer(many=True, help_text="What the latest round binds.")
+    rounds = RoundSerializer(many=True, help_text="Every round, newest first.")
+
+
+def sign_off_answer(kind: str, version_id: UUID, blocks: Sequence[JsonObject]) -> dict[str, Any]:
+    """The sign-off of a version as the API says it; `blocks` come from the version's own app."""
+    rounds = selectors.rounds_of(kind, version_id)
+    latest = rounds[0].sign_off if rounds else None
+    shown = {
+        "status": latest.status if latest else "none",
+        "blocks": blocks,
+        "members": [one.as_json() for one in selectors.members_of(latest.id)] if latest else [],
+        "rounds": rounds,
+    }
+    return dict(SignOffSerializer(shown).data)
+
+
+class PolicySerializer(serializers.Serializer[Any]):
+    workspace = serializers.CharField()
+    version = serializers.IntegerField(help_text="0 is the default that comes with the product.")
+    needed = serializers.DictField(child=serializers.IntegerField())
+
+
+class PolicyChangeSerializer(StrictSerializer):
+    needed = serializers.DictField(
+        child=serializers.IntegerField(), help_text="For each risk class 1 to 5 people."
+    )
+    reason = serializers.CharField(max_length=2_000)
 
 
 class DecideSerializer(StrictSerializer):
@@ -207,6 +294,50 @@ class ReviewViewSet(ApiViewSet):
                 "standing": StandingSerializer(standing).data,
             }
         )
+
+
+class SignOffPolicyViewSet(ApiViewSet):
+    """How many people must sign off, per workspace and risk class."""
+
+    permissions: ClassVar[dict[str, str]] = {
+        "list": SIGNED_IN,
+        "retrieve": SIGNED_IN,
+        "update": "policy.manage",
+    }
+    serializer_class = PolicySerializer
+    queryset = SignOffPolicy.objects.none()
+    lookup_field = "slug"
+    lookup_value_converter = "slug"
+
+    @extend_schema(responses=PolicySerializer(many=True), filters=False)
+    def list(self, _request: Request) -> Response:
+        found = accounts.list_workspaces(self.actor)
+        return Response([_policy(one) for one in found])
+
+    def retrieve(self, _request: Request, slug: str) -> Response:
+        return Response(_policy(accounts.get_workspace(self.actor, slug)))
+
+    @extend_schema(request=PolicyChangeSerializer, responses=PolicySerializer)
+    def update(self, _request: Request, slug: str) -> Response:
+        """Set the numbers; every sign-off of the workspace has to be given anew."""
+        workspace = accounts.get_workspace(self.actor, slug)
+        sign_offs.set_sign_off_policy(
+            workspace_id=workspace.id,
+            actor=self.actor,
+            now=timezone.now(),
+            **self.body(PolicyChangeSerializer),
+        )
+        return Response(_policy(workspace))
+
+
+def _policy(workspace: Workspace) -> dict[str, Any]:
+    """A workspace's policy as the API says it."""
+    policy = selectors.policy_of(workspace.id)
+    return {
+        "workspace": workspace.slug,
+        "version": policy.version,
+        "needed": {risk: policy.needed[risk] for risk in RISKS},
+    }
 
 
 def _segment(text: str) -> Segment:

@@ -18,6 +18,8 @@ from orchestrator.core.json import JsonObject, JsonValue
 RISKS = ("none", "read", "write", "irreversible")
 """Risk classes: the highest side effect of what a version calls, from the lowest."""
 
+MOST_NEEDED = 5
+"""More people than this cannot be asked to sign."""
 KIND_WORDS = {
     "workflow_version": "Workflow version",
     "agent_version": "Agent version",

@@ -16,9 +16,10 @@ from uuid import UUID
 from django.utils import timezone
 
 from approvals import subjects
+from approvals.closure import MOST_NEEDED, RISKS
 from approvals.evidence import NEEDS_REASON, Item, ReviewEvidence
 from approvals.models import ReviewTask
-from approvals.selectors import Standing
+from approvals.selectors import Policy, Standing
 from orchestrator.access import Actor
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
@@ -192,6 +193,15 @@ class ClosureView:
 
     sha256: str
     groups: tuple[MemberGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLine:
+    """How many people sign what has this side effect."""
+
+    risk: str
+    words: str
+    needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +414,11 @@ def closure_of(evidence: ReviewEvidence) -> ClosureView | None:
     return ClosureView(_text(value.get("sha256")), tuple(one for one in groups if one.members))
 
 
+def policy_lines(policy: Policy) -> list[PolicyLine]:
+    """A sign-off policy line by line, the lowest risk first."""
+    return [PolicyLine(risk, RISK_WORDS[risk], policy.needed[risk]) for risk in RISKS]
+
+
 def title_of_kind(kind: str) -> str:
     """What a kind of review is called."""
     if subjects.is_registered(kind):
@@ -589,6 +604,26 @@ def words_of(key: str) -> str:
     return words[:1].upper() + words[1:] if words else key
 
 
+RISK_WORDS = {
+    "none": "None",
+    "read": "Reads outside data",
+    "write": "Writes outside data",
+    "irreversible": "Cannot be undone",
+}
+"""What people call the risk classes."""
+POLICY_FORM: JsonObject = {
+    "type": "object",
+    "required": [*RISKS, "reason"],
+    "properties": {
+        **{
+            risk: {"type": "integer", "minimum": 1, "maximum": MOST_NEEDED, "title": words}
+            for risk, words in RISK_WORDS.items()
+        },
+        "reason": {"type": "string", "title": "Why", "minLength": 1, "maxLength": 2_000},
+    },
+    "additionalProperties": False,
+}
+"""The form of a sign-off policy: a number of people per side effect, and the reason."""
 _MEMBER_KINDS = {
     "workflow_version": ("Steps, links, settings", "workflow"),
     "agent_version": ("Agent versions", "agent"),

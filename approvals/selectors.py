@@ -80,6 +80,21 @@ class Signed:
     policy: Policy
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One time that a version's sign-off was asked for, with the decisions that took effect."""
+
+    sign_off: SignOff
+    decisions: tuple[Decision, ...]
+    review: ReviewTask | None
+    """The review that waits for the next signature."""
+
+    @property
+    def given(self) -> int:
+        """How many people have signed."""
+        return sum(one.outcome == "approved" for one in self.decisions)
+
+
 def evidence_of(task: ReviewTask) -> ReviewEvidence:
     """The document that the reviewer is shown."""
     return read_evidence(bytes(task.evidence))
@@ -292,6 +307,11 @@ def policy_of(workspace_id: UUID) -> Policy:
     return _policy(workspace_id, row.version if row else None, row.needed if row else None)
 
 
+def count_standing(workspace_id: UUID) -> int:
+    """How many sign-offs of a workspace are open or signed."""
+    return SignOff.objects.filter(workspace_id=workspace_id, status__in=STANDING).count()
+
+
 def policies_of(workspace_id: UUID) -> list[SignOffPolicy]:
     """Every version of a workspace's sign-off policy, newest first."""
     return list(
@@ -323,6 +343,13 @@ def latest_sign_offs(kind: str, subject_ids: Iterable[UUID]) -> dict[UUID, SignO
         .order_by("round")
     )
     return {row.subject_id: row for row in rows}
+
+
+def rounds_of(kind: str, subject_id: UUID) -> list[Round]:
+    """Every round of a version's sign-off with who decided what and when, newest first."""
+    sign_offs = list(sign_offs_of(kind, subject_id))
+    decisions, waiting = signatures_of(sign_offs), waiting_reviews(sign_offs)
+    return [Round(one, tuple(decisions.get(one.id, ())), waiting.get(one.id)) for one in sign_offs]
 
 
 def standing_sign_off(kind: str, subject_id: UUID) -> SignOff | None:
@@ -430,6 +457,22 @@ def waiting_reviews(sign_offs: Iterable[SignOff]) -> dict[UUID, ReviewTask]:
         .filter(sign_off__in=list(sign_offs), status__in=LIVE_STATUSES)
     )
     return {task.sign_off_id: task for task in tasks if task.sign_off_id is not None}
+
+
+def reviews_of_sign_offs(ids: Iterable[str]) -> dict[str, ReviewTask]:
+    """The latest review of each sign-off, by the sign-off's id; what is no id is left out."""
+    wanted = [UUID(one) for one in ids if _is_uuid(one)]
+    tasks = ReviewTask.objects.select_related("sign_off").defer("evidence")
+    rows = tasks.filter(sign_off__in=wanted).order_by("opened_at", "id")
+    return {str(task.sign_off_id): task for task in rows}
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _policy(workspace_id: UUID, version: int | None, needed: Mapping[str, int] | None) -> Policy:

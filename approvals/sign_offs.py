@@ -30,6 +30,7 @@ from django.db import transaction
 
 from approvals import selectors, services, subjects
 from approvals.closure import (
+    MOST_NEEDED,
     RISKS,
     Member,
     MemberChange,
@@ -49,8 +50,6 @@ from orchestrator.core.reading import read_text
 from orchestrator.ids import new_id
 
 DUE_AFTER = timedelta(days=3)
-MOST_NEEDED = 5
-"""More people than this cannot be asked for."""
 TITLE_LENGTH = 200
 
 
@@ -241,15 +240,53 @@ def require_signed(
 ) -> None:
     """Let pass what is signed off as it is now; the second wall of publishing and starting.
 
-    `subjects_asked` gives the title of each (kind, id) that must stand signed, `main` among them;
-    `members` are those of `main`'s closure as they are now, without the policy. One query, and
-    another one the first time that a process sees this sign-off.
+    Arguments as in `gaps_in`; `action` is the line of the permission table that was asked for.
 
     Raises:
         SignOffMissingError: lists what is not signed and what changed.
     """
+    gaps = gaps_in(subjects_asked, main=main, members=members)
+    if gaps.sentences:
+        raise SignOffMissingError(
+            " ".join(["This needs a sign-off first.", *gaps.sentences]),
+            detail={
+                "action": action,
+                "missing": list(gaps.missing),
+                "changed": [one.as_json() for one in gaps.changed],
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What stands between a version and running: versions without sign-off, and what changed."""
+
+    missing: tuple[str, ...] = ()
+    changed: tuple[MemberChange, ...] = ()
+
+    @property
+    def sentences(self) -> list[str]:
+        """Each gap as a sentence."""
+        return [
+            *(f"{title} is not signed off." for title in self.missing),
+            *(one.text for one in self.changed),
+        ]
+
+
+def gaps_in(
+    subjects_asked: Mapping[tuple[str, UUID], str],
+    *,
+    main: tuple[str, UUID],
+    members: Iterable[Member],
+) -> Gaps:
+    """What is not signed off as it is now.
+
+    `subjects_asked` gives the title of each (kind, id) that must stand signed, `main` among them;
+    `members` are those of `main`'s closure as they are now, without the policy. One query, and
+    another one the first time that a process sees this sign-off.
+    """
     signed = selectors.signed_among(subjects_asked)
-    missing = [title for key, title in subjects_asked.items() if key not in signed]
+    missing = tuple(title for key, title in subjects_asked.items() if key not in signed)
     changed: list[MemberChange] = []
     if main in signed:
         found = signed[main]
@@ -259,17 +296,18 @@ def require_signed(
     elif (before := selectors.latest_signed(*main)) is not None:
         policy = selectors.policy_of(before.workspace_id)
         changed = changes_between(selectors.members_of(before.id), [*members, policy.member()])
-    if not missing and not changed:
-        return
-    listed = [f"{title} is not signed off." for title in missing] + [one.text for one in changed]
-    raise SignOffMissingError(
-        " ".join(["This needs a sign-off first.", *listed]),
-        detail={
-            "action": action,
-            "missing": missing,
-            "changed": [one.as_json() for one in changed],
-        },
-    )
+    return Gaps(missing, tuple(changed))
+
+
+def blocks(gaps: Gaps, *, unusable: Iterable[str], departed: Iterable[str]) -> list[JsonObject]:
+    """What stands in the way of a version as rows: `{"code", "message"}` each.
+
+    `sign_off_missing` and `agent_not_usable` forbid running too, `owner_missing` does not.
+    """
+    rows = [("sign_off_missing", text) for text in gaps.sentences]
+    rows += [("agent_not_usable", text) for text in unusable]
+    rows += [("owner_missing", text) for text in departed]
+    return [{"code": code, "message": text} for code, text in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -14,12 +15,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from approvals import selectors, services, subjects
+from approvals import presentation, selectors, services, sign_offs, subjects
 from approvals.answers import Posted, answer_of
+from approvals.closure import RISKS
 from approvals.pages import Shown, Trouble, page_context, queue_context
 from approvals.selectors import Segment
+from orchestrator import access
+from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
+from orchestrator.web import forms
 from orchestrator.web.middleware import request_id_of
 from orchestrator.web.problems import PROBLEM_TYPE, problem
 
@@ -145,6 +150,57 @@ def release(request: HttpRequest, task_id: UUID) -> HttpResponse:
     services.release_review(task_id=task_id, actor=actor_of(request), now=timezone.now())
     messages.success(request, "Given back; others may take it.")
     return redirect("approvals:review", task_id)
+
+
+@require_safe
+def policies(request: HttpRequest) -> HttpResponse:
+    """How many people sign, in each of the actor's workspaces."""
+    actor = actor_of(request)
+    shown = [
+        {"workspace": one, "policy": found, "lines": presentation.policy_lines(found),
+         "can_manage": access.can(actor, "policy.manage", one.id)}
+        for one in accounts.list_workspaces(actor).order_by("name")
+        for found in [selectors.policy_of(one.id)]
+    ]  # fmt: skip
+    return render(request, "approvals/policies.html", {"policies": shown})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def policy(request: HttpRequest, slug: str) -> HttpResponse:
+    """The sign-off policy of one workspace, with its history; a POST changes it."""
+    actor = actor_of(request)
+    workspace = accounts.get_workspace(actor, slug)
+    shown = None
+    if request.method == "POST":
+        access.require(actor, "policy.manage", workspace.id)
+
+        def carry_out(value: dict[str, Any]) -> None:
+            sign_offs.set_sign_off_policy(
+                workspace_id=workspace.id,
+                needed={risk: value[risk] for risk in RISKS},
+                reason=value["reason"],
+                actor=actor,
+                now=timezone.now(),
+            )
+
+        shown = forms.submit(request, presentation.POLICY_FORM, carry_out)
+        if shown is None:
+            messages.success(request, "The policy is changed; what it voids is asked for again.")
+            return redirect("approvals:policies")
+    found = selectors.policy_of(workspace.id)
+    shown = shown or forms.show(
+        presentation.POLICY_FORM, {risk: found.needed[risk] for risk in RISKS}
+    )
+    context = {
+        "workspace": workspace,
+        "policy": found,
+        "lines": presentation.policy_lines(found),
+        "versions": selectors.policies_of(workspace.id),
+        "standing": selectors.count_standing(workspace.id),
+        "can_manage": access.can(actor, "policy.manage", workspace.id),
+        "form": shown,
+    }
+    return render(request, "approvals/policy.html", context, status=shown.status)
 
 
 def _refused(

@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from approvals.api import SignOffSerializer, sign_off_answer
 from designer import presentation, selectors, services
 from designer.documents import FORMATS, TextFormat, read_text, write_text
 from designer.lifecycle import WorkflowVersionEvent
@@ -508,6 +509,7 @@ class WorkflowVersionViewSet(ApiViewSet):
         "findings": "workflow.read",
         "text": "workflow.read",
         "changes": "workflow.read",
+        "sign_off": "workflow.read",
         "withdraw": "workflow.edit",
         "ask": "workflow.edit",
         "restore": "workflow.edit",
@@ -565,6 +567,13 @@ class WorkflowVersionViewSet(ApiViewSet):
             workflow, version.number, against=_whole(request, "against")
         )
         return Response(ChangeSerializer(shown.changes, many=True).data)
+
+    @extend_schema(responses=SignOffSerializer, filters=False)
+    @action(detail=True, methods=["get"], url_path="sign-off", pagination_class=None)
+    def sign_off(self, _request: Request, pk: UUID) -> Response:
+        """Who signed this version off, what the signature binds, and what blocks it now."""
+        version = selectors.find_version(self.actor, pk)
+        return Response(sign_off_answer(selectors.KIND, version.id, selectors.blocks_of(version)))
 
     @extend_schema(request=OptionalReasonSerializer, responses=WorkflowVersionSerializer)
     @action(detail=True, methods=["post"])

@@ -615,16 +615,39 @@ def require_signed(
         SignOffMissingError: lists what is not signed and what changed.
     """
     called = list(agents)
-    main = (KIND, version.id)
     sign_offs.require_signed(
-        {
-            main: f"{version.workflow.name} v{version.number}",
-            **{(registry.KIND, one.id): f"{one.agent.name} v{one.number}" for one in called},
-        },
-        main=main,
+        _to_be_signed(version, called),
+        main=(KIND, version.id),
         members=closure_of(version, called),
         action=action,
     )
+
+
+def blocks_of(version: WorkflowVersion) -> list[JsonObject]:
+    """Why a frozen version could not be published or start now; rows of `sign_offs.blocks`."""
+    if is_unfinished(version):
+        return []
+    definition = definition_of(version)
+    agents = registry.versions_used(definition)
+    called = list(agents.values())
+    gaps = sign_offs.gaps_in(
+        _to_be_signed(version, called),
+        main=(KIND, version.id),
+        members=closure_of(version, called),
+    )
+    unusable = registry.unusable_agents(definition, agents)
+    return sign_offs.blocks(
+        gaps,
+        unusable=[f"{name} is {status}." for name, status in unusable.items()],
+        departed=[*registry.departed_owners(called), *departed_owner(version)],
+    )
+
+
+def _to_be_signed(
+    version: WorkflowVersion, agents: Iterable[AgentVersion]
+) -> dict[tuple[str, UUID], str]:
+    called = {(registry.KIND, one.id): f"{one.agent.name} v{one.number}" for one in agents}
+    return {(KIND, version.id): f"{version.workflow.name} v{version.number}", **called}
 
 
 def closure_of(version: WorkflowVersion, agents: Iterable[AgentVersion]) -> tuple[Member, ...]:

@@ -12,6 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from approvals.api import SignOffSerializer, sign_off_answer
 from orchestrator.accounts.selectors import get_workspace
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.reading import read_document
@@ -308,6 +309,8 @@ class AgentVersionViewSet(ApiViewSet):
         "retire": "agent.activate",
         "suspend": "agent.suspend",
         "lift": "agent.suspend",
+        "sign_off": "agent.read",
+        "ask": "agent.edit",
     }
     serializer_class = AgentVersionSerializer
     queryset = AgentVersion.objects.none()
@@ -404,6 +407,25 @@ class AgentVersionViewSet(ApiViewSet):
             actor=self.actor,
             now=timezone.now(),
             reason=self.body(ReasonSerializer)["reason"],
+        )
+        return Response(AgentVersionSerializer(self._version(pk)).data)
+
+    @extend_schema(responses=SignOffSerializer, filters=False)
+    @action(detail=True, methods=["get"], url_path="sign-off", pagination_class=None)
+    def sign_off(self, _request: Request, pk: UUID) -> Response:
+        """Who approved this version, what the approval binds, and what blocks it now."""
+        version = self._version(pk)
+        return Response(sign_off_answer(selectors.KIND, version.id, selectors.blocks_of(version)))
+
+    @extend_schema(request=ReasonSerializer, responses=AgentVersionSerializer)
+    @action(detail=True, methods=["post"], url_path="sign-off/ask")
+    def ask(self, _request: Request, pk: UUID) -> Response:
+        """Ask for a new approval of a version that has lost its own."""
+        services.ask_for_approval(
+            version_id=self._version(pk).id,
+            actor=self.actor,
+            now=timezone.now(),
+            **self.body(ReasonSerializer),
         )
         return Response(AgentVersionSerializer(self._version(pk)).data)
 

@@ -27,6 +27,7 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KT
 
+from approvals import sign_offs
 from approvals.closure import Member
 from orchestrator import access
 from orchestrator.access import Actor
@@ -596,6 +597,21 @@ def member_of(version: AgentVersion) -> Member:
 def members_of_version(version: AgentVersion) -> list[Member]:
     """What the approval of an agent version binds now, without the sign-off policy."""
     return [member_of(version), *type_members(version.types)]
+
+
+def blocks_of(version: AgentVersion) -> list[JsonObject]:
+    """Why a frozen version could not be activated or used now; rows of `sign_offs.blocks`."""
+    if version.status in UNFINISHED:
+        return []
+    key = (KIND, version.id)
+    title = f"{version.agent.name} v{version.number}"
+    gaps = sign_offs.gaps_in({key: title}, main=key, members=members_of_version(version))
+    is_stopped = version.status in {AgentVersionStatus.SUSPENDED, AgentVersionStatus.RETIRED}
+    return sign_offs.blocks(
+        gaps,
+        unusable=[f"{title} is {version.status}."] if is_stopped else (),
+        departed=departed_owners([version]),
+    )
 
 
 def departed_owners(versions: Iterable[AgentVersion]) -> list[str]:

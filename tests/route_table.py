@@ -141,6 +141,14 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "settings/services/<uuid:service_id>/disable/"): Row(
         "token.manage", "service", body={}
     ),
+    ("GET", "settings/sign-offs/"): Row(SIGNED_IN),
+    ("GET", "settings/sign-offs/<slug:slug>/"): Row(SIGNED_IN, "workspace"),
+    ("POST", "settings/sign-offs/<slug:slug>/"): Row("policy.manage", "workspace", body={}),
+    ("GET", "api/v1/sign-off-policies/"): api(SIGNED_IN),
+    ("GET", "api/v1/sign-off-policies/<slug:slug>/"): api(SIGNED_IN, "workspace"),
+    ("PUT", "api/v1/sign-off-policies/<slug:slug>/"): api(
+        "policy.manage", "workspace", body={"needed": {}, "reason": "because"}
+    ),
     ("GET", "api/v1/me/"): api(SIGNED_IN),
     ("GET", "api/v1/permissions/"): api(SIGNED_IN),
     ("GET", "api/v1/people/"): api(SIGNED_IN),
@@ -310,6 +318,20 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "api/v1/agent-versions/<pk>/lift/"): api(
         "agent.suspend", "agent_version", body=REASON
     ),
+    ("GET", "api/v1/agent-versions/<pk>/sign-off/"): api("agent.read", "agent_version"),
+    ("POST", "api/v1/agent-versions/<pk>/sign-off/ask/"): api(
+        "agent.edit", "agent_version", body=REASON
+    ),
+    **{
+        ("POST", f"api/v1/agent-versions/<pk>/{event}/"): api(line, "agent_version", body=REASON)
+        for event, line in (
+            ("submit", "agent.edit"),
+            ("withdraw", "agent.edit"),
+            ("activate", "agent.activate"),
+            ("deprecate", "agent.activate"),
+            ("retire", "agent.activate"),
+        )
+    },
     ("GET", "api/v1/domain-types/"): api("agent.read"),
     ("GET", "api/v1/domain-types/<name>/"): api("agent.read", path={"name": "PolicyNumber"}),
     # Workflows
@@ -375,6 +397,22 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/workflow-versions/"): api("workflow.read"),
     ("GET", "api/v1/workflow-versions/<pk>/"): api("workflow.read", "workflow_version"),
     ("GET", "api/v1/workflow-versions/<pk>/findings/"): api("workflow.read", "workflow_version"),
+    ("GET", "api/v1/workflow-versions/<pk>/sign-off/"): api("workflow.read", "workflow_version"),
+    ("POST", "api/v1/workflow-versions/<pk>/sign-off/ask/"): api(
+        "workflow.edit", "workflow_version", body=REASON
+    ),
+    **{
+        ("POST", f"api/v1/workflow-versions/<pk>/{event}/"): api(
+            line, "workflow_version", body=REASON
+        )
+        for event, line in (
+            ("submit", "workflow.edit"),
+            ("withdraw", "workflow.edit"),
+            ("publish", "workflow.publish"),
+            ("deprecate", "workflow.publish"),
+            ("retire", "workflow.publish"),
+        )
+    },
     # Runs
     ("GET", "workflows/<slug:slug>/start/"): Row("run.start", "workflow"),
     ("POST", "workflows/<slug:slug>/start/"): Row("run.start", "workflow", body={}),

@@ -161,13 +161,21 @@ def outbox_is_placed(now: datetime) -> Count:
 
 
 def one_final_decision() -> Count:
-    """I9: no review task has two decisions that were not undone."""
+    """I9: no review has two decisions that were not undone; who signed are as many as needed."""
+    twice = _count(
+        "SELECT count(*) FROM (SELECT 1 FROM approvals_decision WHERE undone_at IS NULL "
+        "GROUP BY task_id HAVING count(*) > 1) twice"
+    )
+    too_few = _count(
+        "SELECT count(*) FROM approvals_signoff s WHERE s.status = 'signed' AND s.needed > "
+        "(SELECT count(DISTINCT d.decided_by_id) FROM approvals_decision d "
+        "JOIN approvals_reviewtask t ON t.id = d.task_id WHERE t.sign_off_id = s.id "
+        "AND d.outcome = 'approved' AND d.undone_at IS NULL AND d.took_effect_at IS NOT NULL)"
+    )
     return Count(
-        _count(
-            "SELECT count(*) FROM (SELECT 1 FROM approvals_decision WHERE undone_at IS NULL "
-            "GROUP BY task_id HAVING count(*) > 1) twice"
-        ),
-        _count("SELECT count(*) FROM approvals_decision"),
+        twice + too_few,
+        _count("SELECT count(*) FROM approvals_decision")
+        + _count("SELECT count(*) FROM approvals_signoff"),
     )
 
 
@@ -200,7 +208,10 @@ INVARIANTS: Final[Mapping[str, tuple[str, Callable[[datetime], Count]]]] = {
     "I6": ("every governed row has its audit entry", lambda _: governed_rows_are_audited()),
     "I7": ("the log is dense, and its hashes are right", lambda _: log_is_dense_and_whole()),
     "I8": ("no audit entry waits longer than 60 s for its place", outbox_is_placed),
-    "I9": ("no review has two final decisions", lambda _: one_final_decision()),
+    "I9": (
+        "no review has two final decisions, no sign-off too few signatures",
+        lambda _: one_final_decision(),
+    ),
     "I10": ("each end of a run is audited exactly once", lambda _: ends_are_audited_once()),
 }
 

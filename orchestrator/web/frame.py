@@ -49,6 +49,7 @@ SETTINGS: Final = (
     NavItem("people", "People and roles", "/settings/people/", "users"),
     NavItem("workspaces", "Workspaces", "/settings/workspaces/", "building"),
     NavItem("roles", "What roles may do", "/settings/roles/", "table"),
+    NavItem("sign-offs", "Sign-offs", "/settings/sign-offs/", "review"),
     NavItem("tokens", "My API tokens", "/settings/tokens/", "key"),
     NavItem("services", "Service identities", "/settings/services/", "server", "token.manage"),
 )

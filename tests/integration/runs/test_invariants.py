@@ -157,6 +157,11 @@ def second_decision(ended, waiting):
     )
 
 
+def signed_by_nobody(ended, waiting):
+    drop_triggers("approvals_signoff")
+    sql("UPDATE approvals_signoff SET needed = 2 WHERE kind = 'workflow_version'")
+
+
 def ended_twice(ended, waiting):
     columns = (
         "envelope, at, workspace_id, action, actor_kind, actor_id, subject_kind, subject_id, run_id"
@@ -181,6 +186,7 @@ def ended_twice(ended, waiting):
         ("I7", missing_entry),
         ("I8", unplaced),
         ("I9", second_decision),
+        ("I9", signed_by_nobody),
         ("I10", ended_twice),
     ],
 )
