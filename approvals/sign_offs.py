@@ -492,11 +492,12 @@ def _closure(question: Question) -> tuple[tuple[Member, ...], str]:
 
 
 def _void(sign_off: SignOff, *, actor: Actor, now: datetime, reason: str) -> None:
-    _change(sign_off, SignOffEvent.VOID, "sign_off.voided", actor=actor, now=now, reason=reason)
-    for task in sign_off.reviews.all():
+    """Close its reviews, then void it: in the order in which a signature locks the same rows."""
+    for task in sign_off.reviews.order_by("id"):
         services.withdraw_review(
             kind=task.kind, subject_id=task.subject_id, now=now, reason=reason.rstrip(".")
         )
+    _change(sign_off, SignOffEvent.VOID, "sign_off.voided", actor=actor, now=now, reason=reason)
 
 
 def _change(

@@ -541,7 +541,8 @@ def _ask(act: _Act) -> None:
     )
 
 
-def _end(act: _Act) -> None:
+def _end(act: _Act) -> dict[str, object]:
+    """End the sign-off first: whoever signs locks the review, the sign-off, then the version."""
     sign_offs.end(
         kind=KIND,
         subject_id=act.version.id,
@@ -549,17 +550,18 @@ def _end(act: _Act) -> None:
         now=act.now,
         reason=act.reason.strip() or "It was taken back.",
     )
+    return {}
 
 
 _BEFORE: Mapping[WorkflowVersionEvent, Callable[[_Act], dict[str, object]]] = {
     WorkflowVersionEvent.SUBMIT: _freeze,
     WorkflowVersionEvent.PUBLISH: _make_room,
-}
-"""What must hold before an event, and the columns that change with it."""
-_AFTER: Mapping[WorkflowVersionEvent, Callable[[_Act], None]] = {
-    WorkflowVersionEvent.SUBMIT: _ask,
     WorkflowVersionEvent.WITHDRAW: _end,
     WorkflowVersionEvent.RETIRE: _end,
+}
+"""What must hold or happen before an event; gives the columns that change with it."""
+_AFTER: Mapping[WorkflowVersionEvent, Callable[[_Act], None]] = {
+    WorkflowVersionEvent.SUBMIT: _ask,
 }
 """What an event brings with it, in the same transaction."""
 

@@ -318,7 +318,7 @@ def set_agent_version_status(
         reason=reason,
         fields={
             "suspended_from": version.status if is_stop else "",
-            **(before(version, actor) if before else {}),
+            **(before(version, actor, now, reason) if before else {}),
         },
     )
     after = _AFTER.get(event)
@@ -569,7 +569,7 @@ def version_returned(version_id: UUID, actor: Actor, reason: str, now: datetime)
         )
 
 
-def _freeze(version: AgentVersion, actor: Actor) -> dict[str, object]:
+def _freeze(version: AgentVersion, actor: Actor, _now: datetime, _reason: str) -> dict[str, object]:
     """What is handed in means the types of today, and whoever hands it in answers for it too."""
     manifest = AgentManifest.model_validate(version.manifest)
     _check_manifest(manifest, version.agent.workspace_id)
@@ -582,7 +582,9 @@ def _freeze(version: AgentVersion, actor: Actor) -> dict[str, object]:
     }
 
 
-def _require_activatable(version: AgentVersion, _actor: Actor) -> dict[str, object]:
+def _require_activatable(
+    version: AgentVersion, _actor: Actor, _now: datetime, _reason: str
+) -> dict[str, object]:
     key = (KIND, version.id)
     sign_offs.require_signed(
         {key: f"{version.agent.name} v{version.number}"},
@@ -600,20 +602,24 @@ def _ask(version: AgentVersion, actor: Actor, now: datetime, reason: str) -> Non
     sign_offs.ask(kind=KIND, subject_id=version.id, actor=actor, now=now, reason=reason)
 
 
-def _end(version: AgentVersion, actor: Actor, now: datetime, reason: str) -> None:
+def _end(version: AgentVersion, actor: Actor, now: datetime, reason: str) -> dict[str, object]:
+    """End the approval first: whoever signs locks the review, the sign-off, then the version."""
     why = reason.strip() or "It was taken back."
     sign_offs.end(kind=KIND, subject_id=version.id, actor=actor, now=now, reason=why)
+    return {}
 
 
-_BEFORE: Mapping[AgentVersionEvent, Callable[[AgentVersion, Actor], dict[str, object]]] = {
+_BEFORE: Mapping[
+    AgentVersionEvent, Callable[[AgentVersion, Actor, datetime, str], dict[str, object]]
+] = {
     AgentVersionEvent.SUBMIT: _freeze,
     AgentVersionEvent.ACTIVATE: _require_activatable,
-}
-"""What must hold before an event, and the columns that change with it."""
-_AFTER: Mapping[AgentVersionEvent, Callable[[AgentVersion, Actor, datetime, str], None]] = {
-    AgentVersionEvent.SUBMIT: _ask,
     AgentVersionEvent.WITHDRAW: _end,
     AgentVersionEvent.RETIRE: _end,
+}
+"""What must hold or happen before an event; gives the columns that change with it."""
+_AFTER: Mapping[AgentVersionEvent, Callable[[AgentVersion, Actor, datetime, str], None]] = {
+    AgentVersionEvent.SUBMIT: _ask,
 }
 """What an event brings with it, in the same transaction."""
 
