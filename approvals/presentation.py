@@ -31,7 +31,7 @@ from orchestrator.web.templatetags.baton import NOTHING, Look, look_of, money_te
 if TYPE_CHECKING:
     from orchestrator.files.models import Artefact
 
-_WIDE = frozenset({"document", "computation"})
+_WIDE = frozenset({"document", "computation", "changes"})
 MAX_PAGES = 12
 FIRST_PAGES = 3
 """Shown in any case; beyond them pages are shown on which something was read."""
@@ -41,6 +41,8 @@ PIN_RADIUS = 720
 """In 1/100 point, like everything on a page."""
 
 BAND_WIDTH = 264
+SHORT_LIST = 3
+"""Members of a closure of one kind that are shown without unfolding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,18 @@ class MemberGroup:
     def changed(self) -> int:
         """How many of them are not what was signed before."""
         return sum(one.is_changed for one in self.members)
+
+    @property
+    def shown(self) -> tuple[MemberLine, ...]:
+        """Those that stand open: what changed, or all of a short list."""
+        if len(self.members) <= SHORT_LIST:
+            return self.members
+        return tuple(one for one in self.members if one.is_changed)
+
+    @property
+    def folded(self) -> tuple[MemberLine, ...]:
+        """The others, which a reader unfolds."""
+        return tuple(one for one in self.members if one not in self.shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -605,7 +619,7 @@ def words_of(key: str) -> str:
 
 
 RISK_WORDS = {
-    "none": "None",
+    "none": "No side effect",
     "read": "Reads outside data",
     "write": "Writes outside data",
     "irreversible": "Cannot be undone",

@@ -87,6 +87,11 @@ def _items(
         before = selectors.definition_of(live)
     return (
         {
+            "title": title,
+            "kind": "changes",
+            "value": [_change(one) for one in diff(before, definition, names)],
+        },
+        {
             "title": "The version",
             "kind": "fields",
             "value": {
@@ -94,11 +99,6 @@ def _items(
                 "owner": str(version.workflow.owner),
                 "summary": definition.summary or None,
             },
-        },
-        {
-            "title": title,
-            "kind": "changes",
-            "value": [_change(one) for one in diff(before, definition, names)],
         },
         {"title": "Checks", "kind": "findings", "value": [_finding(one) for one in findings]},
     )

@@ -110,5 +110,13 @@ def _words(key: str) -> str:
 
 
 def _text(value: JsonValue) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    match value:
+        case str():
+            text = value
+        case bool():
+            text = "yes" if value else "no"
+        case list() if value and all(isinstance(one, str) for one in value):
+            text = "; ".join(str(one).rstrip(".;") for one in value)
+        case _:
+            text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

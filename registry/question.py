@@ -84,7 +84,7 @@ def _items(version: AgentVersion) -> tuple[JsonObject, ...]:
             }
             for side, verb in (("input", "takes"), ("output", "gives"))
         ]
-    return tuple(items)
+    return (*items[1:], items[0])
 
 
 def _checks(remarks: list[Remark]) -> JsonObject:
