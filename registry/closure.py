@@ -1,9 +1,9 @@
-"""What the approval of an agent version binds, and how its versions differ, in words. Pure."""
+"""What the approval of an agent version binds, and what a new type changes, in words. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from approvals.closure import Member
 from orchestrator.core.canonical import content_sha256
@@ -69,39 +69,6 @@ def type_rows(before: DomainType, after: DomainType) -> list[JsonObject]:
         for one in (before, after)
     )
     return [{**row, "title": f"{after.name}: {row['title']}"} for row in changed_rows(old, new)]
-
-
-def manifest_rows(before: JsonObject, after: JsonObject) -> list[JsonObject]:
-    """What differs between two manifests; contracts field by field."""
-    contracts = ("input", "output")
-    rows = changed_rows(_without(before, contracts), _without(after, contracts))
-    for side in contracts:
-        old, new = _fields(before.get(side)), _fields(after.get(side))
-        rows += [
-            {**row, "title": f"{side.capitalize()}: {row['title']}"}
-            for row in changed_rows(old, new)
-        ]
-    return rows
-
-
-def _fields(contract: JsonValue) -> dict[str, JsonValue]:
-    """A contract as one entry per field, and one for all that is not about a single field."""
-    if not isinstance(contract, dict):
-        return {}
-    properties = contract.get("properties")
-    required = contract.get("required")
-    needed = required if isinstance(required, list) else []
-    fields: dict[str, JsonValue] = {}
-    if isinstance(properties, dict):
-        for name, schema in properties.items():
-            fields[name] = {"required": name in needed, "schema": schema}
-    rest = _without(contract, ("properties", "required"))
-    return {**fields, "contract": rest} if rest else fields
-
-
-def _without(document: Mapping[str, JsonValue], names: Iterable[str]) -> dict[str, JsonValue]:
-    left_out = set(names)
-    return {key: value for key, value in document.items() if key not in left_out}
 
 
 def _words(key: str) -> str:

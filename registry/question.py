@@ -5,8 +5,8 @@ from __future__ import annotations
 from approvals.subjects import Question
 from approvals.versions import author_ids
 from orchestrator.core.json import JsonObject, JsonValue
-from registry import selectors
-from registry.closure import manifest_rows
+from registry import comparison, selectors
+from registry.comparison import Difference
 from registry.examination import Remark, examine
 from registry.manifest import AgentManifest
 from registry.models import AgentVersion, AgentVersionStatus
@@ -47,44 +47,42 @@ def _effects(name: str, *, is_first: bool) -> dict[str, str]:
 
 
 def _items(version: AgentVersion) -> tuple[JsonObject, ...]:
-    """What the version is, and what is new against the one that runs use."""
-    manifest: JsonObject = version.manifest
+    """What is new against the version that runs use, or all that a first version is."""
     live = selectors.live_version(version.agent_id)
-    items: list[JsonObject] = [
+    side = selectors.side_of(version)
+    if live is None or live.id == version.id:
+        title = "What it is"
+        rows = [
+            _row(Difference(section, label, None, text), "field")
+            for (section, label), text in comparison.lines_of(side).items()
+        ]
+    else:
+        title = f"What is new against v{live.number}, which is active"
+        rows = [
+            _row(one, one.kind) for one in comparison.differences(selectors.side_of(live), side)
+        ]
+    return (
+        {"title": title, "kind": "changes", "value": rows},
         {
             "title": "The agent version",
             "kind": "fields",
             "value": {
-                "written_by": ", ".join(selectors.people_named(author_ids(version))),
                 "owner": str(version.agent.owner),
-                "purpose": manifest["purpose"],
-                "kind": manifest["kind"],
-                "side_effect": manifest["side_effect"],
-                "limits": manifest["limits"],
+                "written_by": ", ".join(selectors.people_named(author_ids(version))),
             },
-        }
-    ]
-    if live is not None and live.id != version.id:
-        items.append(
-            {
-                "title": f"What is new against v{live.number}",
-                "kind": "changes",
-                "value": list(manifest_rows(live.manifest, manifest)),
-            }
-        )
-    else:
-        items += [
-            {
-                "title": f"What it {verb}",
-                "kind": "changes",
-                "value": [
-                    {**row, "kind": "field"}
-                    for row in manifest_rows({side: {}}, {side: manifest[side]})
-                ],
-            }
-            for side, verb in (("input", "takes"), ("output", "gives"))
-        ]
-    return (*items[1:], items[0])
+        },
+    )
+
+
+def _row(line: Difference, kind: str) -> JsonValue:
+    """A line as a row of evidence; a line that is its own label is not said twice."""
+    before, after = ("" if one == line.label else one or "" for one in (line.before, line.after))
+    return {
+        "title": f"{line.section}: {line.label}",
+        "kind": kind,
+        "before": before,
+        "after": after,
+    }
 
 
 def _checks(remarks: list[Remark]) -> JsonObject:

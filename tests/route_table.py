@@ -322,16 +322,6 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "api/v1/agent-versions/<pk>/sign-off/ask/"): api(
         "agent.edit", "agent_version", body=REASON
     ),
-    **{
-        ("POST", f"api/v1/agent-versions/<pk>/{event}/"): api(line, "agent_version", body=REASON)
-        for event, line in (
-            ("submit", "agent.edit"),
-            ("withdraw", "agent.edit"),
-            ("activate", "agent.activate"),
-            ("deprecate", "agent.activate"),
-            ("retire", "agent.activate"),
-        )
-    },
     ("GET", "api/v1/domain-types/"): api("agent.read"),
     ("GET", "api/v1/domain-types/<name>/"): api("agent.read", path={"name": "PolicyNumber"}),
     # Workflows
