@@ -266,6 +266,7 @@ SPECTACULAR_SETTINGS = {
         "WorkflowVersionStatusEnum": "designer.models.WorkflowVersionStatus",
         "AgentVersionStatusEnum": "registry.models.AgentVersionStatus",
         "RoleEnum": "orchestrator.accounts.contracts.ROLE_CHOICES",
+        "FitVerdictEnum": ["fits", "does_not_fit", "cannot_tell"],
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

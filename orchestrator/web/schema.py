@@ -41,7 +41,7 @@ _ANSWERS: Final = {
     "422": "The content breaks a contract; each violation names its place.",
     "429": "Too many requests.",
 }
-_SEVERAL_APPS_HAVE: Final = frozenset({"VersionBriefSerializer"})
+_SEVERAL_APPS_HAVE: Final = frozenset({"CheckSerializer", "VersionBriefSerializer"})
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 
 
