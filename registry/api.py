@@ -418,7 +418,7 @@ class AgentVersionViewSet(ApiViewSet):
         return Response(sign_off_answer(selectors.KIND, version.id, selectors.blocks_of(version)))
 
     @extend_schema(request=ReasonSerializer, responses=AgentVersionSerializer)
-    @action(detail=True, methods=["post"], url_path="sign-off/ask")
+    @action(detail=True, methods=["post"])
     def ask(self, _request: Request, pk: UUID) -> Response:
         """Ask for a new approval of a version that has lost its own."""
         services.ask_for_approval(

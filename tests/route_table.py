@@ -319,9 +319,7 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
         "agent.suspend", "agent_version", body=REASON
     ),
     ("GET", "api/v1/agent-versions/<pk>/sign-off/"): api("agent.read", "agent_version"),
-    ("POST", "api/v1/agent-versions/<pk>/sign-off/ask/"): api(
-        "agent.edit", "agent_version", body=REASON
-    ),
+    ("POST", "api/v1/agent-versions/<pk>/ask/"): api("agent.edit", "agent_version", body=REASON),
     ("GET", "api/v1/domain-types/"): api("agent.read"),
     ("GET", "api/v1/domain-types/<name>/"): api("agent.read", path={"name": "PolicyNumber"}),
     # Workflows
@@ -388,21 +386,6 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/workflow-versions/<pk>/"): api("workflow.read", "workflow_version"),
     ("GET", "api/v1/workflow-versions/<pk>/findings/"): api("workflow.read", "workflow_version"),
     ("GET", "api/v1/workflow-versions/<pk>/sign-off/"): api("workflow.read", "workflow_version"),
-    ("POST", "api/v1/workflow-versions/<pk>/sign-off/ask/"): api(
-        "workflow.edit", "workflow_version", body=REASON
-    ),
-    **{
-        ("POST", f"api/v1/workflow-versions/<pk>/{event}/"): api(
-            line, "workflow_version", body=REASON
-        )
-        for event, line in (
-            ("submit", "workflow.edit"),
-            ("withdraw", "workflow.edit"),
-            ("publish", "workflow.publish"),
-            ("deprecate", "workflow.publish"),
-            ("retire", "workflow.publish"),
-        )
-    },
     # Runs
     ("GET", "workflows/<slug:slug>/start/"): Row("run.start", "workflow"),
     ("POST", "workflows/<slug:slug>/start/"): Row("run.start", "workflow", body={}),

@@ -739,16 +739,14 @@ def test_a_version_lives_its_life_over_the_api(world):
     assert post(keeper, f"{path}/activate/")["status"] == "active"
     version = create(world).versions.get()
     path = f"workflow-versions/{version.id}"
-    assert post(owner, f"{path}/submit/", {"reason": "First."})["status"] == "in_review"
+    assert post(owner, "workflows/size-check/draft/submit/", {"revision": 1, "reason": "First."})
     assert post(owner, f"{path}/publish/", status=409)["code"] == "illegal_transition"
     sign("workflow_version", version.id, world.people[COMPLIANCE], NOW)
     assert post(owner, f"{path}/publish/")["status"] == "active"
     assert post(owner, f"{path}/deprecate/")["status"] == "deprecated"
     assert post(owner, f"{path}/retire/", status=422)["code"] == "reason_missing"
     assert post(owner, f"{path}/retire/", {"reason": "Replaced."})["status"] == "retired"
-    assert (
-        post(owner, f"{path}/sign-off/ask/", {"reason": "x"}, 409)["code"] == "illegal_transition"
-    )
+    assert post(owner, f"{path}/ask/", {"reason": "x"}, 409)["code"] == "illegal_transition"
 
 
 def test_the_policy_over_the_api_and_on_its_page(world):
