@@ -30,7 +30,7 @@ from approvals import services as review_services
 from designer import services as designs
 from designer.selectors import NoActiveVersionError, active_version, find_workflow
 from examples import claims, starters
-from orchestrator.access import SYSTEM, Actor, Role
+from orchestrator.access import SYSTEM, Actor, Role, remembering
 from orchestrator.accounts import services as accounts
 from orchestrator.core.errors import DomainError, NotFoundError
 from orchestrator.core.json import JsonValue
@@ -155,7 +155,8 @@ def _seed(now: Any) -> dict[str, str]:
             accounts.grant_membership(
                 person_id=person.id, workspace_id=spaces[slug], role=role, actor=SYSTEM, now=now
             )
-    _seed_claims(spaces["claims"], people, now)
+    with remembering():
+        _seed_claims(spaces["claims"], people, now)
     return dict.fromkeys(people, password)
 
 
