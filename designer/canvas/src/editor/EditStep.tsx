@@ -15,7 +15,7 @@ import { Icon, iconOf, kindWord, StateIcon } from "./Icon";
 import { initialsOf, ownerOf, subtitleOf } from "./words";
 
 export const EditStep = memo(function EditStep({ id, data }: NodeProps<StepNode>) {
-  const { step } = data;
+  const { step, after } = data;
   const graph = useContext(GraphContext);
   const card = useRef<HTMLButtonElement>(null);
   const isChosen = useEditor((state) => isSelected(state.selection, id));
@@ -55,7 +55,7 @@ export const EditStep = memo(function EditStep({ id, data }: NodeProps<StepNode>
       >
         <Face step={step} />
         {trouble && <Trouble trouble={trouble} />}
-        <Spoken id={id} step={step} />
+        <Spoken id={id} step={step} after={after} />
       </button>
       {/* The ends that React Flow measures; links are drawn along routes of ours. */}
       <i className="flow-end target" data-handlepos="top" />
@@ -115,15 +115,17 @@ function Trouble({ trouble: { severity, count, message } }: { readonly trouble: 
 }
 
 /** What a screen reader says after the name: the kind, what is wrong, and where it leads. */
-function Spoken({ id, step }: { readonly id: string; readonly step: GraphStep }) {
+function Spoken({
+  id,
+  step,
+  after,
+}: {
+  readonly id: string;
+  readonly step: GraphStep;
+  readonly after: string;
+}) {
   const line = useEditor((state) => subtitleOf(step.step, state.agents));
   const message = useEditor((state) => state.troubles[id]?.message ?? "");
-  const after = useEditor((state) => {
-    const names = Object.values(state.definition.links).flatMap((link) =>
-      link.source === id ? [state.definition.steps[link.target]?.name ?? link.target] : [],
-    );
-    return [...new Set(names)].join(", ");
-  });
   const parts = [
     kindWord(step.step),
     step.shape === "card" ? line : "",

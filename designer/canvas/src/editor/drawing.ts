@@ -9,7 +9,8 @@ import { routeLinks, type Route } from "../graph/routes";
 import type { WorkflowDefinition } from "../schema.gen";
 import type { EditorState } from "../store";
 
-export type StepNode = Node<{ step: GraphStep }, "step">;
+/** `after` names the steps that follow. */
+export type StepNode = Node<{ step: GraphStep; after: string }, "step">;
 export type LinkEdge = Edge<{ link: GraphLink; route: Route }, "link">;
 
 /** A link that is being drawn from a port. Points are in pixels of the canvas's frame. */
@@ -117,7 +118,7 @@ class Maker {
   private layout: Layout | undefined;
   private placed: { readonly shape: string; readonly positions: unknown } | undefined;
   private routes: Readonly<Record<string, Route>> = {};
-  private routed: { readonly links: unknown; readonly layout: unknown } | undefined;
+  private routed: { readonly links: unknown; readonly layout: Layout } | undefined;
   private nodes = new Map<string, StepNode>();
   private edges = new Map<string, LinkEdge>();
   private question = 0;
@@ -132,10 +133,7 @@ class Maker {
     this.placeSteps(definition.positions);
     const { layout } = this;
     if (!layout) return { graph: this.graph, layout, nodes: [], edges: [] };
-    if (this.routed?.links !== this.graph.links || this.routed.layout !== layout) {
-      this.routes = routeLinks(this.graph, layout);
-      this.routed = { links: this.graph.links, layout };
-    }
+    this.routeFor(layout);
     const shown = drag ? moved(layout, drag) : layout;
     const routes = drag ? { ...this.routes, ...this.routesOfMoved(shown, drag.steps) } : this.routes;
     return {
@@ -156,7 +154,7 @@ class Maker {
       return old?.step === step.step ? old : step;
     });
     this.steps = new Map(steps.map((step) => [step.id, step]));
-    const links = isEqual(this.graph.links, next.links) ? this.graph.links : next.links;
+    const links = isSameLinks(this.graph.links, next.links) ? this.graph.links : next.links;
     return { steps, links };
   }
 
@@ -182,6 +180,16 @@ class Maker {
     });
   }
 
+  private routeFor(layout: Layout): void {
+    const { routed, graph } = this;
+    if (routed?.links === graph.links && routed.layout === layout) return;
+    const changed = routed?.links === graph.links ? changedBoxes(routed.layout, layout) : undefined;
+    this.routes = changed
+      ? { ...this.routes, ...routeLinks(graph, layout, isTouchedBy(graph, layout, changed)) }
+      : routeLinks(graph, layout);
+    this.routed = { links: graph.links, layout };
+  }
+
   private routesOfMoved(layout: Layout, steps: readonly string[]) {
     const touched = new Set(steps);
     return routeLinks(
@@ -192,18 +200,19 @@ class Maker {
   }
 
   private nodesOf(layout: Layout): StepNode[] {
+    const after = namesAfter(this.graph);
     const nodes = this.graph.steps.flatMap((step) => {
       const box = layout.boxes[step.id];
-      return box ? [this.nodeOf(step, box)] : [];
+      return box ? [this.nodeOf(step, box, after.get(step.id) ?? "")] : [];
     });
     this.nodes = new Map(nodes.map((node) => [node.id, node]));
     return nodes;
   }
 
-  private nodeOf(step: GraphStep, { x, y, width, height }: Box): StepNode {
+  private nodeOf(step: GraphStep, { x, y, width, height }: Box, after: string): StepNode {
     const old = this.nodes.get(step.id);
-    const { position } = old ?? {};
-    if (old?.data.step === step && position?.x === x && position.y === y && old.width === width) return old;
+    const isSame = old?.data.step === step && old.data.after === after && old.width === width;
+    if (isSame && old.position.x === x && old.position.y === y) return old;
     return {
       id: step.id,
       type: "step",
@@ -216,7 +225,7 @@ class Maker {
         { type: "source", position: Position.Bottom, x: width / 2, y: height, width: 1, height: 1 },
         { type: "target", position: Position.Top, x: width / 2, y: 0, width: 1, height: 1 },
       ],
-      data: { step },
+      data: { step, after },
       domAttributes: { "aria-roledescription": undefined },
     };
   }
@@ -230,7 +239,7 @@ class Maker {
   private edgeOf(link: GraphLink, route: Route): LinkEdge {
     const old = this.edges.get(link.id);
     const known = old?.data;
-    if (old && known?.link.word === link.word && isEqual(known.route, route)) return old;
+    if (old && known?.link.word === link.word && isSameRoute(known.route, route)) return old;
     return {
       id: link.id,
       type: "link",
@@ -243,6 +252,83 @@ class Maker {
       domAttributes: { "aria-roledescription": undefined, "aria-hidden": true },
     };
   }
+}
+
+function namesAfter({ steps, links }: Graph): ReadonlyMap<string, string> {
+  const names = new Map(steps.map(({ id, step }) => [id, step.name]));
+  const after = new Map<string, string>();
+  for (const { source, target } of links) {
+    const name = names.get(target) ?? target;
+    const known = after.get(source);
+    if (known === undefined) after.set(source, name);
+    else if (!known.split(", ").includes(name)) after.set(source, `${known}, ${name}`);
+  }
+  return after;
+}
+
+/** More changed places than this, and all links are drawn anew. */
+const FEW = 40;
+
+/** Where something stood and stands that changed; undefined when that is too much to look at one by one. */
+function changedBoxes(before: Layout, after: Layout): ReadonlyMap<string, Box> | undefined {
+  const hasLanes = Object.keys(after.via).length > 0 || Object.keys(before.via).length > 0;
+  if (hasLanes || Object.keys(before.boxes).length !== Object.keys(after.boxes).length) return undefined;
+  const changed = new Map<string, Box>();
+  for (const [id, box] of Object.entries(after.boxes)) {
+    const old = before.boxes[id];
+    if (!old || changed.size > FEW) return undefined;
+    if (!isSameBox(old, box)) changed.set(id, around(old, box));
+  }
+  return changed;
+}
+
+/** Links of the changed steps and of those that they are linked with, and links that pass by. */
+function isTouchedBy(
+  graph: Graph,
+  { boxes }: Layout,
+  changed: ReadonlyMap<string, Box>,
+): (link: GraphLink) => boolean {
+  const near = new Set(changed.keys());
+  for (const { source, target } of graph.links) {
+    if (changed.has(source)) near.add(target);
+    if (changed.has(target)) near.add(source);
+  }
+  const areas = [...changed.values()];
+  return ({ source, target }) => {
+    if (near.has(source) || near.has(target)) return true;
+    const from = boxes[source];
+    const to = boxes[target];
+    if (!from || !to) return true;
+    const span = around(from, to);
+    return areas.some((area) => isMet(area, span));
+  };
+}
+
+/** How far a link may go round what is in its way. */
+const DETOUR = 320;
+
+function isMet(area: Box, span: Box): boolean {
+  return (
+    area.x < span.x + span.width + DETOUR &&
+    span.x - DETOUR < area.x + area.width &&
+    area.y < span.y + span.height &&
+    span.y < area.y + area.height
+  );
+}
+
+function around(first: Box, second: Box): Box {
+  const x = Math.min(first.x, second.x);
+  const y = Math.min(first.y, second.y);
+  return {
+    x,
+    y,
+    width: Math.max(first.x + first.width, second.x + second.width) - x,
+    height: Math.max(first.y + first.height, second.y + second.height) - y,
+  };
+}
+
+function isSameBox(a: Box, b: Box): boolean {
+  return a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 }
 
 /** The layout with some steps elsewhere; their links forget the lanes that were found for them. */
@@ -275,6 +361,13 @@ function startOf(definition: WorkflowDefinition): string | null {
   return ids.find((id) => definition.steps[id]?.kind === "start") ?? ids[0] ?? null;
 }
 
-function isEqual(first: unknown, second: unknown): boolean {
-  return first === second || JSON.stringify(first) === JSON.stringify(second);
+function isSameRoute(a: Route, b: Route): boolean {
+  return a === b || (a.path === b.path && a.label.x === b.label.x && a.label.y === b.label.y);
+}
+
+function isSameLinks(first: readonly GraphLink[], second: readonly GraphLink[]): boolean {
+  return (
+    first.length === second.length &&
+    first.every((link, index) => link.id === second[index]?.id && link.word === second[index].word)
+  );
 }
