@@ -19,13 +19,13 @@ type Maker = (element: HTMLElement, data: unknown, initial: string | null) => Pr
 
 const VIEWS: Readonly<Record<string, Maker>> = {
   run: async (element, data, initial) =>
-    (await import("./run/mount")).runView(element, data as RunData, initial),
+    (await import("./run/running")).runView(element, data as RunData, initial),
   design: async (_, data, initial) => {
     const { DesignView } = await import("./editor/DesignView");
     return <DesignView data={data as DesignData} initial={initial} />;
   },
   edit: async (_, data, initial) =>
-    (await import("./editor/mount")).editView(data as EditData, initial),
+    (await import("./editor/editing")).editView(data as EditData, initial),
 };
 
 const mount = document.getElementById("canvas");

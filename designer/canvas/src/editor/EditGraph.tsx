@@ -208,6 +208,7 @@ export function EditGraph({ drawing, commands, initial }: EditGraphProps) {
           Arrow keys follow the links, Enter opens the step, N adds a step after it, C connects it, Delete
           removes it, Alt and arrow keys move it, plus and minus zoom.
         </p>
+        {nodes.length > MANY && <WayToFocus drawing={drawing} />}
         <WireLine drawing={drawing} />
         {box && <SelectionBox area={box} frame={frame} />}
         <Minimap drawing={drawing} onGo={view.centre} />
@@ -573,6 +574,30 @@ function useSteering(drawing: Drawing, { reveal }: ViewTools): void {
     const step = place?.step ?? link?.target;
     if (step) reveal(step);
   }, [getState, place, reveal]);
+}
+
+/** The tab stop of a large graph while its step is out of view, and so not in the page. */
+function WayToFocus({ drawing }: { readonly drawing: Drawing }) {
+  const focused = useStore(drawing.store, (state) => state.focused);
+  const box = useStore(drawing.store, (state) => state.layout?.boxes[focused ?? ""]);
+  const name = useEditor((state) => state.definition.steps[focused ?? ""]?.name);
+  const isShown = useFlowStore(({ transform: [x, y, zoom], width, height }) => {
+    if (!box) return true;
+    const [left, top] = [box.x * zoom + x, box.y * zoom + y];
+    return left < width && top < height && left + box.width * zoom > 0 && top + box.height * zoom > 0;
+  });
+  if (isShown || focused === null) return null;
+  return (
+    <button
+      className="visually-hidden"
+      type="button"
+      onFocus={() => {
+        drawing.focus(focused, true);
+      }}
+    >
+      {name}
+    </button>
+  );
 }
 
 function Arrowheads() {

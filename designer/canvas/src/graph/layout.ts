@@ -22,7 +22,7 @@ export interface Layout {
 }
 
 /** The smallest zoom at which a block can still be told from its neighbour. */
-export const MIN_ZOOM = 0.1;
+export const MIN_ZOOM = 0.05;
 /** Room around the picture when all of it is shown, in pixels of the screen. */
 const MARGIN = 20;
 
