@@ -4,8 +4,9 @@
 // Nobody's work is overwritten unseen: a save names the revision that it began with. When somebody else
 // has saved meanwhile, saving stops until the person has chosen (resolve).
 import { ApiError } from "./api";
-import { canonical, isSame, merged } from "./graph/document";
+import { canonical } from "./graph/document";
 import type { Person } from "./graph/editing";
+import { isSame, merged } from "./graph/merging";
 import type { WorkflowDefinition } from "./schema.gen";
 
 export type SaveState =

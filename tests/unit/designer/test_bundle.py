@@ -34,14 +34,14 @@ def _only(pattern: str) -> str:
     return found.name
 
 
-def test_the_editor_loads_at_most_220_kilobytes_of_script():
+def test_the_editor_loads_at_most_220_kilobytes_of_script() -> None:
     manifest = json.loads((BUNDLE / "manifest.json").read_text(encoding="utf-8"))
     files = _loaded_from(manifest["script"], _only("editing-*.js")) | {_only("layout.worker-*.js")}
     sizes = {name: _compressed(name) for name in sorted(files)}
     assert sum(sizes.values()) <= MAX_EDITOR_BYTES, sizes
 
 
-def test_a_run_page_does_not_load_the_editor():
+def test_a_run_page_does_not_load_the_editor() -> None:
     manifest = json.loads((BUNDLE / "manifest.json").read_text(encoding="utf-8"))
     files = _loaded_from(manifest["script"], _only("running-*.js"))
     assert _only("editing-*.js") not in files

@@ -30,8 +30,10 @@ export const EditStep = memo(function EditStep({ id, data }: NodeProps<StepNode>
   const isHovered = useStore(drawing.store, (state) => state.hovered === id && !state.drag);
 
   useEffect(() => {
-    if (wanted) card.current?.focus({ preventScroll: true });
-  }, [wanted]);
+    if (!wanted) return;
+    card.current?.focus({ preventScroll: true });
+    drawing.arrived();
+  }, [drawing, wanted]);
 
   const classes = [
     step.shape === "pill" ? "step-pill" : "step",

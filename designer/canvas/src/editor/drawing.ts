@@ -32,7 +32,7 @@ export interface DrawingState {
   readonly edges: LinkEdge[];
   /** The step that Tab leads to. */
   readonly focused: string | null;
-  /** A step whose card shall take the focus; `count` grows at each wish. */
+  /** A step whose card shall take the focus as soon as it is in the page; `count` tells wishes apart. */
   readonly wanted: { readonly step: string; readonly count: number } | null;
   readonly hovered: string | null;
   readonly wire: Wire | null;
@@ -49,6 +49,8 @@ export interface Drawing {
   readonly store: StoreApi<DrawingState>;
   /** Move the roving focus; `isTaken` lets the card take the focus of the page. */
   readonly focus: (step: string, isTaken?: boolean) => void;
+  /** The wanted card has taken the focus: it does not take it again when it comes back into view. */
+  readonly arrived: () => void;
   /** Where every step stands now, as the document would say it. */
   readonly positions: () => Record<string, Point>;
   readonly stop: () => void;
@@ -72,6 +74,7 @@ export function createDrawing(editor: StoreApi<EditorState>, place: Placer): Dra
     drag: null,
   }));
   const { getState: get, setState: set } = store;
+  let wishes = 0;
 
   function redraw(before?: WorkflowDefinition) {
     const { definition } = editor.getState();
@@ -93,10 +96,11 @@ export function createDrawing(editor: StoreApi<EditorState>, place: Placer): Dra
   return {
     store,
     focus: (step, isTaken = false) => {
-      set(({ wanted }) => ({
-        focused: step,
-        ...(isTaken ? { wanted: { step, count: (wanted?.count ?? 0) + 1 } } : {}),
-      }));
+      wishes += 1;
+      set({ focused: step, ...(isTaken ? { wanted: { step, count: wishes } } : {}) });
+    },
+    arrived: () => {
+      set({ wanted: null });
     },
     positions: () => {
       const { layout } = get();

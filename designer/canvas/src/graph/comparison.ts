@@ -1,5 +1,6 @@
 // What two versions of a document say differently, in words, for somebody who must choose.
 import type { JsonValue, WorkflowDefinition } from "../schema.gen";
+import { withoutDefaults } from "./defaults";
 import { differences, type Patch, type Path } from "./document";
 
 export interface Difference {
@@ -34,9 +35,11 @@ export function comparison(
   ours: WorkflowDefinition,
   theirs: WorkflowDefinition,
 ): readonly Difference[] {
-  const own = new Set(differences(base, ours).map(keyOf));
-  const other = new Set(differences(base, theirs).map(keyOf));
-  const patches = differences(theirs, ours);
+  const [before, mine, others] = [base, ours, theirs].map(withoutDefaults);
+  if (!before || !mine || !others) return [];
+  const own = new Set(differences(before, mine).map(keyOf));
+  const other = new Set(differences(before, others).map(keyOf));
+  const patches = differences(others, mine);
   const moved = patches.filter(({ path }) => path[0] === "positions");
   const found = patches
     .filter(({ path }) => path[0] !== "positions")

@@ -181,32 +181,3 @@ export function pathOf(pointer: string): Path {
     .slice(1)
     .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
-
-/** Whether two documents are the same text. */
-export function isSame(first: WorkflowDefinition, second: WorkflowDefinition): boolean {
-  return first === second || JSON.stringify(first) === JSON.stringify(second);
-}
-
-/**
- * What two people made of the same document, when no place was changed by both; else undefined. A link
- * to a step that the other has removed is such a place too.
- */
-export function merged(
-  base: WorkflowDefinition,
-  ours: WorkflowDefinition,
-  theirs: WorkflowDefinition,
-): WorkflowDefinition | undefined {
-  const own = differences(base, ours);
-  const other = differences(base, theirs);
-  if (own.some((mine) => other.some((one) => isWithin(mine.path, one.path)))) return undefined;
-  const result = applyPatches(theirs, own, "forwards");
-  const isWhole = Object.values(result.links).every(
-    (link) => result.steps[link.source] && result.steps[link.target],
-  );
-  return isWhole ? result : undefined;
-}
-
-function isWithin(first: Path, second: Path): boolean {
-  const length = Math.min(first.length, second.length);
-  return first.slice(0, length).every((key, index) => key === second[index]);
-}

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import shipped from "../../../../examples/claims/workflow.json";
 import type { JsonObject, WorkflowDefinition } from "../schema.gen";
-import { canonical, differences, merged } from "./document";
+import { withoutDefaults } from "./defaults";
+import { canonical, differences } from "./document";
 import * as edits from "./edits";
 import { NO_HISTORY, record, redo, undo, type History } from "./history";
 import { blankDefinition, randomEdit, seeded } from "./random";
+import { isSame, merged } from "./merging";
 import { linkId, whyNotConnect, whyNotRemove } from "./rules";
 import { sampleDefinition } from "./sample";
 import { whyNotDefinition } from "./shape";
@@ -315,6 +317,25 @@ describe("two people", () => {
     const result = merged(sample, ours, theirs);
     expect(result?.steps.letter?.name).toBe("Write letter");
     expect(result?.steps.fraud_check).toBeDefined();
+  });
+
+  test("what the server has only written out is no change", () => {
+    const written = edits.setStepField(sample, { step: "letter", path: ["retry"], value: { max_attempts: 3 } });
+    const full = edits.setStepField(written, { step: "approve", path: ["evidence"], value: [] });
+    const branched = {
+      ...full,
+      links: Object.fromEntries(
+        Object.entries(full.links).map(([id, link]) => [id, { ...link, branch: null }]),
+      ),
+    };
+    expect(isSame(sample, branched)).toBe(true);
+    expect(withoutDefaults(branched)).toEqual(withoutDefaults(sample));
+    const ours = edits.addStep(sample, { choice: AGENT, link: "letter.next-settled" });
+    const result = merged(sample, ours, edits.renameStep(branched, { step: "letter", name: "X" }));
+    expect(result?.steps.letter?.name).toBe("X");
+    expect(result && links(result)).toContain("fraud_check.next-settled");
+    const other = edits.setStepField(sample, { step: "letter", path: ["retry"], value: { max_attempts: 4 } });
+    expect(isSame(sample, other)).toBe(false);
   });
 
   test("edits of one place do not, nor a link to what the other removed", () => {
