@@ -39,7 +39,9 @@ def claims_without_people() -> dict[str, dict[str, object]]:
 
 @pytest.fixture
 def token(server):
-    return server.token("business-owner", "workflows:read", "runs:read", "runs:write")
+    return server.token(
+        "business-owner", "workflows:read", "workflows:write", "runs:read", "runs:write"
+    )
 
 
 def finished(server, token, run_id):
@@ -55,7 +57,7 @@ def finished(server, token, run_id):
 
 def shipped_run(server, token, claim):
     """The run of the shipped workflow on this claim, which the demo made."""
-    _, found = server.api("GET", f"/api/v1/runs/?q={claim}&workflow=insurance-claim", token)
+    _, found = server.api("GET", f"/api/v1/runs/?search={claim}&workflow=insurance-claim", token)
     return finished(server, token, found["results"][0]["id"])
 
 
