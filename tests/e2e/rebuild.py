@@ -1,8 +1,8 @@
 """Hands that build a workflow in the editor, with mouse and keyboard only, as a person would.
 
 `Builder.build(definition)` begins at a blank workflow's canvas. It adds the steps from the ends
-backwards, so that each finds what it leads to, and connects them with `C`; then it opens each step
-in the outline and fills its panel. Every value goes through a control with a name: fields are
+backwards with `N`, so that each finds what it leads to, and connects them with `C`; then it opens
+each step in the outline and fills its panel. Every value goes through a control with a name: fields are
 picked by typing into the list of what is available, and what is no plain value is written as an
 expression. Nothing is read from or sent to the API, and the text tab is not used.
 """
@@ -56,20 +56,18 @@ class Builder:
     def build(self, definition: dict[str, Any]) -> None:
         """Make the blank draft on the page into this definition."""
         steps: dict[str, Any] = definition["steps"]
-        self.page.get_by_role("button", name="Fold the findings", exact=True).click()
-        self.fill_workflow(definition)
         [start] = [step_id for step_id, step in steps.items() if step["kind"] == "start"]
-        done = next(key for key, step in steps.items() if step["kind"] == "end")
+        order = backwards(definition)
+        self.fill_workflow(definition)
         self.take_over("Start", start, steps[start])
         self.button("Disconnect next from Done").click()
-        self.take_over("Done", done, steps[done])
-        order = backwards(definition)
         for step_id in order:
-            if step_id not in (start, done):
+            if step_id != start:
                 self.add_step(step_id, steps[step_id])
                 self.connect(step_id, definition)
         self.open_in_outline(steps[start]["name"])
         self.connect(start, definition)
+        self.page.get_by_role("button", name="Remove Done", exact=True).click()
         for step_id in reversed(order):
             self.fill_step(step_id, steps[step_id], definition)
 
@@ -152,9 +150,13 @@ class Builder:
     # ---- canvas ------------------------------------------------------------------------------
 
     def add_step(self, step_id: str, step: dict[str, Any]) -> None:
-        """`N`, a few letters, Enter; then its id, name and summary."""
+        """`N`, a few letters, Enter; then its id, name and summary.
+
+        A step is added after the selected one. What is added while the spare end is selected, to
+        which nothing leads, stands alone; its links are made by `connect`.
+        """
         wanted = self.choice_of(step)
-        self.page.keyboard.press("Escape")
+        self.open_in_outline("Done")
         self.page.keyboard.press("n")
         box = self.page.get_by_role("combobox", name="Add a step", exact=True)
         expect(box).to_be_focused()
@@ -163,6 +165,7 @@ class Builder:
             "option", selected=True
         )
         expect(first).to_contain_text(wanted)
+        expect(self.page.get_by_role("dialog")).to_contain_text("not connected yet")
         self.page.keyboard.press("Enter")
         expect(box).to_have_count(0)
         self.about(step_id, step)

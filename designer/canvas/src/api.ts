@@ -76,6 +76,6 @@ async function ask(
 }
 
 /** Read at each request: signing in again gives another one. */
-function csrfToken(): string {
+export function csrfToken(): string {
   return CSRF_COOKIE.exec(document.cookie)?.[1] ?? "";
 }

@@ -124,7 +124,8 @@ function RowsEditor({
       )}
       <ol className="stack stack--s">
         {rows.map((row, index) => (
-          <li key={index} className="condition__row" role="group" aria-label={`Line ${index + 1}`}>
+          <li key={index}>
+           <div className="condition__row" role="group" aria-label={`Line ${index + 1}`}>
             <RowFields
               row={row}
               number={index + 1}
@@ -143,6 +144,7 @@ function RowsEditor({
                 }}
               />
             )}
+           </div>
           </li>
         ))}
       </ol>

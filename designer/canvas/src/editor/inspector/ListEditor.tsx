@@ -80,7 +80,8 @@ export function ListEditor<T>({
         const isOpen = open === index;
         const bodyId = `${place}-${index}`;
         return (
-          <li key={index} className="list-editor__item" role="group" aria-label={`${word} ${index + 1}: ${title}`} data-place={placeOf ? placeOf(item) : `${place}.${index}`}>
+          <li key={index} className="list-editor__item">
+           <div role="group" aria-label={`${word} ${index + 1}: ${title}`} data-place={placeOf ? placeOf(item) : `${place}.${index}`}>
             <div className="row">
               <button
                 className="list-editor__head grow"
@@ -131,6 +132,7 @@ export function ListEditor<T>({
                   index,
                 )}
             </div>
+           </div>
           </li>
         );
       })}

@@ -154,7 +154,10 @@ function Troubles({ stepId, isCurrent }: { readonly stepId: string; readonly isC
   return (
     <ul className="worklist__leads" aria-label="Findings">
       {own.slice(0, MAX_FINDINGS).map((finding) => (
-        <li key={`${finding.code} ${finding.field ?? ""} ${finding.message}`} className="row">
+        <li
+          key={`${finding.code} ${finding.field ?? ""} ${finding.message}`}
+          className={`row tone-${SEVERITY_LOOKS[finding.severity].tone}`}
+        >
           <StateIcon look={SEVERITY_LOOKS[finding.severity]} />
           <button
             className="link small worklist__finding"

@@ -8,10 +8,9 @@ import { TextField } from "./controls";
 import { VerdictWord } from "./Mapping";
 
 interface Submitted {
-  readonly number?: number;
-  readonly version?: { readonly number?: number };
-  readonly review_url?: string;
-  readonly review?: { readonly url?: string } | string | null;
+  readonly version: { readonly number: number };
+  /** Address of the review; null when nobody needs to sign. */
+  readonly review: string | null;
 }
 
 export function SubmitDialog({ onClose }: { readonly onClose: () => void }) {
@@ -106,8 +105,7 @@ function Warnings({ count, isKnown }: { readonly count: number; readonly isKnown
 
 /** The draft is a version now: there is nothing more to edit here, so the page goes on to it. */
 function Sent({ result, name, versions }: { readonly result: Submitted; readonly name: string; readonly versions: string }) {
-  const number = result.number ?? result.version?.number;
-  const review = result.review_url ?? (typeof result.review === "string" ? result.review : result.review?.url);
+  const { review, version } = result;
   const leave = () => {
     window.location.assign(versions);
   };
@@ -129,7 +127,7 @@ function Sent({ result, name, versions }: { readonly result: Submitted; readonly
       }
     >
       <p>
-        {number === undefined ? "The version" : `Version ${number}`} of {name} waits for a colleague. You cannot sign it yourself.
+        Version {version.number} of {name} waits for a colleague. You cannot sign it yourself.
       </p>
     </Dialog>
   );

@@ -5,6 +5,8 @@ import { ApiError, sendJson } from "../../api";
 import { useActions, useEditor, useEditData } from "../context";
 import { Problem, Segments } from "./controls";
 
+const PLACE = /^Line \d+, column \d+: /;
+
 type Format = "json" | "yaml";
 
 interface Refusal {
@@ -173,8 +175,8 @@ function refusalOf(error: unknown): Refusal {
   const nested = error.problem.detail;
   const detail = (typeof nested === "object" && nested !== null ? nested : error.problem) as Readonly<Record<string, unknown>>;
   const number = (key: string) => (typeof detail[key] === "number" ? detail[key] : null);
-  const reason = typeof detail.reason === "string" ? detail.reason : error.message;
-  return { reason, line: number("line"), column: number("column") };
+  // The sentence begins with the place, which is a button of its own here.
+  return { reason: error.message.replace(PLACE, ""), line: number("line"), column: number("column") };
 }
 
 /** Puts the caret where the text is wrong. */

@@ -111,13 +111,8 @@ function Outcomes() {
     <Section title="Outcomes" aside={`${outcomes.length} declared`}>
       <ul className="list-editor">
         {outcomes.map(([id, outcome]) => (
-          <li
-            key={id}
-            className="list-editor__item"
-            role="group"
-            aria-label={`Outcome ${outcome.title}`}
-            data-place={`outcomes.${id}`}
-          >
+          <li key={id} className="list-editor__item">
+           <div role="group" aria-label={`Outcome ${outcome.title}`} data-place={`outcomes.${id}`}>
             <div className="row">
               <button
                 className="list-editor__head grow"
@@ -146,6 +141,7 @@ function Outcomes() {
             <div className="list-editor__body stack" id={`outcome-${id}`} hidden={open !== id}>
               {open === id && <OutcomeFields id={id} outcome={outcome} onRenamed={setOpen} />}
             </div>
+           </div>
           </li>
         ))}
       </ul>

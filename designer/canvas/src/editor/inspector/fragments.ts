@@ -1,4 +1,5 @@
 // Forms that the server renders from contracts, shown inside the editor: one form engine, one validator.
+import { csrfToken } from "../../api";
 
 const PARSER = new DOMParser();
 
@@ -26,11 +27,6 @@ export async function postForElements(
   const page = PARSER.parseFromString(await response.text(), "text/html");
   for (const script of page.querySelectorAll("script")) script.remove();
   return [...page.body.childNodes].map((node) => document.adoptNode(node));
-}
-
-function csrfToken(): string {
-  const cookie = /(?:^|; )(?:__Host-)?(?:baton_)?csrftoken=([^;]+)/.exec(document.cookie)?.[1];
-  return cookie ?? document.querySelector<HTMLInputElement>("[name=csrfmiddlewaretoken]")?.value ?? "";
 }
 
 async function problemOf(response: Response): Promise<string> {

@@ -42,7 +42,8 @@ export function Inspector() {
         tabIndex={0}
         ref={pane}
         onKeyDown={(event) => {
-          if (event.key !== "Escape" || event.defaultPrevented || selection.kind === "none") return;
+          const isInDialog = event.target instanceof Element && event.target.closest("dialog") !== null;
+          if (event.key !== "Escape" || event.defaultPrevented || isInDialog || selection.kind === "none") return;
           event.stopPropagation();
           close();
         }}
