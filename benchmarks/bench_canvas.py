@@ -65,6 +65,16 @@ WATCH = """
 })();
 """
 
+EMPTY_PLACE = """() => {
+  const { left, right, top, bottom } = document.querySelector(".flowframe").getBoundingClientRect();
+  for (let y = top + 200; y < bottom - 20; y += 3) {
+    for (let x = left + 280; x < right - 140; x += 3) {
+      if (document.elementFromPoint(x, y).matches(".react-flow__pane")) return [x, y];
+    }
+  }
+  return [left + 280, top + 200];
+}"""
+
 
 def workflow(size: int) -> dict[str, Any]:
     """About `size` agents in rows of twelve that read the run's text, with two links on each."""
@@ -179,10 +189,11 @@ def _typing(page: Page) -> float:
 
 
 def _pan(page: Page) -> None:
-    page.mouse.move(560, 420)
+    x, y = page.evaluate(EMPTY_PLACE)
+    page.mouse.move(x, y)
     page.mouse.down()
     for step in range(60):
-        page.mouse.move(560 + 6 * (step % 30), 420 - 5 * step)
+        page.mouse.move(x + 4 * (step % 30), y - 3 * (step % 40))
     page.mouse.up()
 
 

@@ -51,6 +51,21 @@ class Desk:
             arg=before,
         )
 
+    def canvas(self) -> None:
+        """The canvas of a new draft with one step, which is selected: start, approve, done."""
+        self.open("/workflows/new/", "Business owner")
+        name = self.page.get_by_role("textbox", name=re.compile("^Name"))
+        name.fill(f"Keys {time.monotonic_ns()}")
+        self.page.get_by_role("button", name="Create a blank workflow").click()
+        self.page.locator(".flowframe [data-step=start]").focus()
+        self.press("n")
+        self.page.keyboard.type("approve")
+        self.press("Enter")
+        expect(self.page.locator(".flowframe [data-step=approve]")).to_be_focused()
+
+    def says(self, words: str) -> None:
+        expect(self.page.locator("[data-spoken]")).to_contain_text(words)
+
     def draft(self) -> None:
         """The outline of a new draft: three agents between start and end, one field not mapped."""
         self.open("/workflows/new/", "Business owner")
@@ -292,6 +307,131 @@ def _(desk: Desk) -> None:
             " && box.bottom <= frame.bottom + 1; }); }"
         )
     )
+
+
+def _steps(desk: Desk) -> set[str]:
+    found = desk.page.locator(".flowframe [data-step]").evaluate_all(
+        "(cards) => cards.map((card) => card.dataset.step)"
+    )
+    return set(found)
+
+
+def _selected(desk: Desk) -> int:
+    return desk.page.locator(".flowframe [data-step][aria-pressed=true]").count()
+
+
+@check("editor", "add a step after the selected one")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    desk.press("n")
+    desk.page.keyboard.type("join")
+    desk.press("Enter")
+    expect(desk.page.locator(".flowframe [data-step=join]")).to_be_focused()
+    desk.says("Join added after Approve")
+
+
+@check("editor", "connect the selected step, or disconnect it")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    for said in ("Disconnected: Approve (approved) to Done", "Connected: Approve (approved) to"):
+        desk.press("c")
+        desk.page.keyboard.type("approved")
+        desk.press("Enter")
+        expect(
+            desk.page.get_by_role("combobox", name="Connect Approve (approved) to")
+        ).to_be_focused()
+        desk.press("Enter")
+        desk.says(said)
+
+
+@check("editor", "remove what is selected")
+def _(desk: Desk) -> None:
+    for key in ("Delete", "Backspace"):
+        desk.canvas()
+        desk.press(key)
+        desk.says("Approve removed")
+        assert _steps(desk) == {"start", "done"}
+
+
+@check("editor", "move the step")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    for key, way in (("Down", "down"), ("Up", "up"), ("Left", "left"), ("Right", "right")):
+        desk.press(f"Alt+Arrow{key}")
+        desk.says(f"Approve moved 8 {'to the ' if way in ('left', 'right') else ''}{way}")
+
+
+@check("editor", "select one more step")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    desk.press("Shift+ArrowDown")
+    _until(lambda: _selected(desk) == 2)
+    desk.press("Shift+ArrowUp", "Shift+ArrowUp")
+    _until(lambda: _selected(desk) == 3)
+
+
+@check("editor", "select all steps")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    desk.press("Control+a")
+    desk.says("3 steps selected")
+    assert _selected(desk) == 3
+
+
+@check("editor", "copy, cut and paste steps")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    desk.press("Control+c", "Control+v")
+    desk.says("1 step pasted")
+    assert "approve_2" in _steps(desk)
+    desk.press("Control+x")
+    desk.says("Approve 2 removed")
+    desk.press("Control+v")
+    desk.says("1 step pasted")
+
+
+@check("editor", "duplicate the selected steps")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    desk.press("Control+d")
+    desk.says("1 step duplicated")
+    expect(desk.page.locator(".flowframe [data-step=approve_2]")).to_be_focused()
+
+
+@check("editor", "undo and redo")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    for again in ("Control+Shift+z", "Control+y"):
+        desk.press("Control+z")
+        desk.says("Undone: Add step Approve")
+        assert "approve" not in _steps(desk)
+        desk.press(again)
+        desk.says("Done again: Add step Approve")
+        assert "approve" in _steps(desk)
+
+
+@check("editor", "lay all steps out")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    desk.press("l")
+    desk.says("laid out")
+
+
+@check("editor", "show everything")
+def _(desk: Desk) -> None:
+    desk.canvas()
+    desk.press("+", "+", "+")
+    time.sleep(0.5)
+    close = _zoom(desk)
+    desk.press("f")
+    _until(lambda: _zoom(desk) < close)
+
+
+@check("editor", "test run")
+def _(desk: Desk) -> None:
+    desk.draft()
+    desk.press("t")
+    expect(desk.page.get_by_role("dialog", name="Test run")).to_contain_text("cannot run yet")
 
 
 @check("editor", "mend what can be mended")
