@@ -89,7 +89,9 @@ class _Reader:
         return char
 
     def _class(self) -> str:
-        end = self.at + 1 if self._peek() != "^" else self.at + 2
+        end = self.at + 1 if self._peek() == "^" else self.at
+        if self.pattern[end] == "]":
+            end += 1  # the first one stands for itself
         while self.pattern[end] != "]":
             end += 2 if self.pattern[end] == "\\" else 1
         written = self.pattern[self.at - 1 : end + 1]
