@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 
 DESK = {"width": 1440, "height": 900}
+TABLET = {"width": 768, "height": 1024}
 PHONE = {"width": 390, "height": 844}
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 COLOURS = ["color-contrast", "link-in-text-block"]
@@ -35,12 +36,19 @@ OWNER = (
     "/workflows/",
     DESIGN,
     f"{DESIGN}?tab=outline",
+    f"{DESIGN}?tab=text",
+    "/workflows/insurance-claim/handoffs/",
     "/workflows/insurance-claim/versions/",
+    "/workflows/insurance-claim/versions/1/",
+    "/workflows/new/",
 )
 START = ("/workflows/insurance-claim/start/", "/workflows/insurance-claim/start/?as=json")
 SETTINGS = tuple(
     f"/settings/{name}/"
-    for name in ("account", "roles", "people", "people/new", "workspaces", "tokens", "services")
+    for name in (
+        *("account", "roles", "people", "people/new", "workspaces", "tokens", "services"),
+        *("sign-offs", "sign-offs/claims"),
+    )
 )
 # What one task of the demo looks like: one of each kind of question a reviewer meets.
 KINDS = {"approval": "CL-2026-103", "question": "CL-2026-109", "exception": "exception"}
@@ -60,6 +68,7 @@ class Walk:
         """Look at a page in both themes and widths; `press` opens something and `opened` shows it."""
         page, name = self.page, f"{address} {press}".strip()
         page.set_viewport_size(DESK)
+        page.goto("about:blank")  # else another step of the same page would be no visit
         answer = page.goto(address)
         assert answer is not None
         assert answer.status == 200, f"{address} answers {answer.status}"
@@ -69,7 +78,7 @@ class Walk:
             page.keyboard.press(press)
             page.locator(opened).wait_for()
         page.evaluate(self.axe)
-        for width in (DESK, PHONE):
+        for width in (DESK, TABLET, PHONE):
             page.set_viewport_size(width)
             self._look(f"{name} at {width['width']} px")
 
@@ -140,6 +149,34 @@ def test_the_pages_of_a_business_owner(walk, person):
     walk.pages(*OWNER, *START, "/agents/")
     walk.visit("/", opened="#palette", press="Control+k")
     walk.visit("/", opened="#shortcuts", press="?")
+    walk.end()
+
+
+def test_the_editor_and_its_dialogs(walk, person):
+    person.sign_in("Business owner")
+    walk.visit(f"{DESIGN}#step=check_coverage")
+    walk.visit(f"{DESIGN}#step=triage")
+    walk.visit(f"{DESIGN}#step=approve_payment")
+    walk.visit(f"{DESIGN}#step=check_coverage", opened="dialog[open]", press="n")
+    walk.visit(f"{DESIGN}#step=check_coverage", opened="dialog[open]", press="c")
+    walk.end()
+
+
+def test_a_sign_off_as_its_author_and_its_signer_see_it(walk, person, server):
+    token = server.token("business-owner")
+    body = {"workspace": "claims", "name": "Signed for axe", "starter": "approval"}
+    status, made = server.api("POST", "/api/v1/workflows/", token, body)
+    assert status == 201, made
+    address = f"/api/v1/workflows/{made['slug']}/draft/"
+    _, draft = server.api("GET", address, token)
+    asked = {"revision": draft["revision"], "reason": "Look at it."}
+    status, sent = server.api("POST", f"{address}submit/", token, asked)
+    assert status in {200, 201}, sent
+    person.sign_in("Business owner")
+    walk.pages(sent["review"], f"/workflows/{made['slug']}/versions/1/")
+    person.sign_in("Compliance")
+    walk.visit(sent["review"])
+    walk.visit(sent["review"], opened="[data-choice=returned] .pop__panel", press="4")
     walk.end()
 
 
