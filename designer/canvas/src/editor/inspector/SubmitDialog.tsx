@@ -2,9 +2,10 @@
 import { useState } from "react";
 import { sendJson } from "../../api";
 import { countOf } from "../../graph/examination";
-import { useActions, useEditor, useEditData } from "../context";
+import { useActions, useEditData, useGetState } from "../context";
 import { Dialog } from "./Dialog";
 import { TextField } from "./controls";
+import { useErrors } from "./useErrors";
 import { VerdictWord } from "./Mapping";
 
 interface Submitted {
@@ -16,20 +17,20 @@ interface Submitted {
 export function SubmitDialog({ onClose }: { readonly onClose: () => void }) {
   const { urls, workflow } = useEditData();
   const { save, show } = useActions();
-  const revision = useEditor((state) => state.draft.revision);
-  const findings = useEditor((state) => state.examination?.findings);
+  const getState = useGetState();
   const [reason, setReason] = useState("");
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
   const [result, setResult] = useState<Submitted | null>(null);
-  const errors = (findings ?? []).filter(({ severity }) => severity === "error");
-  const canSend = findings !== undefined && errors.length === 0 && reason.trim() !== "" && !isBusy;
+  const { errors, findings } = useErrors();
+  const canSend = findings !== null && errors.length === 0 && reason.trim() !== "" && !isBusy;
   const send = async () => {
     if (!canSend) return;
     setBusy(true);
     setProblem("");
     try {
       if (!(await save())) throw new Error("The draft is not saved yet, so it cannot be sent.");
+      const { revision } = getState().draft;
       setResult(await sendJson<Submitted>("POST", urls.submit, { revision, reason: reason.trim() }));
     } catch (error) {
       setProblem(error instanceof Error ? error.message : "The server did not answer.");
@@ -78,7 +79,7 @@ export function SubmitDialog({ onClose }: { readonly onClose: () => void }) {
           </ul>
         </div>
       ) : (
-        <Warnings count={countOf(findings ?? [], "warning")} isKnown={findings !== undefined} />
+        <Warnings count={countOf(findings ?? [], "warning")} isKnown={findings !== null} />
       )}
       <TextField
         label="Comment"

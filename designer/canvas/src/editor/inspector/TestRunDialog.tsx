@@ -4,6 +4,7 @@ import { sendJson } from "../../api";
 import { targetsOf } from "../../graph/fields";
 import { useActions, useEditor, useEditData } from "../context";
 import { Dialog } from "./Dialog";
+import { useErrors } from "./useErrors";
 
 interface Started {
   readonly id: string;
@@ -14,13 +15,13 @@ export function TestRunDialog({ onClose }: { readonly onClose: () => void }) {
   const { urls, workflow } = useEditData();
   const { save, show } = useActions();
   const definition = useEditor((state) => state.definition);
-  const findings = useEditor((state) => state.examination?.findings);
   const [problem, setProblem] = useState("");
   const begun = useRef(false);
-  const errors = (findings ?? []).filter(({ severity }) => severity === "error");
+  const { errors, findings, isUnknowable } = useErrors();
   const isBlocked = errors.length > 0;
+  const isReady = !isBlocked && (findings !== null || isUnknowable);
   useEffect(() => {
-    if (begun.current || isBlocked) return;
+    if (begun.current || !isReady) return;
     begun.current = true;
     const asksNothing = targetsOf(definition.input).length === 0;
     void start({ save, asksNothing, runs: urls.runs, slug: workflow.slug, startPage: urls.start_test }).catch(
@@ -28,7 +29,7 @@ export function TestRunDialog({ onClose }: { readonly onClose: () => void }) {
         setProblem(error instanceof Error ? error.message : "The server did not answer.");
       },
     );
-  }, [definition.input, isBlocked, save, urls.runs, urls.start_test, workflow.slug]);
+  }, [definition.input, isReady, save, urls.runs, urls.start_test, workflow.slug]);
   return (
     <Dialog
       title="Test run"
@@ -61,7 +62,7 @@ export function TestRunDialog({ onClose }: { readonly onClose: () => void }) {
         </>
       )}
       {!isBlocked && !problem && (
-        <p role="status">The draft is being saved; then its test run starts. Nothing is sent, paid or changed outside of it.</p>
+        <p role="status">The draft is being checked and saved; then its test run starts. Nothing is sent, paid or changed outside of it.</p>
       )}
       {problem && (
         <p className="hint hint--bad" role="alert">

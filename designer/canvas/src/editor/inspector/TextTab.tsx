@@ -2,7 +2,7 @@
 // draft stays as it was and the text as it was typed.
 import { useEffect, useId, useRef, useState } from "react";
 import { ApiError, sendJson } from "../../api";
-import { useActions, useEditor, useEditData } from "../context";
+import { useActions, useEditData, useEditor, useGetState } from "../context";
 import { Problem, Segments } from "./controls";
 
 const PLACE = /^Line \d+, column \d+: /;
@@ -24,6 +24,7 @@ interface Loaded {
 export function TextTab() {
   const { urls } = useEditData();
   const actions = useActions();
+  const getState = useGetState();
   const revision = useEditor((state) => state.draft.revision);
   const [format, setFormat] = useState<Format>("json");
   const [loaded, setLoaded] = useState<Loaded | null>(null);
@@ -58,7 +59,8 @@ export function TextTab() {
     setBusy(true);
     setRefusal(null);
     try {
-      await sendJson("PUT", urls.text, { format, text: typed, revision });
+      if (!(await actions.save())) throw new Error("What was edited before is not saved yet; then the text can be applied.");
+      await sendJson("PUT", urls.text, { format, text: typed, revision: getState().draft.revision });
       await actions.takeNewer();
       setTyped(null);
       actions.say("The text is the draft now.");
