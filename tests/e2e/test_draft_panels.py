@@ -127,3 +127,11 @@ def test_a_draft_with_errors_is_not_sent_and_a_sound_one_gets_its_review(draft):
     expect(sent.get_by_role("link", name="Open the review")).to_have_attribute(
         "href", re.compile("^/reviews/")
     )
+
+
+def test_a_test_run_waits_until_the_mended_draft_is_checked_and_saved(draft):
+    page = draft
+    page.keyboard.press("m")
+    page.keyboard.press("t")
+    page.wait_for_url(re.compile("mode=test"))
+    expect(page.get_by_role("textbox", name="Message")).to_have_value(re.compile("."))
