@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from orchestrator.core.json import JsonObject, JsonValue
 
 HERE = Path(__file__).resolve().parent
@@ -58,7 +60,47 @@ def render() -> str:
     ]
     parts.append(_declaration("WorkflowDefinition", schema))
     parts.append('export type Step = WorkflowDefinition["steps"][string];\n')
+    parts.append(
+        "/** The usual values of fields that may be left out, by part of the document. */\n"
+        "export const USUAL: { [part: string]: JsonObject } = "
+        f"{json.dumps(_usual_values(), indent=2)};\n"
+    )
     return "\n".join(parts)
+
+
+def _usual_values() -> JsonObject:
+    from orchestrator.core import definition as parts
+
+    steps: dict[str, type[BaseModel]] = {
+        "agent": parts.AgentStep,
+        "end": parts.EndStep,
+        "gate": parts.GateStep,
+        "join": parts.JoinStep,
+        "router": parts.RouterStep,
+        "start": parts.StartStep,
+        "transform": parts.TransformStep,
+    }
+    policies = _defaults(parts.RunPolicies)
+    policies["exceptions"] = _defaults(parts.ExceptionPolicy)
+    return {
+        **{kind: _defaults(model) for kind, model in steps.items()},
+        "evidence": _defaults(parts.Evidence),
+        "link": _defaults(parts.Link),
+        "outcome": _defaults(parts.Outcome),
+        "policies": policies,
+        "workflow": _defaults(parts.WorkflowDefinition),
+    }
+
+
+def _defaults(model: type[BaseModel]) -> JsonObject:
+    """Each optional field with its default; what tells the models apart is none."""
+    from pydantic_core import to_jsonable_python
+
+    return {
+        name: to_jsonable_python(field.get_default(call_default_factory=True, validated_data={}))
+        for name, field in model.model_fields.items()
+        if not field.is_required() and name not in ("kind", "format")
+    }
 
 
 def main(arguments: list[str]) -> int:

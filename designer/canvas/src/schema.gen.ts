@@ -199,3 +199,79 @@ export interface WorkflowDefinition {
 }
 
 export type Step = WorkflowDefinition["steps"][string];
+
+/** The usual values of fields that may be left out, by part of the document. */
+export const USUAL: { [part: string]: JsonObject } = {
+  "agent": {
+    "summary": "",
+    "input": {},
+    "timeout": {
+      "attempt_seconds": 30.0
+    },
+    "retry": {
+      "max_attempts": 3,
+      "kinds": [
+        "timeout",
+        "unavailable",
+        "lost"
+      ],
+      "backoff_seconds": 1.0,
+      "backoff_factor": 2.0,
+      "max_backoff_seconds": 60.0,
+      "jitter": 0.2
+    },
+    "confidence_threshold": null
+  },
+  "end": {
+    "summary": "",
+    "result": {}
+  },
+  "gate": {
+    "summary": "",
+    "why": null,
+    "title": null,
+    "proposal": {},
+    "evidence": [],
+    "assign_role": "reviewer",
+    "due_seconds": 86400,
+    "preset_reasons": [],
+    "confidence": null
+  },
+  "join": {
+    "summary": "",
+    "policy": "all"
+  },
+  "router": {
+    "summary": ""
+  },
+  "start": {
+    "summary": ""
+  },
+  "transform": {
+    "summary": ""
+  },
+  "evidence": {
+    "sources": null
+  },
+  "link": {
+    "branch": null
+  },
+  "outcome": {
+    "summary": "",
+    "result": null
+  },
+  "policies": {
+    "run_timeout_seconds": 2592000,
+    "max_parallel": 16,
+    "exceptions": {
+      "mode": "inbox",
+      "assign_role": "operator",
+      "due_seconds": 172800
+    }
+  },
+  "workflow": {
+    "summary": "",
+    "run_title": null,
+    "positions": {}
+  }
+};

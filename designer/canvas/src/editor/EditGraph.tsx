@@ -428,7 +428,7 @@ function useViewport(drawing: Drawing, initial: string | null): ViewTools {
       const { layout: now } = drawing.store.getState();
       const { width: wide, height: high, domNode } = flowStore.getState();
       if (!now || !wide || !high) return;
-      const room = { width: wide, height: high, left: coveredLeft(domNode) };
+      const room = { width: wide - coveredRight(domNode), height: high, left: coveredLeft(domNode) };
       void flow.setViewport(viewportAt(now, room, step), { duration });
     },
     [drawing, flow, flowStore],
@@ -476,7 +476,7 @@ function useViewport(drawing: Drawing, initial: string | null): ViewTools {
           return;
         }
         const zoom = Math.max(flow.getZoom(), FAR_ZOOM);
-        const aside = coveredLeft(domNode) / 2 / zoom;
+        const aside = (coveredLeft(domNode) - coveredRight(domNode)) / 2 / zoom;
         void flow.setCenter(box.x + box.width / 2 - aside, box.y + box.height / 2, { zoom, duration });
       },
       onMove: (event) => {
@@ -496,11 +496,20 @@ function coveredLeft(canvas: HTMLElement | null): number {
   return findings ? findings.offsetLeft + findings.offsetWidth : 0;
 }
 
+/** How much of its right lies under the inspector, where that lies over the canvas. */
+function coveredRight(canvas: HTMLElement | null): number {
+  const inspector = document.querySelector(".designer--edit > .inspector")?.getBoundingClientRect();
+  if (!canvas || !inspector) return 0;
+  const { left, right } = canvas.getBoundingClientRect();
+  return inspector.left > left && inspector.left < right ? right - inspector.left : 0;
+}
+
 function isInView(box: Box, canvas: HTMLElement, flow: ReturnType<typeof useReactFlow>): boolean {
   const { left, top, right, bottom } = canvas.getBoundingClientRect();
   const from = flow.flowToScreenPosition(box);
   const to = flow.flowToScreenPosition({ x: box.x + box.width, y: box.y + box.height });
-  return from.x >= left + coveredLeft(canvas) && from.y >= top && to.x <= right && to.y <= bottom;
+  const isBeside = from.x >= left + coveredLeft(canvas) && to.x <= right - coveredRight(canvas);
+  return isBeside && from.y >= top && to.y <= bottom;
 }
 
 const MOST_ENLARGED = 1.6;

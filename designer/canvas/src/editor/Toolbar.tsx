@@ -111,7 +111,7 @@ function Ago({ at }: { readonly at: number }) {
   if (seconds < 10) return "Saved just now";
   if (seconds < 60) return `Saved ${seconds} s ago`;
   if (seconds < 3_600) return `Saved ${Math.floor(seconds / 60)} min ago`;
-  return <time dateTime={new Date(at).toISOString()}>{`Saved ${new Date(at).toLocaleString()}`}</time>;
+  return <time dateTime={new Date(at).toISOString()}>{`Saved ${new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}`}</time>;
 }
 
 function UndoRedo() {
