@@ -21,6 +21,17 @@ LATEST = HERE / "latest.json"
 REPORT = HERE.parent / "docs" / "performance.md"
 
 GOALS = {
+    "canvas": {
+        "open_100_ms": "opening the editor with 100 steps; goal: at most 1,000",
+        "open_300_ms": "with 300 steps; goal: at most 1,500",
+        "open_1000_ms": "with 1,000 steps; goal: at most 3,000",
+        "pan_300_ms": "95th percentile of a frame while panning 300 steps; goal: at most 25",
+        "pan_1000_ms": "the same with 1,000 steps; goal: at most 40",
+        "zoom_300_ms": "the same while zooming 300 steps; goal: at most 25",
+        "zoom_1000_ms": "the same with 1,000 steps; goal: at most 40",
+        "pan_all_300_ms": "panning 300 steps with all of them in view; goal: at most 45",
+        "tidy_longest_300_ms": "longest task while 300 steps are laid out; goal: at most 50",
+    },
     "lists": {
         "workflows_ms": "server time of the first page of 1,000 workflows, median",
         "workflows_search_ms": "the same with a search",

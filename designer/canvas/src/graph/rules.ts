@@ -23,8 +23,8 @@ export function whyNotConnect(definition: WorkflowDefinition, ends: LinkEnds): s
     return `${source.name} already leads to ${target.name}${word}.`;
   }
   if (ends.source === ends.target) return `${source.name} cannot lead to itself.`;
-  const way = wayBetween(definition, ends.target, ends.source);
-  if (!way) return null;
+  if (!leadTo(definition, ends.source).has(ends.target)) return null;
+  const way = wayBetween(definition, ends.target, ends.source) ?? [];
   const names = way.map((id) => definition.steps[id]?.name ?? id);
   return `That would be a loop: ${[...names, target.name].join(" → ")}. A run goes forward only.`;
 }
@@ -67,6 +67,37 @@ export function wayBetween(
     }
   }
   return undefined;
+}
+
+/** The steps that lead to one, kept per set of links: lists of targets ask for it once per target. */
+function leadTo(definition: WorkflowDefinition, stepId: string): ReadonlySet<string> {
+  const { links } = definition;
+  let known = LEADING.get(links);
+  if (!known) LEADING.set(links, (known = new Map<string, ReadonlySet<string>>()));
+  let found = known.get(stepId);
+  if (!found) known.set(stepId, (found = allBefore(links, stepId)));
+  return found;
+}
+
+const LEADING = new WeakMap<object, Map<string, ReadonlySet<string>>>();
+
+function allBefore(links: WorkflowDefinition["links"], stepId: string): ReadonlySet<string> {
+  const before = new Map<string, string[]>();
+  for (const { source, target } of Object.values(links)) {
+    const known = before.get(target);
+    if (known) known.push(source);
+    else before.set(target, [source]);
+  }
+  const found = new Set<string>();
+  const queue = [stepId];
+  for (const id of queue) {
+    for (const former of before.get(id) ?? []) {
+      if (found.has(former)) continue;
+      found.add(former);
+      queue.push(former);
+    }
+  }
+  return found;
 }
 
 /** All steps that can be reached from one, itself not included. */
