@@ -105,7 +105,8 @@ function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
     <span className="visually-hidden">{`, ${kindWord(step.step)}. ${context.describe(step.id)}`}</span>
   );
   const mark = context.diff?.steps[step.id];
-  const difference = context.diff ? ` step--diff ${mark ? `is-${mark} tone-${DIFF_LOOKS[mark].tone}` : "is-same"}` : "";
+  const frame = step.shape === "card" ? " step--diff" : "";
+  const difference = context.diff ? `${frame} ${mark ? `is-${mark} tone-${DIFF_LOOKS[mark].tone}` : "is-same"}` : "";
   const marks = `${selected ? " is-selected" : ""}${context.troubled.has(step.id) ? " has-error" : ""}${difference}`;
   if (step.shape === "pill") {
     return (
