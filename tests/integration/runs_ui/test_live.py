@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from uuid import uuid4
 
 import pytest
@@ -112,6 +113,7 @@ async def test_many_hints_become_few_messages_and_the_newest_number_arrives(
     topic = f"run:{run.id}"
     socket = await sockets(world.operator)
     await subscribe(socket, topic)
+    begun = time.monotonic()
     for number in range(1, 201):
         live.hint(topic, run.seq + number)
         await asyncio.sleep(0.005)
@@ -119,7 +121,7 @@ async def test_many_hints_become_few_messages_and_the_newest_number_arrives(
     while not seen or seen[-1] < run.seq + 200:
         seen.append((await socket.hear())["seq"])
     assert seen == sorted(seen)
-    assert len(seen) <= 16
+    assert len(seen) <= 10 * (time.monotonic() - begun) + 6  # ten a second, and what was under way
     assert await socket.receive_nothing(timeout=0.3)
 
 
