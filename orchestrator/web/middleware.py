@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from typing_extensions import override
@@ -33,7 +33,20 @@ PERMISSIONS_POLICY: Final = "camera=(), microphone=(), geolocation=(), payment=(
 
 
 class StaticMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # whitenoise is untyped
-    """WhiteNoise, answering with the bytes: a file iterator would be read by the event loop."""
+    """WhiteNoise, answering with the bytes: a file iterator would be read by the event loop.
+
+    The files are looked for once in a process, however often the middleware is made.
+    """
+
+    _found: ClassVar[dict[str, Any]] = {}
+
+    @override
+    def add_files_from_finders(self) -> None:
+        """Know the static files of all apps by their address."""
+        if not self._found:
+            super().add_files_from_finders()
+            self._found.update(self.files)
+        self.files.update(self._found)
 
     @staticmethod
     @override
