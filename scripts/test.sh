@@ -12,4 +12,5 @@ part "integration and faults on SQLite"; BATON_TEST_PROFILE=sqlite run tests/int
 both=(test_databases.py approvals audit deployment files invoke runs)
 part "integration and faults on PostgreSQL and Redis"
 BATON_TEST_PROFILE=postgres run "${both[@]/#/tests/integration/}" tests/chaos -n 2
-part "journeys in Chromium"; BATON_TEST_PROFILE=sqlite run tests/e2e
+# Two servers and two browsers; the tests of one file stay together and in order.
+part "journeys in Chromium"; BATON_TEST_PROFILE=sqlite run tests/e2e -n 2 --dist loadfile
