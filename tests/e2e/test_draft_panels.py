@@ -135,3 +135,19 @@ def test_a_test_run_waits_until_the_mended_draft_is_checked_and_saved(draft):
     page.keyboard.press("t")
     page.wait_for_url(re.compile("mode=test"))
     expect(page.get_by_role("textbox", name="Message")).to_have_value(re.compile("."))
+
+
+def test_on_a_phone_the_closed_panel_of_a_step_stays_closed(draft):
+    page = draft
+    page.set_viewport_size({"width": 390, "height": 844})
+    shown = page.get_by_role("group", name="Show the draft as")
+    shown.get_by_role("button", name="Outline", exact=True).click()
+    inspector = page.locator("aside.inspector")
+    inspector.get_by_role("button", name="Close the step").click()
+    expect(inspector).to_have_attribute("aria-label", "Workflow")
+    row = page.locator("[data-outline-step=key_sentences]")
+    row.click()
+    expect(inspector).to_have_attribute("aria-label", "Step Key sentences")
+    inspector.get_by_role("button", name="Close the step").click()
+    expect(row).to_be_focused()
+    expect(inspector).to_have_attribute("aria-label", "Workflow")

@@ -100,7 +100,8 @@ export function Outline() {
                   data-outline-step={id}
                   tabIndex={isCurrent ? 0 : -1}
                   aria-current={id === selected}
-                  onFocus={() => {
+                  onFocus={({ currentTarget }) => {
+                    if (currentTarget.dataset.returning !== undefined) return;
                     if (onlyStep(getState().selection) !== id) selectStep(id);
                   }}
                   onClick={() => {

@@ -18,6 +18,9 @@ export { Findings } from "./Findings";
 export { Outline } from "./Outline";
 export { TextTab } from "./TextTab";
 
+/** Where the inspector is a sheet over the canvas. */
+const SHEET = "(max-width: 900px)";
+
 export function Inspector() {
   const desk = useDesk();
   const selection = useEditor((state) => state.selection);
@@ -27,11 +30,15 @@ export function Inspector() {
   useEffect(() => {
     if (place) focusPlace(place.field);
   }, [place]);
-  const close = () => {
+  // In the outline what has the focus is selected; the step that was closed gets the focus back, and stays closed.
+  const close = (isLeft: boolean) => {
     const id = onlyStep(selection);
     selectStep(null);
     const back = id && document.querySelector<HTMLElement>(`[data-step="${id}"], [data-outline-step="${id}"]`);
-    if (back) back.focus();
+    if (!back) return;
+    if (isLeft) back.dataset.returning = "";
+    back.focus();
+    delete back.dataset.returning;
   };
   return (
     <InspectorContext value={desk}>
@@ -45,10 +52,16 @@ export function Inspector() {
           const isInDialog = event.target instanceof Element && event.target.closest("dialog") !== null;
           if (event.key !== "Escape" || event.defaultPrevented || isInDialog || selection.kind === "none") return;
           event.stopPropagation();
-          close();
+          close(window.matchMedia(SHEET).matches);
         }}
       >
-        <Panel selection={selection} desk={desk} onClose={close} />
+        <Panel
+          selection={selection}
+          desk={desk}
+          onClose={() => {
+            close(true);
+          }}
+        />
       </aside>
     </InspectorContext>
   );
