@@ -151,3 +151,18 @@ def test_on_a_phone_the_closed_panel_of_a_step_stays_closed(draft):
     inspector.get_by_role("button", name="Close the step").click()
     expect(row).to_be_focused()
     expect(inspector).to_have_attribute("aria-label", "Workflow")
+
+
+def test_on_a_phone_the_outline_leads_to_what_belongs_to_the_whole_workflow(draft):
+    page = draft
+    page.set_viewport_size({"width": 390, "height": 844})
+    shown = page.get_by_role("group", name="Show the draft as")
+    shown.get_by_role("button", name="Outline", exact=True).click()
+    page.locator("aside.inspector").get_by_role("button", name="Close the step").click()
+    page.get_by_role("button", name="Input, outcomes and limits").click()
+    dialog = page.get_by_role("dialog", name="The workflow")
+    dialog.get_by_role("textbox", name="Another outcome").fill("Sorted")
+    dialog.get_by_role("button", name="Declare").click()
+    expect(dialog.get_by_role("group", name="Outcome Sorted", exact=True)).to_be_visible()
+    dialog.get_by_role("button", name="Close", exact=True).click()
+    expect(dialog).to_have_count(0)

@@ -18,7 +18,7 @@ import { focusPlace } from "./focus";
 const NONE: readonly Finding[] = [];
 const MAX_FINDINGS = 4;
 
-export function Outline() {
+export function StepList({ onAbout }: { readonly onAbout: () => void }) {
   const definition = useEditor((state) => state.definition);
   const selected = useEditor((state) => onlyStep(state.selection));
   const { apply, open, say, selectStep } = useActions();
@@ -84,6 +84,12 @@ export function Outline() {
       <p className="hint worklist__keys" id="outline-keys">
         Arrow keys go from step to step, Enter opens a step, N adds one after it, C connects it, Alt with an arrow
         key moves it, Delete removes it.
+      </p>
+      <p className="worklist__about">
+        <button className="button button--s" type="button" onClick={onAbout}>
+          <Icon name="i-workflow" small />
+          Input, outcomes and limits
+        </button>
       </p>
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- keys bubble up from the steps */}
       <ol className="worklist__list" ref={list} onKeyDown={onKeyDown} aria-describedby="outline-keys">

@@ -34,11 +34,12 @@ const OUTCOME_LOOKS: Readonly<Record<Outcome["kind"], Look>> = {
   failure: { word: "Failure", tone: "bad", shape: "s-failed" },
 };
 
-export function WorkflowPanel() {
+export function WorkflowPanel({ hideHead = false }: { readonly hideHead?: boolean }) {
   const { apply, definition, types } = useInspector();
   const count = Object.keys(definition.steps).length;
   return (
     <>
+      {!hideHead && (
       <div className="inspector__head">
         <span className="tile">
           <Icon name="i-workflow" />
@@ -52,6 +53,7 @@ export function WorkflowPanel() {
           </p>
         </div>
       </div>
+      )}
       <Section title="About">
         <TextField
           label="Name"

@@ -1,6 +1,6 @@
 // The panels beside the canvas. The inspector shows what is selected: a step, a link, or the workflow itself.
 import "./inspector.css";
-import { useEffect, useMemo, useRef } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { sendJson } from "../../api";
 import { withWholes } from "../../graph/fields";
 import { onlyStep, type Selection } from "../../store";
@@ -8,6 +8,8 @@ import { useActions, useEditor, useEditData } from "../context";
 import { IconButton } from "./controls";
 import { InspectorContext, type Desk } from "./context";
 import { focusPlace } from "./focus";
+import { Dialog } from "./Dialog";
+import { StepList } from "./Outline";
 import { LinkPanel } from "./panels";
 import { StepHead, StepPanel } from "./StepPanel";
 import { WorkflowPanel } from "./WorkflowPanel";
@@ -15,11 +17,10 @@ import { Icon } from "../Icon";
 
 export { Dialogs } from "./Dialogs";
 export { Findings } from "./Findings";
-export { Outline } from "./Outline";
 export { TextTab } from "./TextTab";
 
 /** Where the inspector is a sheet over the canvas. */
-const SHEET = "(max-width: 900px)";
+const SHEET = "(max-width: 1100px)";
 
 export function Inspector() {
   const desk = useDesk();
@@ -63,6 +64,34 @@ export function Inspector() {
           }}
         />
       </aside>
+    </InspectorContext>
+  );
+}
+
+/** The outline; where the inspector is a sheet, a button opens the panel of the workflow itself. */
+export function Outline() {
+  const desk = useDesk();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <InspectorContext value={desk}>
+      <StepList
+        onAbout={() => {
+          setOpen(true);
+        }}
+      />
+      {isOpen && (
+        <Dialog
+          title="The workflow"
+          width="wide"
+          onClose={() => {
+            setOpen(false);
+          }}
+        >
+          <div className="inspector">
+            <WorkflowPanel hideHead />
+          </div>
+        </Dialog>
+      )}
     </InspectorContext>
   );
 }
