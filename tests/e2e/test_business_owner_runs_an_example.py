@@ -31,7 +31,7 @@ def test_the_workflow_is_shown_as_a_graph_an_outline_and_a_list(person):
     expect(page.locator(".react-flow__node").first).to_be_visible()
     expect(page.get_by_text("Read claim form").first).to_be_visible()
     person.screenshot("design")
-    page.get_by_role("link", name="Outline").click()
+    page.get_by_role("button", name="Outline", exact=True).click()
     expect(page.get_by_text("Compute settlement").first).to_be_visible()
     person.screenshot("outline")
     page.goto("/workflows/insurance-claim/versions/")
