@@ -136,7 +136,10 @@ def workflows(request: HttpRequest) -> HttpResponse:
         }
 
     mine = Option("mine", "Mine", condition=Q(owner_id=actor.id if actor.kind == "user" else None))
-    spec = replace(WORKFLOWS, filters=(Filter("owner", "Owner", (mine,)), *WORKFLOWS.filters))
+    spec = replace(
+        WORKFLOWS,
+        filters=(Filter("owner", "Owner", (mine,), all_label="Everybody's"), *WORKFLOWS.filters),
+    )
     context = {
         "can_create": bool(editable),
         "starters": selectors.offered_starters(editable) if editable else [],
