@@ -30,7 +30,7 @@ test-unit: setup-dev
 	@.venv/bin/pytest tests/unit -q
 
 test-e2e: setup-dev browser
-	@.venv/bin/pytest tests/e2e -q -n 2 --dist loadfile
+	@.venv/bin/pytest tests/e2e -q -n 2 --dist loadfile --no-loadscope-reorder
 
 chaos: setup-dev
 	@.venv/bin/pytest tests/chaos -q -m "nightly or not nightly"

@@ -13,4 +13,4 @@ both=(test_databases.py approvals audit deployment files invoke runs)
 part "integration and faults on PostgreSQL and Redis"
 BATON_TEST_PROFILE=postgres run "${both[@]/#/tests/integration/}" tests/chaos -n 2
 # Two servers and two browsers; the tests of one file stay together and in order.
-part "journeys in Chromium"; BATON_TEST_PROFILE=sqlite run tests/e2e -n 2 --dist loadfile
+part "journeys in Chromium"; BATON_TEST_PROFILE=sqlite run tests/e2e -n 2 --dist loadfile --no-loadscope-reorder

@@ -79,6 +79,11 @@ class LiveServer:
         return self.tokens[user, scopes]
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the longest journey, so that it does not run alone at the end."""
+    items.sort(key=lambda item: "test_rebuild_claims" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def server():
     """The embedded profile with demo data, ready when all example runs have come to rest."""
