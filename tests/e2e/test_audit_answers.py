@@ -25,10 +25,15 @@ def entries(server, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(entries):
-    """The entries of each run, in the order of the log."""
+    """The entries of each run of a claim, in the order of the log; other journeys run other workflows."""
+    claims = {
+        entry["run"]
+        for entry in entries
+        if entry["action"] == "run.started" and entry["decision"]["workflow"] == "insurance-claim"
+    }
     found = defaultdict(list)
     for entry in entries:
-        if "run" in entry:
+        if entry.get("run") in claims:
             found[entry["run"]].append(entry)
     assert len(found) >= 20
     return found
@@ -39,7 +44,6 @@ def test_every_run_says_who_started_it_with_which_version_and_input(runs):
         started = [entry for entry in entries if entry["action"] == "run.started"]
         assert len(started) == 1
         assert started[0]["actor"]["kind"] == "user"
-        assert started[0]["decision"]["workflow"] == "insurance-claim"
         assert len(started[0]["decision"]["definition_sha256"]) == 64
         assert set(started[0]["payload"]) == {"binding", "input"}
 
