@@ -1,7 +1,11 @@
-"""Random workflows, random events in random order, some twice and some too late: what must always hold."""
+"""Random workflows, random events in random order, some twice and some too late: what must always hold.
+
+`BATON_EXAMPLES` says how many workflows to try; `make chaos` tries 10,000.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from datetime import timedelta
 
@@ -31,11 +35,14 @@ from tests.unit.core.flows import START, agent, catalogue, definition, not_found
 
 KINDS = ("agent", "agent", "agent", "once", "join", "gate", "fill", "router", "transform")
 AGENTS = (agent("work"), agent("once", effect="once"))
+EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
+SMALL, LARGE = 7, 58
+"""Mostly few steps, where oddities meet often; now and then as many as make 60 with start and ends."""
 
 
 def random_definition(rnd):
     """Steps in a row, links that only go forward, ports that are sometimes linked and sometimes not."""
-    names = [f"s{index}" for index in range(rnd.randint(1, 7))]
+    names = [f"s{index}" for index in range(rnd.randint(1, LARGE if rnd.random() < 0.1 else SMALL))]
     steps = {name: random_step(rnd, name, names[:index]) for index, name in enumerate(names)}
     steps["bad"] = {"kind": "end", "name": "Bad", "outcome": "failed"}
     arrows = [f"start-{name}" for name in rnd.sample(names, rnd.randint(1, min(3, len(names))))]
@@ -287,7 +294,7 @@ def results(rnd):
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 @given(st.integers(0, 2**32).map(random.Random))
 def test_whatever_happens_the_run_stays_sound(rnd):
@@ -316,7 +323,10 @@ def test_whatever_happens_the_run_stays_sound(rnd):
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=EXAMPLES // 2,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
 )
 @given(st.integers(0, 2**32).map(random.Random))
 def test_a_run_that_is_answered_comes_to_an_end(rnd):
@@ -347,7 +357,10 @@ def test_a_run_that_is_answered_comes_to_an_end(rnd):
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=EXAMPLES // 3,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
 )
 @given(st.integers(0, 2**32).map(random.Random))
 def test_a_definition_with_its_keys_in_another_order_plans_the_same(rnd):
