@@ -18,7 +18,7 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 
-from approvals.evidence import CHOSEN, MAY_HAVE_OUTPUT, NEEDS_REASON, ReviewEvidence
+from approvals.evidence import CHOSEN, GIVE, MAY_HAVE_OUTPUT, NEEDS_REASON, ReviewEvidence
 from orchestrator.access import Actor
 from orchestrator.core.contracts import Validator, standard_types
 from orchestrator.core.errors import DomainError, InvalidInputError
@@ -29,6 +29,7 @@ from orchestrator.files import services as file_services
 from orchestrator.web import schema_forms
 
 PREFIX = "output"
+RESULT_PREFIX = "result"
 RAW_FIELD = "output_json"
 
 
@@ -76,6 +77,15 @@ class AnswerForm:
     raw: RawField | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One form of the page: its contract, what it starts with, how its fields are called."""
+
+    contract: JsonObject
+    value: JsonObject
+    prefix: str
+
+
 class AnswerError(InvalidInputError):
     """Fields that do not fit. `value` is what was typed, as far as it could be read."""
 
@@ -96,16 +106,39 @@ def form_of(
         return None
     if evidence.contract is None:
         return _raw_form(evidence, posted, error)
-    value: JsonValue = evidence.proposal or None
+    asked = _Asked(evidence.contract, evidence.proposal, PREFIX)
+    is_meant = posted is None or posted.picked != GIVE
+    return _filled(asked, posted, error if is_meant else None)
+
+
+def result_form_of(
+    evidence: ReviewEvidence, posted: Posted | None = None, error: DomainError | None = None
+) -> AnswerForm | None:
+    """The form in which a person gives a step's result; None when that cannot be decided."""
+    asked = _result_asked(evidence)
+    if asked is None or GIVE not in evidence.decision.choices:
+        return None
+    is_meant = posted is not None and posted.picked == GIVE
+    return _filled(asked, posted, error if is_meant else None)
+
+
+def _filled(asked: _Asked, posted: Posted | None, error: DomainError | None) -> AnswerForm:
+    value: JsonValue = asked.value or None
     violations: tuple[Violation, ...] = ()
     if isinstance(error, AnswerError):
         value, violations = error.value, error.violations
     elif posted is not None:
-        value, _ = _read(evidence.contract, evidence, posted)
+        value, _ = _read(asked, posted)
     return AnswerForm(
-        html=schema_forms.render(evidence.contract, value, violations, PREFIX),
-        summary=schema_forms.render_summary(violations, PREFIX, schema=evidence.contract),
+        html=schema_forms.render(asked.contract, value, violations, asked.prefix),
+        summary=schema_forms.render_summary(violations, asked.prefix, schema=asked.contract),
     )
+
+
+def _result_asked(evidence: ReviewEvidence) -> _Asked | None:
+    if evidence.result_contract is None:
+        return None
+    return _Asked(evidence.result_contract, evidence.result, RESULT_PREFIX)
 
 
 def answer_of(evidence: ReviewEvidence, posted: Posted) -> Answer:
@@ -136,24 +169,30 @@ def _joined(own_words: str, note: str) -> str:
 
 
 def _output(evidence: ReviewEvidence, posted: Posted) -> JsonObject:
+    result = _result_asked(evidence) if posted.picked == GIVE else None
+    if result is not None:
+        return _fitting(result, *_read(result, posted))
     if evidence.contract is None:
         value: JsonValue = parse_json(posted.fields.get(RAW_FIELD, ""))
         if not isinstance(value, dict):
             raise InvalidInputError("The answer must be a JSON object.")
         return value
-    value, read = _read(evidence.contract, evidence, posted)
+    asked = _Asked(evidence.contract, evidence.proposal, PREFIX)
+    value, read = _read(asked, posted)
     if value == evidence.proposal and posted.picked == "retry" and not read:
         return evidence.proposal
-    checked = Validator(evidence.contract, standard_types()).check(value)
+    return _fitting(asked, value, read)
+
+
+def _fitting(asked: _Asked, value: JsonValue, read: tuple[Violation, ...]) -> JsonObject:
+    checked = Validator(asked.contract, standard_types()).check(value)
     violations = schema_forms.merge(read, checked)
     if violations or not isinstance(value, dict):
         raise AnswerError(violations, value)
     return value
 
 
-def _read(
-    contract: JsonObject, evidence: ReviewEvidence, posted: Posted
-) -> tuple[JsonValue, tuple[Violation, ...]]:
+def _read(asked: _Asked, posted: Posted) -> tuple[JsonValue, tuple[Violation, ...]]:
     def store(upload: UploadedFile[Any]) -> JsonObject:
         artefact = file_services.upload_artefact(
             workspace_id=posted.workspace_id,
@@ -165,12 +204,12 @@ def _read(
         return files.value_of(artefact, files.name_for(posted.actor, artefact))
 
     return schema_forms.parse(
-        contract,
+        asked.contract,
         posted.fields,
         posted.files,
-        prefix=PREFIX,
+        prefix=asked.prefix,
         uploader=store,
-        base=evidence.proposal or None,
+        base=asked.value or None,
     )
 
 

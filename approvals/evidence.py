@@ -16,14 +16,16 @@ from orchestrator.core.json import JsonObject, JsonValue, Model, parse_json
 from orchestrator.core.reading import violations_of
 from orchestrator.core.results import Violation
 
-CHOSEN = frozenset({"retry", "end"})
+GIVE = "give"
+"""The choice of an exception that carries the step's result, rather than its input."""
+CHOSEN = frozenset({"retry", "end", "give"})
 """Choices of exceptions: recorded as the outcome `chosen` with the choice beside it."""
-NEEDS_REASON = frozenset({"rejected", "returned", "end"})
-NEEDS_OUTPUT = frozenset({"edited", "filled"})
+NEEDS_REASON = frozenset({"rejected", "returned", "end", "give"})
+NEEDS_OUTPUT = frozenset({"edited", "filled", "give"})
 MAY_HAVE_OUTPUT = NEEDS_OUTPUT | {"retry"}
 
 Choice = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-"""What a person may pick: an outcome (`approved`, ...), or for exceptions `retry` and `end`."""
+"""What a person may pick: an outcome (`approved`, ...), for exceptions `retry`, `end` or `give`."""
 
 
 class Item(Model):
@@ -102,6 +104,10 @@ class ReviewEvidence(Model):
     """Agent and version whose proposal it is, for people."""
     proposal: JsonObject = Field(default_factory=dict)
     contract: JsonObject | None = None
+    result: JsonObject = Field(default_factory=dict)
+    """What the form of a result starts with that a person may give (`give`)."""
+    result_contract: JsonObject | None = None
+    """The self-contained schema that such a result must meet."""
     items: tuple[Item, ...] = ()
     confidence: Confidence | None = None
     preset_reasons: tuple[PresetReason, ...] = ()
@@ -119,6 +125,10 @@ class ReviewEvidence(Model):
     @classmethod
     def _absent_text(cls, value: object) -> object:
         return "" if value is None else value
+
+    def contract_for(self, choice: str) -> JsonObject | None:
+        """The schema that what comes with this choice must meet."""
+        return self.result_contract if choice == GIVE else self.contract
 
     def reason_text(self, code: str) -> str | None:
         """The words of a preset reason, or None when there is no such code."""

@@ -89,7 +89,7 @@ class Decision(GovernedModel):
     """What a person decided. Final when its `effective_at` has passed without `undone_at`.
 
     `outcome`: approved rejected returned edited filled (gates); for exceptions `chosen` with
-    `choice` retry or end. `output` is what the person gave: edited, filled, or a new input.
+    `choice` retry, give or end. `output` is what the person gave: edited, filled, or a new input.
     """
 
     task = models.ForeignKey(ReviewTask, on_delete=models.PROTECT, related_name="decisions")

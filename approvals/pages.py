@@ -11,8 +11,8 @@ from uuid import UUID
 from django.urls import reverse
 
 from approvals import presentation, selectors, services, subjects
-from approvals.answers import AnswerForm, Posted, form_of
-from approvals.evidence import ReviewEvidence
+from approvals.answers import AnswerForm, Posted, form_of, result_form_of
+from approvals.evidence import GIVE, ReviewEvidence
 from approvals.lifecycle import LIVE_STATUSES
 from approvals.models import Decision, ReviewTask
 from approvals.presentation import Entry
@@ -31,17 +31,20 @@ _SHORT = {
     "filled": "Send",
     "retry": "Run again",
     "end": "End the run",
+    "give": "Give the result",
 }
 _ASK = {
     "rejected": "Why do you reject it? The reason is kept on file.",
     "returned": "What is missing? The reason goes with the return.",
     "end": "Why does the run end here? The reason is kept on file.",
+    "give": "Where do you have the result from? The reason is kept on file.",
 }
 _WITH_EDITS = {"edited": "Approve with", "retry": "Run again with"}
 _FORM_TITLES = {"filled": "What is asked of you", "retry": "The step's input"}
 _UNDOABLE = {
     "approved": "approved", "edited": "approved with edits", "rejected": "rejected",
     "returned": "returned", "filled": "answered", "retry": "runs again", "end": "ends",
+    "give": "goes on with your result",
 }  # fmt: skip
 
 
@@ -134,10 +137,11 @@ def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None
     evidence = selectors.evidence_of(task)
     standing = selectors.standing_of(actor, task, now)
     is_live = task.status in LIVE_STATUSES
-    form = None
+    form = result_form = None
     if standing.may_decide:
         posted, error = (trouble.posted, trouble.error) if trouble else (None, None)
         form = form_of(evidence, posted, error)
+        result_form = result_form_of(evidence, posted, error)
     due = presentation.due_of(task.due_at, now)
     return {
         "task": task,
@@ -166,6 +170,9 @@ def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None
         "closure": presentation.closure_of(evidence),
         "signers": _signers(task),
         "colleagues": selectors.people_to_hand_over_to(actor, task) if standing.may_decide else [],
+        "result_form": result_form.html if result_form else "",
+        "result_summary": result_form.summary if result_form else "",
+        "gives_result": _picked(trouble) == GIVE,
         **_answering(task, evidence, form, trouble),
     }
 

@@ -645,7 +645,7 @@ _MEMBER_KINDS = {
     "sign_off_policy": ("Sign-off policy", "lock"),
 }
 _CHOICE_KEYS = {"approved": 1, "edited": 2, "rejected": 3, "returned": 4}
-_CHOICE_LOOKS = {"retry": "chosen", "end": "failed"}
+_CHOICE_LOOKS = {"retry": "chosen", "end": "failed", "give": "filled"}
 _CHOICE_WORDS = {
     "approved": "Approve as proposed",
     "edited": "Approve with edits",
@@ -654,6 +654,7 @@ _CHOICE_WORDS = {
     "filled": "Send the answer",
     "retry": "Run the step again",
     "end": "End the run as failed",
+    "give": "Give the result yourself",
 }
 
 

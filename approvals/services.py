@@ -531,8 +531,9 @@ def _check_output(given: _Given, evidence: ReviewEvidence) -> None:
             "Nothing was changed; approve it as proposed.",
             detail={"violations": [_violation("/output", "changed", "equals the proposal")]},
         )
-    if evidence.contract is not None and given.picked in MAY_HAVE_OUTPUT:
-        violations = Validator(evidence.contract, standard_types()).check(given.output)
+    contract = evidence.contract_for(given.picked)
+    if contract is not None and given.picked in MAY_HAVE_OUTPUT:
+        violations = Validator(contract, standard_types()).check(given.output)
         if violations:
             raise InvalidInputError(
                 "Some fields do not fit; they are marked.",

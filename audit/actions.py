@@ -39,6 +39,9 @@ ACTIONS: Mapping[str, Action] = {
         "Resumed a run", "A failed run went on from one step; the input may be new."
     ),
     "run.dismissed": Action("Dismissed a failure", "A person took a run off the attention list."),
+    "step.overridden": Action(
+        "Gave a step's result", "A person gave a result in an agent's place; the run goes on."
+    ),
     "step.completed": Action(
         "Finished a step", "A step ended with a value, nothing found or uncertain; basis given."
     ),
@@ -213,6 +216,7 @@ GROUPS: Mapping[str, Group] = {
             "review.decided",
             "decision.undone",
             "run.resumed",
+            "step.overridden",
             "run.dismissed",
             "run.cancel_requested",
         ),

@@ -434,6 +434,15 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "api/v1/runs/<uuid:pk>/pause/"): api("run.pause", "run", body=REASON),
     ("POST", "api/v1/runs/<uuid:pk>/continue/"): api("run.pause", "run", body=REASON),
     ("POST", "api/v1/runs/<uuid:pk>/dismiss/"): api("run.override", "run", body=REASON),
+    ("GET", "runs/<uuid:run_id>/steps/<slug:step>/override/"): Row(
+        "run.override", "run", path={"step": "{step}"}
+    ),
+    ("POST", "runs/<uuid:run_id>/steps/<slug:step>/override/"): Row(
+        "run.override", "run", body={}, path={"step": "{step}"}
+    ),
+    ("POST", "api/v1/runs/<uuid:pk>/override/"): api(
+        "run.override", "run", body={"step": "{step}", "output": {}, **REASON}
+    ),
     ("POST", "api/v1/runs/<uuid:pk>/resume/"): api(
         "run.resume", "run", body={"step": "{step}", **REASON}
     ),

@@ -60,12 +60,14 @@ class OpenReview(Model):
 
 
 class WithdrawReview(Model):
-    """The question no longer matters: the run ended, or nobody answered in time (`expired`)."""
+    """The question no longer matters: the run ended, nobody answered in time (`expired`), or
+    somebody gave the result otherwise (`answered`).
+    """
 
     type: Literal["withdraw_review"] = "withdraw_review"
     step: str
     iteration: int
-    because: Literal["run_ended", "expired"] = "run_ended"
+    because: Literal["run_ended", "expired", "answered"] = "run_ended"
 
 
 class StartTimer(Model):

@@ -62,8 +62,8 @@ class CompiledStep:
     `rank` is its place in a fixed topological order; the planner works in that order, so that it
     does the same whatever order a database returned the definition's keys in. `mapping` is the
     input (agent), proposal (gate), output (transform) or result (end). `contract` judges that
-    mapping, for a gate also what the person gives back. `reads` are the steps whose results the
-    expressions need.
+    mapping, for a gate also what the person gives back; `output_contract` judges an agent's output
+    that a person gives in its place. `reads` are the steps whose results the expressions need.
     """
 
     id: str
@@ -75,6 +75,7 @@ class CompiledStep:
     interface: AgentInterface | None = None
     mapping: CompiledMapping = ()
     contract: Validator | None = None
+    output_contract: Validator | None = None
     routes: tuple[tuple[Route, CompiledExpression], ...] = ()
     why: CompiledExpression | None = None
     title: CompiledExpression | None = None
@@ -276,7 +277,11 @@ class _Compiler:
                 detail={"step": base.id},
             )
         contract = Validator(interface.input_schema, self.catalogue.types)
-        return _with(self._mapped(base, self.mapping(step.input), contract), interface=interface)
+        return _with(
+            self._mapped(base, self.mapping(step.input), contract),
+            interface=interface,
+            output_contract=Validator(interface.output_schema, self.catalogue.types),
+        )
 
     def _gate(self, base: CompiledStep, step: GateStep) -> CompiledStep:
         mapping = self.mapping(step.proposal)

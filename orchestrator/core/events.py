@@ -99,7 +99,8 @@ class ReviewDecided(EventBase):
 class ExceptionDecided(EventBase):
     """A person's decision on an exception.
 
-    `retry` runs the step again (with `input` when edited), `end` ends the run.
+    `retry` runs the step again (with `input` when edited), `give` takes `output` as the step's
+    result, `end` ends the run.
     """
 
     type: Literal["exception_decided"] = "exception_decided"
@@ -107,8 +108,9 @@ class ExceptionDecided(EventBase):
     iteration: int
     task: str
     decision: str
-    choice: Literal["retry", "end"]
+    choice: Literal["retry", "end", "give"]
     input: JsonObject | None = None
+    output: JsonObject | None = None
     reason: Text | None = None
     actor: ActorId
 
@@ -147,6 +149,21 @@ class RunResumed(EventBase):
     actor: ActorId
 
 
+class ResultGiven(EventBase):
+    """An operator gives a step's result in place of its agent.
+
+    The step waits (for a person or its next try), or stands on the way to the end of a failed run,
+    which goes on from there. `iteration` is the one that the person saw.
+    """
+
+    type: Literal["result_given"] = "result_given"
+    step: str
+    iteration: int
+    output: JsonObject
+    reason: Text
+    actor: ActorId
+
+
 DrivingEvent = Annotated[
     RunStarted
     | AttemptSucceeded
@@ -158,7 +175,8 @@ DrivingEvent = Annotated[
     | CancelRequested
     | PauseRequested
     | ContinueRequested
-    | RunResumed,
+    | RunResumed
+    | ResultGiven,
     Field(discriminator="type"),
 ]
 

@@ -20,7 +20,9 @@ One call to `plan` applies one driving event and then goes on as far as it can w
 
 A result that has no linked port, and a failure that is not tried again, belong to the exception
 policy: the step waits for a person (`waiting_for` "exception"), or the run ends. A step whose
-exception ended the run keeps its links open, so that a resumed run can go on from it.
+exception ended the run keeps its links open, so that a resumed run can go on from it. A person may
+also give an agent's result in its place (`core/overrides.py`): the step's next iteration ends with
+it at once, and a failed run goes on from there as if it had been resumed.
 
 When a run ends everything open ends with it in the same plan: calls are cancelled, reviews
 withdrawn, timers dropped; commands of this very plan that would start something are not emitted in
@@ -34,8 +36,9 @@ shared, never copied or validated again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeAlias, assert_never
 
 from orchestrator.core.commands import (
@@ -69,6 +72,7 @@ from orchestrator.core.events import (
     ExceptionDecided,
     LinkResolved,
     PauseRequested,
+    ResultGiven,
     RetryPlanned,
     ReviewDecided,
     RunResumed,
@@ -79,6 +83,12 @@ from orchestrator.core.events import (
 from orchestrator.core.execution import Execution
 from orchestrator.core.expressions import ExpressionError
 from orchestrator.core.json import JsonObject
+from orchestrator.core.overrides import (
+    given_value,
+    next_iteration,
+    takes_result,
+    waits_for_result,
+)
 from orchestrator.core.policies import FailureKind, retry_delay_seconds
 from orchestrator.core.progress import (
     Plan,
@@ -94,6 +104,7 @@ from orchestrator.core.results import (
     StepResult,
     Uncertain,
     Value,
+    Violation,
 )
 from orchestrator.core.state import (
     LINK_TRANSITIONS,
@@ -169,6 +180,18 @@ def resumable_steps(workflow: CompiledWorkflow, state: RunState) -> tuple[str, .
     )
 
 
+def overridable_steps(workflow: CompiledWorkflow, state: RunState) -> tuple[str, ...]:
+    """The steps whose result a person may give now, by rank; see `core/overrides.py`."""
+    if state.status is RunStatus.FAILED:
+        resumable = resumable_steps(workflow, state)
+        return tuple(step_id for step_id in resumable if takes_result(workflow, step_id))
+    return tuple(
+        step_id
+        for step_id in workflow.order
+        if step_id in state.steps and waits_for_result(workflow, state, step_id)
+    )
+
+
 def title_of(workflow: CompiledWorkflow, state: RunState) -> str:
     """The run's name in lists as far as it can be told yet; empty when it cannot."""
     if workflow.run_title is None:
@@ -193,6 +216,8 @@ class _Planner(Execution):
             return self._start(event)
         if isinstance(event, RunResumed):
             return self._resume(event)
+        if isinstance(event, ResultGiven):
+            return self._result_given(event)
         return not is_terminal(self.status) and self._apply_to_open(event)
 
     def _apply_to_open(self, event: _OpenRunEvent) -> bool:
@@ -392,9 +417,55 @@ class _Planner(Execution):
         self._note_task(event.step, event.task)
         if event.choice == "end":
             self._end_by_exception(event.step, event.reason or "A person ended the run.")
+        elif event.choice == "give":
+            self._make_ready(event.step, **next_iteration(self.steps[event.step]))
+            self._give(event)
         else:
             self._run_again(event.step, event.input)
         return True
+
+    # ---- results given by people -----------------------------------------------------------------
+
+    def _result_given(self, event: ResultGiven) -> bool:
+        run = self.steps.get(event.step)
+        if run is None or run.iteration != event.iteration:
+            return False
+        if event.step not in overridable_steps(self.workflow, self.before):
+            return False
+        if self._breaks_contract(event.step, event.output):
+            return False
+        begin = partial(self._make_ready, event.step, **next_iteration(run))
+        if is_terminal(self.status):
+            self._go_on_at(event.step, begin)
+        else:
+            self._stop_waiting(event.step, run)
+            begin()
+        self._give(event)
+        return True
+
+    def _stop_waiting(self, step_id: str, run: StepRunState) -> None:
+        if run.waiting_for == "retry":
+            self.commands.append(CancelTimer(timer=retry_timer(step_id, run)))
+            return
+        self.commands.append(
+            WithdrawReview(step=step_id, iteration=run.iteration, because="answered")
+        )
+        self.commands.append(CancelTimer(timer=review_timer(step_id, run)))
+
+    def _breaks_contract(self, step_id: str, output: JsonObject) -> tuple[Violation, ...]:
+        contract = self.workflow.steps[step_id].output_contract
+        return contract.check(output) if contract is not None else ()
+
+    def _give(self, event: ResultGiven | ExceptionDecided) -> None:
+        """End a step that was made ready with the person's result, if the contract allows it."""
+        output = event.output or {}
+        violations = self._breaks_contract(event.step, output)
+        if violations:
+            name = self.workflow.steps[event.step].step.name
+            self._open_exception(event.step, input_refused(name, violations))
+            return
+        value = given_value(event.step, output, reason=event.reason, actor=event.actor)
+        self._leave(event.step, value)
 
     def _waiting(
         self, step_id: str, iteration: int, waiting_for: str
@@ -467,6 +538,11 @@ class _Planner(Execution):
         """
         if event.step not in resumable_steps(self.workflow, self.before):
             return False
+        self._go_on_at(event.step, partial(self._run_again, event.step, event.input))
+        return True
+
+    def _go_on_at(self, at: str, begin: Callable[[], None]) -> None:
+        """Let a failed run go on at a step; `begin` makes that step ready."""
         self._run_moves("run_resumed")
         resumes = self.before.resumes + 1
         self.changes |= {
@@ -477,12 +553,12 @@ class _Planner(Execution):
             "resumes": resumes,
         }
         self._start_run_timer(resumes)
-        after = self.workflow.descendants[event.step]
-        for step_id in sorted({event.step, *after}, key=self._rank):
+        after = self.workflow.descendants[at]
+        for step_id in sorted({at, *after}, key=self._rank):
             self._reopen_links(step_id)
         for step_id in self.workflow.order:
-            if step_id == event.step:
-                self._run_again(step_id, event.input)
+            if step_id == at:
+                begin()
             elif step_id in after:
                 self._start_over(step_id)
             elif self._was_closed(step_id):
@@ -492,7 +568,6 @@ class _Planner(Execution):
         for step_id in self.workflow.order:
             if self.steps[step_id].status is StepStatus.PENDING and self._settle(step_id):
                 self._resolve_links(step_id, None)
-        return True
 
     def _reopen_links(self, step_id: str) -> None:
         for link_id in self.workflow.steps[step_id].outgoing:
@@ -584,6 +659,7 @@ def _may_resume_at(workflow: CompiledWorkflow, state: RunState, step_id: str) ->
 __all__ = [
     "Plan",
     "initial_state",
+    "overridable_steps",
     "plan",
     "replay",
     "resumable_steps",

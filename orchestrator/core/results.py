@@ -67,7 +67,7 @@ class ResultBase(Model):
 class Value(ResultBase):
     """The step did its work. `score` is the agent's confidence, 0 to 1, when it states one.
 
-    `reason` is what a person said when the step is a gate (why it was rejected or returned).
+    `reason` is what a person said: at a gate, or when giving the result in an agent's place.
     """
 
     type: Literal["value"] = "value"

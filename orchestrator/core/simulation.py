@@ -23,7 +23,6 @@ from orchestrator.core.commands import (
     WithdrawReview,
 )
 from orchestrator.core.compilation import CompiledWorkflow
-from orchestrator.core.contracts import Validator
 from orchestrator.core.definition import AgentStep
 from orchestrator.core.errors import DomainError
 from orchestrator.core.events import (
@@ -53,12 +52,13 @@ class SimulationError(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a simulated person says. For an exception use outcome `retry` or `end`.
+    """What a simulated person says. For an exception use outcome `retry`, `give` or `end`.
 
-    `output` is the edited or filled output, for a retry the edited input.
+    `output` is the edited or filled output or the result that is given, for a retry the edited
+    input.
     """
 
-    outcome: Literal["approved", "edited", "rejected", "returned", "filled", "retry", "end"]
+    outcome: Literal["approved", "edited", "rejected", "returned", "filled", "retry", "give", "end"]
     output: JsonObject | None = None
     reason: str | None = None
     after_seconds: float = 60
@@ -130,7 +130,6 @@ class _Simulation:
         self.dropped: set[int] = set()
         self.keys: dict[str, int] = {}
         self.count = 0
-        self.contracts: dict[str, Validator] = {}
 
     def run(self, input_: JsonObject) -> None:
         """Go from event to event until nothing is left or the run has ended."""
@@ -201,12 +200,10 @@ class _Simulation:
 
     def _judged(self, step_id: str, result: StepResult) -> StepResult:
         """Hold a value against its agent's output contract."""
-        interface = self.workflow.steps[step_id].interface
-        if interface is None or not isinstance(result, Value):
+        contract = self.workflow.steps[step_id].output_contract
+        if contract is None or not isinstance(result, Value):
             return result
-        if step_id not in self.contracts:
-            self.contracts[step_id] = Validator(interface.output_schema, self.workflow.types)
-        violations = self.contracts[step_id].check(result.output)
+        violations = contract.check(result.output)
         if not violations:
             return result
         return Failed(
@@ -232,8 +229,9 @@ class _Simulation:
         }
         event: DrivingEvent
         if command.review == "exception":
+            carried = "output" if answer.outcome == "give" else "input"
             event = ExceptionDecided.model_validate(
-                {**place, "choice": answer.outcome, "input": answer.output}
+                {**place, "choice": answer.outcome, carried: answer.output}
             )
         else:
             event = ReviewDecided.model_validate(

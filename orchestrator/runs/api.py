@@ -82,6 +82,15 @@ class RunResumeSerializer(RunReasonSerializer):
     )
 
 
+class RunOverrideSerializer(RunReasonSerializer):
+    step = serializers.CharField(
+        max_length=63, help_text="A step that waits, or that the failed run may go on from."
+    )
+    output = serializers.DictField(
+        help_text="The result in the agent's place; it must fit the agent's output contract."
+    )
+
+
 class RunAttemptSerializer(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     iteration = serializers.IntegerField()
@@ -118,6 +127,9 @@ class RunStepSerializer(serializers.Serializer[Any]):
     score = serializers.FloatField(required=False, allow_null=True)
     violations = serializers.ListField(child=serializers.JSONField(), required=False)
     basis = serializers.ListField(child=serializers.JSONField(), required=False)
+    given_by = serializers.CharField(
+        required=False, allow_null=True, help_text="Who gave the result in the agent's place."
+    )
     attempts = RunAttemptSerializer(many=True)
     review = RunStepReviewSerializer(allow_null=True)
 
@@ -199,6 +211,7 @@ class RunViewSet(ApiViewSet):
         "pause": "run.pause",
         "resume_paused": "run.pause",
         "resume": "run.resume",
+        "override": "run.override",
         "dismiss": "run.override",
     }
     serializer_class = RunSerializer
@@ -313,6 +326,14 @@ class RunViewSet(ApiViewSet):
     def resume(self, _request: Request, pk: UUID) -> Response:
         given = self.body(RunResumeSerializer)
         services.resume_run(run_id=pk, actor=self.actor, now=timezone.now(), **given)
+        return self._accepted(pk)
+
+    @extend_schema(request=RunOverrideSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def override(self, _request: Request, pk: UUID) -> Response:
+        """Give a step's result in place of its agent; the run goes on from it."""
+        given = self.body(RunOverrideSerializer)
+        services.override_result(run_id=pk, actor=self.actor, now=timezone.now(), **given)
         return self._accepted(pk)
 
     def _ask(self, pk: UUID, service: Callable[..., None]) -> Response:

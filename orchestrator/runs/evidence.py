@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from orchestrator.core.commands import OpenReview
-from orchestrator.core.compilation import CompiledWorkflow
+from orchestrator.core.compilation import CompiledStep, CompiledWorkflow
 from orchestrator.core.definition import (
     EndStep,
     GateStep,
@@ -17,11 +17,13 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
 )
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.overrides import takes_result
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain
 from orchestrator.core.state import TERMINAL_STEP, RunState, StepRunState, StepStatus
 
 RETRY = "retry"
 END = "end"
+GIVE = "give"
 _GATE_CHOICES = {
     GateType.APPROVE: ("approved", "rejected", "returned"),
     GateType.REVIEW: ("approved", "edited", "rejected", "returned"),
@@ -46,10 +48,16 @@ def review_evidence(command: OpenReview, compiled: CompiledWorkflow, state: RunS
     if command.review == "exception" or not isinstance(step, GateStep):
         choices: tuple[str, ...] = (RETRY, END)
         end = _outcome(definition, definition.policies.exceptions.outcome)
-        document["effects"] = {
+        effects: JsonObject = {
             RETRY: f"Runs “{step.name}” again, with the input below; you may change it first.",
             END: f"Ends the run: {end}.",
         }
+        if takes_result(compiled, command.step):
+            choices = (RETRY, END, GIVE)
+            on = effect(definition, command.step, "next")
+            effects[GIVE] = f"Takes the result that you give, in your name. {on}"
+            document |= _result_asked(compiled.steps[command.step], command)
+        document["effects"] = effects
         if command.result is not None:
             document["failure"] = _failure(command.step, step, command.result)
     else:
@@ -127,6 +135,16 @@ def _effect_of(definition: WorkflowDefinition, links: Iterable[Link]) -> str:
 def _outcome(definition: WorkflowDefinition, name: str) -> str:
     outcome = definition.outcomes.get(name)
     return outcome.title if outcome else name
+
+
+def _result_asked(compiled: CompiledStep, command: OpenReview) -> JsonObject:
+    """What a person who gives the result is asked for, beginning with what the agent had."""
+    contract, had = compiled.output_contract, command.result
+    output = had.output if had is not None and not isinstance(had, Failed) else None
+    return {
+        "result": output or {},
+        "result_contract": contract.schema if contract is not None else None,
+    }
 
 
 def _item(one: JsonObject) -> JsonValue:

@@ -386,6 +386,7 @@ class Panel:
     basis: tuple[Ground, ...]
     tries: tuple[Try, ...]
     way: str
+    given_by: str = ""
 
 
 _FAILURES: Final[Mapping[str, str]] = {
@@ -443,6 +444,7 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
         basis=tuple(_ground(one) for one in state.get("basis") or ()),
         tries=tuple(_try(one, now) for one in state.get("attempts") or ()),
         way=_way_word(definition, step_id, state),
+        given_by=str(state.get("given_by") or ""),
     )
 
 

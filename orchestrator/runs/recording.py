@@ -39,6 +39,7 @@ from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import AgentStep, GateStep, GateType, RouterStep
 from orchestrator.core.events import DerivedEvent, DrivingEvent
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.overrides import giver_of
 from orchestrator.core.planner import plan, title_of
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
@@ -63,6 +64,10 @@ TESTERS: Final = "business-owner"
 """The role whose people test-run workflows, and decide what test runs ask."""
 CLOSE_TRIES: Final = 3
 TITLE_LENGTH: Final = 200
+_WITHDRAWN: Final[Mapping[str, str]] = {
+    "run_ended": "The run ended.",
+    "answered": "Somebody gave the result on the run's page.",
+}
 _PAYLOADS: Final = frozenset({"input", "output"})
 
 
@@ -527,7 +532,10 @@ class Recording:
                     expire_review(kind=kind, subject_id=subject_id, now=now)
                 else:
                     withdraw_review(
-                        kind=kind, subject_id=subject_id, now=now, reason="The run ended."
+                        kind=kind,
+                        subject_id=subject_id,
+                        now=now,
+                        reason=_WITHDRAWN[command.because],
                     )
 
     def _subject_id(self, step: str, iteration: int) -> str:
@@ -615,7 +623,11 @@ class Recording:
         if isinstance(result, Failed) and result.violations:
             payloads["violations"] = [one.model_dump(mode="json") for one in result.violations]
         actor = self._system()
-        if isinstance(step, AgentStep):
+        giver = giver_of(result)
+        if giver is not None and isinstance(step, AgentStep):
+            actor = Actor(kind="user", id=giver)
+            decision["in_place_of"] = self._agent_named(step)
+        elif isinstance(step, AgentStep):
             actor = self._agent_actor(step)
             decision["agent"] = self._agent_named(step)
             if step.confidence_threshold is not None:

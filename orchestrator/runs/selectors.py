@@ -21,7 +21,8 @@ from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
-from orchestrator.core.planner import resumable_steps
+from orchestrator.core.overrides import giver_of_basis
+from orchestrator.core.planner import overridable_steps, resumable_steps
 from orchestrator.core.state import (
     TERMINAL_RUN,
     AttemptStatus,
@@ -482,16 +483,13 @@ def _allowed(
     failed = run.status == RunStatus.FAILED
     paused = run.status == RunStatus.PAUSED
     resumable: tuple[str, ...] = ()
-    if failed and access.can(actor, "run.resume", run):
-        rows = [
-            {
-                name: getattr(row, name)
-                for name in ("step", "iteration", "input", "input_override", "output", "result")
-            }
-            for row in step_runs
-        ]
-        state = hydrated(run.state, detail.input, rows)
-        resumable = resumable_steps(compiled_run(run), state)
+    overridable: tuple[str, ...] = ()
+    if failed or any(row.status == StepStatus.WAITING for row in step_runs):
+        compiled, state = compiled_run(run), _state_of(run, step_runs, detail)
+        if failed and access.can(actor, "run.resume", run):
+            resumable = resumable_steps(compiled, state)
+        if actor.kind == "user" and access.can(actor, "run.override", run):
+            overridable = overridable_steps(compiled, state)
     may_pause = going_on and access.can(actor, "run.pause", run)
     return {
         "cancel": going_on and access.can(actor, "run.cancel", run),
@@ -499,8 +497,15 @@ def _allowed(
         "continue": may_pause and paused,
         "resume": bool(resumable),
         "resume_at": list(resumable),
+        "override_at": list(overridable),
         "dismiss": failed and run.needs_attention and access.can(actor, "run.override", run),
     }
+
+
+def _state_of(run: Run, step_runs: Sequence[StepRun], detail: RunDetail) -> RunState:
+    columns = ("step", "iteration", "input", "input_override", "output", "result")
+    rows = [{name: getattr(row, name) for name in columns} for row in step_runs]
+    return hydrated(run.state, detail.input, rows)
 
 
 def _steps(
@@ -549,6 +554,7 @@ def _step(
         "score": result.get("score"),
         "violations": result.get("violations", []),
         "basis": result.get("basis", []),
+        "given_by": giver_of_basis(result.get("basis", [])),
         "attempts": [_attempt(one) for one in tries],
         "review": None
         if review is None

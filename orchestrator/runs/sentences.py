@@ -21,6 +21,11 @@ _OUTCOMES: Final[Mapping[str, str]] = {
     "returned": "returned",
     "filled": "filled in",
 }
+_CHOICES: Final[Mapping[str, str]] = {
+    "retry": "run it again",
+    "give": "take the result that he gave",
+    "end": "end the run",
+}
 _KINDS: Final[Mapping[str, str]] = {
     "timeout": "no answer in time",
     "unavailable": "not available",
@@ -82,7 +87,7 @@ def _said(names: _Names, event: Mapping[str, Any]) -> str:
             word = _OUTCOMES.get(event["outcome"], event["outcome"])
             return f"A person decided {step}: {word}{_because(event)}."
         case "exception_decided":
-            word = "run it again" if event["choice"] == "retry" else "end the run"
+            word = _CHOICES.get(event["choice"], event["choice"])
             edited = " with changed input" if event.get("input") else ""
             return f"A person decided about {step}: {word}{edited}{_because(event)}."
         case other:
@@ -96,6 +101,7 @@ def _asked(step: str, asked: str, event: Mapping[str, Any]) -> str:
         "pause_requested": "paused the run",
         "continue_requested": "let the run go on",
         "run_resumed": f"resumed the run at {step}{edited}",
+        "result_given": f"gave the result of {step}",
     }
     return f"Somebody {said.get(asked, asked)}{_because(event)}."
 

@@ -27,20 +27,23 @@ from orchestrator.access import SYSTEM, Actor
 from orchestrator.core import events
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.compilation import CompiledWorkflow
+from orchestrator.core.contracts import Validator
 from orchestrator.core.errors import (
     ConflictError,
     IllegalTransitionError,
     InvalidInputError,
     NotFoundError,
+    PermissionDeniedError,
 )
 from orchestrator.core.events import DrivingEvent
 from orchestrator.core.json import JsonObject, check_json
-from orchestrator.core.planner import initial_state, resumable_steps
+from orchestrator.core.planner import initial_state, overridable_steps, resumable_steps
 from orchestrator.core.reading import read_text
 from orchestrator.core.state import RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
 from orchestrator.runs import faults, hints, selectors, statements
+from orchestrator.runs.evidence import GIVE
 from orchestrator.runs.models import Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
 from orchestrator.runs.trials import PinnedVersion, keep_snapshot, pinned_for_trial
@@ -67,6 +70,12 @@ class StepNotResumableError(ConflictError):
     """The failed run cannot go on at this step; `detail["steps"]` lists where it can."""
 
     code = "step_not_resumable"
+
+
+class StepNotOverridableError(ConflictError):
+    """Nobody can give this step's result now; `detail["steps"]` lists where it is possible."""
+
+    code = "step_not_overridable"
 
 
 # ---- start ---------------------------------------------------------------------------------------
@@ -333,6 +342,72 @@ def resume_run(
         )
 
 
+def override_result(
+    *,
+    run_id: UUID,
+    step: str,
+    output: JsonObject,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Give a step's result in place of its agent; the run goes on from it.
+
+    The step waits for a person or its next try, or the run has failed and may be resumed there. The
+    output must fit the agent's output contract; journal and log name the person.
+
+    Raises:
+        PermissionDeniedError: the actor is no person, or not an operator.
+        StepNotOverridableError: its result cannot be given now; `detail["steps"]` lists where.
+        InvalidInputError: the output breaks the contract.
+        IllegalTransitionError: the run moved on meanwhile.
+    """
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, "run.override", run)
+    if actor.kind != "user":
+        raise PermissionDeniedError("Only a person gives a result in an agent's place.")
+    reason = _reason(reason)
+    compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
+    state = selectors.run_state(run)
+    possible = overridable_steps(compiled, state)
+    if step not in possible:
+        raise StepNotOverridableError(
+            "The result of this step cannot be given now.",
+            detail={"step": step, "steps": list(possible)},
+        )
+    check_json(output)
+    output = _accepted(
+        compiled.steps[step].output_contract,
+        output,
+        f"The result does not fit what “{compiled.definition.steps[step].name}” gives.",
+    )
+    iteration = state.steps[step].iteration
+    event = events.ResultGiven(
+        step=step, iteration=iteration, output=output, reason=reason, actor=actor.id
+    )
+    has_failed = run.status == RunStatus.FAILED
+    with transaction.atomic():
+        attach_payload(
+            payload=output,
+            workspace_id=run.workspace_id,
+            workflow_id=run.workflow_id,
+            actor=actor,
+        )
+        _ask(
+            run,
+            event,
+            "step.overridden",
+            reason,
+            actor=actor,
+            now=now,
+            statuses=(RunStatus.FAILED,) if has_failed else GOING_ON[1:],
+            drained=has_failed,
+            step=step,
+            subject=Subject("step", f"{run.id}/{step}/{iteration + 1}"),
+            payloads={"output": output},
+        )
+
+
 def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
     """Take a failed run off the attention list; it stays failed. Twice changes nothing.
 
@@ -362,13 +437,19 @@ def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> No
 
 
 def _accept_step_input(compiled: CompiledWorkflow, step: str, given: JsonObject) -> JsonObject:
-    contract = compiled.steps[step].contract
+    name = compiled.definition.steps[step].name
+    refusal = f"The input does not fit what “{name}” takes."
+    return _accepted(compiled.steps[step].contract, given, refusal)
+
+
+def _accepted(contract: Validator | None, given: JsonObject, refusal: str) -> JsonObject:
+    """What a contract makes of a payload, repaired where it may be."""
     if contract is None:
         return given
     accepted = contract.accept(given)
     if accepted.verdict == "refused" or not isinstance(accepted.payload, dict):
         raise InvalidInputError(
-            f"The input does not fit what “{compiled.definition.steps[step].name}” takes.",
+            refusal,
             detail={"violations": [one.model_dump(mode="json") for one in accepted.violations]},
         )
     return accepted.payload
@@ -385,6 +466,7 @@ def _ask(
     statuses: Sequence[str],
     drained: bool = False,
     step: str = "",
+    subject: Subject | None = None,
     payloads: JsonObject | None = None,
 ) -> None:
     event_id = new_id()
@@ -398,7 +480,7 @@ def _ask(
         append_entry(
             actor=actor,
             action=action,
-            subject=Subject("run", str(run.id)),
+            subject=subject or Subject("run", str(run.id)),
             now=now,
             workspace_id=run.workspace_id,
             run=run.id,
@@ -557,7 +639,10 @@ def gate_decided(decision: TakenDecision) -> None:
 
 
 def exception_decided(decision: TakenDecision) -> None:
-    """Tell the run what a person decided about an exception: run the step again, or end the run."""
+    """Tell the run what a person decided about an exception.
+
+    The step runs again, or ends with the result that the person gave, or the run ends.
+    """
     step, iteration = step_of_subject(decision.subject_id)
     event = events.ExceptionDecided.model_validate(
         {
@@ -566,7 +651,7 @@ def exception_decided(decision: TakenDecision) -> None:
             "task": str(decision.task_id),
             "decision": str(decision.decision_id),
             "choice": decision.choice,
-            "input": decision.output,
+            "output" if decision.choice == GIVE else "input": decision.output,
             "reason": decision.reason or None,
             "actor": decision.actor_id,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from orchestrator.runs import trial_views, views
+from orchestrator.runs import recovery_views, trial_views, views
 from orchestrator.runs.api import AgentTrialViewSet, RunViewSet, StepTrialViewSet
 
 app_name = "runs"
@@ -22,6 +22,9 @@ urlpatterns = [
     path("runs/<uuid:run_id>/parts/<slug:name>/", views.part, name="part"),
     path("runs/<uuid:run_id>/do/<slug:name>/", views.act, name="act"),
     path("runs/<uuid:run_id>/steps/<slug:step>/resume/", views.resume, name="resume"),
+    path(
+        "runs/<uuid:run_id>/steps/<slug:step>/override/", recovery_views.override, name="override"
+    ),
     path(
         "api/v1/workflows/<slug:slug>/try-step/",
         StepTrialViewSet.as_view({"post": "create"}),

@@ -160,7 +160,8 @@ ACTIONS: Final[Mapping[str, RunAction]] = {
 }
 
 
-_ANYTHING: Final = Validator({"type": "object"})
+ANYTHING: Final = Validator({"type": "object"})
+"""The contract of a step that has none."""
 
 
 # ---- The list ----------------------------------------------------------------------------------
@@ -389,6 +390,8 @@ class _Page:
         context: dict[str, Any] = {
             "panel": panel,
             "resume": _resume_offer(self.actor, self.run, self.snapshot, self.selected),
+            "override": override_address(self.run, self.snapshot, self.selected),
+            "given_by": person_named(panel.given_by),
         }
         if self.tab == "messages":
             found = presentation.messages_of(selectors.message_log(self.run.id), self.definition)
@@ -462,7 +465,7 @@ def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
     states = cast("Mapping[str, Mapping[str, Any]]", snapshot["steps"])
     present: JsonObject = states[step].get("input") or {}
     form = forms.InputForm(
-        contract=compiled.steps[step].contract or _ANYTHING,
+        contract=compiled.steps[step].contract or ANYTHING,
         value=present,
         is_json=request.GET.get("as") == "json",
     )
@@ -484,7 +487,7 @@ def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
         "form": form,
         "offer": offer,
         "error": error,
-        "lacks_reason": error is not None and _is_about_reason(error),
+        "lacks_reason": error is not None and is_about_reason(error),
         "reason": request.POST.get("reason", ""),
         "kept": presentation.kept_steps(snapshot, compiled.definition, step),
     }
@@ -516,13 +519,14 @@ def _resume(
             now=timezone.now(),
         )
     except InvalidInputError as refused:
-        return (form if _is_about_reason(refused) else form.with_error(refused)), refused
+        return (form if is_about_reason(refused) else form.with_error(refused)), refused
     except ConflictError as refused:
         return form, refused
     return form, None
 
 
-def _is_about_reason(error: DomainError) -> bool:
+def is_about_reason(error: DomainError) -> bool:
+    """Whether a refusal is about the missing reason, and not about the payload."""
     violations = error.detail.get("violations")
     return isinstance(violations, list) and any(one["path"] == "/reason" for one in violations)
 
@@ -585,6 +589,15 @@ def _resume_offer(actor: Actor, run: Run, snapshot: JsonObject, step: str) -> Re
     return ResumeOffer(reverse("runs:resume", args=[run.id, step]), locked)
 
 
+def override_address(run: Run, snapshot: JsonObject, step: str) -> str:
+    """Where the actor may give this step's result; empty when he may not, or not now."""
+    can = snapshot["can"]
+    possible = can.get("override_at", []) if isinstance(can, dict) else []
+    if not isinstance(possible, list) or step not in possible:
+        return ""
+    return reverse("runs:override", args=[run.id, step])
+
+
 def _locked(actor: Actor, line: str, run: Run) -> str:
     try:
         access.require(actor, line, run)
@@ -597,7 +610,14 @@ def _name_of(who: Any) -> str:
     """Who started a run, in words."""
     if who["kind"] != "user":
         return {"service": "a service", "system": "Baton"}.get(who["kind"], str(who["kind"]))
-    person = UUID(str(who["id"]))
+    return person_named(str(who["id"]))
+
+
+def person_named(person_id: str) -> str:
+    """The name of a person by id; empty for no id."""
+    if not person_id:
+        return ""
+    person = UUID(person_id)
     return accounts.names_of({person}).get(person, "somebody who has left")
 
 

@@ -8,8 +8,8 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const PARTS = ["review-crumbs", "review-heading", "review-beside", "review-actions", "review-queue", "review-brief", "review-proposal", "review-decision"];
-  const WAITS = new Set(["edited", "filled", "retry"]);
-  const DONE = { approved: "approved", edited: "approved with edits", rejected: "rejected", returned: "returned", filled: "answered", retry: "runs again", end: "ends" };
+  const WAITS = new Set(["edited", "filled", "retry", "give"]);
+  const DONE = { approved: "approved", edited: "approved with edits", rejected: "rejected", returned: "returned", filled: "answered", retry: "runs again", end: "ends", give: "goes on with your result" };
   const isTyping = (target) => target instanceof Element && target.closest("input:not([type=checkbox],[type=radio],[type=button],[type=submit]), textarea, select, [contenteditable=true]") !== null;
 
   /* ---- Pages fetched ahead: what is asked never changes, so a page stays good until it is decided ---- */
@@ -209,7 +209,7 @@
   setInterval(countDown, 250);
 
   /* ---- Edits: how many fields differ from the proposal, and what they were ------------------------------- */
-  const fieldsOf = (form) => [...form.elements].filter((one) => one.name && one.type !== "hidden" && one.type !== "submit" && one.type !== "file" && one.name !== "reason" && !one.name.startsWith("reason_"));
+  const fieldsOf = (form) => [...form.elements].filter((one) => one.name && one.type !== "hidden" && one.type !== "submit" && one.type !== "file" && one.name !== "reason" && !one.name.startsWith("reason_") && !one.closest("#give-result"));
   const isChanged = (one) => one.type === "checkbox" || one.type === "radio" ? one.checked !== one.defaultChecked : one instanceof HTMLSelectElement ? [...one.options].some((option) => option.selected !== option.defaultSelected) && !(one.selectedIndex === 0 && ![...one.options].some((option) => option.defaultSelected)) : one.value !== one.defaultValue;
   const countEdits = () => {
     const form = $("#decide");
@@ -296,6 +296,7 @@
     const pop = event.target;
     if (!(pop instanceof HTMLDetailsElement) || !pop.matches(".pop") || !pop.open) return;
     for (const other of $$("details.pop[open]")) if (other !== pop) other.open = false;
+    if (pop.dataset.choice === "give") { const asked = $("#give-result"); if (asked) asked.open = true; }
     $("[data-preset], textarea, select", pop)?.focus();
   }, true);
   document.addEventListener("click", (event) => { const pop = openPop(); if (pop && !pop.contains(event.target)) pop.open = false; });

@@ -152,6 +152,30 @@ def test_an_exception_runs_again_with_an_edited_input_or_ends(world, visitor):
     assert Decision.objects.get(task=ended).reason == "not worth it"
 
 
+def test_a_result_is_given_in_a_form_of_its_own_and_judged_by_its_own_contract(world, visitor):
+    gives = {"type": "object", "properties": {"rate": {"type": "integer"}}, "required": ["rate"]}
+    evidence = {
+        "decision": {"choices": ["retry", "end", "give"]},
+        "failure": {"step": "price", "name": "Price", "reason": "The agent is gone."},
+        "result_contract": gives,
+    }
+    task = live_task(world, kind="exception", role="operator", **evidence)
+    page = visitor.get(address(task)).content.decode()
+    assert "Give the result yourself" in page
+    assert 'name="result.rate"' in page
+    given = {**MONEY, "result.rate": "x", "reason_give": "by telephone"}
+    refused = visitor.post(address(task, "decide"), form(task, "give", **given))
+    assert refused.status_code == 422
+    assert 'id="give-result" open' in refused.content.decode()
+    visitor.post(address(task, "decide"), form(task, "give", **{**given, "result.rate": "7"}))
+    decision = Decision.objects.get(task=task)
+    assert (decision.choice, decision.output, decision.reason) == (
+        "give",
+        {"rate": 7},
+        "by telephone",
+    )
+
+
 def test_without_a_contract_the_value_is_edited_as_json(world, visitor):
     evidence = {"decision": {"choices": ["retry", "end"]}, "contract": None}
     task = live_task(world, kind="exception", role="operator", **evidence)

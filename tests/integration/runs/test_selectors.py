@@ -53,6 +53,7 @@ def test_a_snapshot_shows_steps_links_attempts_handoffs_and_what_may_be_done(
         "continue": False,
         "resume": False,
         "resume_at": [],
+        "override_at": [],
         "dismiss": False,
     }
     assert selectors.run_snapshot(run.id, world.reviewer)["can"]["cancel"] is False

@@ -199,7 +199,7 @@ def test_a_result_without_a_way_on_asks_an_operator_who_lets_it_run_again(world,
     assert (run.status, run.needs_attention) == ("waiting", True)
     evidence = json.loads(bytes(review_of(run, "exception").evidence))
     assert evidence["failure"]["reason"] == "The service is down."
-    assert evidence["decision"]["choices"] == ["retry", "end"]
+    assert evidence["decision"]["choices"] == ["retry", "end", "give"]
     decide(world, run, "chosen", choice="retry", kind="exception")
     walk(run.id)
     run.refresh_from_db()

@@ -182,6 +182,30 @@ class TestTheRunPage:
         assert operator.get(f"/runs/{run.id}/steps/nothing/resume/").status_code == 404
 
 
+class TestGivingAResult:
+    def test_the_form_asks_for_what_the_agent_gives_and_the_run_goes_on_in_the_persons_name(
+        self, world, doorbells, fakes, operator
+    ):
+        run = troubled(world, fakes)
+        address = f"/runs/{run.id}/steps/b/override/"
+        assert address in operator.get(f"/runs/{run.id}/?step=b").content.decode()
+        assert "What B should have answered" in text_of(operator.get(address))
+        given = {"input.label": "b", "input.text": "by hand"}
+        refused = operator.post(address, given)
+        assert refused.status_code == 422
+        assert "reason-error" in refused.content.decode()
+        done = operator.post(address, {**given, "reason": "Read it on the telephone."})
+        assert (done.status_code, done.headers["Location"]) == (302, f"/runs/{run.id}/?step=b")
+        walk(run.id)
+        assert fresh(run).status == "succeeded"
+        assert "in place of the agent" in text_of(operator.get(f"/runs/{run.id}/?step=b"))
+        assert "cannot be given now" in text_of(operator.get(address))
+
+    def test_who_may_not_override_is_offered_nothing(self, world, doorbells, fakes, reviewer):
+        run = troubled(world, fakes)
+        assert "Give the result" not in text_of(reviewer.get(f"/runs/{run.id}/?step=b"))
+
+
 class TestActing:
     def test_cancelling_asks_for_a_reason_and_keeps_what_was_typed(
         self, world, doorbells, operator

@@ -186,7 +186,7 @@ class Flow:
             )
         )
 
-    def decide_exception(self, step, choice, input_=None, *, task=None):
+    def decide_exception(self, step, choice, input_=None, *, task=None, output=None):
         run = self.step(step)
         return self.send(
             ExceptionDecided(
@@ -196,6 +196,7 @@ class Flow:
                 decision="decision-1",
                 choice=choice,
                 input=input_,
+                output=output,
                 reason="because",
                 actor="otto",
             )

@@ -22,12 +22,20 @@ from orchestrator.core.events import (
     ContinueRequested,
     ExceptionDecided,
     PauseRequested,
+    ResultGiven,
     ReviewDecided,
     RunResumed,
     RunStarted,
     TimerFired,
 )
-from orchestrator.core.planner import initial_state, plan, replay, resumable_steps, run_timer
+from orchestrator.core.planner import (
+    initial_state,
+    overridable_steps,
+    plan,
+    replay,
+    resumable_steps,
+    run_timer,
+)
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, Uncertain, Value
 from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal
@@ -259,6 +267,17 @@ class World:
             for step in resumable_steps(self.workflow, state):
                 input_ = rnd.choice([None, {"v": rnd.randint(0, 9)}])
                 found.append(RunResumed(step=step, input=input_, reason="again", actor="otto"))
+        if rnd.random() < 0.3:
+            for step in overridable_steps(self.workflow, state):
+                found.append(
+                    ResultGiven(
+                        step=step,
+                        iteration=state.steps[step].iteration,
+                        output={"v": rnd.randint(0, 9)},
+                        reason="known",
+                        actor="otto",
+                    )
+                )
         return found
 
     def decision(self, step):
@@ -272,9 +291,10 @@ class World:
             "actor": "rita",
         }
         if run.waiting_for == "exception":
-            choice = rnd.choice(["retry", "retry", "end"])
+            choice = rnd.choice(["retry", "retry", "end", "give"])
+            output = {"v": rnd.randint(0, 9)} if choice == "give" else None
             input_ = rnd.choice([None, {"v": rnd.randint(0, 9)}]) if choice == "retry" else None
-            return ExceptionDecided(**place, choice=choice, input=input_)
+            return ExceptionDecided(**place, choice=choice, input=input_, output=output)
         is_fill = self.workflow.definition.steps[step].type == "fill"
         outcome = (
             "filled" if is_fill else rnd.choice(["approved", "edited", "rejected", "returned"])
