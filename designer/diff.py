@@ -15,21 +15,25 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from designer.words import seconds_words, when_words, with_article
+from designer.words import awaited_words, seconds_words, when_words, with_article
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
     AgentStep,
     EndStep,
+    EventAwaited,
     GateStep,
     JoinPolicy,
     JoinStep,
     Link,
+    Moment,
     Outcome,
     OutcomeKind,
+    Pause,
     RouterStep,
     StartStep,
     Step,
     TransformStep,
+    WaitStep,
     WorkflowDefinition,
 )
 from orchestrator.core.json import JsonObject, JsonValue
@@ -197,9 +201,19 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
         "confidence": _Fact("confidence shown", _text),
     },
     TransformStep: {},
+    WaitStep: {},
     EndStep: {},
 }
 """Single values by step kind; the other fields of a kind are compared in `_Comparison`."""
+_AWAITED: Final[Mapping[type, Mapping[str, _Fact]]] = {
+    Pause: {"seconds": _Fact("waits", _seconds)},
+    Moment: {"at": _Fact("waits until", _text)},
+    EventAwaited: {
+        "event": _Fact("waits for", _text),
+        "key": _Fact("key of the event", _text),
+        "deadline_seconds": _Fact("waits at most", _seconds),
+    },
+}
 _OUTCOME: Final[Mapping[str, _Fact]] = {
     "title": _Fact("title", _quoted),
     "kind": _Fact("counts as", _counts),
@@ -313,6 +327,8 @@ class _Comparison:
                 yield from _preset_reasons(spot, old, new)
             case TransformStep():
                 yield from _mapping(spot, "builds", old.output, new.output)
+            case WaitStep():
+                yield from _awaited(spot, old, new)
             case EndStep():
                 if old.outcome != new.outcome:
                     ends = self._outcome(self.before, old), self._outcome(self.after, new)
@@ -353,6 +369,8 @@ class _Comparison:
                 return f"{step.type.value.capitalize()} gate for {_role(step.assign_role)}"
             case TransformStep():
                 return f"Transform, builds {_listed(list(step.output))}"
+            case WaitStep():
+                return f"Wait, {awaited_words(step)}"
             case EndStep():
                 return f"End, {self._outcome(definition, step)}"
 
@@ -550,6 +568,16 @@ class _Field:
     def words(self, root: JsonObject) -> str:
         required = "required" if self.is_required else "optional"
         return f"{words_of(self.own, root)}, {required}"
+
+
+def _awaited(spot: _Spot, old: WaitStep, new: WaitStep) -> Iterator[Change]:
+    before, after = old.awaits, new.awaits
+    if type(before) is not type(after):
+        yield spot.change("waits", awaited_words(old), awaited_words(new))
+        return
+    yield from _facts(spot, _AWAITED[type(after)], before, after)
+    if isinstance(before, EventAwaited) and isinstance(after, EventAwaited):
+        yield from _contract(spot, before.contract, after.contract)
 
 
 def _contract(spot: _Spot, old: JsonObject, new: JsonObject) -> Iterator[Change]:

@@ -44,6 +44,7 @@ ICONS: Final[Mapping[str, str]] = {
     "join": "merge",
     "gate": "gate",
     "transform": "transform",
+    "wait": "clock",
     "end": "flag",
 }
 _COLUMNS: Final = (

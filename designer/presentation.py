@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from designer.models import WorkflowVersion
-from designer.words import PORT_WORDS, seconds_words, with_article
+from designer.words import PORT_WORDS, awaited_words, seconds_words, with_article
 from orchestrator.core.checks import Finding
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
@@ -25,6 +25,7 @@ from orchestrator.core.definition import (
     StartStep,
     Step,
     TransformStep,
+    WaitStep,
     WorkflowDefinition,
     ports_of,
 )
@@ -319,6 +320,8 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
             return _Described(icons[step.type], kind, facts, "Proposal", step.proposal)
         case TransformStep():
             return _Described("transform", "Transform", [], "Output", step.output)
+        case WaitStep():
+            return _Described("clock", "Wait", [("Waits", awaited_words(step))])
         case EndStep():
             outcome = definition.outcomes.get(step.outcome)
             title = outcome.title if outcome else step.outcome

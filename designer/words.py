@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.core.definition import RouterStep, Step
+from orchestrator.core.definition import (
+    EventAwaited,
+    Moment,
+    Pause,
+    RouterStep,
+    Step,
+    WaitStep,
+)
 
 PORT_WORDS: Mapping[str, str] = {
     "next": "then",
@@ -41,7 +48,20 @@ def when_words(step: Step, port: str) -> str:
         for route in step.routes:
             if route.port == port:
                 return f"when “{route.title}”"
+    if isinstance(step, WaitStep) and port == "expired":
+        return "when nothing comes in time"
     return _WHEN_WORDS.get(port, f"by {port}")
+
+
+def awaited_words(step: WaitStep) -> str:
+    """What a step waits for: `2 h`, `until input.due`, `for order.paid at most 7 d`."""
+    match step.awaits:
+        case Pause(seconds=seconds):
+            return seconds_words(seconds)
+        case Moment(at=at):
+            return f"until {at}"
+        case EventAwaited(event=event, deadline_seconds=deadline):
+            return f"for {event}, at most {seconds_words(deadline)}"
 
 
 def seconds_words(seconds: float, *, units: int = 2) -> str:

@@ -420,6 +420,8 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "runs/<uuid:run_id>/steps/<slug:step>/resume/"): Row(
         "run.resume", "run", body={}, path={"step": "{step}"}
     ),
+    ("GET", "api/v1/events/"): api("run.read"),
+    ("POST", "api/v1/events/"): api("run.start", body={}),
     ("GET", "api/v1/runs/"): api("run.read"),
     ("POST", "api/v1/runs/"): api(
         "run.start", "workflow", body={"workflow": "{workflow}", "input": {}}

@@ -79,6 +79,7 @@ def _usual_values() -> JsonObject:
         "router": parts.RouterStep,
         "start": parts.StartStep,
         "transform": parts.TransformStep,
+        "wait": parts.WaitStep,
     }
     policies = _defaults(parts.RunPolicies)
     policies["exceptions"] = _defaults(parts.ExceptionPolicy)

@@ -31,13 +31,17 @@ from orchestrator.core.contracts import (
 from orchestrator.core.definition import (
     AgentStep,
     EndStep,
+    EventAwaited,
     GateStep,
     GateType,
     JoinStep,
+    Moment,
+    Pause,
     RouterStep,
     StartStep,
     Step,
     TransformStep,
+    WaitStep,
     WorkflowDefinition,
     ports_of,
 )
@@ -335,6 +339,8 @@ class _Checker:
                 continue
             is_expected = port in _EXPECTED_PORTS or isinstance(step, RouterStep)
             what = _PORT_WORDS.get(port, f"leaves by '{port}'")
+            if isinstance(step, WaitStep) and port == "expired":
+                what = "hears nothing in time"
             self.add(
                 "warning" if is_expected else "info",
                 "unlinked_port",
@@ -379,6 +385,8 @@ class _Checker:
         for step_id, step in self.definition.steps.items():
             if isinstance(step, GateStep):
                 self._usable(step.contract, _Place(step_id, "contract"))
+            elif isinstance(step, WaitStep) and isinstance(step.awaits, EventAwaited):
+                self._usable(step.awaits.contract, _Place(step_id, "awaits.contract"))
 
     def _usable(self, schema: JsonObject, place: _Place) -> None:
         if id(schema) not in self.unusable:
@@ -427,6 +435,8 @@ class _Checker:
                 self._check_gate(step_id, step)
             case TransformStep():
                 self.shapes.outputs[step_id] = self._built(step_id, "output", step.output)
+            case WaitStep():
+                self._check_wait(step_id, step)
             case EndStep():
                 self._check_end(step_id, step)
 
@@ -493,6 +503,26 @@ class _Checker:
             self._typed(item.value, place)
             if item.sources is not None:
                 self._typed(item.sources, place)
+
+    def _check_wait(self, step_id: str, step: WaitStep) -> None:
+        awaited, seconds, part = step.awaits, 0, "seconds"
+        match awaited:
+            case Pause():
+                seconds = awaited.seconds
+            case Moment():
+                self._check_shown(_Place(step_id, "awaits.at"), awaited.at, "string")
+            case EventAwaited():
+                self._note_empty_contract(step_id, "awaits.contract", awaited.contract)
+                self._check_shown(_Place(step_id, "awaits.key"), awaited.key, "string")
+                seconds, part = awaited.deadline_seconds, "deadline_seconds"
+        if seconds >= self.definition.policies.run_timeout_seconds:
+            self.add(
+                "warning",
+                "wait_outlives_run",
+                f"{self.name(step_id)} may wait longer than a run may take.",
+                at=_Place(step_id, f"awaits.{part}"),
+                hint="Let it wait less, or give the run more time.",
+            )
 
     def _check_end(self, step_id: str, step: EndStep) -> None:
         outcome = self.definition.outcomes.get(step.outcome)

@@ -70,15 +70,27 @@ class WithdrawReview(Model):
     because: Literal["run_ended", "expired", "answered"] = "run_ended"
 
 
+class EventKey(Model):
+    """Which event is meant: its type, and the key that tells it from others of that type."""
+
+    type: str
+    key: Text
+
+
 class StartTimer(Model):
-    """Set a timer; `timer` is unique within the run and setting it again replaces it."""
+    """Set a timer; `timer` is unique within the run and setting it again replaces it.
+
+    With `awaits` an event of that key ends the wait before the timer is due: whichever comes first
+    takes the timer away, so that the other has no effect.
+    """
 
     type: Literal["start_timer"] = "start_timer"
     timer: str
-    purpose: Literal["retry", "run_timeout", "review_due"]
+    purpose: Literal["retry", "run_timeout", "review_due", "wait"]
     due_at: datetime
     step: str | None = None
     iteration: int | None = None
+    awaits: EventKey | None = None
 
 
 class CancelTimer(Model):

@@ -14,15 +14,18 @@ from orchestrator.core.contracts import Validator, bundle
 from orchestrator.core.definition import (
     AgentStep,
     EndStep,
+    EventAwaited,
     Evidence,
     GateStep,
     JoinStep,
+    Moment,
     OutcomeKind,
     Route,
     RouterStep,
     StartStep,
     Step,
     TransformStep,
+    WaitStep,
     WorkflowDefinition,
 )
 from orchestrator.core.errors import DomainError
@@ -63,7 +66,9 @@ class CompiledStep:
     does the same whatever order a database returned the definition's keys in. `mapping` is the
     input (agent), proposal (gate), output (transform) or result (end). `contract` judges that
     mapping, for a gate also what the person gives back; `output_contract` judges an agent's output
-    that a person gives in its place. `reads` are the steps whose results the expressions need.
+    that a person gives in its place. `reads` are the steps whose results the expressions need. For
+    a wait, `moment` gives the instant, `key` the key of the awaited event, and `arrival` judges
+    that event's data.
     """
 
     id: str
@@ -82,6 +87,9 @@ class CompiledStep:
     confidence: CompiledExpression | None = None
     evidence: tuple[CompiledEvidence, ...] = ()
     branches: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    moment: CompiledExpression | None = None
+    key: CompiledExpression | None = None
+    arrival: Validator | None = None
     reads: frozenset[str] = frozenset()
 
     @property
@@ -196,6 +204,8 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
             schema = interface.output_schema if interface else None
         elif isinstance(step, GateStep):
             schema = step.contract
+        elif isinstance(step, WaitStep) and isinstance(step.awaits, EventAwaited):
+            schema = {"type": "object", "properties": {"event": step.awaits.contract}}
         if schema is not None:
             tree = number_tree(inline(bundle(schema, catalogue.types)))
             if tree:
@@ -263,6 +273,8 @@ class _Compiler:
                 return _with(base, branches=self._branches(step_id))
             case TransformStep():
                 return self._mapped(base, self.mapping(step.output), None)
+            case WaitStep():
+                return self._wait(base, step)
             case EndStep():
                 return self._end(base, step)
             case StartStep():
@@ -310,6 +322,17 @@ class _Compiler:
             confidence=confidence,
             reads=_reads(used),
         )
+
+    def _wait(self, base: CompiledStep, step: WaitStep) -> CompiledStep:
+        awaited = step.awaits
+        if isinstance(awaited, Moment):
+            moment = compile_expression(awaited.at).typed(self.numbers)
+            return _with(base, moment=moment, reads=_reads([moment]))
+        if isinstance(awaited, EventAwaited):
+            key = compile_expression(awaited.key).typed(self.numbers)
+            arrival = Validator(awaited.contract, self.catalogue.types)
+            return _with(base, key=key, arrival=arrival, reads=_reads([key]))
+        return base
 
     def _end(self, base: CompiledStep, step: EndStep) -> CompiledStep:
         outcome = self.definition.outcomes.get(step.outcome)

@@ -22,6 +22,7 @@ from orchestrator.core.policies import RetryPolicy, TimeoutPolicy
 
 FORMAT: Literal["baton/1"] = "baton/1"
 MAX_STEPS = 1_000
+MAX_WAIT_SECONDS = 366 * 86_400
 RESERVED_IDS = frozenset(
     [
         "as",
@@ -59,6 +60,8 @@ PortName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=120)]
 Note = Annotated[Text, StringConstraints(max_length=2_000)]
 Expression = Annotated[Text, StringConstraints(min_length=1, max_length=2_000)]
+EventType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,119}$")]
+"""What kind of thing happened, such as `com.example.order.paid` (the `type` of CloudEvents)."""
 Schema = JsonObject
 """A JSON Schema 2020-12 document; `{"$ref": "baton:PolicyNumber"}` names a domain type."""
 
@@ -226,6 +229,47 @@ class TransformStep(StepBase):
     output: Mapping
 
 
+class Pause(Model):
+    """A wait of a fixed length."""
+
+    type: Literal["duration"] = "duration"
+    seconds: Annotated[int, Field(ge=1, le=MAX_WAIT_SECONDS)]
+
+
+class Moment(Model):
+    """A wait until an instant: `at` gives an RFC 3339 instant, or a date (its begin in UTC).
+
+    An instant that has passed does not wait at all.
+    """
+
+    type: Literal["until"] = "until"
+    at: Expression
+
+
+class EventAwaited(Model):
+    """A wait for one event of this type whose key is what `key` gives, with a deadline.
+
+    `contract` is the schema of the event's data.
+    """
+
+    type: Literal["event"] = "event"
+    event: EventType
+    key: Expression
+    contract: Schema
+    deadline_seconds: Annotated[int, Field(ge=1, le=MAX_WAIT_SECONDS)] = 7 * 86_400
+
+
+class WaitStep(StepBase):
+    """Waits for time to pass, or for an event from outside. Ports: next, expired.
+
+    Only a wait for an event expires. Output: `{"at": instant}` when it went on; after an event
+    `{"event": its data, "source", "id", "at": when it happened}`.
+    """
+
+    kind: Literal["wait"] = "wait"
+    awaits: Annotated[Pause | Moment | EventAwaited, Field(discriminator="type")]
+
+
 class EndStep(StepBase):
     """Ends the run in a declared outcome with the mapped result."""
 
@@ -235,7 +279,7 @@ class EndStep(StepBase):
 
 
 Step = Annotated[
-    StartStep | AgentStep | RouterStep | JoinStep | GateStep | TransformStep | EndStep,
+    StartStep | AgentStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep,
     Field(discriminator="kind"),
 ]
 
@@ -335,6 +379,10 @@ def ports_of(step: Step) -> tuple[str, ...]:
             return (*(route.port for route in step.routes), "default")
         case JoinStep():
             return ("next", "failed")
+        case WaitStep(awaits=EventAwaited()):
+            return ("next", "expired")
+        case WaitStep():
+            return ("next",)
         case GateStep(type=GateType.FILL):
             return ("filled", "expired")
         case GateStep():

@@ -70,13 +70,25 @@ class AttemptLost(EventBase):
 
 
 class TimerFired(EventBase):
-    """A timer came due. `purpose`: retry, run_timeout, review_due."""
+    """A timer came due. `purpose`: retry, run_timeout, review_due, wait."""
 
     type: Literal["timer_fired"] = "timer_fired"
     timer: str
-    purpose: Literal["retry", "run_timeout", "review_due"]
+    purpose: Literal["retry", "run_timeout", "review_due", "wait"]
     step: str | None = None
     iteration: int | None = None
+
+
+class EventArrived(EventBase):
+    """The event that a step waits for came in.
+
+    `output` is `{"event": its data, "source", "id", "at"}`, not yet held against the contract.
+    """
+
+    type: Literal["event_arrived"] = "event_arrived"
+    step: str
+    iteration: int
+    output: JsonObject
 
 
 class ReviewDecided(EventBase):
@@ -170,6 +182,7 @@ DrivingEvent = Annotated[
     | AttemptFailed
     | AttemptLost
     | TimerFired
+    | EventArrived
     | ReviewDecided
     | ExceptionDecided
     | CancelRequested
@@ -227,6 +240,16 @@ class ReviewOpened(EventBase):
     iteration: int
     review: Literal["gate", "exception"]
     reason: Text | None = None
+
+
+class WaitBegun(EventBase):
+    """The step waits until `until`, or until an event of the type `event` comes."""
+
+    type: Literal["wait_begun"] = "wait_begun"
+    step: str
+    iteration: int
+    until: datetime
+    event: str | None = None
 
 
 class HandoffMade(EventBase):
@@ -301,6 +324,7 @@ DerivedEvent = Annotated[
     | AttemptLeased
     | RetryPlanned
     | ReviewOpened
+    | WaitBegun
     | HandoffMade
     | RouteChosen
     | StepEnded

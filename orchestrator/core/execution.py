@@ -1,7 +1,7 @@
 """What ready steps do: each kind of step, up to the call or the question that needs the world.
 
 Pure steps (start, router, join, transform, end) run to their end here; an agent step is handed its
-input and leased; a gate's question is put together.
+input and leased; a gate's question is put together; a wait begins (`core/waits.py`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from orchestrator.core.definition import (
     RouterStep,
     StartStep,
     TransformStep,
+    WaitStep,
 )
 from orchestrator.core.events import (
     AttemptLeased,
@@ -47,7 +48,6 @@ from orchestrator.core.expressions import ExpressionError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import (
-    Progress,
     changed,
     reason_of,
 )
@@ -65,9 +65,10 @@ from orchestrator.core.state import (
     StepStatus,
     is_terminal,
 )
+from orchestrator.core.waits import Waits
 
 
-class Execution(Progress):
+class Execution(Waits):
     """Steps 2 to 4 of the theory of operation in `core/planner.py`."""
 
     def advance(self) -> None:
@@ -110,6 +111,8 @@ class Execution(Progress):
                 self._open_gate(compiled, compiled.step)
             case TransformStep():
                 self._transform(compiled)
+            case WaitStep():
+                self._begin_wait(compiled, compiled.step)
             case EndStep():
                 self._end(compiled, compiled.step)
             case _:

@@ -12,7 +12,9 @@ One call to `plan` applies one driving event and then goes on as far as it can w
 
 1. Apply the event to the step or run it names. An event that no longer applies (another iteration
    or attempt, a step that is not waiting for it, a run that has ended) changes nothing at all.
-2. Execute ready *pure* steps (router, join, transform, end) in order of rank until none is left.
+2. Execute ready *pure* steps (router, join, transform, end) in order of rank until none is left. A
+   wait begins here too: a timer, which also stands for the event that it waits for
+   (`core/waits.py`).
 3. Prepare ready *calling* steps: map their input, let the contract judge it (the handoff), open
    gates. What fails here is treated like any failure and may make further steps ready: go to 2.
 4. Lease prepared agent steps, at most `max_parallel` running at once; the others stay ready.
@@ -61,6 +63,7 @@ from orchestrator.core.definition import (
     GateStep,
     GateType,
     StartStep,
+    WaitStep,
 )
 from orchestrator.core.events import (
     AttemptFailed,
@@ -69,6 +72,7 @@ from orchestrator.core.events import (
     CancelRequested,
     ContinueRequested,
     DrivingEvent,
+    EventArrived,
     ExceptionDecided,
     LinkResolved,
     PauseRequested,
@@ -131,6 +135,7 @@ _OpenRunEvent: TypeAlias = (
     | AttemptFailed
     | AttemptLost
     | TimerFired
+    | EventArrived
     | ReviewDecided
     | ExceptionDecided
     | CancelRequested
@@ -228,6 +233,8 @@ class _Planner(Execution):
                 return self._attempt_failed(event)
             case TimerFired():
                 return self._timer_fired(event)
+            case EventArrived():
+                return self._event_arrived(event)
             case ReviewDecided():
                 return self._review_decided(event)
             case ExceptionDecided():
@@ -357,6 +364,8 @@ class _Planner(Execution):
         run = self.steps.get(event.step or "")
         if event.step is None or run is None or run.status is not StepStatus.WAITING:
             return False
+        if event.purpose == "wait":
+            return self._wait_over(event.step, run, event.timer)
         if event.purpose == "retry":
             if run.waiting_for != "retry" or event.timer != retry_timer(event.step, run):
                 return False
@@ -582,6 +591,7 @@ class _Planner(Execution):
         if run.status is StepStatus.PENDING:
             return
         has_run = run.attempt > 0 or run.reviews > 0 or run.result is not None
+        has_run = has_run or run.started_at is not None
         changes: dict[str, Any] = dict(_NEXT_ITERATION) if has_run else {}
         if has_run:
             changes |= {"iteration": run.iteration + 1, "input_override": None}
@@ -598,10 +608,15 @@ class _Planner(Execution):
         )
 
     def _next_round(self, step_id: str) -> dict[str, Any]:
-        """A step that was cut off keeps its iteration and input, unless a person was asked."""
+        """A step that was cut off keeps its iteration and input.
+
+        Unless a person was asked, or it waited: what still comes of that must not be taken for new.
+        """
         run = self.steps[step_id]
         changes: dict[str, Any] = {"result": None, "port": None, "ended_at": None}
-        if run.reviews and isinstance(self.workflow.steps[step_id].step, GateStep):
+        step = self.workflow.steps[step_id].step
+        has_waited = isinstance(step, WaitStep) and run.started_at is not None
+        if has_waited or (run.reviews and isinstance(step, GateStep)):
             return changes | _NEXT_ITERATION | {"iteration": run.iteration + 1}
         return changes | {"free_attempts": run.attempt}
 

@@ -84,6 +84,8 @@ _RUN_DOES: dict[RunStatus, Literal["running", "waiting", "paused"]] = {
     RunStatus.WAITING: "waiting",
     RunStatus.PAUSED: "paused",
 }
+WAITS = frozenset({"time", "event"})
+"""What a step of the kind wait waits for."""
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -104,6 +106,11 @@ def retry_timer(step: str, run: StepRunState) -> str:
 def review_timer(step: str, run: StepRunState) -> str:
     """The name of the timer that ends the wait for a person."""
     return f"review/{step}/{run.reviews}"
+
+
+def wait_timer(step: str, run: StepRunState) -> str:
+    """The name of the timer that a wait ends with; it also stands for the awaited event."""
+    return f"wait/{step}/{run.iteration}"
 
 
 def run_timer(state: RunState) -> str:
@@ -333,6 +340,8 @@ class Progress:
             self.commands.append(
                 CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
             )
+        elif run.status is StepStatus.WAITING and run.waiting_for in WAITS:
+            self.commands.append(CancelTimer(timer=wait_timer(step_id, run)))
         elif run.status is StepStatus.WAITING and was is not None and was.reviews == run.reviews:
             if run.waiting_for == "retry":
                 self.commands.append(CancelTimer(timer=retry_timer(step_id, run)))

@@ -16,6 +16,7 @@ from orchestrator.core.contracts import SchemaError, bundle
 from orchestrator.core.definition import (
     AgentStep,
     EndStep,
+    EventAwaited,
     GateStep,
     GateType,
     JoinStep,
@@ -23,6 +24,7 @@ from orchestrator.core.definition import (
     StartStep,
     Step,
     TransformStep,
+    WaitStep,
     WorkflowDefinition,
     ports_of,
 )
@@ -176,8 +178,18 @@ class Shapes:
                 return _JOINED
             case GateStep():
                 return self.inlined(step.contract)
+            case WaitStep():
+                return self._waited(step)
             case TransformStep() | EndStep():
                 return {}
+
+    def _waited(self, step: WaitStep) -> JsonObject:
+        instant: JsonObject = {"type": "string", "format": "date-time"}
+        if not isinstance(step.awaits, EventAwaited):
+            return closed_object({"at": instant})
+        text: JsonObject = {"type": "string"}
+        content = self.inlined(step.awaits.contract)
+        return closed_object({"event": content, "source": text, "id": text, "at": instant})
 
     def variables(self, step_id: str | None, read: Collection[str]) -> dict[str, JsonObject]:
         """The schemas of `input` and `steps` for an expression that reads these steps.
@@ -218,7 +230,7 @@ class Shapes:
             "score": {"type": "number"},
         }
         required: list[JsonValue] = ["result"]
-        is_calling = isinstance(step, (AgentStep, GateStep, JoinStep))
+        is_calling = isinstance(step, (AgentStep, GateStep, JoinStep, WaitStep))
         with_output = possible & OUTPUT_PORTS if is_calling else possible
         if with_output or possible & {"not_found", "refused"}:
             properties["output"] = self.outputs.get(step_id, {}) if with_output else {}
@@ -263,7 +275,7 @@ class Shapes:
                 yield _readable(path, name.capitalize(), found[0], certain=found[1])
 
     def _said(self, step: Step, possible: Ports) -> Iterator[str]:
-        if isinstance(step, (AgentStep, GateStep, JoinStep)):
+        if isinstance(step, (AgentStep, GateStep, JoinStep, WaitStep)):
             yield "result"
             if possible & _SPOKEN_PORTS:
                 yield "reason"

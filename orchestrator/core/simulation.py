@@ -1,8 +1,9 @@
 """A dry run: the planner, scripted agents and people, and a virtual clock. No time passes for real.
 
 The simulator does what the engine does with commands: it calls agents, asks people, keeps timers,
-and feeds what happens back as events in order of virtual time. Agents' values are held against
-their contracts as at the real door, so a simulated run fails where a real one would.
+and feeds what happens back as events in order of virtual time. Events from outside come as
+scripted. Agents' values are held against their contracts as at the real door, so a simulated run
+fails where a real one would.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
     Command,
+    EventKey,
     InvokeAgent,
     OpenReview,
     StartTimer,
@@ -30,16 +32,18 @@ from orchestrator.core.events import (
     AttemptSucceeded,
     DerivedEvent,
     DrivingEvent,
+    EventArrived,
     ExceptionDecided,
     ReviewDecided,
     RunStarted,
     TimerFired,
 )
-from orchestrator.core.json import JsonObject
+from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.planner import initial_state, plan
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult, Value
 from orchestrator.core.state import RunState, is_terminal
+from orchestrator.core.waits import arrived
 
 MAX_EVENTS = 20_000
 
@@ -65,6 +69,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event that comes for a wait: its data, and how long after the wait began."""
+
+    content: JsonValue
+    after_seconds: float = 60
+
+
+@dataclass(frozen=True, slots=True)
 class JournalEntry:
     """One driving event, when it happened, and what the planner made of it."""
 
@@ -86,6 +98,12 @@ class SimulatedRun:
 Agents: TypeAlias = Callable[[InvokeAgent, AgentStep], StepResult]
 People: TypeAlias = Callable[[OpenReview], "Answer | None"]
 """None: nobody answers, and the review's due time passes."""
+Outside: TypeAlias = Callable[[EventKey], "Arrival | None"]
+"""None: nothing comes, and the wait's deadline passes."""
+
+
+def silence(_awaited: EventKey) -> None:
+    """An outside from which nothing comes."""
 
 
 def simulate(
@@ -97,13 +115,14 @@ def simulate(
     start: datetime,
     run_id: str = "simulated",
     agent_seconds: float = 1,
+    outside: Outside = silence,
 ) -> SimulatedRun:
     """Run a workflow against scripted agents and people until it has ended.
 
     Raises:
         SimulationError: more than 20,000 events happened.
     """
-    simulation = _Simulation(workflow, agents, people, start, run_id, agent_seconds)
+    simulation = _Simulation(workflow, agents, people, outside, start, run_id, agent_seconds)
     simulation.run(input_)
     return SimulatedRun(simulation.state, tuple(simulation.journal), tuple(simulation.commands))
 
@@ -114,6 +133,7 @@ class _Simulation:
         workflow: CompiledWorkflow,
         agents: Agents,
         people: People,
+        outside: Outside,
         start: datetime,
         run_id: str,
         agent_seconds: float,
@@ -121,6 +141,7 @@ class _Simulation:
         self.workflow = workflow
         self.agents = agents
         self.people = people
+        self.outside = outside
         self.now = start
         self.agent_seconds = agent_seconds
         self.state = initial_state(run_id)
@@ -174,12 +195,28 @@ class _Simulation:
                     iteration=command.iteration,
                 )
                 self._later(command.due_at, f"timer/{command.timer}", fired)
+                self._hear(command)
             case CancelTimer():
                 self._drop(f"timer/{command.timer}")
+                self._drop(f"event/{command.timer}")
             case CancelAttempt():
                 self._drop(f"call/{command.step}")
             case WithdrawReview():
                 self._drop(f"review/{command.step}")
+
+    def _hear(self, command: StartTimer) -> None:
+        arrival = self.outside(command.awaits) if command.awaits is not None else None
+        if arrival is None or command.step is None or command.iteration is None:
+            return
+        at = self.now + timedelta(seconds=arrival.after_seconds)
+        event = EventArrived(
+            step=command.step,
+            iteration=command.iteration,
+            output=arrived(
+                content=arrival.content, source="simulated", event_id=command.timer, at=at
+            ),
+        )
+        self._later(at, f"event/{command.timer}", event)
 
     def _call(self, command: InvokeAgent) -> None:
         step = self.workflow.definition.steps[command.step]

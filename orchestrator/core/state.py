@@ -87,11 +87,11 @@ class StepRunState(Model):
     `iteration` starts at 1 and grows with an edited input or a loop round; `attempt` counts tries
     within the iteration (0 before the first). `port` is the port that was left by. `input` is what
     the agent saw after mapping and repair (for a gate: the proposal); `input_override` what a
-    person gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry` or
-    `exception`. `free_attempts` are those that no longer count against the retry policy, because a
-    person let the step run again or a pause aborted them. `reviews` counts the reviews that were
-    opened for the step and names their timers; `latest_task` is the review task whose decision was
-    applied last.
+    person gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry`,
+    `exception`, `time` or `event`. `free_attempts` are those that no longer count against the retry
+    policy, because a person let the step run again or a pause aborted them. `reviews` counts the
+    reviews that were opened for the step and names their timers; `latest_task` is the review task
+    whose decision was applied last.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -162,6 +162,7 @@ STEP_TRANSITIONS: StepTable = {
     StepStatus.READY: {
         "attempt_leased": StepStatus.RUNNING,
         "review_opened": StepStatus.WAITING,
+        "wait_begun": StepStatus.WAITING,
         "step_succeeded": StepStatus.SUCCEEDED,
         "step_failed": StepStatus.FAILED,
         "step_cancelled": StepStatus.CANCELLED,

@@ -16,13 +16,16 @@ from orchestrator.core.contracts import Validator
 from orchestrator.core.definition import (
     AgentStep,
     EndStep,
+    EventAwaited,
     GateStep,
     GateType,
     JoinPolicy,
     JoinStep,
+    Moment,
     RouterStep,
     StartStep,
     TransformStep,
+    WaitStep,
     WorkflowDefinition,
 )
 from orchestrator.core.examples import sample_document
@@ -36,6 +39,7 @@ from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.results import Failed, StepResult, Uncertain, Value, Violation
 from orchestrator.core.schemas import referring
 from orchestrator.core.scope import closed_object
+from orchestrator.core.waits import instant_of
 
 _ARRIVED = frozenset({"value", "not_found", "uncertain"})
 _RESULT: JsonObject = {
@@ -108,6 +112,8 @@ def tried_step(
             return _asked(compiled, compiled.step, scope)
         case TransformStep():
             return _mapped(compiled, scope, port="next")
+        case WaitStep():
+            return _waited(compiled, compiled.step, scope)
         case EndStep() | AgentStep():
             return _mapped(compiled, scope, port=None)
 
@@ -176,9 +182,13 @@ def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
             yield from (text for text in (step.why, step.title) if text)
         case TransformStep():
             yield from step.output.values()
+        case WaitStep(awaits=Moment() as moment):
+            yield moment.at
+        case WaitStep(awaits=EventAwaited() as awaited):
+            yield awaited.key
         case EndStep():
             yield from step.result.values()
-        case StartStep() | JoinStep():
+        case StartStep() | JoinStep() | WaitStep():
             return
 
 
@@ -229,6 +239,23 @@ def _asked(compiled: CompiledStep, step: GateStep, scope: JsonObject) -> Tried:
     if proposed.result != "value":
         return proposed
     return Tried("waiting", None, proposed.output, why, violations=(), repairs=proposed.repairs)
+
+
+def _waited(compiled: CompiledStep, step: WaitStep, scope: JsonObject) -> Tried:
+    expression = compiled.moment or compiled.key
+    if expression is None:
+        return Tried("waiting", None, None, "It waits for some time.")
+    try:
+        value = expression.evaluate(scope)
+    except ExpressionError as error:
+        return _failed((Violation(path="/awaits", rule=error.code, reason=error.message[:1_000]),))
+    if isinstance(step.awaits, EventAwaited):
+        return Tried("waiting", None, {"key": value}, f"It waits for '{step.awaits.event}'.")
+    until = instant_of(value)
+    if until is None:
+        reason = "is neither an instant nor a date"
+        return _failed((Violation(path="/awaits/at", rule="instant", reason=reason),))
+    return Tried("waiting", None, {"until": until.isoformat()}, "It waits until then.")
 
 
 def _mapped(compiled: CompiledStep, scope: JsonObject, *, port: str | None) -> Tried:

@@ -225,7 +225,11 @@ class InboxEvent(models.Model):
 
 
 class Timer(models.Model):
-    """A row that becomes an event when due; `key` is unique within its run."""
+    """A row that becomes an event when due; `key` is unique within its run.
+
+    `correlation` (see `correlation_of`) stands with a step that waits for an event: the timer is
+    its deadline, and whoever deletes the row first, deadline or event, reaches the run.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="timers", db_index=False)
@@ -234,12 +238,68 @@ class Timer(models.Model):
     step = models.CharField(max_length=63, blank=True)
     iteration = models.PositiveIntegerField(null=True, blank=True)
     due_at = models.DateTimeField(db_index=True)
+    correlation = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("run", "key"), name="one_timer_key"),)
+        indexes = (
+            models.Index(
+                fields=("correlation",),
+                condition=~models.Q(correlation=""),
+                name="timer_of_awaited_event",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.purpose} of {self.run_id} at {self.due_at}"
+
+
+class ReceivedEvent(models.Model):
+    """Something that happened outside of a run, as it was told: stored first, decided after.
+
+    `source` and `event_id` name it (CloudEvents 1.0), `digest` is their hash, so that the same
+    event counts once. `key` is its subject. `status` is `received` until the sweeper looked at it,
+    then `delivered`, `parked` (it may still be waited for until `parked_until`), or `unheard`;
+    `reason` says why. `depth` counts how many runs led to it, one starting the next.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey(
+        "accounts.Workspace", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    digest = models.CharField(max_length=64)
+    source = models.CharField(max_length=500)
+    event_id = models.CharField(max_length=500)
+    type = models.CharField(max_length=120)
+    key = models.CharField(max_length=500, blank=True)
+    schema = models.CharField(max_length=500, blank=True)
+    content = models.JSONField(null=True)
+    happened_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    sender_kind = models.CharField(max_length=16)
+    sender = models.CharField(max_length=64)
+    depth = models.PositiveSmallIntegerField(default=0)
+    correlation = models.CharField(max_length=64, blank=True)
+    status = models.CharField(max_length=16)
+    reason = models.CharField(max_length=200, blank=True)
+    parked_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("workspace", "digest"), name="one_event_once"),
+        )
+        indexes = (
+            models.Index(
+                fields=("id",), condition=models.Q(status="received"), name="event_undecided"
+            ),
+            models.Index(
+                fields=("correlation",), condition=models.Q(status="parked"), name="event_parked"
+            ),
+            models.Index(fields=("workspace", "-id"), name="event_list"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
 
 
 class Handoff(models.Model):

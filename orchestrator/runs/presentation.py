@@ -21,6 +21,7 @@ from orchestrator.core.definition import (
     StartStep,
     Step,
     TransformStep,
+    WaitStep,
     WorkflowDefinition,
 )
 from orchestrator.core.json import JsonValue
@@ -38,7 +39,10 @@ _WAITING: Final[Mapping[str, Look]] = {
     "review": Look("person", "waiting", "Waiting for review"),
     "exception": Look("bad", "failed", "Needs a decision"),
     "retry": Look("caution", "late", "Waits to retry"),
+    "time": Look("idle", "late", "Waits for its time"),
+    "event": Look("idle", "late", "Waits for an event"),
 }
+_FOR_PEOPLE: Final = frozenset({"review", "exception"})
 _RESULTS: Final = frozenset({"not_found", "uncertain", "refused"})
 
 
@@ -86,6 +90,8 @@ def kind_word(step: Step) -> str:
             return "Router"
         case TransformStep():
             return "Transform"
+        case WaitStep():
+            return "Wait"
         case StartStep():
             return "Start"
         case EndStep():
@@ -106,6 +112,8 @@ def icon_of(step: Step) -> str:
             return "branch"
         case TransformStep():
             return "transform"
+        case WaitStep():
+            return "clock"
         case StartStep():
             return "play"
         case EndStep():
@@ -407,7 +415,7 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
     begun, ended = instant_of(state.get("started_at")), instant_of(state.get("ended_at"))
     handoff = _handoff_of(run, step_id)
     review = state.get("review") or {}
-    is_open = state.get("status") == "waiting" and state.get("waiting_for") != "retry"
+    is_open = state.get("status") == "waiting" and state.get("waiting_for") in _FOR_PEOPLE
     given, gave = _passed(run, step, state)
     return Panel(
         id=step_id,

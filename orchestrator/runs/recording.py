@@ -366,6 +366,11 @@ class Recording:
                     "step": command.step or "",
                     "iteration": command.iteration,
                     "due_at": command.due_at,
+                    "correlation": ""
+                    if command.awaits is None
+                    else correlation_of(
+                        self.facts.workspace_id, command.awaits.type, command.awaits.key
+                    ),
                 }
             case CancelTimer():
                 self._pending.timers[command.timer] = None
@@ -755,6 +760,11 @@ class Recording:
             "id": str(version_id),
             "sha256": sha256,
         }
+
+
+def correlation_of(workspace_id: UUID, event_type: str, key: str) -> str:
+    """What an event and a wait for it have in common, as one indexed text."""
+    return hashlib.sha256(f"{workspace_id}\n{event_type}\n{key}".encode()).hexdigest()
 
 
 def subject_id_of(run_id: UUID, step: str, iteration: int, review: int) -> str:

@@ -17,9 +17,10 @@ from approvals import selectors as approvals
 from designer import selectors as designer
 from orchestrator import access
 from orchestrator.access import Actor
+from orchestrator.accounts.selectors import get_workspace
 from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import WorkflowDefinition
-from orchestrator.core.errors import NotFoundError
+from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import giver_of_basis
 from orchestrator.core.planner import overridable_steps, resumable_steps
@@ -35,6 +36,7 @@ from orchestrator.runs.models import (
     Attempt,
     DefinitionSnapshot,
     Handoff,
+    ReceivedEvent,
     Run,
     RunDetail,
     RunEvent,
@@ -392,6 +394,46 @@ def get_timer(timer_id: UUID) -> Timer | None:
 def _compiled_snapshot(sha256: str) -> CompiledWorkflow:
     content = DefinitionSnapshot.objects.values_list("content", flat=True).get(sha256=sha256)
     return designer.compiled_document(content["definition"], content["types"])
+
+
+# ---- events --------------------------------------------------------------------------------------
+
+
+def received_events(
+    actor: Actor, *, status: str = "", event_type: str = "", workspace: str = ""
+) -> QuerySet[ReceivedEvent]:
+    """Events of the actor's workspaces, newest first, each with its workspace."""
+    found = (
+        ReceivedEvent.objects.filter(workspace_id__in=access.workspaces_where(actor, "run.read"))
+        .select_related("workspace")
+        .order_by("-id")
+    )
+    if status:
+        found = found.filter(status=status)
+    if event_type:
+        found = found.filter(type=event_type)
+    return found.filter(workspace__slug=workspace) if workspace else found
+
+
+def workspace_for_events(actor: Actor, slug: str) -> UUID:
+    """The workspace that an event is sent to: the named one, or the only one there is to choose.
+
+    Raises:
+        NotFoundError: there is no such workspace for this actor.
+        InvalidInputError: the actor may start runs in several and named none.
+    """
+    allowed = access.workspaces_where(actor, "run.start")
+    if slug:
+        workspace_id: UUID = get_workspace(actor, slug).id
+        access.require(actor, "run.start", workspace_id)
+        return workspace_id
+    if len(allowed) != 1:
+        reason = "must name one of the workspaces in which you may start runs"
+        raise InvalidInputError(
+            f"workspace {reason}.",
+            detail={"violations": [{"path": "/workspace", "rule": "required", "reason": reason}]},
+        )
+    return next(iter(allowed))
 
 
 # ---- parts ---------------------------------------------------------------------------------------

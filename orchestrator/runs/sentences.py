@@ -83,6 +83,8 @@ def _said(names: _Names, event: Mapping[str, Any]) -> str:
             return f"The worker of try {event['attempt']} of {step} was lost."
         case "timer_fired":
             return _fired(step, event)
+        case "event_arrived":
+            return f"The event that {step} waited for came."
         case "review_decided":
             word = _OUTCOMES.get(event["outcome"], event["outcome"])
             return f"A person decided {step}: {word}{_because(event)}."
@@ -118,6 +120,8 @@ def _fired(step: str, event: Mapping[str, Any]) -> str:
             return f"The pause before the next try of {step} is over."
         case "review_due":
             return f"Nobody decided {step} in time."
+        case "wait":
+            return f"The wait of {step} is over."
         case _:
             return "The run's time limit passed."
 
@@ -147,7 +151,14 @@ def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
         case "run_status_changed" if derived["to"] == "waiting":
             return "The run waits."
         case _:
-            return ""
+            return _waits(step, derived)
+
+
+def _waits(step: str, derived: Mapping[str, Any]) -> str:
+    if derived["type"] != "wait_begun":
+        return ""
+    what = f" for “{derived['event']}”" if derived.get("event") else ""
+    return f"{step} waits{what}."
 
 
 def _reason(result: Mapping[str, Any]) -> str:

@@ -138,9 +138,10 @@ _TABLES: Final[Mapping[str, _Table]] = {
             "step": "text",
             "iteration": "integer",
             "due_at": "timestamptz",
+            "correlation": "text",
         },
         key=("run_id", "key"),
-        update=("purpose", "step", "iteration", "due_at"),
+        update=("purpose", "step", "iteration", "due_at", "correlation"),
     ),
     "entries": _Table(
         "audit_auditoutbox",
@@ -740,6 +741,19 @@ def take_timer(timer_id: UUID) -> bool:
             values,
         )
     )
+
+
+def take_wait(timer_id: UUID) -> tuple[UUID, str, int] | None:
+    """End a wait for an event by deleting its timer, in the caller's transaction.
+
+    Returns run, step and iteration; None: the deadline, the run's end or another event was first.
+    """
+    found = _execute(
+        "DELETE FROM runs_timer WHERE id = %s AND correlation <> '' "
+        "RETURNING run_id, step, iteration",
+        (timer_id,),
+    )
+    return (_uuid(found[0][0]), found[0][1], found[0][2]) if found else None
 
 
 def free(run_id: UUID, owner: UUID, *, only_expired: bool) -> list[tuple[str, int, int]] | None:

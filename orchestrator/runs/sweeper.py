@@ -22,7 +22,7 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from approvals.services import take_effect
 from orchestrator.core.state import RunStatus, is_terminal
-from orchestrator.runs import boots, invariants, services, statements
+from orchestrator.runs import boots, intake, invariants, services, statements
 from orchestrator.runs.models import Incident, Run, Timer, Worker
 
 logger = logging.getLogger("baton.runs.sweeper")
@@ -44,6 +44,7 @@ class Sweeper:
         self.ring_again_seconds = 1.0 if is_embedded else 3.0
         self._holder = boots.SingleHolder("sweeper")
         self._slow_at = 0.0
+        self._looked_at: datetime | None = None
         self._incidents_at = time.monotonic() + INCIDENT_SECONDS
 
     def run(self, stop: threading.Event) -> None:
@@ -72,6 +73,9 @@ class Sweeper:
         _each("dead owners", free_dead, now)
         # decisions first: one made just before its review is due must not be overtaken by the timer
         _each("decisions", take_effect, now)
+        # events first, for the same reason: one that came in time must not find its wait expired
+        _each("events", intake.settle_received, now)
+        _each("parked events", self._deliver_parked, now)
         _each("timers", fire_due_timers, now)
         at = time.monotonic()
         if at >= self._slow_at:
@@ -83,6 +87,12 @@ class Sweeper:
             self._incidents_at = at + INCIDENT_SECONDS
             _each("incidents", open_incidents, now)
         return True
+
+    def _deliver_parked(self, now: datetime) -> int:
+        since = self._looked_at and self._looked_at - intake.NEW_WAITS
+        found = intake.deliver_parked(now, since=since)
+        self._looked_at = now
+        return found
 
     def _ring_again(self, now: datetime) -> int:
         return ring_again(now, older_than_seconds=self.ring_again_seconds)

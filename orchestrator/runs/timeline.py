@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from orchestrator.core.definition import AgentStep, GateStep, Step, WorkflowDefinition
+from orchestrator.core.definition import AgentStep, GateStep, Step, WaitStep, WorkflowDefinition
 from orchestrator.runs.presentation import (
     Snapshot,
     StepSnapshot,
@@ -203,6 +203,11 @@ def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) ->
             yield "person", at, over, f"{words} for {duration((over - at).total_seconds())}"
     elif state.get("waiting_for") == "retry" and until > at:
         yield "backoff", at, until, "Waits before the next try"
+    elif isinstance(step, WaitStep):
+        over = ended or until
+        if over > at:
+            words = "Waited" if ended else "Waits"
+            yield "backoff", at, over, f"{words} for {duration((over - at).total_seconds())}"
 
 
 def _gap(attempt: Mapping[str, Any], at: datetime, begun: datetime) -> Iterator[_Span]:

@@ -7,10 +7,12 @@ from rest_framework.routers import SimpleRouter
 
 from orchestrator.runs import recovery_views, trial_views, views
 from orchestrator.runs.api import AgentTrialViewSet, RunViewSet, StepTrialViewSet
+from orchestrator.runs.event_api import EventViewSet
 
 app_name = "runs"
 _router = SimpleRouter(use_regex_path=False)
 _router.register("runs", RunViewSet, basename="run")
+_router.register("events", EventViewSet, basename="event")
 
 urlpatterns = [
     path("workflows/<slug:slug>/start/", views.start, name="start"),

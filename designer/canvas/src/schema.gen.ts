@@ -46,6 +46,15 @@ export interface EndStep {
   result?: { [key: string]: string };
 }
 
+/** A wait for one event of this type whose key is what `key` gives, with a deadline. */
+export interface EventAwaited {
+  type: "event";
+  event: string;
+  key: string;
+  contract: { [key: string]: JsonValue };
+  deadline_seconds?: number;
+}
+
 /** One thing that the reviewer must see to decide. */
 export interface Evidence {
   title: string;
@@ -108,6 +117,12 @@ export interface Link {
   branch?: string | null;
 }
 
+/** A wait until an instant: `at` gives an RFC 3339 instant, or a date (its begin in UTC). */
+export interface Moment {
+  type: "until";
+  at: string;
+}
+
 /** A declared end state of the workflow. */
 export interface Outcome {
   kind: OutcomeKind;
@@ -118,6 +133,12 @@ export interface Outcome {
 
 /** Whether a declared end state counts as success; a business "no" is a success. */
 export type OutcomeKind = "success" | "failure";
+
+/** A wait of a fixed length. */
+export interface Pause {
+  type: "duration";
+  seconds: number;
+}
 
 /** Where the canvas draws a step; pixels from the top left at zoom 1. */
 export interface Position {
@@ -184,6 +205,14 @@ export interface TransformStep {
   output: { [key: string]: string };
 }
 
+/** Waits for time to pass, or for an event from outside. Ports: next, expired. */
+export interface WaitStep {
+  name: string;
+  summary?: string;
+  kind: "wait";
+  awaits: Pause | Moment | EventAwaited;
+}
+
 /** The whole document. Shape rules only; meaning is judged by `core/checks.py`. */
 export interface WorkflowDefinition {
   format: "baton/1";
@@ -192,7 +221,7 @@ export interface WorkflowDefinition {
   input: { [key: string]: JsonValue };
   run_title?: string | null;
   outcomes: { [key: string]: Outcome };
-  steps: { [key: string]: StartStep | AgentStep | RouterStep | JoinStep | GateStep | TransformStep | EndStep };
+  steps: { [key: string]: StartStep | AgentStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep };
   links: { [key: string]: Link };
   policies: RunPolicies;
   positions?: { [key: string]: Position };
@@ -248,6 +277,9 @@ export const USUAL: { [part: string]: JsonObject } = {
     "summary": ""
   },
   "transform": {
+    "summary": ""
+  },
+  "wait": {
     "summary": ""
   },
   "evidence": {

@@ -11,6 +11,7 @@ from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.events import (
     AttemptFailed,
     AttemptSucceeded,
+    EventArrived,
     ExceptionDecided,
     ReviewDecided,
     RunStarted,
@@ -19,6 +20,7 @@ from orchestrator.core.events import (
 from orchestrator.core.planner import initial_state, plan
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, NotFound, Refused, Uncertain, Value
+from orchestrator.core.waits import arrived
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 ANY = {"type": "object"}
@@ -199,6 +201,15 @@ class Flow:
                 output=output,
                 reason="because",
                 actor="otto",
+            )
+        )
+
+    def arrive(self, step, content=None, *, iteration=None):
+        return self.send(
+            EventArrived(
+                step=step,
+                iteration=iteration or self.step(step).iteration,
+                output=arrived(content=content or {}, source="shop", event_id="e-1", at=self.now),
             )
         )
 

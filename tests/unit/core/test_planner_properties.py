@@ -20,6 +20,7 @@ from orchestrator.core.events import (
     AttemptSucceeded,
     CancelRequested,
     ContinueRequested,
+    EventArrived,
     ExceptionDecided,
     PauseRequested,
     ResultGiven,
@@ -39,9 +40,23 @@ from orchestrator.core.planner import (
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, Uncertain, Value
 from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal
+from orchestrator.core.waits import arrived
 from tests.unit.core.flows import START, agent, catalogue, definition, not_found, refused
 
-KINDS = ("agent", "agent", "agent", "once", "join", "gate", "fill", "router", "transform")
+KINDS = (
+    "agent",
+    "agent",
+    "agent",
+    "once",
+    "join",
+    "gate",
+    "fill",
+    "router",
+    "transform",
+    "wait",
+    "hear",
+)
+NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
 AGENTS = (agent("work"), agent("once", effect="once"))
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
 SMALL, LARGE = 7, 58
@@ -121,6 +136,23 @@ def random_step(rnd, name, before):
             "kind": "router",
             "routes": [{"port": "big", "title": "Big", "when": when}],
         }
+    if kind == "wait":
+        spans = [
+            {"type": "duration", "seconds": rnd.choice([1, 600])},
+            {
+                "type": "until",
+                "at": rnd.choice(["'2026-03-02'", "'2020-01-01'", "input.due", read]),
+            },
+        ]
+        return {**named, "kind": "wait", "awaits": rnd.choice(spans)}
+    if kind == "hear":
+        awaits = {
+            "type": "event",
+            "event": "order.paid",
+            "key": rnd.choice(["'k'", f"string({read})"]),
+        }
+        awaits |= {"contract": rnd.choice([{"type": "object"}, NUMBERED]), "deadline_seconds": 60}
+        return {**named, "kind": "wait", "awaits": awaits}
     return {
         **named,
         "kind": "transform",
@@ -171,6 +203,8 @@ class World:
             self.calls.remove((event.step, event.iteration, event.attempt))
         elif isinstance(event, (ReviewDecided, ExceptionDecided)):
             self.reviews.remove(event.step)
+        elif isinstance(event, EventArrived):
+            self.timers.pop(f"wait/{event.step}/{event.iteration}")
         elif isinstance(event, TimerFired):
             self.timers.pop(event.timer)
 
@@ -249,6 +283,8 @@ class World:
             found.append(rnd.choice([AttemptFailed(**place, result=failed), AttemptLost(**place)]))
         found += [self.decision(step) for step in sorted(self.reviews)]
         for timer in self.timers.values():
+            if timer.awaits is not None:
+                found.append(arrival(rnd, timer))
             if timer.purpose == "retry" or rnd.random() < 0.1:
                 found.append(
                     TimerFired(
@@ -301,6 +337,15 @@ class World:
         )
         output = {"v": rnd.randint(0, 9)} if outcome in {"edited", "filled"} else None
         return ReviewDecided(**place, outcome=outcome, output=output)
+
+
+def arrival(rnd, timer):
+    content = rnd.choice([{"v": 3}, {}, {"v": "x"}])
+    return EventArrived(
+        step=timer.step,
+        iteration=timer.iteration,
+        output=arrived(content=content, source="shop", event_id="e", at=START),
+    )
 
 
 def results(rnd):
@@ -367,9 +412,9 @@ def test_a_run_that_is_answered_comes_to_an_end(rnd):
             for event in answers
         ]
         answers += [
-            TimerFired(timer=t.timer, purpose="retry", step=t.step, iteration=t.iteration)
+            TimerFired(timer=t.timer, purpose=t.purpose, step=t.step, iteration=t.iteration)
             for t in world.timers.values()
-            if t.purpose == "retry"
+            if t.purpose in {"retry", "wait"}
         ]
         assert answers, "the run waits on nothing"
         world.send(rnd.choice(answers))

@@ -417,6 +417,7 @@ def test_every_field_of_every_step_kind_is_compared():
         "JoinStep": set(),
         "GateStep": {"proposal", "contract", "evidence", "preset_reasons"},
         "TransformStep": {"output"},
+        "WaitStep": {"awaits"},
         "EndStep": {"outcome", "result"},
     }
     for kind, facts in diffs._FACTS.items():

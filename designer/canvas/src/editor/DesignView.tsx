@@ -10,6 +10,7 @@ import type { Step, WorkflowDefinition } from "../schema.gen";
 import { GraphView, type LinkLook, type StepFaceProps } from "./GraphView";
 import { Icon, iconOf, kindWord, StateIcon } from "./Icon";
 import { useLayout } from "./useLayout";
+import { waitWord } from "./words";
 
 interface DesignContextValue {
   readonly agents: Readonly<Record<string, AgentCard>>;
@@ -287,6 +288,19 @@ function StepFacts({
       );
     case "transform":
       return <Fields title="Output" fields={step.output} />;
+    case "wait":
+      return (
+        <div className="pane__section stack">
+          <h3>Waits</h3>
+          <p>{waitWord(step)}</p>
+          {step.awaits.type === "event" && (
+            <dl className="facts facts--tight">
+              <Fact name="Key">{step.awaits.key}</Fact>
+              <Fact name="At most">{duration((step.awaits.deadline_seconds ?? 7 * 86_400) * 1000)}</Fact>
+            </dl>
+          )}
+        </div>
+      );
     case "end":
       return <Fields title="Result" fields={step.result ?? {}} />;
     case "join":
@@ -377,6 +391,7 @@ function subtitle(step: Step, agents: Readonly<Record<string, AgentCard>>): stri
     return `${kind} · ${step.assign_role ?? "reviewer"}`;
   }
   if (step.kind === "transform") return `Sets ${Object.keys(step.output).join(", ")}`;
+  if (step.kind === "wait") return waitWord(step);
   return "";
 }
 

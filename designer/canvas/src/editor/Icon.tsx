@@ -41,6 +41,8 @@ export function iconOf(step: Step): string {
       return step.type === "approve" ? "i-gate" : step.type === "review" ? "i-pen" : "i-list";
     case "transform":
       return "i-transform";
+    case "wait":
+      return step.awaits.type === "event" ? "i-bell" : "i-clock";
     case "end":
       return "i-flag";
   }
@@ -61,6 +63,8 @@ export function kindWord(step: Step): string {
       return `${step.type} gate`;
     case "transform":
       return "transform";
+    case "wait":
+      return step.awaits.type === "event" ? "wait for an event" : "wait";
     case "end":
       return "end";
   }

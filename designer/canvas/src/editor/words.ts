@@ -1,8 +1,8 @@
 // What cards and announcements say of a step.
 import { agentKey, type AgentCard } from "../graph/editing";
 import type { LinkVerdict, Verdict } from "../graph/examination";
-import type { Tone } from "../graph/words";
-import type { Step } from "../schema.gen";
+import { duration, type Tone } from "../graph/words";
+import type { Step, WaitStep } from "../schema.gen";
 
 const GATES = { approve: "Approve", review: "Review and edit", fill: "Fill in a form" } as const;
 
@@ -17,7 +17,15 @@ export function subtitleOf(step: Step, agents: Readonly<Record<string, AgentCard
     const fields = Object.keys(step.output);
     return fields.length ? `Sets ${fields.join(", ")}` : "Sets nothing yet";
   }
+  if (step.kind === "wait") return waitWord(step);
   return "";
+}
+
+/** What a step waits for, in one line. */
+export function waitWord({ awaits }: WaitStep): string {
+  if (awaits.type === "duration") return `Waits ${duration(awaits.seconds * 1000)}`;
+  if (awaits.type === "until") return `Waits until ${awaits.at}`;
+  return `Waits for ${awaits.event}`;
 }
 
 export function ownerOf(step: Step, agents: Readonly<Record<string, AgentCard>>): string {

@@ -11,6 +11,7 @@ import type {
   RunPolicies,
   Step,
   WorkflowDefinition,
+  WaitStep,
 } from "../schema.gen";
 import { pathOf, settle, withValue, type Change, type Path } from "./document";
 import { freeId, freeName, slugOf, whyNotId, FIELD_PATTERN, ID_PATTERN } from "./ids";
@@ -32,6 +33,7 @@ export interface AgentChoice {
 export type StepChoice =
   | { readonly kind: "agent"; readonly agent: AgentChoice }
   | { readonly kind: "gate"; readonly type: "approve" | "review" | "fill" }
+  | { readonly kind: "wait"; readonly type: "duration" | "event" }
   | { readonly kind: "start" | "router" | "join" | "transform" | "end" };
 
 /** Steps with the links between them, as they are copied. */
@@ -255,6 +257,21 @@ export function setGateType(
     if (link.source !== step) put(links, link);
     else if (port !== undefined && ports.includes(port)) put(links, { ...link, port });
   }
+  return settle(definition, { ...definition, steps: { ...definition.steps, [step]: changed }, links });
+}
+
+/** Another thing to wait for; a way out that it does not have goes. */
+export function setAwaited(
+  definition: Definition,
+  { step, type }: { readonly step: string; readonly type: WaitStep["awaits"]["type"] },
+): Definition {
+  const wait = definition.steps[step];
+  if (wait?.kind !== "wait" || wait.awaits.type === type) return definition;
+  const changed: WaitStep = { ...wait, awaits: awaitedOf(type) };
+  const ports = portsOf(changed);
+  const links = Object.fromEntries(
+    Object.entries(definition.links).filter(([, link]) => link.source !== step || ports.includes(link.port)),
+  );
   return settle(definition, { ...definition, steps: { ...definition.steps, [step]: changed }, links });
 }
 
@@ -629,6 +646,7 @@ const NAMES: Readonly<Record<string, string>> = {
   approve: "Approve",
   review: "Review and edit",
   fill: "Fill in a form",
+  wait: "Wait",
 };
 
 const QUESTIONS: Readonly<Record<"approve" | "review" | "fill", string>> = {
@@ -640,6 +658,7 @@ const QUESTIONS: Readonly<Record<"approve" | "review" | "fill", string>> = {
 function nameOf(definition: Definition, choice: StepChoice): string {
   if (choice.kind === "agent") return choice.agent.name.slice(0, 110) || choice.agent.slug;
   if (choice.kind === "end") return definition.outcomes[usualOutcome(definition)]?.title ?? "End";
+  if (choice.kind === "wait" && choice.type === "event") return "Wait for an event";
   return NAMES[choice.kind === "gate" ? choice.type : choice.kind] ?? choice.kind;
 }
 
@@ -663,11 +682,25 @@ function stepOf(definition: Definition, choice: StepChoice): Step {
       return { kind: "router", name, routes: [{ port: "way_1", title: "Way 1", when: "false" }] };
     case "transform":
       return { kind: "transform", name, output: {} };
+    case "wait":
+      return { kind: "wait", name, awaits: awaitedOf(choice.type) };
     case "end":
       return { kind: "end", name, outcome: usualOutcome(definition), result: {} };
     case "join":
     case "start":
       return { kind: choice.kind, name };
+  }
+}
+
+/** What a new wait waits for. */
+export function awaitedOf(type: WaitStep["awaits"]["type"]): WaitStep["awaits"] {
+  switch (type) {
+    case "duration":
+      return { type, seconds: 3_600 };
+    case "until":
+      return { type, at: "''" };
+    case "event":
+      return { type, event: "something.happened", key: "''", contract: CLOSED, deadline_seconds: 7 * 86_400 };
   }
 }
 

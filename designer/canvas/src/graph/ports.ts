@@ -29,6 +29,8 @@ export function portsOf(step: Step): readonly string[] {
       return [...step.routes.map((route) => route.port), "default"];
     case "join":
       return ["next", "failed"];
+    case "wait":
+      return step.awaits.type === "event" ? ["next", "expired"] : ["next"];
     case "gate":
       return step.type === "fill"
         ? ["filled", "expired"]

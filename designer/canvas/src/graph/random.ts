@@ -69,6 +69,16 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     const after = anyStep(definition, random);
     return (one) => edits.addStep(one, { choice: { kind: "gate", type }, after });
   },
+  "add wait": (definition, random) => {
+    const type = pick(["duration", "event"] as const, random) ?? "event";
+    const after = anyStep(definition, random);
+    return (one) => edits.addStep(one, { choice: { kind: "wait", type }, after });
+  },
+  "set awaited": (definition, random) => {
+    const step = anyOfKind(definition, "wait", random);
+    const type = pick(["duration", "until", "event"] as const, random) ?? "until";
+    return (one) => (step ? edits.setAwaited(one, { step, type }) : one);
+  },
   "remove steps": (definition, random) => {
     const steps = [anyStep(definition, random), anyStep(definition, random)];
     return (one) => edits.removeSteps(one, { steps: random() < 0.7 ? steps.slice(1) : steps });

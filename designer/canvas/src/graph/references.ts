@@ -1,5 +1,5 @@
 // Where steps are named in expressions: `steps.<id>`. Needed when an id changes and when steps are copied.
-import type { GateStep, Step, WorkflowDefinition } from "../schema.gen";
+import type { GateStep, Step, WaitStep, WorkflowDefinition } from "../schema.gen";
 
 type Fields = Readonly<Record<string, string>>;
 
@@ -44,6 +44,8 @@ export function mapExpressions(step: Step, change: (expression: string) => strin
       return mapGate(step, change);
     case "transform":
       return withFields(step, "output", mapFields(step.output, change));
+    case "wait":
+      return mapAwaited(step, change);
     case "end":
       return step.result ? withFields(step, "result", mapFields(step.result, change)) : step;
     case "start":
@@ -79,6 +81,19 @@ function mapGate(step: GateStep, change: (expression: string) => string): GateSt
     }));
   }
   return JSON.stringify(result) === JSON.stringify(step) ? step : result;
+}
+
+function mapAwaited(step: WaitStep, change: (expression: string) => string): WaitStep {
+  const { awaits } = step;
+  if (awaits.type === "until") {
+    const at = change(awaits.at);
+    return at === awaits.at ? step : { ...step, awaits: { ...awaits, at } };
+  }
+  if (awaits.type === "event") {
+    const key = change(awaits.key);
+    return key === awaits.key ? step : { ...step, awaits: { ...awaits, key } };
+  }
+  return step;
 }
 
 function mapFields(fields: Fields, change: (expression: string) => string): Fields {

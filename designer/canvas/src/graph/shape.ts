@@ -23,6 +23,7 @@ export const LIMITS = {
   "retry.jitter": [0, 1],
   confidence_threshold: [0, 1],
   due_seconds: [60, 90 * 86_400],
+  "awaits.seconds": [1, 366 * 86_400],
   "policies.run_timeout_seconds": [1, 366 * 86_400],
   "policies.max_parallel": [1, 256],
 } as const satisfies Readonly<Record<string, readonly [number, number]>>;
@@ -33,11 +34,33 @@ const expression = text(1, MAX_EXPRESSION);
 const mapping = record(FIELD_PATTERN, expression);
 const schema: Rule = (value) => (isRecord(value) ? null : "is not an object");
 
+const EVENT_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,119}$/;
+const AWAITED: Readonly<Record<string, Rule>> = {
+  duration: shape({ type: text(1, 9), seconds: within("awaits.seconds") }),
+  until: shape({ type: text(1, 9), at: expression }),
+  event: shape({
+    type: text(1, 9),
+    event: (value) => (typeof value === "string" && EVENT_PATTERN.test(value) ? null : "is not a type of event"),
+    key: expression,
+    contract: schema,
+    deadline_seconds: optional(within("awaits.seconds")),
+  }),
+};
+
 const BASE = { name, summary: optional(note) };
 const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   start: shape({ kind: text(1, 9), ...BASE }),
   join: shape({ kind: text(1, 9), ...BASE, policy: optional(oneOf(["all", "best_effort"])) }),
   transform: shape({ kind: text(1, 9), ...BASE, output: mapping }),
+  wait: shape({
+    kind: text(1, 9),
+    ...BASE,
+    awaits: (value) => {
+      const type = isRecord(value) ? value.type : undefined;
+      const rule = typeof type === "string" && Object.hasOwn(AWAITED, type) ? AWAITED[type] : undefined;
+      return rule ? rule(value) : "has no known type";
+    },
+  }),
   end: shape({ kind: text(1, 9), ...BASE, outcome: pattern(ID_PATTERN), result: optional(mapping) }),
   router: shape({
     kind: text(1, 9),

@@ -26,6 +26,8 @@ const WAITING_LOOKS: Readonly<Record<string, Look>> = {
   review: { word: "Waiting for review", tone: "person", shape: "s-waiting" },
   exception: { word: "Needs a decision", tone: "bad", shape: "s-failed" },
   retry: { word: "Waits to retry", tone: "caution", shape: "s-late" },
+  time: { word: "Waits for its time", tone: "idle", shape: "s-late" },
+  event: { word: "Waits for an event", tone: "idle", shape: "s-late" },
 };
 
 /** A step that succeeded with something else than a value says so. */

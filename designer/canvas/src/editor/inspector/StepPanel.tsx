@@ -5,6 +5,7 @@ import { AgentPanel } from "./AgentPanel";
 import { GatePanel } from "./GatePanel";
 import { About, EndPanel, JoinPanel, StartPanel, TransformPanel } from "./panels";
 import { RouterPanel } from "./RouterPanel";
+import { WaitPanel } from "./WaitPanel";
 import { Ways } from "./Ways";
 
 export function StepPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
@@ -46,6 +47,8 @@ function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: S
       return <GatePanel stepId={stepId} step={step} />;
     case "transform":
       return <TransformPanel stepId={stepId} step={step} />;
+    case "wait":
+      return <WaitPanel stepId={stepId} step={step} />;
     case "join":
       return <JoinPanel stepId={stepId} step={step} />;
     case "end":

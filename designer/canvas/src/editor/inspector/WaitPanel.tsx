@@ -1,0 +1,159 @@
+// A wait: for some time, until an instant, or for an event from outside.
+import { setAwaited, setStepField } from "../../graph/edits";
+import type { EventAwaited, JsonValue, WaitStep } from "../../schema.gen";
+import { Section, Segments, SpanField, TextField } from "./controls";
+import { ContractField } from "./ContractField";
+import { useInspector } from "./context";
+import { ValueField } from "./ValueField";
+
+const TYPES = [
+  { value: "duration", title: "Some time" },
+  { value: "until", title: "A date" },
+  { value: "event", title: "An event" },
+];
+const HINTS: Readonly<Record<WaitStep["awaits"]["type"], string>> = {
+  duration: "Goes on when this time has passed.",
+  until: "Goes on at an instant or on a date; one that has passed is not waited for.",
+  event: "Goes on when the event comes; when it does not come in time, by the way out “expired”.",
+};
+const EVENT_TYPE = /^[A-Za-z][A-Za-z0-9_.-]{0,119}$/;
+const LONGEST = 366 * 86_400;
+
+type Set = (key: string, value: JsonValue, what: string) => void;
+
+export function WaitPanel({ stepId, step }: { readonly stepId: string; readonly step: WaitStep }) {
+  const { apply } = useInspector();
+  const { awaits } = step;
+  const set: Set = (key, value, what) => {
+    apply(
+      `${what} of ${step.name}`,
+      (document) => setStepField(document, { step: stepId, path: ["awaits", key], value }),
+      `${stepId}.awaits.${key}`,
+    );
+  };
+  return (
+    <>
+      <Section title="Waits for">
+        <Segments
+          label="What it waits for"
+          place="awaits"
+          value={awaits.type}
+          options={TYPES}
+          hint={HINTS[awaits.type]}
+          onCommit={(type) => {
+            apply(`Change what ${step.name} waits for`, (document) =>
+              setAwaited(document, { step: stepId, type: type as WaitStep["awaits"]["type"] }),
+            );
+          }}
+        />
+        {awaits.type === "duration" && (
+          <SpanField
+            label="Time"
+            place="awaits.seconds"
+            seconds={awaits.seconds}
+            min={1}
+            max={LONGEST}
+            onCommit={(seconds) => {
+              set("seconds", seconds, "Change the time");
+            }}
+          />
+        )}
+        {awaits.type === "until" && (
+          <Value
+            label="Date or time"
+            part="at"
+            value={awaits.at}
+            hint="A value such as 2026-01-31 or 2026-01-31T09:00:00Z. A date means its begin in UTC."
+            set={set}
+          />
+        )}
+      </Section>
+      {awaits.type === "event" && <EventParts awaits={awaits} set={set} />}
+    </>
+  );
+}
+
+function EventParts({ awaits, set }: { readonly awaits: EventAwaited; readonly set: Set }) {
+  return (
+    <>
+      <Section title="Event">
+        <TextField
+          label="Type"
+          place="awaits.event"
+          required
+          max={120}
+          value={awaits.event}
+          hint="As its sender names it, for example com.example.order.paid."
+          check={(text) => (EVENT_TYPE.test(text) ? "" : "Letters, digits, dots, _ and -; a letter first.")}
+          onCommit={(event) => {
+            set("event", event, "Change the event");
+          }}
+        />
+        <Value
+          label="Key"
+          part="key"
+          value={awaits.key}
+          hint="Which one is meant: the event's subject must be this text, for example the order's number."
+          set={set}
+        />
+        <SpanField
+          label="At most"
+          place="awaits.deadline_seconds"
+          seconds={awaits.deadline_seconds ?? 7 * 86_400}
+          min={1}
+          max={LONGEST}
+          hint="Then it leaves by the way out “expired”."
+          onCommit={(seconds) => {
+            set("deadline_seconds", seconds, "Change the deadline");
+          }}
+        />
+      </Section>
+      <Section title="Contract" aside="Of the event's data">
+        <ContractField
+          label="the contract of the event"
+          place="awaits.contract"
+          schema={awaits.contract}
+          none="No fields: add what the event tells."
+          onCommit={(schema) => {
+            set("contract", schema, "Change the contract");
+          }}
+        />
+      </Section>
+    </>
+  );
+}
+
+function Value({
+  label,
+  part,
+  value,
+  hint,
+  set,
+}: {
+  readonly label: string;
+  readonly part: string;
+  readonly value: string;
+  readonly hint: string;
+  readonly set: Set;
+}) {
+  const { definition, scope } = useInspector();
+  const place = `awaits.${part}`;
+  return (
+    <div className="stack stack--s">
+      <ValueField
+        label={label}
+        place={place}
+        value={value}
+        definition={definition}
+        scope={scope}
+        describedBy={`hint-${place}`}
+        onCommit={(expression) => {
+          set(part, expression, `Change the ${label.toLowerCase()}`);
+        }}
+      />
+      <span className="hint" id={`hint-${place}`}>
+        {hint}
+      </span>
+    </div>
+  );
+}

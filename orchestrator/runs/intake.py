@@ -1,0 +1,197 @@
+"""Events from outside of runs: stored as they come, looked at after, delivered to what waits.
+
+Theory of operation
+-------------------
+`receive` stores and answers; nothing is decided while a sender waits, so a storm costs inserts
+only, many in one statement, and what was accepted is stored. The sweeper, of which there is one,
+then settles events in the order in which they came: each wait of the same correlation (workspace,
+type, key) is ended by deleting its timer and putting `EventArrived` into its run's inbox, in one
+transaction. An event that nobody waits for yet is parked for a while. The other way round, a wait
+that begins looks for a parked event (`deliver_parked`). Both are done by the same thread one after
+the other: a wait that was committed too late to be seen by the first is seen by the second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid5
+
+from django.db import transaction
+
+from orchestrator import access
+from orchestrator.access import Actor
+from orchestrator.core.cloudevents import IncomingEvent
+from orchestrator.core.events import EventArrived
+from orchestrator.core.waits import arrived
+from orchestrator.ids import new_id
+from orchestrator.runs import statements
+from orchestrator.runs.models import ReceivedEvent, Timer
+from orchestrator.runs.recording import correlation_of
+from orchestrator.runs.services import commit_inbox_event
+
+logger = logging.getLogger("baton.runs.intake")
+
+PARKED_FOR: Final = timedelta(minutes=15)
+"""How long before a wait begins its event may come."""
+NEW_WAITS: Final = timedelta(minutes=5)
+"""How far back `deliver_parked` looks for waits that have begun: longer than any commit takes."""
+BATCH: Final = 500
+_ARRIVALS: Final = UUID("0b0f7c1e-2f52-4a0c-9a53-6f5d0a1f5a44")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """How many events are stored now, and how many of them were there before."""
+
+    accepted: int
+    duplicates: int
+
+
+def receive(
+    *,
+    events: Sequence[IncomingEvent],
+    workspace_id: UUID,
+    actor: Actor,
+    now: datetime,
+    depth: int = 0,
+) -> Accepted:
+    """Store events; one that its source has sent before is not stored again.
+
+    Raises:
+        PermissionDeniedError: the actor may not start runs there.
+    """
+    access.require(actor, "run.start", workspace_id)
+    sent = _Sending(workspace_id, actor, now, depth)
+    rows = {row.digest: row for row in (_row(one, sent) for one in events)}
+    with transaction.atomic():
+        known = set(
+            ReceivedEvent.objects.filter(
+                workspace_id=workspace_id, digest__in=list(rows)
+            ).values_list("digest", flat=True)
+        )
+        fresh = [row for digest, row in rows.items() if digest not in known]
+        ReceivedEvent.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=BATCH)
+    return Accepted(accepted=len(events), duplicates=len(events) - len(fresh))
+
+
+def settle_received(now: datetime) -> int:
+    """Deliver events that came in, or park them; returns how many were looked at."""
+    events = list(ReceivedEvent.objects.filter(status="received").order_by("id")[:BATCH])
+    keys = {event.correlation for event in events if event.correlation}
+    waited_for = _waits(Timer.objects.filter(correlation__in=keys)) if keys else {}
+    quiet: list[ReceivedEvent] = []
+    for event in events:
+        waits = waited_for.get(event.correlation, ())
+        if not (waits and _settle(event, waits, now)):
+            quiet.append(event)
+    _park(quiet, now)
+    return len(events)
+
+
+def deliver_parked(now: datetime, *, since: datetime | None) -> int:
+    """Give waits that began after `since` (None: all of them) their parked events."""
+    parked = ReceivedEvent.objects.filter(status="parked")
+    expired = parked.filter(parked_until__lte=now)
+    expired.update(status="unheard", reason="Nothing waited for it in time.", parked_until=None)
+    if not parked.exists():
+        return 0
+    waits = Timer.objects.exclude(correlation="")
+    if since is not None:
+        waits = waits.filter(id__gte=_first_id(since))
+    found = 0
+    for correlation, timers in _waits(waits).items():
+        event = parked.filter(correlation=correlation).order_by("id").first()
+        found += event is not None and _settle(event, timers, now)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    workspace_id: UUID
+    actor: Actor
+    now: datetime
+    depth: int
+
+
+def _row(event: IncomingEvent, sent: _Sending) -> ReceivedEvent:
+    named = f"{event.source}\n{event.id}".encode()
+    return ReceivedEvent(
+        id=new_id(),
+        workspace_id=sent.workspace_id,
+        digest=hashlib.sha256(named).hexdigest(),
+        source=event.source,
+        event_id=event.id,
+        type=event.type,
+        key=event.key,
+        schema=event.schema_,
+        content=event.content,
+        happened_at=event.at or sent.now,
+        received_at=sent.now,
+        sender_kind=sent.actor.kind,
+        sender=sent.actor.id,
+        depth=sent.depth,
+        correlation=correlation_of(sent.workspace_id, event.type, event.key) if event.key else "",
+        status="received",
+    )
+
+
+def _waits(timers: Iterable[Timer]) -> dict[str, list[Timer]]:
+    found: dict[str, list[Timer]] = {}
+    for timer in timers:
+        found.setdefault(timer.correlation, []).append(timer)
+    return found
+
+
+def _settle(event: ReceivedEvent, waits: Sequence[Timer], now: datetime) -> bool:
+    """Deliver an event to each wait that is still there; False: none was, or it is settled."""
+    with transaction.atomic():
+        delivered = ReceivedEvent.objects.filter(
+            id=event.id, status__in=("received", "parked")
+        ).update(status="delivered", reason="", parked_until=None)
+        heard = sum(_deliver(event, timer.id, now) for timer in waits) if delivered else 0
+        if not heard:
+            transaction.set_rollback(True)
+    return heard > 0
+
+
+def _deliver(event: ReceivedEvent, timer_id: UUID, now: datetime) -> bool:
+    taken = statements.take_wait(timer_id)
+    if taken is None:
+        return False
+    run_id, step, iteration = taken
+    output = arrived(
+        content=event.content,
+        source=event.source,
+        event_id=event.event_id,
+        at=event.happened_at,
+    )
+    return commit_inbox_event(
+        run_id,
+        EventArrived(step=step, iteration=iteration, output=output),
+        event_id=uuid5(_ARRIVALS, f"{event.id}/{timer_id}"),
+        now=now,
+    )
+
+
+def _park(events: Sequence[ReceivedEvent], now: datetime) -> None:
+    undecided = ReceivedEvent.objects.filter(status="received")
+    keyed = [event.id for event in events if event.correlation]
+    undecided.filter(id__in=keyed).update(
+        status="parked",
+        reason="Nothing waits for it yet.",
+        parked_until=now + PARKED_FOR,
+    )
+    keyless = [event.id for event in events if not event.correlation]
+    undecided.filter(id__in=keyless).update(
+        status="unheard", reason="It names no subject, so that nothing can wait for it."
+    )
+
+
+def _first_id(since: datetime) -> UUID:
+    """The smallest UUIDv7 of that instant (RFC 9562)."""
+    return UUID(int=int(since.timestamp() * 1_000) << 80)
