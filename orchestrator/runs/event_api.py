@@ -16,6 +16,7 @@ from orchestrator.core.cloudevents import (
     read_binary,
     read_structured,
 )
+from orchestrator.core.json import JsonObject
 from orchestrator.runs import intake, selectors
 from orchestrator.runs.models import ReceivedEvent
 from orchestrator.web.api import ApiViewSet, StrictJSONParser
@@ -34,6 +35,28 @@ class EventBatchParser(StrictJSONParser):
     """A list of events."""
 
     media_type = "application/cloudevents-batch+json"
+
+
+_EVENT: Final[JsonObject] = {
+    "type": "object",
+    "description": "An event in the JSON format of CloudEvents 1.0.",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "maxLength": 500},
+        "source": {"type": "string", "maxLength": 500},
+        "type": {"type": "string", "maxLength": 120},
+        "subject": {"type": "string", "maxLength": 500, "description": "The key of the event."},
+        "time": {"type": "string", "format": "date-time"},
+        "dataschema": {"type": "string", "maxLength": 500},
+        "data": {},
+    },
+}
+_REQUEST: Final = {
+    StructuredEventParser.media_type: _EVENT,
+    EventBatchParser.media_type: {"type": "array", "items": _EVENT, "maxItems": MAX_BATCH},
+    "application/json": {"description": "The data; the attributes are `ce-` headers."},
+}
 
 
 class ReceivedEventSerializer(serializers.ModelSerializer[ReceivedEvent]):
@@ -101,7 +124,7 @@ class EventViewSet(ApiViewSet):
                 "workspace", str, description="Its slug; needed when you may start runs in several."
             )
         ],
-        request=serializers.JSONField,
+        request=_REQUEST,
         responses={202: AcceptedEventsSerializer},
     )
     def create(self, request: Request) -> Response:
