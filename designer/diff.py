@@ -403,6 +403,9 @@ class _Comparison:
                 spot = _Spot(self._reach(new[key], "to"), link=key)
                 own = "of its own"
                 yield spot.change("branch", old[key].branch or own, new[key].branch or own)
+            if old[key].max_rounds != new[key].max_rounds:
+                spot = _Spot(self._reach(new[key], "to"), link=key)
+                yield spot.change("way", _way_words(old[key]), _way_words(new[key]))
 
     def _stays(self, link: Link) -> bool:
         """Whether both ends are in both definitions, so that no step's own change tells of it."""
@@ -419,7 +422,8 @@ class _Comparison:
     def _reach(self, link: Link, verb: str, within: WorkflowDefinition | None = None) -> str:
         steps = (within or self.after).steps
         source, target = steps[link.source], steps[link.target]
-        return f"{source.name} {verb} {target.name} {when_words(source, link.port)}".rstrip()
+        said = f"{source.name} {verb} {target.name} {when_words(source, link.port)}".rstrip()
+        return f"{said}, {_way_words(link)}" if link.is_back else said
 
     # ---- the whole -----------------------------------------------------------------------------
 
@@ -707,10 +711,17 @@ def _leads(definition: WorkflowDefinition, step_id: str) -> str:
     step = definition.steps[step_id]
     ways = [
         f"{definition.steps[link.target].name} {when_words(step, link.port)}".rstrip()
+        + (f", {_way_words(link)}" if link.is_back else "")
         for _, link in sorted(definition.links.items())
         if link.source == step_id
     ]
     return f" It reaches {_listed(ways)}." if ways else ""
+
+
+def _way_words(link: Link) -> str:
+    if not link.is_back:
+        return "forwards"
+    return f"back at most {'once' if link.max_rounds == 1 else f'{link.max_rounds} times'}"
 
 
 def _title(definition: WorkflowDefinition, outcome: str) -> str:

@@ -35,6 +35,7 @@ from orchestrator.core.definition import (
     GateStep,
     GateType,
     JoinStep,
+    Link,
     Moment,
     Pause,
     RouterStep,
@@ -65,6 +66,7 @@ from orchestrator.core.findings import (
 )
 from orchestrator.core.flow import Flow
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.loops import way_around
 from orchestrator.core.mendings import Mender
 from orchestrator.core.scope import Shapes, closed_object, domain_type, same_meaning, says_nothing
 
@@ -214,6 +216,11 @@ class _Checker:
             self.shapes.outputs = {key: self.shapes.output_of(key) for key in self.flow.incoming}
             return
         self._check_reach()
+        for link in self.flow.back:
+            self._check_back_link(link)
+        for step_id, step in self.definition.steps.items():
+            if not isinstance(step, (TransformStep, EndStep)):
+                self.shapes.outputs[step_id] = self.shapes.output_of(step_id)
         for step_id in self.flow.order:
             self._check_step(step_id)
         self._check_run_title()
@@ -252,7 +259,40 @@ class _Checker:
             error.message,
             at=_Place(names[0] if names else None),
             link=closing.id if closing else None,
-            hint="A step cannot come back to an earlier one.",
+            hint="Only a link back may lead to an earlier step: say how often it may be taken.",
+        )
+
+    def _check_back_link(self, link: Link) -> None:
+        """A loop has one way in: its target lies on every way to its source."""
+        source, target = self.name(link.source), self.name(link.target)
+        around = way_around(self.definition, link)
+        if around and not isinstance(self.definition.steps[link.target], StartStep):
+            names = " → ".join(self.name(key) for key in around)
+            self.add(
+                "error",
+                "back_link_passed_by",
+                f"{source} cannot lead back to {target}: {source} is also reached without it, "
+                f"by {names}.",
+                at=_Place(link.source, link.port),
+                link=link.id,
+                hint=f"Lead back to a step that every way to {source} passes.",
+            )
+        others = [one for one in self.flow.outgoing[link.source] if one.port == link.port]
+        if len(others) > 1:
+            self.add(
+                "error",
+                "back_link_not_alone",
+                f"{source} leads back by '{link.port}' and somewhere else as well.",
+                at=_Place(link.source, link.port),
+                link=link.id,
+                hint="A way out that leads back leads nowhere else.",
+            )
+        self.add(
+            "info",
+            "back_link_used_up",
+            f"When {source} has led back to {target} {_times(link)}, {self._exception_words()}.",
+            at=_Place(link.source, link.port),
+            link=link.id,
         )
 
     def _check_starts_and_ends(self) -> None:
@@ -314,7 +354,7 @@ class _Checker:
             self._check_unlinked(step_id, step, ports)
             if isinstance(step, JoinStep):
                 branches = {
-                    branch_of(self.definition, link.id) for link in self.flow.incoming[step_id]
+                    branch_of(self.definition, link.id) for link in self.flow.forward[step_id]
                 }
                 if len(branches) < 2:
                     self.add(
@@ -727,13 +767,13 @@ class _Checker:
             if other not in self.definition.steps:
                 self.add("error", "unknown_step", f"There is no step '{other}'.", at=place)
                 found = True
-            elif place.step is not None and not self.flow.is_before(other, place.step):
+            elif place.step is not None and not self.shapes.may_read(other, place.step):
                 self.add(
                     "error",
                     "not_upstream",
                     f"{self.name(place.step)} reads {self.name(other)}, which is not before it.",
                     at=place,
-                    hint="A step can read only what has run on the way to it.",
+                    hint="A step can read only what has run on the way to it, or in a loop.",
                 )
                 found = True
         return found
@@ -771,6 +811,10 @@ def _read_by(text: str) -> frozenset[str]:
     except ExpressionError:
         return frozenset()
     return frozenset(path[1] if path[0] == "steps" and len(path) > 1 else path[0] for path in paths)
+
+
+def _times(link: Link) -> str:
+    return "once" if link.max_rounds == 1 else f"{link.max_rounds} times"
 
 
 def _is_plain(text: str) -> bool:

@@ -38,13 +38,15 @@ class CancelAttempt(Model):
 class OpenReview(Model):
     """Open a ReviewTask.
 
-    For an exception, `result` is what went wrong and `proposal` the step's input.
+    For an exception, `result` is what went wrong and `proposal` the step's input. `number`: the
+    n-th review of this step in this run.
     """
 
     type: Literal["open_review"] = "open_review"
     step: str
     iteration: int
     review: Literal["gate", "exception"]
+    number: int = 1
     question: Text
     title: Text | None = None
     why: Text | None = None
@@ -60,14 +62,17 @@ class OpenReview(Model):
 
 
 class WithdrawReview(Model):
-    """The question no longer matters: the run ended, nobody answered in time (`expired`), or
-    somebody gave the result otherwise (`answered`).
+    """The question no longer matters.
+
+    The run ended, nobody answered in time (`expired`), somebody gave the result otherwise
+    (`answered`), or a loop began its next round.
     """
 
     type: Literal["withdraw_review"] = "withdraw_review"
     step: str
     iteration: int
-    because: Literal["run_ended", "expired", "answered"] = "run_ended"
+    number: int
+    because: Literal["run_ended", "expired", "answered", "round_begun"] = "run_ended"
 
 
 class EventKey(Model):

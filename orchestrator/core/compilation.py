@@ -37,6 +37,7 @@ from orchestrator.core.expressions import (
     number_tree,
 )
 from orchestrator.core.json import JsonObject
+from orchestrator.core.loops import back_links, bodies, forward_links, way_around
 from orchestrator.core.schemas import inline
 
 CompiledMapping = tuple[tuple[str, CompiledExpression], ...]
@@ -63,12 +64,14 @@ class CompiledStep:
     """One step. Fields that its kind does not have are empty.
 
     `rank` is its place in a fixed topological order; the planner works in that order, so that it
-    does the same whatever order a database returned the definition's keys in. `mapping` is the
-    input (agent), proposal (gate), output (transform) or result (end). `contract` judges that
-    mapping, for a gate also what the person gives back; `output_contract` judges an agent's output
-    that a person gives in its place. `reads` are the steps whose results the expressions need. For
-    a wait, `moment` gives the instant, `key` the key of the awaited event, and `arrival` judges
-    that event's data.
+    does the same whatever order a database returned the definition's keys in. `incoming`,
+    `outgoing` and `by_port` hold links that lead forward; `back` names the back link of a port,
+    `back_in` those that lead here, and `loops` says that some back link may start the step anew.
+    `mapping` is the input (agent), proposal (gate), output (transform) or result (end). `contract`
+    judges that mapping, for a gate also what the person gives back; `output_contract` judges an
+    agent's output that a person gives in its place. `reads` are the steps whose results the
+    expressions need. For a wait, `moment` gives the instant, `key` the key of the awaited event,
+    and `arrival` judges that event's data.
     """
 
     id: str
@@ -77,6 +80,9 @@ class CompiledStep:
     incoming: tuple[str, ...]
     outgoing: tuple[str, ...]
     by_port: Mapping[str, tuple[str, ...]]
+    back: Mapping[str, str] = field(default_factory=dict)
+    back_in: tuple[str, ...] = ()
+    loops: bool = False
     interface: AgentInterface | None = None
     mapping: CompiledMapping = ()
     contract: Validator | None = None
@@ -125,16 +131,21 @@ class CompiledWorkflow:
 def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> CompiledWorkflow:
     """Compile a definition against the agent versions and shared types that it names.
 
-    Raises: DefinitionError: no single start, a cycle, an agent version that the catalogue does not
-    have. ExpressionError: an expression cannot be compiled. SchemaError: a contract cannot be
-    compiled.
+    Raises: DefinitionError: no single start, a cycle, a back link into a step that can be passed
+    by, an agent version that the catalogue does not have. ExpressionError: an expression cannot be
+    compiled. SchemaError: a contract cannot be compiled.
     """
     order = step_order(definition)
     starts = [step_id for step_id in order if isinstance(definition.steps[step_id], StartStep)]
     if len(starts) != 1:
         raise DefinitionError(f"A workflow has exactly one start; this one has {len(starts)}.")
     compiler = _Compiler(definition, catalogue, _numbers(definition, catalogue))
-    steps = {step_id: compiler.step(step_id, rank) for rank, step_id in enumerate(order)}
+    descendants = _descendants(definition, order)
+    looping = _looping(definition, descendants)
+    steps = {
+        step_id: _with(compiler.step(step_id, rank), loops=step_id in looping)
+        for rank, step_id in enumerate(order)
+    }
     return CompiledWorkflow(
         definition=definition,
         steps=steps,
@@ -142,7 +153,7 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
         start=starts[0],
         input_contract=Validator(definition.input, catalogue.types),
         run_title=compiler.expression(definition.run_title),
-        descendants=_descendants(definition, order),
+        descendants=descendants,
         types=catalogue.types,
     )
 
@@ -158,13 +169,13 @@ def compile_step(
 
 
 def step_order(definition: WorkflowDefinition) -> tuple[str, ...]:
-    """A topological order of the steps that depends on the ids only.
+    """A topological order of the steps that depends on the ids only; back links do not count.
 
     Raises:
-        DefinitionError: the links form a cycle; `detail["cycle"]` names its steps.
+        DefinitionError: the other links form a cycle; `detail["cycle"]` names its steps.
     """
     sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(definition.steps, ()))
-    for link in definition.links.values():
+    for link in forward_links(definition):
         sorter.add(link.target, link.source)
     try:
         sorter.prepare()
@@ -185,13 +196,29 @@ def _descendants(
     definition: WorkflowDefinition, order: tuple[str, ...]
 ) -> dict[str, frozenset[str]]:
     targets: dict[str, set[str]] = {step_id: set() for step_id in order}
-    for link in definition.links.values():
+    for link in forward_links(definition):
         targets[link.source].add(link.target)
     found: dict[str, frozenset[str]] = {}
     for step_id in reversed(order):
         direct = targets[step_id]
         found[step_id] = frozenset(direct).union(*(found[target] for target in direct))
     return found
+
+
+def _looping(
+    definition: WorkflowDefinition, descendants: Mapping[str, frozenset[str]]
+) -> frozenset[str]:
+    """The steps that some back link may start anew."""
+    links = list(back_links(definition))
+    for link in links:
+        around = way_around(definition, link)
+        if around or isinstance(definition.steps[link.target], StartStep):
+            raise DefinitionError(
+                f"The link back from '{link.source}' leads to '{link.target}', "
+                "which is not on every way there.",
+                detail={"link": link.id, "around": list(around)},
+            )
+    return frozenset().union(*bodies(links, descendants).values())
 
 
 def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, NumberTree]:
@@ -228,10 +255,16 @@ class _Compiler:
         self.numbers = numbers
         self.incoming: dict[str, list[str]] = {step_id: [] for step_id in definition.steps}
         self.outgoing: dict[str, list[str]] = {step_id: [] for step_id in definition.steps}
+        self.back: dict[str, dict[str, str]] = {step_id: {} for step_id in definition.steps}
+        self.back_in: dict[str, list[str]] = {step_id: [] for step_id in definition.steps}
         for link_id in sorted(definition.links):
             link = definition.links[link_id]
-            self.incoming[link.target].append(link_id)
-            self.outgoing[link.source].append(link_id)
+            if link.is_back:
+                self.back[link.source].setdefault(link.port, link_id)
+                self.back_in[link.target].append(link_id)
+            else:
+                self.incoming[link.target].append(link_id)
+                self.outgoing[link.source].append(link_id)
 
     def expression(self, text: str | None) -> CompiledExpression | None:
         """Compile an optional expression."""
@@ -257,6 +290,8 @@ class _Compiler:
             incoming=tuple(self.incoming[step_id]),
             outgoing=tuple(self.outgoing[step_id]),
             by_port={port: tuple(links) for port, links in by_port.items()},
+            back=self.back[step_id],
+            back_in=tuple(self.back_in[step_id]),
         )
         match step:
             case AgentStep():

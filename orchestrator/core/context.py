@@ -14,9 +14,12 @@ from orchestrator.core.results import Failed, Uncertain, Value, Violation
 from orchestrator.core.state import StepRunState, StepStatus
 
 Scope: TypeAlias = Mapping[str, JsonValue]
-"""`input` (the run's input) and `steps` (per step: result, output, reason, score)."""
+"""`input` (the run's input) and `steps` (per step: result, output, reason, score, round)."""
 
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
+_UNDER_WAY = frozenset(
+    {StepStatus.PENDING, StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING}
+)
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MAX_TESTED_TEXT = 200
 
@@ -73,11 +76,15 @@ def evidence_of(compiled: CompiledStep, scope: Scope) -> tuple[JsonObject, ...]:
 
 
 def view_of(run: StepRunState) -> JsonObject:
-    """A step's result as expressions see it; empty until it has ended with one."""
-    result = run.result
-    if result is None or run.status not in _ENDED:
-        return {}
-    view: JsonObject = {"result": result.type}
+    """A step's round and its result as expressions see them.
+
+    Until it has ended there is no result, or, in a later round, still that of the former one.
+    """
+    view: JsonObject = {"round": run.round}
+    result = run.result if run.status in _ENDED else run.former
+    if result is None or run.status not in _ENDED | _UNDER_WAY:
+        return view
+    view["result"] = result.type
     if not isinstance(result, Failed) and result.output is not None:
         view["output"] = result.output
     if isinstance(result, (Value, Uncertain)) and result.score is not None:

@@ -6,16 +6,22 @@ for the canvas only and no hash covers them (`WorkflowDefinition.hashed`).
 
 Values move by expressions (`core/expressions.py`), which see two names:
 `input` (the run's input) and `steps.<step id>` with the fields `result` (value, not_found, ...),
-`output`, `reason` and `score`.
+`output`, `reason`, `score` and `round` (1, and one more each time a back link began it anew).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 from orchestrator.core.json import JsonObject, JsonValue, Model, Text
 from orchestrator.core.policies import RetryPolicy, TimeoutPolicy
@@ -23,6 +29,9 @@ from orchestrator.core.policies import RetryPolicy, TimeoutPolicy
 FORMAT: Literal["baton/1"] = "baton/1"
 MAX_STEPS = 1_000
 MAX_WAIT_SECONDS = 366 * 86_400
+MAX_ROUNDS = 1_000
+USUAL_ROUNDS = 3
+"""What is offered for a link that leads back."""
 RESERVED_IDS = frozenset(
     [
         "as",
@@ -94,7 +103,25 @@ class AgentRef(Model):
     version: Annotated[int, Field(ge=1)]
 
 
-class StepBase(Model):
+class Part(Model):
+    """A part of the document to which fields were added after definitions had been signed off.
+
+    Those that stand in `added` are written only when they differ from their default, so that the
+    content hash of a definition that does not use them stays what it was.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = dump(self)
+        for name in self.added:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                dumped.pop(name, None)
+        return dumped
+
+
+class StepBase(Part):
     """What every step has."""
 
     name: Name
@@ -284,18 +311,31 @@ Step = Annotated[
 ]
 
 
-class Link(Model):
-    """An arrow from a port of one step to another step."""
+class Link(Part):
+    """An arrow from a port of one step to another step.
+
+    With `max_rounds` it is a *back link*: it leads to a step that every way to its source has
+    passed, or to the source itself. It may be taken that many times; taking it starts the next
+    round of everything that comes after its target. Links without it never form a cycle.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"max_rounds"})
 
     source: StepId
     port: PortName
     target: StepId
     branch: PortName | None = None
+    max_rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] | None = None
 
     @property
     def id(self) -> str:
         """The link's key in `WorkflowDefinition.links`."""
         return f"{self.source}.{self.port}-{self.target}"
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it leads back to an earlier step."""
+        return self.max_rounds is not None
 
 
 class ExceptionPolicy(Model):

@@ -284,8 +284,22 @@ class StepEnded(EventBase):
     port: str | None
 
 
+class RoundBegun(EventBase):
+    """A back link was taken: `step` and all that comes after it begin anew.
+
+    `round` is the round of `step` that begins; the link was taken `used` times of at most `limit`.
+    """
+
+    type: Literal["round_begun"] = "round_begun"
+    link: str
+    step: str
+    round: int
+    used: int
+    limit: int
+
+
 class StepClosed(EventBase):
-    """The run ended (or was resumed) and took the open step with it."""
+    """The run ended, was resumed or began a next round, and took the step with it."""
 
     type: Literal["step_closed"] = "step_closed"
     step: str
@@ -328,6 +342,7 @@ DerivedEvent = Annotated[
     | HandoffMade
     | RouteChosen
     | StepEnded
+    | RoundBegun
     | StepClosed
     | LinkResolved
     | RunEnded

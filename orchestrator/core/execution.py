@@ -47,10 +47,7 @@ from orchestrator.core.events import (
 from orchestrator.core.expressions import ExpressionError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.policies import FailureKind
-from orchestrator.core.progress import (
-    changed,
-    reason_of,
-)
+from orchestrator.core.progress import changed, reason_of
 from orchestrator.core.results import (
     Basis,
     BasisKind,
@@ -161,7 +158,10 @@ class Execution(Waits):
         violations: tuple[Violation, ...] = (),
         repairs: tuple[str, ...] = (),
     ) -> None:
-        taken = tuple(key for key in compiled.incoming if self.links[key] is LinkStatus.TAKEN)
+        came_back = [key for key in compiled.back_in if self.links[key] is LinkStatus.TAKEN]
+        taken = tuple(
+            came_back or [key for key in compiled.incoming if self.links[key] is LinkStatus.TAKEN]
+        )
         self.events.append(
             HandoffMade(
                 step=compiled.id,

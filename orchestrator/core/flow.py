@@ -2,6 +2,8 @@
 
 `Flow.facts` is worked out along the links: per step, which other steps have certainly run when it
 starts, and by which ports they may have left. Only then is a step's output certain to be there.
+Back links do not count as "before": what they lead back from may be read as the former round left
+it, and is never certain.
 Sets of steps are kept as bits of one number, so that a thousand steps cost little.
 """
 
@@ -18,6 +20,7 @@ from orchestrator.core.definition import (
     StartStep,
     WorkflowDefinition,
 )
+from orchestrator.core.loops import back_links
 
 Ports = frozenset[str]
 Facts = dict[str, Ports]
@@ -25,7 +28,11 @@ Facts = dict[str, Ports]
 
 
 class Flow:
-    """The links of one definition. With a cycle there is no `order`, and nothing comes before."""
+    """The links of one definition. With a cycle there is no `order`, and nothing comes before.
+
+    `incoming` and `outgoing` hold all links of a step, `forward` those into it that are no back
+    links.
+    """
 
     def __init__(self, definition: WorkflowDefinition) -> None:
         self.definition = definition
@@ -35,6 +42,11 @@ class Flow:
             link = definition.links[link_id]
             self.incoming[link.target].append(link)
             self.outgoing[link.source].append(link)
+        self.back = list(back_links(definition))
+        self.forward = {
+            step_id: [link for link in links if not link.is_back]
+            for step_id, links in self.incoming.items()
+        }
         self.order: tuple[str, ...] = ()
         self.cycle: DefinitionError | None = None
         try:
@@ -49,6 +61,20 @@ class Flow:
         """Whether some way from `other` leads to the step."""
         return bool(self._before.get(step_id, 0) & self.bits.get(other, 0))
 
+    def is_former(self, other: str, step_id: str) -> bool:
+        """Whether a loop leads from `other` back to the step, so that its former round is seen."""
+        return any(
+            self._leads(other, link.source) and self._leads(link.target, step_id)
+            for link in self.back
+        )
+
+    def loops(self, step_id: str) -> bool:
+        """Whether some back link may start the step anew."""
+        return any(self._leads(link.target, step_id) for link in self.back)
+
+    def _leads(self, other: str, step_id: str) -> bool:
+        return other == step_id or self.is_before(other, step_id)
+
     def before(self, step_id: str, limit: int) -> Iterator[tuple[str, int]]:
         """Steps before this one, nearest first, each with its distance in links; at most `limit`.
 
@@ -58,7 +84,7 @@ class Flow:
         seen, layer, distance, count = {step_id}, [step_id], 0, 0
         while layer:
             distance += 1
-            found = {link.source for key in layer for link in self.incoming[key]} - seen
+            found = {link.source for key in layer for link in self.forward[key]} - seen
             layer = sorted(found, key=lambda key: -rank.get(key, 0))
             seen.update(layer)
             for key in layer:
@@ -75,7 +101,9 @@ class Flow:
             link
             for key in cycle
             for link in self.outgoing[key]
-            if link.target in inside and near.get(link.target, 0) <= near.get(key, 0)
+            if not link.is_back
+            and link.target in inside
+            and near.get(link.target, 0) <= near.get(key, 0)
         ]
         back.sort(key=lambda link: (near.get(link.target, 0), -near.get(link.source, 0)))
         return back[0] if back else None
@@ -105,7 +133,7 @@ class Flow:
         before: dict[str, int] = {}
         for step_id in self.order:
             bits = 0
-            for link in self.incoming[step_id]:
+            for link in self.forward[step_id]:
                 bits |= before[link.source] | self.bits[link.source]
             before[step_id] = bits
         return before
@@ -119,7 +147,7 @@ class Flow:
         for step_id in self.order:
             step = self.definition.steps[step_id]
             branches: dict[str, list[Facts]] = {}
-            for link in self.incoming[step_id]:
+            for link in self.forward[step_id]:
                 along = facts[link.source].copy()
                 along[link.source] = frozenset({link.port})
                 branches.setdefault(branch_of(self.definition, link.id), []).append(along)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from orchestrator.core.definition import (
+    USUAL_ROUNDS,
     AgentStep,
     EndStep,
     GateStep,
@@ -32,6 +33,7 @@ from orchestrator.core.findings import (
 )
 from orchestrator.core.flow import Flow, closure
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.loops import way_around
 from orchestrator.core.schemas import pointer, referring
 from orchestrator.core.scope import (
     LIKELY,
@@ -321,11 +323,23 @@ class Mender:
         following = [link.target for link in self.flow.outgoing[step_id] if link.port == "next"]
         bridges = [
             _link(link.source, link.port, target)
-            for link in self.flow.incoming[step_id]
+            for link in self.flow.forward[step_id]
             for target in following
         ]
         gone = self._removing(step_id)
         yield _mending("remove", gone.title, *gone.patch, *bridges)
+
+    def led_back(self, finding: Finding) -> Iterator[Mending]:
+        """Make the link that closes a cycle one that leads back a few times, or remove it."""
+        link = self.definition.links.get(finding.link or "")
+        if link is not None and not way_around(self.definition, link):
+            title = (
+                f"Let {self._name(link.source)} lead back to {self._name(link.target)}, "
+                f"at most {USUAL_ROUNDS} times"
+            )
+            path = pointer(("links", link.id, "max_rounds"))
+            yield _mending("link", title, _set(path, USUAL_ROUNDS))
+        yield from self.removed_link(finding)
 
     def removed_link(self, finding: Finding) -> Iterator[Mending]:
         """Remove the link."""
@@ -540,7 +554,9 @@ _MENDERS: Mapping[str, Callable[[Mender, Finding], Iterator[Mending]]] = {
     "no_start": Mender.no_start,
     "several_starts": Mender.removed_step,
     "join_needs_branches": Mender.removed_join,
-    "cycle": Mender.removed_link,
+    "cycle": Mender.led_back,
+    "back_link_passed_by": Mender.removed_link,
+    "back_link_not_alone": Mender.removed_link,
     "link_into_start": Mender.removed_link,
     "unknown_port": Mender.removed_link,
     "undeclared_outcome": Mender.undeclared_outcome,

@@ -25,7 +25,8 @@ _WAITS_FOR: Final = frozenset({"exception", "retry"})
 def takes_result(workflow: CompiledWorkflow, step_id: str) -> bool:
     """Whether a person may ever give this step's result: an agent's, with a way on for it."""
     compiled = workflow.steps[step_id]
-    return compiled.output_contract is not None and "next" in compiled.by_port
+    leads_on = "next" in compiled.by_port or "next" in compiled.back
+    return compiled.output_contract is not None and leads_on
 
 
 def waits_for_result(workflow: CompiledWorkflow, state: RunState, step_id: str) -> bool:

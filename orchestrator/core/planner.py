@@ -20,6 +20,11 @@ One call to `plan` applies one driving event and then goes on as far as it can w
 4. Lease prepared agent steps, at most `max_parallel` running at once; the others stay ready.
 5. Say what the run is doing now: running, waiting (nothing ready or running), paused or ended.
 
+A *back link* leads to a step that every way to its source has passed. Taking it begins the next
+round (`core/rounds.py`): the target is ready at once, everything after it is pending again, what it
+had under way is broken off, and the results of the former round stay readable until the steps end
+again. Each back link may be taken `max_rounds` times, then its port counts as not linked.
+
 A result that has no linked port, and a failure that is not tried again, belong to the exception
 policy: the step waits for a person (`waiting_for` "exception"), or the run ends. A step whose
 exception ended the run keeps its links open, so that a resumed run can go on from it. A person may
@@ -74,7 +79,6 @@ from orchestrator.core.events import (
     DrivingEvent,
     EventArrived,
     ExceptionDecided,
-    LinkResolved,
     PauseRequested,
     ResultGiven,
     RetryPlanned,
@@ -110,15 +114,14 @@ from orchestrator.core.results import (
     Value,
     Violation,
 )
+from orchestrator.core.rounds import NEXT_ITERATION, former_of
 from orchestrator.core.state import (
-    LINK_TRANSITIONS,
     LinkStatus,
     RunState,
     RunStatus,
     StepRunState,
     StepStatus,
     is_terminal,
-    next_status,
 )
 
 _GATE_PORTS = {
@@ -297,7 +300,8 @@ class _Planner(Execution):
         result = event.result if isinstance(event, AttemptFailed) else _LOST
         compiled, run = self.workflow.steps[event.step], self.steps[event.step]
         if compiled.calls_once and result.kind in _AMBIGUOUS:
-            self._open_exception(event.step, _unknown_outcome(result))
+            unknown = _unknown_outcome(result)
+            self._open_exception(event.step, unknown, unknown.reason)
         elif self._may_retry(compiled, run, result):
             self._plan_retry(event.step, result)
         else:
@@ -380,7 +384,9 @@ class _Planner(Execution):
 
     def _review_expired(self, step_id: str, run: StepRunState) -> None:
         self.commands.append(
-            WithdrawReview(step=step_id, iteration=run.iteration, because="expired")
+            WithdrawReview(
+                step=step_id, iteration=run.iteration, number=run.reviews, because="expired"
+            )
         )
         if run.waiting_for == "exception":
             self._end_by_exception(step_id, "Nobody decided about the exception in time.")
@@ -457,7 +463,9 @@ class _Planner(Execution):
             self.commands.append(CancelTimer(timer=retry_timer(step_id, run)))
             return
         self.commands.append(
-            WithdrawReview(step=step_id, iteration=run.iteration, because="answered")
+            WithdrawReview(
+                step=step_id, iteration=run.iteration, number=run.reviews, because="answered"
+            )
         )
         self.commands.append(CancelTimer(timer=review_timer(step_id, run)))
 
@@ -496,16 +504,18 @@ class _Planner(Execution):
     def _run_again(self, step_id: str, edited: JsonObject | None) -> None:
         """Make a step ready again for a person.
 
-        A call with the same input goes on in its iteration, so that its key stays the same. Edited
-        input, a call that had succeeded, and every step that calls nothing start the next one.
+        A call that failed goes on in its iteration with the same input, so that its key stays the
+        same. Edited input, a call that was answered, and every step that calls nothing start the
+        next one.
         """
         run, step = self.steps[step_id], self.workflow.steps[step_id].step
         is_edited = edited is not None and edited != run.input
-        goes_on = isinstance(step, AgentStep) and run.status is not StepStatus.SUCCEEDED
+        was_answered = run.result is not None and not isinstance(run.result, Failed)
+        goes_on = isinstance(step, AgentStep) and not was_answered
         is_new_round = is_edited or not goes_on
         changes: dict[str, Any] = {"result": None, "port": None, "ended_at": None}
         if is_new_round:
-            changes |= _NEXT_ITERATION | {
+            changes |= NEXT_ITERATION | {
                 "iteration": run.iteration + 1,
                 "input_override": edited if is_edited else run.input_override,
             }
@@ -544,6 +554,8 @@ class _Planner(Execution):
         3. Steps whose own exception ended the run are tried again too, as their links are still
            open.
         4. Everything else that is finished stays finished.
+
+        Loops that come after the step, or lead back to it, have all their rounds again.
         """
         if event.step not in resumable_steps(self.workflow, self.before):
             return False
@@ -563,8 +575,9 @@ class _Planner(Execution):
         }
         self._start_run_timer(resumes)
         after = self.workflow.descendants[at]
-        for step_id in sorted({at, *after}, key=self._rank):
-            self._reopen_links(step_id)
+        self._reopen((at, *sorted(after, key=self._rank)))
+        for link_id in self.workflow.steps[at].back_in:
+            self.rounds = {key: used for key, used in self.rounds.items() if key != link_id}
         for step_id in self.workflow.order:
             if step_id == at:
                 begin()
@@ -578,23 +591,17 @@ class _Planner(Execution):
             if self.steps[step_id].status is StepStatus.PENDING and self._settle(step_id):
                 self._resolve_links(step_id, None)
 
-    def _reopen_links(self, step_id: str) -> None:
-        for link_id in self.workflow.steps[step_id].outgoing:
-            if self.links[link_id] is not LinkStatus.OPEN:
-                self.links[link_id] = next_status(
-                    LINK_TRANSITIONS, self.links[link_id], "link_reopened"
-                )
-                self.events.append(LinkResolved(link=link_id, to="open"))
-
     def _start_over(self, step_id: str) -> None:
         run = self.steps[step_id]
         if run.status is StepStatus.PENDING:
             return
         has_run = run.attempt > 0 or run.reviews > 0 or run.result is not None
         has_run = has_run or run.started_at is not None
-        changes: dict[str, Any] = dict(_NEXT_ITERATION) if has_run else {}
+        changes: dict[str, Any] = dict(NEXT_ITERATION) if has_run else {}
         if has_run:
             changes |= {"iteration": run.iteration + 1, "input_override": None}
+        if self.workflow.steps[step_id].loops:
+            changes |= former_of(run)
         self._return(step_id, changes | {"result": None, "port": None, "ended_at": None})
 
     def _was_closed(self, step_id: str) -> bool:
@@ -617,7 +624,7 @@ class _Planner(Execution):
         step = self.workflow.steps[step_id].step
         has_waited = isinstance(step, WaitStep) and run.started_at is not None
         if has_waited or (run.reviews and isinstance(step, GateStep)):
-            return changes | _NEXT_ITERATION | {"iteration": run.iteration + 1}
+            return changes | NEXT_ITERATION | {"iteration": run.iteration + 1}
         return changes | {"free_attempts": run.attempt}
 
     def _return(self, step_id: str, changes: Mapping[str, Any]) -> None:
@@ -634,12 +641,6 @@ _LOST = Failed(
     reason_code="worker_lost",
     reason="The worker that made the call is gone; nobody knows what the call did.",
 )
-_NEXT_ITERATION: dict[str, Any] = {
-    "attempt": 0,
-    "free_attempts": 0,
-    "input": None,
-    "started_at": None,
-}
 
 
 def _unknown_outcome(result: Failed) -> Failed:

@@ -67,13 +67,6 @@ from orchestrator.core.state import (
     next_status,
 )
 
-_PORTS = {
-    "value": "next",
-    "not_found": "not_found",
-    "uncertain": "uncertain",
-    "refused": "refused",
-    "failed": "failed",
-}
 _RUN_ENDS: dict[str, Literal["succeeded", "failed", "cancelled"]] = {
     "run_succeeded": "succeeded",
     "run_failed": "failed",
@@ -86,16 +79,21 @@ _RUN_DOES: dict[RunStatus, Literal["running", "waiting", "paused"]] = {
 }
 WAITS = frozenset({"time", "event"})
 """What a step of the kind wait waits for."""
+_NO_FORMER: dict[str, Any] = {"former": None, "former_iteration": None}
 _M = TypeVar("_M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one event leads to; one that does not apply gives the same state and nothing else."""
+    """What one event leads to; one that does not apply gives the same state and nothing else.
+
+    `passed` are iterations of steps that a next round took the place of, as they ended.
+    """
 
     state: RunState
     commands: tuple[Command, ...] = ()
     events: tuple[DerivedEvent, ...] = ()
+    passed: tuple[tuple[str, StepRunState], ...] = ()
 
 
 def retry_timer(step: str, run: StepRunState) -> str:
@@ -129,9 +127,11 @@ class Progress:
         self.status = state.status
         self.steps = dict(state.steps)
         self.links = dict(state.links)
+        self.rounds = state.rounds
         self.changes: dict[str, Any] = {}
         self.commands: list[Command] = []
         self.events: list[DerivedEvent] = []
+        self.passed: list[tuple[str, StepRunState]] = []
         self.ready: set[str] = set()
         self.ready_agents: set[str] = set()
         self.running = 0
@@ -145,23 +145,19 @@ class Progress:
 
     # ---- results ---------------------------------------------------------------------------------
 
-    def _leave(self, step_id: str, result: StepResult, *, port: str | None = None) -> None:
-        """End a step by the port of its result, or hand it to the exception policy."""
-        port = port or _PORTS[result.type]
-        if port in self.workflow.steps[step_id].by_port:
-            self._end_step(step_id, result, port)
-        elif self.definition.policies.exceptions.mode == "inbox":
-            self._open_exception(step_id, result)
+    def _hand_to_policy(self, step_id: str, result: StepResult, reason: str) -> None:
+        """Let the exception policy take over a step whose result has no way on."""
+        if self.definition.policies.exceptions.mode == "inbox":
+            self._open_exception(step_id, result, reason)
         else:
             self.steps[step_id] = changed(self.steps[step_id], result=result)
-            self._end_by_exception(step_id, reason_of(result))
+            self._end_by_exception(step_id, reason)
 
-    def _open_exception(self, step_id: str, result: StepResult) -> None:
+    def _open_exception(self, step_id: str, result: StepResult, reason: str) -> None:
         """Ask a person what to do about a result that the workflow has no way for."""
         policy = self.definition.policies.exceptions
         run, name = self.steps[step_id], self.workflow.steps[step_id].step.name
         due_at = self.now + timedelta(seconds=policy.due_seconds)
-        reason = reason_of(result)
         self._await_person(
             step_id,
             due_at=due_at,
@@ -193,6 +189,11 @@ class Progress:
 
     def _end_step(self, step_id: str, result: StepResult, port: str | None) -> None:
         """Give a step its result; with a port, resolve its links."""
+        self._finish_step(step_id, result, port)
+        if port is not None:
+            self._resolve_links(step_id, port)
+
+    def _finish_step(self, step_id: str, result: StepResult, port: str | None) -> None:
         is_bad = isinstance(result, (Failed, Refused))
         run = self._step_moves(
             step_id,
@@ -202,13 +203,12 @@ class Progress:
             waiting_for=None,
             started_at=self.steps[step_id].started_at or self.now,
             ended_at=self.now,
+            **(_NO_FORMER if port is not None else {}),
         )
         self.views.pop(step_id, None)
         self.events.append(
             StepEnded(step=step_id, iteration=run.iteration, result=result, port=port)
         )
-        if port is not None:
-            self._resolve_links(step_id, port)
 
     def _resolve_links(self, step_id: str, port: str | None) -> None:
         """Resolve a step's links and follow dead paths; a path that dies has no port."""
@@ -237,7 +237,8 @@ class Progress:
         if LinkStatus.TAKEN in statuses:
             self._make_ready(step_id)
             return False
-        self._step_moves(step_id, "step_skipped", ended_at=self.now)
+        self._step_moves(step_id, "step_skipped", ended_at=self.now, **_NO_FORMER)
+        self.views.pop(step_id, None)
         self.events.append(StepSkipped(step=step_id))
         return True
 
@@ -331,34 +332,52 @@ class Progress:
         )
 
     def _close(self, step_id: str) -> None:
-        run, was = self.steps[step_id], self.before.steps.get(step_id)
-        if run.status is StepStatus.PENDING:
+        if self.steps[step_id].status is StepStatus.PENDING:
             self._step_moves(step_id, "step_skipped", ended_at=self.now)
             self.events.append(StepClosed(step=step_id, to="skipped"))
             return
+        self._break_off(step_id, "run_ended")
+        self._step_moves(step_id, "step_cancelled", waiting_for=None, ended_at=self.now)
+        self.events.append(StepClosed(step=step_id, to="cancelled"))
+
+    def _break_off(self, step_id: str, because: Literal["run_ended", "round_begun"]) -> None:
+        """Abort what an open step has under way; what this plan asked for is not asked for."""
+        run, was = self.steps[step_id], self.before.steps.get(step_id)
         if run.status is StepStatus.RUNNING:
             self.commands.append(
                 CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
             )
         elif run.status is StepStatus.WAITING and run.waiting_for in WAITS:
             self.commands.append(CancelTimer(timer=wait_timer(step_id, run)))
-        elif run.status is StepStatus.WAITING and was is not None and was.reviews == run.reviews:
-            if run.waiting_for == "retry":
-                self.commands.append(CancelTimer(timer=retry_timer(step_id, run)))
-            else:
-                self.commands.append(WithdrawReview(step=step_id, iteration=run.iteration))
-                self.commands.append(CancelTimer(timer=review_timer(step_id, run)))
-        self._step_moves(step_id, "step_cancelled", waiting_for=None, ended_at=self.now)
-        self.events.append(StepClosed(step=step_id, to="cancelled"))
+        elif run.status is StepStatus.WAITING and run.waiting_for == "retry":
+            self.commands.append(CancelTimer(timer=retry_timer(step_id, run)))
+        elif run.status is StepStatus.WAITING and (was is None or was.reviews != run.reviews):
+            self.commands = [
+                command
+                for command in self.commands
+                if not isinstance(command, (OpenReview, StartTimer)) or command.step != step_id
+            ]
+        elif run.status is StepStatus.WAITING:
+            self.commands.append(
+                WithdrawReview(
+                    step=step_id, iteration=run.iteration, number=run.reviews, because=because
+                )
+            )
+            self.commands.append(CancelTimer(timer=review_timer(step_id, run)))
 
     def finish(self) -> Plan:
         """The plan: the new state, and what the run is doing now (step 5)."""
         if not is_terminal(self.status):
             self._say_what_it_does()
         state = changed(
-            self.before, status=self.status, steps=self.steps, links=self.links, **self.changes
+            self.before,
+            status=self.status,
+            steps=self.steps,
+            links=self.links,
+            rounds=self.rounds,
+            **self.changes,
         )
-        return Plan(state, tuple(self.commands), tuple(self.events))
+        return Plan(state, tuple(self.commands), tuple(self.events), tuple(self.passed))
 
     def _say_what_it_does(self) -> None:
         statuses = {run.status for run in self.steps.values()}
@@ -401,7 +420,7 @@ class Progress:
                 step=step_id, iteration=run.iteration, review=command.review, reason=reason
             )
         )
-        self.commands.append(command)
+        self.commands.append(changed(command, number=reviews))
         self.commands.append(
             StartTimer(
                 timer=review_timer(step_id, run),

@@ -39,6 +39,8 @@ MAX_DEPTH = 4
 MAX_READ_STEPS = 60
 """From how many steps back values are offered; the nearest are."""
 MAX_READABLES = 600
+_FAR = 50
+"""The distance of what a loop leads back from: offered after everything that comes before."""
 
 OUTPUT_PORTS = frozenset({"next", "uncertain", "approved", "rejected", "returned", "filled"})
 REASON_PORTS = frozenset({"not_found", "uncertain", "refused", "failed", "expired"})
@@ -199,13 +201,19 @@ class Shapes:
         facts = {} if step_id is None else self.flow.facts[step_id]
         properties: JsonObject = {}
         for other in read:
-            seen = step_id is None or self.flow.is_before(other, step_id)
+            seen = step_id is None or self.may_read(other, step_id)
             properties[other] = self.view(other, facts.get(other)) if seen else {}
         return {"input": self.inlined(self.definition.input), "steps": closed_object(properties)}
+
+    def may_read(self, other: str, step_id: str) -> bool:
+        """Whether a step has run before, or a loop leads from it back to the reader."""
+        return self.flow.is_before(other, step_id) or self.flow.is_former(other, step_id)
 
     def view(self, step_id: str, ports: Ports | None) -> JsonObject:
         """How a step is seen that may have left by these ports; None: perhaps it never ran."""
         key = (step_id, ports)
+        if step_id not in self.outputs:
+            return self._view(step_id, ports)  # a loop leads here from a step not typed yet
         if key not in self._views:
             self._views[key] = self._view(step_id, ports)
         return self._views[key]
@@ -219,7 +227,19 @@ class Shapes:
                 if len(found) >= MAX_READABLES:
                     return found
                 found.append(replace(one, distance=distance))
-        return found
+        for other in self._former(step_id):
+            found.extend(replace(one, distance=_FAR) for one in self._step_readables(other, None))
+        return found[:MAX_READABLES]
+
+    def _former(self, step_id: str) -> list[str]:
+        """The steps of which only the former round can be read here: later ones of the loop."""
+        if not self.flow.loops(step_id):
+            return []
+        return [
+            other
+            for other in self.flow.order
+            if not self.flow.is_before(other, step_id) and self.flow.is_former(other, step_id)
+        ][:MAX_READ_STEPS]
 
     def _view(self, step_id: str, ports: Ports | None) -> JsonObject:
         step = self.definition.steps[step_id]
@@ -228,8 +248,9 @@ class Shapes:
             "result": {"enum": ["value", "not_found", "uncertain", "refused", "failed"]},
             "reason": {"type": "string"},
             "score": {"type": "number"},
+            "round": {"type": "integer", "minimum": 1},
         }
-        required: list[JsonValue] = ["result"]
+        required: list[JsonValue] = ["result", "round"]
         is_calling = isinstance(step, (AgentStep, GateStep, JoinStep, WaitStep))
         with_output = possible & OUTPUT_PORTS if is_calling else possible
         if with_output or possible & {"not_found", "refused"}:
@@ -241,7 +262,7 @@ class Shapes:
         return {
             "type": "object",
             "properties": properties,
-            "required": required if ports is not None else [],
+            "required": required if ports is not None else ["round"],
             "additionalProperties": False,
         }
 
@@ -268,17 +289,20 @@ class Shapes:
                 ("steps", step_id, "output"), output[0], certain=output[1], sample=sample
             )
         possible = ports if ports is not None else frozenset(ports_of(step))
-        for name in self._said(step, possible):
+        for name in self._said(step_id, possible):
             found = member(view, name)
             if found is not None:
                 path = ("steps", step_id, name)
                 yield _readable(path, name.capitalize(), found[0], certain=found[1])
 
-    def _said(self, step: Step, possible: Ports) -> Iterator[str]:
+    def _said(self, step_id: str, possible: Ports) -> Iterator[str]:
+        step = self.definition.steps[step_id]
         if isinstance(step, (AgentStep, GateStep, JoinStep, WaitStep)):
             yield "result"
             if possible & _SPOKEN_PORTS:
                 yield "reason"
+        if self.flow.loops(step_id):
+            yield "round"
         if isinstance(step, AgentStep):
             yield "score"
 

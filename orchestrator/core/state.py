@@ -90,8 +90,10 @@ class StepRunState(Model):
     person gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry`,
     `exception`, `time` or `event`. `free_attempts` are those that no longer count against the retry
     policy, because a person let the step run again or a pause aborted them. `reviews` counts the
-    reviews that were opened for the step and names their timers; `latest_task` is the review task
-    whose decision was applied last.
+    reviews that were opened for the step and names their timers; `decided_tasks` are the review
+    tasks whose decisions were applied. `round` grows each time a back link starts the step anew.
+    Until it ends again (or is skipped) in its new round, expressions still read `former`: the
+    result of its iteration `former_iteration`.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -107,12 +109,16 @@ class StepRunState(Model):
     free_attempts: int = 0
     reviews: int = 0
     decided_tasks: tuple[str, ...] = ()
+    round: int = 1
+    former: StepResult | None = None
+    former_iteration: int | None = None
 
 
 class RunState(Model):
     """Everything the planner knows of a run. `input` is the run's input.
 
     `resumes` counts how often a failed run was resumed; it names the timer of the run's time limit.
+    `rounds` counts per back link how often it was taken since its loop was entered.
     """
 
     run_id: str
@@ -127,6 +133,7 @@ class RunState(Model):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     resumes: int = 0
+    rounds: dict[str, int] = Field(default_factory=dict)
 
     def stored(self) -> JsonObject:
         """The control part as JSON: without inputs and outputs, which the step rows hold."""
@@ -135,7 +142,7 @@ class RunState(Model):
             exclude={
                 "input": True,
                 "result": True,
-                "steps": {"__all__": {"input", "input_override", "result"}},
+                "steps": {"__all__": {"input", "input_override", "result", "former"}},
             },
             exclude_defaults=True,
         )
@@ -166,6 +173,7 @@ STEP_TRANSITIONS: StepTable = {
         "step_succeeded": StepStatus.SUCCEEDED,
         "step_failed": StepStatus.FAILED,
         "step_cancelled": StepStatus.CANCELLED,
+        "step_returned": StepStatus.PENDING,  # a back link began the next round, here and below
     },
     StepStatus.RUNNING: {
         "step_succeeded": StepStatus.SUCCEEDED,
@@ -174,6 +182,7 @@ STEP_TRANSITIONS: StepTable = {
         "review_opened": StepStatus.WAITING,
         "step_readied": StepStatus.READY,  # the run was paused and the call aborted
         "step_cancelled": StepStatus.CANCELLED,
+        "step_returned": StepStatus.PENDING,
     },
     StepStatus.WAITING: {
         "step_readied": StepStatus.READY,  # a retry came due, or a person lets it run again
@@ -181,8 +190,9 @@ STEP_TRANSITIONS: StepTable = {
         "step_failed": StepStatus.FAILED,
         "review_opened": StepStatus.WAITING,  # a gate expired without a way out: now an exception
         "step_cancelled": StepStatus.CANCELLED,
+        "step_returned": StepStatus.PENDING,
     },
-    # Out of a final status only when a failed run is resumed.
+    # Out of a final status only by a back link, or when a failed run is resumed.
     StepStatus.SUCCEEDED: {
         "step_readied": StepStatus.READY,
         "step_returned": StepStatus.PENDING,

@@ -36,6 +36,7 @@ from orchestrator.core.expressions import (
     path_expression,
 )
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.loops import forward_links
 from orchestrator.core.results import Failed, StepResult, Uncertain, Value, Violation
 from orchestrator.core.schemas import referring
 from orchestrator.core.scope import closed_object
@@ -155,7 +156,7 @@ def _read_paths(definition: WorkflowDefinition, step_id: str) -> tuple[Path, ...
     if isinstance(step, StartStep):
         return tuple(("input", name) for name in _properties(definition.input))
     if isinstance(step, JoinStep):
-        sources = [link.source for link in definition.links.values() if link.target == step_id]
+        sources = [link.source for link in forward_links(definition) if link.target == step_id]
         return tuple(("steps", source, "result") for source in dict.fromkeys(sources))
     paths: dict[Path, None] = {}
     for text in _texts(definition, step_id):

@@ -23,8 +23,9 @@ from orchestrator.core.events import EventArrived, WaitBegun
 from orchestrator.core.expressions import CompiledExpression, ExpressionError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.policies import FailureKind
-from orchestrator.core.progress import Progress, wait_timer
+from orchestrator.core.progress import wait_timer
 from orchestrator.core.results import Failed, Value, Violation
+from orchestrator.core.rounds import Rounds
 from orchestrator.core.state import StepRunState, StepStatus
 
 MAX_KEY = 500
@@ -48,7 +49,7 @@ def arrived(*, content: JsonValue, source: str, event_id: str, at: datetime) -> 
     return {"event": content, "source": source, "id": event_id, "at": at.isoformat()}
 
 
-class Waits(Progress):
+class Waits(Rounds):
     """Begins and ends waits within one application of the planner."""
 
     def _begin_wait(self, compiled: CompiledStep, step: WaitStep) -> None:

@@ -109,10 +109,11 @@ class RunStepReviewSerializer(serializers.Serializer[Any]):
 
 
 class RunStepSerializer(serializers.Serializer[Any]):
-    """A step of a run. A step that was never begun has only the first three fields."""
+    """A step of a run. A step that was never begun has only the first four fields."""
 
     status = serializers.CharField()
     iteration = serializers.IntegerField()
+    round = serializers.IntegerField(help_text="1, and one more for each time a loop began it anew")
     attempt = serializers.IntegerField()
     result_tag = serializers.CharField(required=False, allow_blank=True)
     port = serializers.CharField(required=False, allow_blank=True)

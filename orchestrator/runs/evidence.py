@@ -117,16 +117,21 @@ def reason_of(result: StepResult | None) -> str:
 
 
 def _effect_of(definition: WorkflowDefinition, links: Iterable[Link]) -> str:
-    ends, others = [], []
+    ends, others, back = [], [], []
     for link in links:
         target = definition.steps[link.target]
-        if isinstance(target, EndStep):
+        if link.is_back:
+            times = "once" if link.max_rounds == 1 else f"{link.max_rounds} times"
+            back.append(f"“{target.name}”, at most {times}")
+        elif isinstance(target, EndStep):
             ends.append(_outcome(definition, target.outcome))
         else:
             others.append(f"“{target.name}”")
     parts = []
     if others:
         parts.append(f"Goes on to {' and '.join(others)}.")
+    if back:
+        parts.append(f"Goes back to {' and '.join(back)}.")
     if ends:
         parts.append(f"Ends the run: {' and '.join(ends)}.")
     return " ".join(parts)

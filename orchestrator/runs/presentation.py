@@ -25,6 +25,7 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
 )
 from orchestrator.core.json import JsonValue
+from orchestrator.core.loops import forward_links
 from orchestrator.web.templatetags.baton import Look, duration, look_of, money_text
 
 Snapshot: TypeAlias = Mapping[str, Any]
@@ -124,7 +125,7 @@ def outline(definition: WorkflowDefinition) -> tuple[str, ...]:
     """The ids of all steps, each after those that lead to it; among equals by name."""
     waiting = dict.fromkeys(definition.steps, 0)
     targets: dict[str, list[str]] = {step: [] for step in definition.steps}
-    for link in definition.links.values():
+    for link in forward_links(definition):
         waiting[link.target] += 1
         targets[link.source].append(link.target)
     names = {step_id: (step.name, step_id) for step_id, step in definition.steps.items()}
@@ -274,7 +275,7 @@ def not_reached(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> 
     if state.get("status") not in {"skipped", "cancelled", "pending"} or state.get("started_at"):
         return ""
     links: Mapping[str, str] = run.get("links") or {}
-    incoming = [key for key, link in definition.links.items() if link.target == step_id]
+    incoming = [link.id for link in forward_links(definition) if link.target == step_id]
     if incoming and all(links.get(key) == "dead" for key in incoming):
         return "not on the way this run took"
     return "the run ended before it came here" if run.get("ended_at") else ""
@@ -292,6 +293,7 @@ def instant_of(value: object) -> datetime | None:
 _GRAPH_STEP: Final[Mapping[str, Any]] = {
     "status": "pending",
     "iteration": 1,
+    "round": 1,
     "attempt": 0,
     "result_tag": "",
     "port": "",

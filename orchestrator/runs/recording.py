@@ -36,11 +36,11 @@ from orchestrator.core.commands import (
     WithdrawReview,
 )
 from orchestrator.core.compilation import CompiledWorkflow
-from orchestrator.core.definition import AgentStep, GateStep, GateType, RouterStep
+from orchestrator.core.definition import AgentStep, GateStep, GateType
 from orchestrator.core.events import DerivedEvent, DrivingEvent
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import giver_of
-from orchestrator.core.planner import plan, title_of
+from orchestrator.core.planner import Plan, plan, title_of
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
 from orchestrator.core.state import (
@@ -67,6 +67,7 @@ TITLE_LENGTH: Final = 200
 _WITHDRAWN: Final[Mapping[str, str]] = {
     "run_ended": "The run ended.",
     "answered": "Somebody gave the result on the run's page.",
+    "round_begun": "The run went back to an earlier step.",
 }
 _PAYLOADS: Final = frozenset({"input", "output"})
 
@@ -114,6 +115,17 @@ class _Collected:
     timers: dict[str, Row | None] = field(default_factory=dict)
     reviews: list[OpenReview | WithdrawReview] = field(default_factory=list)
     ended: tuple[JsonValue, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A step that ended: as it was then, the port it left by, what chose the port, what began."""
+
+    name: str
+    step: StepRunState
+    port: str
+    route: events.RouteChosen | None = None
+    begun: events.RoundBegun | None = None
 
 
 class Recording:
@@ -164,12 +176,16 @@ class Recording:
         planned = plan(self.facts.compiled, before, event, now)
         self.state = planned.state
         self.seq += 1
+        was = {(name, step.iteration): step for name, step in planned.passed}
         self._journal(event, planned.events, now, inbox_id)
+        for one in planned.events:
+            if isinstance(one, events.HandoffMade):
+                self._collect_handoff(one, self._step_at(was, one.step, one.iteration), now)
         self._settle(event, now)
-        self._collect_steps(before, now)
+        self._collect_steps(before, planned.passed, now)
         for command in planned.commands:
             self._collect(command, now)
-        for entry in self._entries(event, planned.events, now, inbox_id):
+        for entry in self._entries(event, planned, now, inbox_id):
             self.add_entry(entry)
         self._collect_end(planned.events)
         if not self.title:
@@ -257,9 +273,6 @@ class Recording:
                 "at": now,
             }
         )
-        for one in derived:
-            if isinstance(one, events.HandoffMade):
-                self._collect_handoff(one, now)
 
     def _settle(self, event: DrivingEvent, now: datetime) -> None:
         """Close the attempt that the event is about."""
@@ -294,7 +307,16 @@ class Recording:
             "ended_at": now,
         }
 
-    def _collect_steps(self, before: RunState, now: datetime) -> None:
+    def _step_at(
+        self, passed: Mapping[tuple[str, int], StepRunState], name: str, iteration: int
+    ) -> StepRunState:
+        """A step in an iteration of this plan: as it was passed, else as it is."""
+        return passed.get((name, iteration), self.state.steps[name])
+
+    def _collect_steps(
+        self, before: RunState, passed: Iterable[tuple[str, StepRunState]], now: datetime
+    ) -> None:
+        """The rows of all steps that changed, and of the iterations that rounds left behind."""
         for name, step in self.state.steps.items():
             former = before.steps.get(name)
             if step is former:
@@ -303,6 +325,8 @@ class Recording:
                 continue  # a row begins with the step's first change
             if former is not None and former.iteration != step.iteration:
                 self._close_row(name, former, now)
+            self._pending.steps[name, step.iteration] = self._step_row(name, step)
+        for name, step in passed:
             self._pending.steps[name, step.iteration] = self._step_row(name, step)
 
     def _close_row(self, name: str, former: StepRunState, now: datetime) -> None:
@@ -403,8 +427,7 @@ class Recording:
             "ended_at": None,
         }
 
-    def _collect_handoff(self, made: events.HandoffMade, now: datetime) -> None:
-        step = self.state.steps[made.step]
+    def _collect_handoff(self, made: events.HandoffMade, step: StepRunState, now: datetime) -> None:
         content = payload_bytes(step.input if step.input is not None else {})
         self._pending.rows.handoffs.append(
             {
@@ -508,7 +531,7 @@ class Recording:
         excluded = starter if asks_for_judgement and not is_test else []
         open_review(
             kind=command.review,
-            subject_id=self._subject_id(command.step, command.iteration),
+            subject_id=self._subject_id(command),
             workspace_id=self.facts.workspace_id,
             run_id=self.facts.run_id,
             title=f"Test run: {title}" if is_test else title,
@@ -527,7 +550,7 @@ class Recording:
         return own or self.title if command.review == "gate" else self.title or own
 
     def _close_review(self, command: WithdrawReview, now: datetime) -> None:
-        subject_id = self._subject_id(command.step, command.iteration)
+        subject_id = self._subject_id(command)
         for kind in ("gate", "exception"):
             # A person may change the task between our look and our write; then look again.
             for _ in range(CLOSE_TRIES):
@@ -543,19 +566,22 @@ class Recording:
                         reason=_WITHDRAWN[command.because],
                     )
 
-    def _subject_id(self, step: str, iteration: int) -> str:
-        return subject_id_of(self.facts.run_id, step, iteration, self.state.steps[step].reviews)
+    def _subject_id(self, command: OpenReview | WithdrawReview) -> str:
+        return subject_id_of(self.facts.run_id, command.step, command.iteration, command.number)
 
     # ---- audit -----------------------------------------------------------------------------------
 
     def _entries(
         self,
         event: DrivingEvent,
-        derived: Sequence[DerivedEvent],
+        planned: Plan,
         now: datetime,
         inbox_id: UUID | None,
     ) -> Iterator[PreparedEntry]:
         """One entry for each thing that was decided: start, handoffs, steps, retries, end."""
+        derived = planned.events
+        was = {(name, step.iteration): step for name, step in planned.passed}
+        routes: dict[str, events.RouteChosen] = {}
         if isinstance(event, events.AttemptLost) and derived:
             yield self._entry(
                 "attempt.lost",
@@ -566,18 +592,26 @@ class Recording:
                 decision={"outcome": "lost"},
                 event_id=inbox_id,
             )
-        for one in derived:
+        for place, one in enumerate(derived):
             match one:
+                case events.RouteChosen():
+                    routes[one.step] = one
                 case events.HandoffMade():
                     yield self._handoff_entry(one, now)
                 case events.StepEnded() if one.step != self.facts.compiled.start:
                     yield self._step_entry(
-                        one.step, one.result, one.port or "", derived=derived, now=now
+                        _Ended(
+                            one.step,
+                            self._step_at(was, one.step, one.iteration),
+                            one.port or "",
+                            routes.get(one.step),
+                            _round_after(derived[place + 1 :]),
+                        ),
+                        now,
                     )
                 case events.ReviewOpened(review="exception"):
-                    result = self.state.steps[one.step].result
-                    assert result is not None
-                    yield self._step_entry(one.step, result, "exception", derived=derived, now=now)
+                    step = self._step_at(was, one.step, one.iteration)
+                    yield self._step_entry(_Ended(one.step, step, "exception"), now)
                 case events.RetryPlanned():
                     yield self._retry_entry(event, one, now)
                 case events.RunEnded():
@@ -605,21 +639,18 @@ class Recording:
             payloads=detail,
         )
 
-    def _step_entry(
-        self,
-        name: str,
-        result: StepResult,
-        port: str,
-        *,
-        derived: Sequence[DerivedEvent],
-        now: datetime,
-    ) -> PreparedEntry:
+    def _step_entry(self, ended: _Ended, now: datetime) -> PreparedEntry:
         """What came of a step, on what basis; port `exception`: a person is asked how to go on."""
-        run_step = self.state.steps[name]
+        name, run_step, result = ended.name, ended.step, ended.step.result
+        assert result is not None
         step = self.facts.compiled.definition.steps[name]
         decision = _decision_of(result)
-        if port:
-            decision["port"] = port
+        if ended.port:
+            decision["port"] = ended.port
+        if ended.begun is not None:
+            decision["back_to"] = ended.begun.step
+            decision["round"] = ended.begun.round
+            decision["rounds"] = {"used": ended.begun.used, "limit": ended.begun.limit}
         payloads: JsonObject = {}
         if run_step.input is not None:
             payloads["input"] = run_step.input
@@ -637,8 +668,8 @@ class Recording:
             decision["agent"] = self._agent_named(step)
             if step.confidence_threshold is not None:
                 decision["threshold_ppm"] = _ppm(step.confidence_threshold)
-        elif isinstance(step, RouterStep):
-            self._explain_route(name, derived, decision, payloads)
+        elif ended.route is not None:
+            self._explain_route(ended.route, decision, payloads)
         failed = isinstance(result, Failed | Refused)
         return self._entry(
             "step.failed" if failed else "step.completed",
@@ -653,24 +684,18 @@ class Recording:
         )
 
     def _explain_route(
-        self,
-        step: str,
-        derived: Sequence[DerivedEvent],
-        decision: JsonObject,
-        payloads: JsonObject,
+        self, chosen: events.RouteChosen, decision: JsonObject, payloads: JsonObject
     ) -> None:
         """Which route was taken by which values; what may be personal stands beside the log."""
-        for one in derived:
-            if isinstance(one, events.RouteChosen) and one.step == step:
-                rule = f"{self.facts.workflow_slug}.{step}@{self.facts.version_number}"
-                basis: JsonObject = {"kind": "rule", "id": rule, "row": one.port}
-                basis["values"] = {
-                    path: value for path, value in one.tested.items() if _may_stand(path, value)
-                }
-                decision["basis"] = [basis]
-                payloads["tested"] = one.tested
-                if one.when is not None:
-                    payloads["condition"] = one.when
+        rule = f"{self.facts.workflow_slug}.{chosen.step}@{self.facts.version_number}"
+        basis: JsonObject = {"kind": "rule", "id": rule, "row": chosen.port}
+        basis["values"] = {
+            path: value for path, value in chosen.tested.items() if _may_stand(path, value)
+        }
+        decision["basis"] = [basis]
+        payloads["tested"] = chosen.tested
+        if chosen.when is not None:
+            payloads["condition"] = chosen.when
 
     def _retry_entry(
         self, event: DrivingEvent, planned: events.RetryPlanned, now: datetime
@@ -780,6 +805,16 @@ def step_of_subject(subject_id: str) -> tuple[str, int]:
 
 def _key(event: events.AttemptSucceeded | events.AttemptFailed | events.AttemptLost) -> AttemptKey:
     return event.step, event.iteration, event.attempt
+
+
+def _round_after(following: Sequence[DerivedEvent]) -> events.RoundBegun | None:
+    """The round that the end of a step began: told before anything else ends."""
+    for one in following:
+        if isinstance(one, events.StepEnded):
+            return None
+        if isinstance(one, events.RoundBegun):
+            return one
+    return None
 
 
 def _needs_attention(state: RunState) -> bool:

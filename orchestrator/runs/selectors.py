@@ -342,7 +342,7 @@ def hydrated(
 ) -> RunState:
     """Put inputs and outputs of the step rows back into a stored state.
 
-    Rows of earlier iterations are passed over.
+    Of earlier iterations only what can still be read of a former round is put back.
     """
     steps = stored.get("steps")
     filled: dict[str, dict[str, Any]] = {
@@ -352,15 +352,23 @@ def hydrated(
     }
     for row in step_rows:
         step = filled.get(row["step"])
-        if step is None or step.get("iteration", 1) != row["iteration"]:
+        if step is None:
+            continue
+        if step.get("former_iteration") == row["iteration"]:
+            step["former"] = _result_of(row)
+        if step.get("iteration", 1) != row["iteration"]:
             continue
         for name in ("input", "input_override"):
             if row[name] is not None:
                 step[name] = row[name]
-        if row["result"] is not None:
-            output = {} if row["output"] is None else {"output": row["output"]}
-            step["result"] = {**row["result"], **output}
+        step["result"] = _result_of(row)
     return RunState.model_validate({**stored, "input": run_input, "steps": filled})
+
+
+def _result_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    if row["result"] is None:
+        return None
+    return {**row["result"], **({} if row["output"] is None else {"output": row["output"]})}
 
 
 class Pinned(Protocol):
@@ -575,13 +583,21 @@ def _step(
 ) -> JsonObject:
     if row is None:
         status = stored.get("status", StepStatus.PENDING.value)
-        return {"status": status, "iteration": 1, "attempt": 0, "attempts": [], "review": None}
+        return {
+            "status": status,
+            "iteration": 1,
+            "round": stored.get("round", 1),
+            "attempt": 0,
+            "attempts": [],
+            "review": None,
+        }
     result = row.result or {}
     not_begun = any(one.status == "leased" and one.owner is None for one in tries)
     begun = row.status != StepStatus.RUNNING or not not_begun
     return {
         "status": row.status if begun else StepStatus.READY.value,
         "iteration": row.iteration,
+        "round": stored.get("round", 1),
         "attempt": row.attempt,
         "result_tag": row.result_tag,
         "port": row.port,

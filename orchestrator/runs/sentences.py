@@ -142,8 +142,8 @@ def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
             return f"The input of {step} was put right: {'; '.join(derived['repairs'])}."
         case "handoff_made" if derived["verdict"] == "refused":
             return f"The input of {step} was refused."
-        case "route_chosen":
-            return f"{step} chose “{derived['port']}”."
+        case "route_chosen" | "round_begun":
+            return _went(step, derived)
         case "run_ended":
             reached = names.outcome(derived.get("outcome"))
             said = _STATUSES[derived["status"]]
@@ -159,6 +159,13 @@ def _waits(step: str, derived: Mapping[str, Any]) -> str:
         return ""
     what = f" for “{derived['event']}”" if derived.get("event") else ""
     return f"{step} waits{what}."
+
+
+def _went(step: str, derived: Mapping[str, Any]) -> str:
+    if derived["type"] == "route_chosen":
+        return f"{step} chose “{derived['port']}”."
+    times = f"{derived['used']} of at most {derived['limit']}"
+    return f"{step} begins anew: round {derived['round']} (gone back {times} times)."
 
 
 def _reason(result: Mapping[str, Any]) -> str:

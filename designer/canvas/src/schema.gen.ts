@@ -115,6 +115,7 @@ export interface Link {
   port: string;
   target: string;
   branch?: string | null;
+  max_rounds?: number | null;
 }
 
 /** A wait until an instant: `at` gives an RFC 3339 instant, or a date (its begin in UTC). */
@@ -286,7 +287,8 @@ export const USUAL: { [part: string]: JsonObject } = {
     "sources": null
   },
   "link": {
-    "branch": null
+    "branch": null,
+    "max_rounds": null
   },
   "outcome": {
     "summary": "",

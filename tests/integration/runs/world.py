@@ -70,17 +70,23 @@ def gate(name="Approve", **more):
 
 
 def definition(steps, links, **policies):
-    """A definition with `start`, an end `done` and the given steps; links as "a.port-b"."""
+    """A definition with `start`, an end `done` and the given steps.
+
+    Links as "a.port-b", those that lead back as "b.port-a ^2" (twice).
+    """
     known = {"start": {"kind": "start", "name": "Start"}}
     known |= steps
     known.setdefault(
         "done", {"kind": "end", "name": "Done", "outcome": "done", "result": {"text": "input.text"}}
     )
     found = {}
-    for link in links:
+    for text in links:
+        link, _, rounds = text.partition(" ^")
         source, _, target = link.partition("-")
         source, _, port = source.partition(".")
         found[link] = {"source": source, "port": port, "target": target}
+        if rounds:
+            found[link]["max_rounds"] = int(rounds)
     return {
         "format": "baton/1",
         "name": "A test",

@@ -55,14 +55,16 @@ def call(slug="work", **more):
 
 
 def links(*texts):
-    """`"a.next-b"` or `"a-b"` (port next); a join's branch after a space."""
+    """`"a.next-b"` or `"a-b"` (port next); after a space a join's branch, or `^3`: back, 3 times."""
     found = {}
     for text in texts:
         arrow, _, branch = text.partition(" ")
         left, _, target = arrow.partition("-")
         source, _, port = left.partition(".")
         link = {"source": source, "port": port or "next", "target": target}
-        if branch:
+        if branch.startswith("^"):
+            link["max_rounds"] = int(branch[1:])
+        elif branch:
             link["branch"] = branch
         found[f"{source}.{port or 'next'}-{target}"] = link
     return found

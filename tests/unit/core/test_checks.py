@@ -107,6 +107,49 @@ def test_a_cycle_is_refused_and_named():
     assert "a → b → a" in cycle.message or "b → a → b" in cycle.message
 
 
+BACK = ["start-a", "a-b", "b-done", "b.not_found-a ^2"]
+B = {**work(), "name": "B"}
+
+
+def test_a_link_back_is_no_cycle_and_says_what_happens_when_it_is_used_up():
+    findings = check({"a": work(), "b": B}, BACK)
+    assert not [f for f in findings if f.severity == "error"]
+    (used_up,) = [f for f in findings if f.code == "back_link_used_up"]
+    assert (used_up.severity, used_up.link) == ("info", "b.not_found-a")
+    assert used_up.message.startswith("When 'B' has led back to 'A' 2 times, ")
+
+
+def test_a_link_back_to_a_step_that_can_be_passed_by_names_the_way_around():
+    findings = check({"a": work(), "b": B}, [*BACK, "start-b"])
+    (found,) = [f for f in findings if f.code == "back_link_passed_by"]
+    assert (found.severity, found.link) == ("error", "b.not_found-a")
+    assert "'Start' → 'B'" in found.message
+
+
+def test_a_way_out_that_leads_back_leads_nowhere_else():
+    findings = check({"a": work(), "b": work()}, [*BACK, "b.not_found-done"])
+    assert "back_link_not_alone" in [f.code for f in findings if f.severity == "error"]
+
+
+def test_a_step_whose_only_way_on_leads_back_still_has_a_way_to_the_end():
+    steps = {"a": work(), "b": work(), "c": work()}
+    findings = check(steps, ["start-a", "a-b", "b-done", "b.not_found-c", "c-a ^2"])
+    assert not [f for f in findings if f.severity == "error"]
+
+
+def test_in_a_loop_a_step_may_read_what_comes_after_it_and_itself_but_never_for_certain():
+    steps = {"a": work(x="steps.a.round", o="steps.b.output.v"), "b": work()}
+    findings = check(steps, BACK)
+    assert not [f for f in findings if f.severity == "error"]
+    steps["a"] = work(x="steps.b.output.v + 1")
+    assert "may_have_no_value" in [f.code for f in check(steps, BACK)]
+
+
+def test_outside_a_loop_a_step_may_not_read_what_comes_after_it():
+    steps = {"a": work(x="steps.b.output.x"), "b": work()}
+    assert "not_upstream" in [code for code, _, _ in errors(steps, BACK[:3])]
+
+
 def test_an_unknown_way_out():
     assert ("unknown_port", "a", None) in errors({"a": work()}, [*LINE, "a.sideways-done"])
 

@@ -431,6 +431,19 @@ def test_the_likeliest_value_comes_first_and_unlikely_ones_are_not_offered():
     assert not by_kind(region, "map")
 
 
+def test_a_cycle_can_be_made_a_loop():
+    made = definition(
+        {"a": call("a"), "b": call("b")}, ["start-a", "a-b", "b-done", "b.not_found-a"]
+    )
+    known = catalogue(agent("a"), agent("b"))
+    (cycle,) = [one for one in examine(made, known).findings if one.code == "cycle"]
+    first = cycle.mendings[0]
+    assert first.title == "Let 'B' lead back to 'A', at most 3 times"
+    better = mended(made, first)
+    assert better.links["b.not_found-a"].max_rounds == 3
+    assert not [one for one in examine(better, known).findings if one.severity == "error"]
+
+
 def test_a_link_that_is_offered_never_closes_a_cycle():
     made = flow(
         {"extract": READ, "work": WORKING},

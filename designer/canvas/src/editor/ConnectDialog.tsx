@@ -1,8 +1,8 @@
 // Connecting without drawing: choose the way out, when there are several, and then the step that follows.
 // A step that follows already can be chosen too: then the link is removed.
 import { useMemo, useState } from "react";
-import { portsOf, portWord } from "../graph/ports";
-import { linkId, whyNotConnect } from "../graph/rules";
+import { portsOf, portWord, roundsWord } from "../graph/ports";
+import { leadsBack, linkId, USUAL_ROUNDS, whyNotConnect } from "../graph/rules";
 import type { Step, WorkflowDefinition } from "../schema.gen";
 import type { Dialog } from "../store";
 import { ranked } from "./choices";
@@ -136,7 +136,7 @@ function targetsOf(
   text: string,
 ): readonly Option[] {
   const steps = Object.entries(definition.steps)
-    .filter(([id, step]) => id !== source && step.kind !== "start")
+    .filter(([, step]) => step.kind !== "start")
     .map(([id, step]) => {
       const ends = { source, port, target: id };
       const isLinked = linkId(ends) in definition.links;
@@ -146,7 +146,11 @@ function targetsOf(
         group: isLinked ? "Follows now" : barred ? "Not possible" : "Steps",
         icon: isLinked ? "i-check" : iconOf(step),
         title: step.name,
-        note: isLinked ? "Enter disconnects it" : kindWord(step),
+        note: isLinked
+          ? "Enter disconnects it"
+          : !barred && leadsBack(definition, ends)
+            ? `leads back, ${roundsWord(USUAL_ROUNDS)}`
+            : kindWord(step),
         barred: barred ?? undefined,
         words: id,
       };

@@ -29,6 +29,7 @@ const DIFF_LOOKS: Readonly<Record<DiffMark, Look>> = {
 const DesignContext = createContext<DesignContextValue | null>(null);
 const NO_AGENTS = {};
 const PLAIN: LinkLook = { className: "flow--open", note: "" };
+const BACK: LinkLook = { className: "flow--open flow--back", note: "" };
 
 export function DesignView({
   data,
@@ -85,9 +86,10 @@ export function DesignView({
   );
 }
 
-function useDesignLinkLook({ id }: GraphLink): LinkLook {
+function useDesignLinkLook({ id, isBack }: GraphLink): LinkLook {
   const mark = useContext(DesignContext)?.diff?.links[id];
-  return mark ? { className: `flow--open flow--${mark}`, note: DIFF_LOOKS[mark].word.toLowerCase() } : PLAIN;
+  if (!mark) return isBack ? BACK : PLAIN;
+  return { className: `flow--open flow--${mark}`, note: DIFF_LOOKS[mark].word.toLowerCase() };
 }
 
 function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {

@@ -25,6 +25,7 @@ export const EditLink = memo(function EditLink({ id, data }: EdgeProps<LinkEdge>
   const hasMark = link.word !== "" || look !== null || isChosen;
   const classes = [
     "flow flow--open",
+    link.isBack ? "flow--back" : "",
     look?.tone === "bad" ? "flow--bad" : "",
     isChosen || isTarget ? "flow--chosen" : "",
   ];

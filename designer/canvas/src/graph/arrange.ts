@@ -23,7 +23,8 @@ function placeAll(graph: Graph): Layout {
   const dagre = new Dagre({ multigraph: true });
   dagre.setGraph({ rankdir: "TB", nodesep: 40, edgesep: 24, ranksep: 32, marginx: 0, marginy: 0 });
   for (const { id, width, height } of graph.steps) dagre.setNode(id, { width, height });
-  for (const link of graph.links) {
+  const forward = graph.links.filter((link) => !link.isBack);
+  for (const link of forward) {
     const label = link.word
       ? { width: link.word.length * LABEL_CHAR + 8, height: LABEL_HEIGHT, labelpos: "c" }
       : {};
@@ -37,7 +38,7 @@ function placeAll(graph: Graph): Layout {
   }
   const via: Record<string, readonly Point[]> = {};
   const words: Record<string, Point> = {};
-  for (const link of graph.links) {
+  for (const link of forward) {
     const edge = dagre.edge(link.source, link.target, link.id) as PlacedEdge;
     via[link.id] = (edge.points ?? []).slice(1, -1).map(({ x, y }) => ({ x, y }));
     if (link.word && edge.x !== undefined && edge.y !== undefined) {

@@ -7,6 +7,8 @@ import * as edits from "./edits";
 import { NO_HISTORY, record, redo, undo, type History } from "./history";
 import { blankDefinition, randomEdit, seeded } from "./random";
 import { isSame, merged } from "./merging";
+import { outlineOrder } from "./outline";
+import { linkWords } from "./ports";
 import { linkId, whyNotConnect, whyNotRemove } from "./rules";
 import { sampleDefinition } from "./sample";
 import { whyNotDefinition } from "./shape";
@@ -109,10 +111,11 @@ describe("links", () => {
   test.each([
     ["settled", "next", "letter", "ends the run"],
     ["extract", "next", "start", "nothing leads to it"],
-    ["extract", "next", "extract", "itself"],
+    ["extract", "next", "extract", "then it leads nowhere else"],
     ["start", "next", "extract", "already leads"],
     ["coverage", "not_found", "declined", "when not found"],
-    ["letter", "next", "extract", "Extract claim → Check coverage"],
+    ["letter", "next", "extract", "then it leads nowhere else"],
+    ["letter", "failed", "approve", "also reached without it, by Claim received → Extract claim"],
     ["extract", "sideways", "letter", "no way out"],
     ["gone", "next", "letter", "no longer there"],
   ])("from %s.%s to %s: %s", (source, port, target, reason) => {
@@ -129,6 +132,54 @@ describe("links", () => {
     expect(links(moved)).toContain("damage.failed-settled");
     expect(edits.disconnect(moved, { links: ["damage.failed-settled"] })).toEqual(sample);
     expect(edits.reconnect(sample, { link: "start.next-extract", target: "start" })).toBe(sample);
+  });
+});
+
+describe("links back", () => {
+  const ends = { source: "approve", port: "returned", target: "extract" };
+  const id = linkId(ends);
+  const made = edits.connect(sample, ends);
+
+  test("are made by leading to an earlier step, three rounds at first", () => {
+    expect(whyNotConnect(sample, ends)).toBeNull();
+    expect(made.links[id]).toEqual({ ...ends, max_rounds: 3 });
+    expect(whyNotDefinition(made)).toBeNull();
+  });
+
+  test("may lead to the step itself", () => {
+    const again = { source: "extract", port: "not_found", target: "extract" };
+    expect(edits.connect(sample, again).links[linkId(again)]?.max_rounds).toBe(3);
+  });
+
+  test("are told how often they are taken, within limits", () => {
+    expect(edits.setRounds(made, { link: id, rounds: 7 }).links[id]?.max_rounds).toBe(7);
+    expect(edits.setRounds(made, { link: id, rounds: 5_000 }).links[id]?.max_rounds).toBe(1_000);
+    expect(edits.setRounds(made, { link: "start.next-extract", rounds: 2 })).toBe(made);
+  });
+
+  test("become ordinary links when they are led onwards, and the other way round", () => {
+    const onwards = edits.reconnect(made, { link: id, target: "declined" });
+    expect(onwards.links["approve.returned-declined"]?.max_rounds).toBeUndefined();
+    const back = edits.reconnect(onwards, { link: "approve.returned-declined", target: "extract" });
+    expect(back.links[id]?.max_rounds).toBe(3);
+  });
+
+  test("keep their rounds when a step is put into them", () => {
+    const choice = { kind: "transform" } as const;
+    const result = edits.addStep(made, { choice, link: id });
+    expect(result.links["set_values.next-extract"]?.max_rounds).toBe(3);
+    expect(result.links["approve.returned-set_values"]?.max_rounds).toBeUndefined();
+    expect(whyNotDefinition(result)).toBeNull();
+  });
+
+  test("let their way out lead nowhere else", () => {
+    const other = { ...ends, target: "declined" };
+    expect(whyNotConnect(made, other)).toContain("leads back when returned");
+  });
+
+  test("say how often on the picture, and do not change the order of the list", () => {
+    expect(linkWords(made)[id]).toBe("returned, up to 3 rounds");
+    expect(outlineOrder(made)).toEqual(outlineOrder(sample));
   });
 });
 

@@ -18,7 +18,17 @@ import { freeId, freeName, slugOf, whyNotId, FIELD_PATTERN, ID_PATTERN } from ".
 import { makeRoom, placeFor } from "./place";
 import { portsOf } from "./ports";
 import { mapAllExpressions, mapExpressions, renamedIn } from "./references";
-import { linkId, whyNotAdd, whyNotConnect, whyNotRemove, type LinkEnds } from "./rules";
+import {
+  isBack,
+  leadsBack,
+  linkId,
+  MAX_ROUNDS,
+  USUAL_ROUNDS,
+  whyNotAdd,
+  whyNotConnect,
+  whyNotRemove,
+  type LinkEnds,
+} from "./rules";
 
 type Definition = WorkflowDefinition;
 
@@ -280,7 +290,7 @@ export function setAwaited(
 export function connect(definition: Definition, ends: LinkEnds): Definition {
   if (whyNotConnect(definition, ends)) return definition;
   const links = { ...definition.links };
-  put(links, ends);
+  put(links, directed(definition, ends));
   return settle(definition, { ...definition, links });
 }
 
@@ -304,7 +314,7 @@ export function reconnect(
   const wanted = { source: old.source, port: old.port, target: old.target, ...ends };
   if (whyNotConnect(without, wanted)) return definition;
   const links = { ...without.links };
-  put(links, { ...old, ...wanted });
+  put(links, directed(without, { ...old, ...wanted }));
   return settle(definition, { ...definition, links });
 }
 
@@ -315,9 +325,31 @@ export function setBranch(
 ): Definition {
   const link = definition.links[id];
   if (!link || (branch !== null && !ID_PATTERN.test(branch))) return definition;
-  const { source, port, target } = link;
-  const changed = { source, port, target, ...(branch === null ? {} : { branch }) };
+  const { source, port, target, max_rounds: rounds } = link;
+  const changed = {
+    ...{ source, port, target },
+    ...(branch === null ? {} : { branch }),
+    ...(rounds == null ? {} : { max_rounds: rounds }),
+  };
   return settle(definition, { ...definition, links: { ...definition.links, [id]: changed } });
+}
+
+/** How often a link that leads back may be taken; a link that leads forward stays as it is. */
+export function setRounds(
+  definition: Definition,
+  { link: id, rounds }: { readonly link: string; readonly rounds: number },
+): Definition {
+  const link = definition.links[id];
+  if (!link || !isBack(link) || !Number.isInteger(rounds)) return definition;
+  const changed = { ...link, max_rounds: Math.min(MAX_ROUNDS, Math.max(1, rounds)) };
+  return settle(definition, { ...definition, links: { ...definition.links, [id]: changed } });
+}
+
+/** A link as it has to be: with a number of rounds when it leads back, without when it does not. */
+function directed(definition: Definition, link: Link): Link {
+  const { max_rounds: rounds, branch, ...ends } = link;
+  if (leadsBack(definition, ends)) return { ...ends, max_rounds: rounds ?? USUAL_ROUNDS };
+  return { ...ends, ...(branch == null ? {} : { branch }) };
 }
 
 // ---- Mappings ------------------------------------------------------------------------------------------
@@ -733,7 +765,7 @@ function insertInto(definition: Definition, id: string, followed: readonly Link[
   const port = step && mainPort(step);
   const links = { ...definition.links };
   for (const link of followed) {
-    const { source, port: from, target, branch } = link;
+    const { source, port: from, target, branch, max_rounds } = link;
     // An end cannot lead on, and a start cannot be led to: what was linked stays linked.
     if (step?.kind === "start") continue;
     if (port === undefined) {
@@ -742,7 +774,8 @@ function insertInto(definition: Definition, id: string, followed: readonly Link[
     }
     Reflect.deleteProperty(links, linkId(link));
     put(links, { source, port: from, target: id });
-    put(links, { source: id, port, target, ...(branch == null ? {} : { branch }) });
+    const rest = { ...(branch == null ? {} : { branch }), ...(max_rounds == null ? {} : { max_rounds }) };
+    put(links, { source: id, port, target, ...rest });
   }
   return { ...definition, links };
 }
@@ -752,7 +785,7 @@ function removeStep(definition: Definition, id: string): Definition {
   if (!step || whyNotRemove(definition, id)) return definition;
   const all = Object.values(definition.links);
   const main = mainPort(step);
-  const leading = all.filter((link) => link.source === id);
+  const leading = all.filter((link) => link.source === id && !isBack(link));
   const usual = leading.filter((link) => link.port === main);
   const targets = new Set((usual.length ? usual : leading).map((link) => link.target));
   const [target] = targets.size === 1 ? targets : [];
@@ -760,10 +793,11 @@ function removeStep(definition: Definition, id: string): Definition {
   const links: Record<string, Link> = {};
   for (const link of all) if (link.source !== id && link.target !== id) put(links, link);
   let healed: Definition = { ...definition, steps, links };
-  for (const { source, port, branch } of all.filter((link) => link.target === id)) {
+  for (const { source, port, branch, max_rounds } of all.filter((link) => link.target === id)) {
     if (target === undefined || whyNotConnect(healed, { source, port, target })) continue;
     const onward = usual[0]?.branch ?? branch;
-    put(links, { source, port, target, ...(onward == null ? {} : { branch: onward }) });
+    const rest = { ...(onward == null ? {} : { branch: onward }), max_rounds: max_rounds ?? null };
+    put(links, directed(healed, { source, port, target, ...rest }));
     healed = { ...healed, links };
   }
   const { positions } = definition;

@@ -19,6 +19,8 @@ export interface GraphLink {
   readonly target: string;
   readonly port: string;
   readonly word: string;
+  /** Whether it leads back to an earlier step. */
+  readonly isBack: boolean;
 }
 
 export interface Graph {
@@ -52,8 +54,8 @@ export function graphOf(definition: WorkflowDefinition, view: View): Graph {
   const words = linkWords(definition);
   const ports = new Map(steps.map(({ id, step }) => [id, portsOf(step)]));
   const links = Object.entries(definition.links)
-    .map(([id, { source, target, port }]) => ({
-      link: { id, source, target, port, word: words[id] ?? "" },
+    .map(([id, { source, target, port, max_rounds }]) => ({
+      link: { id, source, target, port, word: words[id] ?? "", isBack: max_rounds != null },
       order: ports.get(source)?.indexOf(port) ?? 0,
     }))
     .sort(

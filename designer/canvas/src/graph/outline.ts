@@ -1,13 +1,14 @@
 // The steps in the order in which they are read as a list: along the links, what is usual first. No layout.
 import type { WorkflowDefinition } from "../schema.gen";
 import { portsOf } from "./ports";
+import { isBack } from "./rules";
 
 /**
  * Every step once: a step stands after all that lead to it; the usual way out of a step comes before its
  * others; steps that nothing leads to (apart from the start) come last.
  */
 export function outlineOrder(definition: WorkflowDefinition): readonly string[] {
-  const links = Object.values(definition.links);
+  const links = Object.values(definition.links).filter((link) => !isBack(link));
   const waiting = new Map<string, number>(Object.keys(definition.steps).map((id) => [id, 0]));
   for (const { target } of links) waiting.set(target, (waiting.get(target) ?? 0) + 1);
   const order: string[] = [];
@@ -33,7 +34,7 @@ export function outlineOrder(definition: WorkflowDefinition): readonly string[] 
 function followers(definition: WorkflowDefinition, id: string): readonly string[] {
   const step = definition.steps[id];
   const ports = step ? portsOf(step) : [];
-  const leaving = Object.values(definition.links).filter((link) => link.source === id);
+  const leaving = Object.values(definition.links).filter((link) => link.source === id && !isBack(link));
   const sorted = leaving.toSorted(
     (a, b) => ports.indexOf(a.port) - ports.indexOf(b.port) || (a.target < b.target ? -1 : 1),
   );
@@ -41,5 +42,7 @@ function followers(definition: WorkflowDefinition, id: string): readonly string[
 }
 
 function countLinks(definition: WorkflowDefinition, source: string, target: string): number {
-  return Object.values(definition.links).filter((link) => link.source === source && link.target === target).length;
+  return Object.values(definition.links).filter(
+    (link) => link.source === source && link.target === target && !isBack(link),
+  ).length;
 }

@@ -84,6 +84,17 @@ export function linkWords(definition: WorkflowDefinition): Readonly<Record<strin
 }
 
 function wordOf(definition: WorkflowDefinition, link: Link, ports: number): string {
+  const word = portWordOf(definition, link, ports);
+  if (link.max_rounds == null) return word;
+  return [word, roundsWord(link.max_rounds)].filter(Boolean).join(", ");
+}
+
+/** How often a link that leads back may be taken, in words. */
+export function roundsWord(rounds: number): string {
+  return rounds === 1 ? "one more round" : `up to ${rounds} rounds`;
+}
+
+function portWordOf(definition: WorkflowDefinition, link: Link, ports: number): string {
   const step = definition.steps[link.source];
   if (!step) return "";
   if (step.kind === "router") return portWord(step, link.port);

@@ -2,7 +2,7 @@
 import type { Link, WorkflowDefinition } from "../schema.gen";
 import { settle } from "./document";
 import { mainPort, removeSteps } from "./edits";
-import { linkId, whyNotConnect } from "./rules";
+import { isBack, leadsBack, linkId, whyNotConnect } from "./rules";
 
 export type Direction = "earlier" | "later";
 
@@ -14,7 +14,7 @@ export function placeAfter(
 ): { readonly after: string; readonly port: string } | undefined {
   const step = definition.steps[stepId];
   if (!step || step.kind === "start" || step.kind === "end") return undefined;
-  const links = Object.values(definition.links);
+  const links = Object.values(definition.links).filter((link) => !isBack(link));
   if (direction === "earlier") {
     const before = links.find((link) => link.target === stepId)?.source;
     const further = links.find((link) => link.target === before);
@@ -45,7 +45,7 @@ export function moveStepAfter(
   const links: Record<string, Link> = { ...without.links };
   if (only && main !== undefined) {
     Reflect.deleteProperty(links, linkId(only));
-    put(links, { source: id, port: main, target: only.target, ...branchOf(only) });
+    put(links, { source: id, port: main, target: only.target, ...branchOf(only), ...roundsOf(only) });
   }
   put(links, { source: after, port, target: id });
   let result: WorkflowDefinition = {
@@ -56,13 +56,18 @@ export function moveStepAfter(
   };
   const others = Object.values(definition.links).filter((link) => link.source === id && link.port !== main);
   for (const link of others) {
-    if (!whyNotConnect(result, link)) result = { ...result, links: { ...result.links, [linkId(link)]: link } };
+    if (whyNotConnect(result, link) || leadsBack(result, link) !== isBack(link)) continue;
+    result = { ...result, links: { ...result.links, [linkId(link)]: link } };
   }
   return settle(definition, result);
 }
 
 function branchOf(link: Link): { branch?: string } {
   return link.branch == null ? {} : { branch: link.branch };
+}
+
+function roundsOf(link: Link): { max_rounds?: number } {
+  return link.max_rounds == null ? {} : { max_rounds: link.max_rounds };
 }
 
 function put(links: Record<string, Link>, link: Link): void {

@@ -29,6 +29,8 @@ const SPREAD = 0.56;
 const MAX_GAP = 40;
 const CLEARANCE = 6;
 const LANE = 18;
+/** Cards that begin farther right than this are not in the way of a link back. */
+const BACK_LANE = 60;
 const SAMPLES = 12;
 
 /** The routes of all links, or of those that `isWanted` names. */
@@ -49,7 +51,8 @@ export function routeLinks(
     if (!source || !target) continue;
     const from = { x: leave[link.id] ?? middle(source).x, y: source.y + source.height };
     const to = { x: arrive[link.id] ?? middle(target).x, y: target.y };
-    const pieces = piecesOf(link, layout, cards, { source, target, from, to });
+    const ends = { source, target, from, to };
+    const pieces = link.isBack ? around(ends, cards) : piecesOf(link, layout, cards, ends);
     chains[link.id] = pieces;
   }
   const labels = placeWords(graph, layout, chains);
@@ -234,6 +237,20 @@ function throughLane(ends: Ends, others: readonly Box[]): readonly Piece[] | und
   return undefined;
 }
 
+/** Back to an earlier step: out at the right, up beside every card in between, and in at the right. */
+function around({ source, target }: Ends, cards: Cards): readonly Piece[] {
+  const from = { x: source.x + source.width, y: middle(source).y };
+  const isSame = source === target;
+  const to = { x: target.x + target.width, y: isSame ? target.y + 6 : middle(target).y };
+  const top = Math.min(from.y, to.y);
+  const reach = { x: Math.max(from.x, to.x), y: top, width: CELL, height: Math.abs(from.y - to.y) };
+  const beside = cards.near(reach).filter((box) => overlaps(box, reach) && box.x < reach.x + BACK_LANE);
+  const edge = Math.max(reach.x, ...beside.map((box) => box.x + box.width));
+  // A curve stays inside its control points: they stand a third further out than it shall come.
+  const out = edge + (isSame ? 2 : 4) * LANE;
+  return [{ from, to, bend: [{ x: out, y: from.y }, { x: out, y: to.y }] }];
+}
+
 /** From side to side, for a step beside or above. */
 function sideways({ source, target }: Ends): readonly Piece[] {
   const right = target.x >= source.x + source.width;
@@ -276,7 +293,7 @@ function anchors(
   end: "source" | "target",
 ): Readonly<Record<string, number>> {
   const groups = new Map<string, GraphLink[]>();
-  for (const link of graph.links) {
+  for (const link of graph.links.filter((one) => !one.isBack)) {
     groups.set(link[end], [...(groups.get(link[end]) ?? []), link]);
   }
   const result: Record<string, number> = {};

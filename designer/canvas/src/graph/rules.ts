@@ -3,6 +3,9 @@ import type { Step, WorkflowDefinition } from "../schema.gen";
 import { portsOf, portWord } from "./ports";
 
 export const MAX_STEPS = 1_000;
+/** How often a link that leads back may be taken when nobody says it. */
+export const USUAL_ROUNDS = 3;
+export const MAX_ROUNDS = 1_000;
 
 export interface LinkEnds {
   readonly source: string;
@@ -22,11 +25,45 @@ export function whyNotConnect(definition: WorkflowDefinition, ends: LinkEnds): s
     const word = portsOf(source).length > 1 ? ` when ${portWord(source, ends.port)}` : "";
     return `${source.name} already leads to ${target.name}${word}.`;
   }
-  if (ends.source === ends.target) return `${source.name} cannot lead to itself.`;
-  if (!leadTo(definition, ends.source).has(ends.target)) return null;
-  const way = wayBetween(definition, ends.target, ends.source) ?? [];
-  const names = way.map((id) => definition.steps[id]?.name ?? id);
-  return `That would be a loop: ${[...names, target.name].join(" → ")}. A run goes forward only.`;
+  const others = Object.values(definition.links).filter(
+    (link) => link.source === ends.source && link.port === ends.port,
+  );
+  const back = leadsBack(definition, ends);
+  if (back ? others.length : others.some(isBack)) {
+    return `${source.name} leads back when ${portWord(source, ends.port)}: then it leads nowhere else.`;
+  }
+  const around = back ? wayAround(definition, ends) : undefined;
+  if (!around) return null;
+  const names = around.map((id) => definition.steps[id]?.name ?? id).join(" → ");
+  return `${source.name} cannot lead back to ${target.name}: it is also reached without it, by ${names}.`;
+}
+
+/** Whether a link leads back to an earlier step, as often as it says. */
+export function isBack(link: { readonly max_rounds?: number | null | undefined }): boolean {
+  return link.max_rounds != null;
+}
+
+/** Whether a link between these would lead back: to the step itself, or to one that leads to it. */
+export function leadsBack(definition: WorkflowDefinition, { source, target }: LinkEnds): boolean {
+  return source === target || leadTo(definition, source).has(target);
+}
+
+/** A way from the start to the source that does not pass the target; undefined when there is none. */
+function wayAround(
+  definition: WorkflowDefinition,
+  { source, target }: LinkEnds,
+): readonly string[] | undefined {
+  const links = Object.fromEntries(
+    Object.entries(definition.links).filter(([, link]) => link.target !== target && link.source !== target),
+  );
+  const starts = Object.keys(definition.steps).filter(
+    (id) => definition.steps[id]?.kind === "start" && id !== target,
+  );
+  for (const start of starts) {
+    const way = source === target ? undefined : wayBetween({ ...definition, links }, start, source);
+    if (way) return way;
+  }
+  return undefined;
 }
 
 /** Why a step may not be removed; null when it may. */
@@ -49,7 +86,7 @@ export function linkId({ source, port, target }: LinkEnds): string {
   return `${source}.${port}-${target}`;
 }
 
-/** The steps on a shortest way along the links, both ends included; undefined when there is none. */
+/** The steps on a shortest way along the links that lead forward, both ends included; undefined when there is none. */
 export function wayBetween(
   definition: WorkflowDefinition,
   from: string,
@@ -83,7 +120,7 @@ const LEADING = new WeakMap<object, Map<string, ReadonlySet<string>>>();
 
 function allBefore(links: WorkflowDefinition["links"], stepId: string): ReadonlySet<string> {
   const before = new Map<string, string[]>();
-  for (const { source, target } of Object.values(links)) {
+  for (const { source, target } of Object.values(links).filter((link) => !isBack(link))) {
     const known = before.get(target);
     if (known) known.push(source);
     else before.set(target, [source]);
@@ -117,7 +154,7 @@ export function reachableFrom(definition: WorkflowDefinition, from: string): Rea
 
 function successors(definition: WorkflowDefinition): ReadonlyMap<string, readonly string[]> {
   const after = new Map<string, string[]>();
-  for (const link of Object.values(definition.links)) {
+  for (const link of Object.values(definition.links).filter((one) => !isBack(one))) {
     const known = after.get(link.source);
     if (known) known.push(link.target);
     else after.set(link.source, [link.target]);

@@ -2,7 +2,7 @@
 // must never come out of an edit. The server checks every document again.
 import type { Step, WorkflowDefinition } from "../schema.gen";
 import { FIELD_PATTERN, ID_PATTERN, whyNotId } from "./ids";
-import { linkId, MAX_STEPS } from "./rules";
+import { linkId, MAX_ROUNDS, MAX_STEPS } from "./rules";
 
 const AGENT_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const FAILURES = ["timeout", "unavailable", "contract", "agent_error", "budget", "cancelled", "lost"];
@@ -113,6 +113,7 @@ const LINK = shape({
   port: pattern(ID_PATTERN),
   target: pattern(ID_PATTERN),
   branch: nullable(pattern(ID_PATTERN)),
+  max_rounds: nullable(whole(1, MAX_ROUNDS)),
 });
 
 const DEFINITION = shape({

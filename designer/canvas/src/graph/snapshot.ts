@@ -10,6 +10,7 @@ import type {
 export interface StepState {
   readonly status: StepStatus;
   readonly iteration: number;
+  readonly round: number;
   readonly attempt: number;
   readonly result_tag: ResultTag | "" | null;
   readonly port: string | null;

@@ -22,6 +22,7 @@ const RunContext = createContext<RunContextValue | null>(null);
 const PENDING: StepState = {
   status: "pending",
   iteration: 1,
+  round: 1,
   attempt: 0,
   result_tag: null,
   port: null,
@@ -156,10 +157,15 @@ function useRunLinkLook(link: GraphLink): LinkLook {
   const status = useStore(store, (whole) => whole.run.links[link.id] ?? "open");
   const note = useStore(store, (whole) => whole.notes[link.id] ?? "");
   const className = status === "taken" ? "flow--taken" : status === "dead" ? "flow--dead" : "flow--open";
-  return { className, note };
+  return { className: link.isBack ? `${className} flow--back` : className, note };
 }
 
 function noteOf(step: Step, state: StepState, now: number): string {
+  const note = progressOf(step, state, now);
+  return state.round > 1 ? [`round ${state.round}`, note].filter(Boolean).join(" · ") : note;
+}
+
+function progressOf(step: Step, state: StepState, now: number): string {
   if (state.status === "running") {
     const limit = step.kind === "agent" ? (step.retry?.max_attempts ?? 3) : 0;
     if (limit && state.attempt > 1) return `try ${state.attempt} of ${limit}`;

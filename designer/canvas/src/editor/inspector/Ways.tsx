@@ -1,8 +1,8 @@
 // The ways out of a step: where each port leads, what happens when it leads nowhere, and how to change it.
 import { useId } from "react";
 import { connect, disconnect } from "../../graph/edits";
-import { portsOf, portWord } from "../../graph/ports";
-import { whyNotConnect } from "../../graph/rules";
+import { portsOf, portWord, roundsWord } from "../../graph/ports";
+import { leadsBack, whyNotConnect } from "../../graph/rules";
 import type { Step, WorkflowDefinition } from "../../schema.gen";
 import { IconButton, Section } from "./controls";
 import { useInspector } from "./context";
@@ -55,6 +55,7 @@ function Way({
               >
                 {target}
                 {link.branch && <span className="tag">{link.branch}</span>}
+                {link.max_rounds != null && <span className="tag">back, {roundsWord(link.max_rounds)}</span>}
               </button>
               <IconButton
                 label={`Disconnect ${word} from ${target}`}
@@ -115,6 +116,7 @@ export function ConnectSelect({
         {targets.map(([target, step]) => (
           <option key={target} value={target}>
             {step.name}
+            {leadsBack(definition, { source: stepId, port, target }) ? " (back)" : ""}
           </option>
         ))}
       </select>

@@ -9,15 +9,16 @@ import {
   renameStep,
   setBranch,
   setInputContract,
+  setRounds,
   setStepField,
 } from "../../graph/edits";
 import { whyNotId, ID_PATTERN } from "../../graph/ids";
 import { portsOf, portWord } from "../../graph/ports";
-import { linkId, whyNotConnect } from "../../graph/rules";
+import { isBack, linkId, MAX_ROUNDS, whyNotConnect } from "../../graph/rules";
 import { VERDICT_LOOKS } from "../../graph/verdicts";
 import type { EndStep, JoinStep, Link, Step, TransformStep } from "../../schema.gen";
 import { Icon } from "../Icon";
-import { AddLine, Section, Segments, SelectField, TextField } from "./controls";
+import { AddLine, NumberField, Section, Segments, SelectField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
 import { focusPlace } from "./focus";
@@ -131,7 +132,9 @@ export function TransformPanel({ stepId, step }: { readonly stepId: string; read
 
 export function JoinPanel({ stepId, step }: { readonly stepId: string; readonly step: JoinStep }) {
   const { apply, definition } = useInspector();
-  const incoming = Object.entries(definition.links).filter(([, link]) => link.target === stepId);
+  const incoming = Object.entries(definition.links).filter(
+    ([, link]) => link.target === stepId && !isBack(link),
+  );
   return (
     <>
       <Section title="Waits for">
@@ -285,7 +288,22 @@ export function LinkPanel({ id, link }: { readonly id: string; readonly link: Li
             change({ target: chosen });
           }}
         />
-        {target.kind === "join" && <BranchField id={id} link={link} />}
+        {target.kind === "join" && !isBack(link) && <BranchField id={id} link={link} />}
+        {link.max_rounds != null && (
+          <NumberField
+            label="How often"
+            place="max_rounds"
+            value={link.max_rounds}
+            min={1}
+            max={MAX_ROUNDS}
+            whole
+            unit="times"
+            hint={`It leads back: ${target.name} and all that comes after it begin anew. After that, what happens to an unlinked way out happens.`}
+            onCommit={(rounds) => {
+              apply(`Set how often ${source.name} leads back`, (document) => setRounds(document, { link: id, rounds: rounds ?? 1 }));
+            }}
+          />
+        )}
         <button
           className="button button--s button--danger"
           type="button"

@@ -1,0 +1,151 @@
+"""How a step leaves by its port, and what taking a back link does.
+
+Taking a back link starts the next *round*: its target becomes ready at once, and every step that
+comes after the target begins anew, whatever it was doing. Calls in flight are cancelled, questions
+withdrawn, timers dropped. Links among these steps reopen; links that come from outside stay as they
+are. Until a step ends again its former result can still be read, which is how a writer sees what
+the reviewer said.
+
+How often a back link was taken is counted per link. Loops inside the new round count from nothing
+again; a loop back to the same target does not, so that two of them cannot keep each other alive and
+every run ends. When a link is used up its port counts as not linked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.core.events import LinkResolved, RoundBegun, StepClosed
+from orchestrator.core.progress import Progress, changed, reason_of
+from orchestrator.core.results import StepResult
+from orchestrator.core.state import (
+    LINK_TRANSITIONS,
+    LinkStatus,
+    StepRunState,
+    StepStatus,
+    next_status,
+)
+
+NEXT_ITERATION: dict[str, Any] = {
+    "attempt": 0,
+    "free_attempts": 0,
+    "input": None,
+    "started_at": None,
+}
+"""What a step forgets when its next iteration begins."""
+
+_PORTS = {
+    "value": "next",
+    "not_found": "not_found",
+    "uncertain": "uncertain",
+    "refused": "refused",
+    "failed": "failed",
+}
+_ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
+
+
+class Rounds(Progress):
+    """Leaving a step, forwards or back."""
+
+    def _leave(self, step_id: str, result: StepResult, *, port: str | None = None) -> None:
+        """End a step by the port of its result, or hand it to the exception policy."""
+        port = port or _PORTS[result.type]
+        compiled = self.workflow.steps[step_id]
+        back = compiled.back.get(port)
+        if back is not None:
+            self._leave_back(step_id, result, port, back)
+        elif port in compiled.by_port:
+            self._end_step(step_id, result, port)
+        else:
+            self._hand_to_policy(step_id, result, reason_of(result))
+
+    def _leave_back(self, step_id: str, result: StepResult, port: str, link_id: str) -> None:
+        link = self.definition.links[link_id]
+        limit, used = link.max_rounds or 0, self.rounds.get(link_id, 0)
+        if used >= limit:
+            names = self.definition.steps
+            times = "once" if limit == 1 else f"{limit} times"
+            self._hand_to_policy(
+                step_id,
+                result,
+                f"'{names[step_id].name}' leads back to '{names[link.target].name}' by "
+                f"'{port}' at most {times}, and that is used up.",
+            )
+            return
+        self._finish_step(step_id, result, port)
+        self._begin_round(link.target, link_id)
+
+    def _begin_round(self, target: str, link_id: str) -> None:
+        """Start the target of a back link and all that comes after it anew.
+
+        1. Links that leave these steps reopen, and loops inside count from nothing again.
+        2. The steps go back to pending; what they have under way is broken off.
+        3. The target becomes ready, by the back link.
+        4. A join that already has what it waits for, from outside, becomes ready too.
+        """
+        after = sorted(self.workflow.descendants[target], key=self._rank)
+        self.rounds = {**self.rounds, link_id: self.rounds.get(link_id, 0) + 1}
+        self._reopen((target, *after))
+        for step_id in (*after, target):
+            self._begin_anew(step_id)
+        self._resolve(link_id, "link_taken")
+        self.events.append(
+            RoundBegun(
+                link=link_id,
+                step=target,
+                round=self.steps[target].round,
+                used=self.rounds[link_id],
+                limit=self.definition.links[link_id].max_rounds or 0,
+            )
+        )
+        self._make_ready(target)
+        for step_id in after:
+            if self._settle(step_id):
+                self._resolve_links(step_id, None)
+
+    def _reopen(self, steps: tuple[str, ...]) -> None:
+        """Reopen the links that leave these steps; `steps` begins with the one they follow."""
+        for step_id in steps:
+            compiled = self.workflow.steps[step_id]
+            for link_id in (*compiled.outgoing, *compiled.back_in):
+                if self.links[link_id] is not LinkStatus.OPEN:
+                    self._resolve(link_id, "link_reopened")
+        inside = {
+            link_id for step_id in steps[1:] for link_id in self.workflow.steps[step_id].back_in
+        }
+        if inside & self.rounds.keys():
+            self.rounds = {key: used for key, used in self.rounds.items() if key not in inside}
+
+    def _resolve(self, link_id: str, event: str) -> None:
+        status = next_status(LINK_TRANSITIONS, self.links[link_id], event)
+        self.links[link_id] = status
+        self.events.append(LinkResolved(link=link_id, to=status.value))
+
+    def _begin_anew(self, step_id: str) -> None:
+        run = self.steps[step_id]
+        self._break_off(step_id, "round_begun")
+        if step_id in self.prepared:
+            self.prepared.remove(step_id)
+        changes: dict[str, Any] = {"round": run.round + 1, **former_of(run), "input": None}
+        if run.started_at is not None:
+            changes |= NEXT_ITERATION | {"iteration": run.iteration + 1, "input_override": None}
+            self.passed.append((step_id, self._as_it_ended(run)))
+        changes |= {"result": None, "port": None, "ended_at": None}
+        self.views.pop(step_id, None)
+        if run.status is StepStatus.PENDING:
+            self.steps[step_id] = changed(run, **changes)
+            return
+        self._step_moves(step_id, "step_returned", waiting_for=None, **changes)
+        self.events.append(StepClosed(step=step_id, to="pending"))
+
+    def _as_it_ended(self, run: StepRunState) -> StepRunState:
+        if run.status in _ENDED:
+            return run
+        return changed(run, status=StepStatus.CANCELLED, waiting_for=None, ended_at=self.now)
+
+
+def former_of(run: StepRunState) -> dict[str, Any]:
+    """What of a step stays readable when it begins anew: its result, or the one before it."""
+    if run.result is None or run.status not in _ENDED:
+        return {}
+    return {"former": run.result, "former_iteration": run.iteration}
