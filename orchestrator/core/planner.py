@@ -479,7 +479,8 @@ class _Planner(Execution):
         violations = self._breaks_contract(event.step, output)
         if violations:
             name = self.workflow.steps[event.step].step.name
-            self._open_exception(event.step, input_refused(name, violations))
+            refused = input_refused(name, violations)
+            self._open_exception(event.step, refused, refused.reason)
             return
         value = given_value(event.step, output, reason=event.reason, actor=event.actor)
         self._leave(event.step, value)
