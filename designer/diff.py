@@ -25,10 +25,12 @@ from orchestrator.core.definition import (
     JoinPolicy,
     JoinStep,
     Link,
+    Losers,
     Moment,
     Outcome,
     OutcomeKind,
     Pause,
+    RouterMode,
     RouterStep,
     StartStep,
     Step,
@@ -185,12 +187,23 @@ _RETRY: Final[Mapping[str, _Fact]] = {
 _JOINS: Final = {
     JoinPolicy.ALL: "all branches must arrive",
     JoinPolicy.BEST_EFFORT: "what has arrived is enough",
+    JoinPolicy.FIRST: "the first branch is enough",
+    JoinPolicy.N_OF_M: "a number of branches is enough",
+}
+_LOSERS: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "go on and are ignored"}
+_MODES: Final = {
+    RouterMode.FIRST: "the first whose rule holds",
+    RouterMode.ALL: "every one whose rule holds",
 }
 _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
     StartStep: {},
     AgentStep: {"confidence_threshold": _Fact("confidence needed", _share)},
-    RouterStep: {},
-    JoinStep: {"policy": _Fact("rule", lambda policy: _JOINS[policy])},
+    RouterStep: {"mode": _Fact("ways taken", lambda mode: _MODES[mode])},
+    JoinStep: {
+        "policy": _Fact("rule", lambda policy: _JOINS[policy]),
+        "n": _Fact("branches needed", lambda n: "not said" if n is None else str(n)),
+        "losers": _Fact("late branches", lambda losers: _LOSERS[losers]),
+    },
     GateStep: {
         "type": _Fact("what is asked", lambda kind: str(kind.value)),
         "question": _Fact("question", _quoted),

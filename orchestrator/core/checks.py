@@ -34,10 +34,12 @@ from orchestrator.core.definition import (
     EventAwaited,
     GateStep,
     GateType,
+    JoinPolicy,
     JoinStep,
     Link,
     Moment,
     Pause,
+    RouterMode,
     RouterStep,
     StartStep,
     Step,
@@ -363,6 +365,45 @@ class _Checker:
                         f"{self.name(step_id)} needs at least two branches to join.",
                         at=_Place(step_id),
                     )
+                self._check_number(step_id, step, len(branches))
+            if isinstance(step, RouterStep) and step.mode is RouterMode.ALL:
+                self._check_several(step_id, ports)
+
+    def _check_number(self, step_id: str, step: JoinStep, branches: int) -> None:
+        """A join that waits for n of its branches says how many."""
+        if step.policy is JoinPolicy.N_OF_M and not 1 <= (step.n or 0) <= branches:
+            asked = "does not say how many" if step.n is None else f"needs {step.n}"
+            self.add(
+                "error",
+                "join_number",
+                f"{self.name(step_id)} {asked} of its {branches} branches it waits for.",
+                at=_Place(step_id, "n"),
+                hint=f"Give a number from 1 to {branches}.",
+            )
+
+    def _check_several(self, step_id: str, ports: tuple[str, ...]) -> None:
+        """Where several ways are taken at once, each leads onwards and none back."""
+        leading = {link.port: link for link in self.flow.outgoing[step_id]}
+        for port in ports:
+            if port not in leading:
+                self.add(
+                    "error",
+                    "route_leads_nowhere",
+                    f"{self.name(step_id)} takes every way whose rule holds, and '{port}' leads "
+                    "nowhere.",
+                    at=_Place(step_id, port),
+                    hint="Link each way out.",
+                )
+            elif leading[port].is_back:
+                self.add(
+                    "error",
+                    "route_leads_back",
+                    f"{self.name(step_id)} takes every way whose rule holds; none of them may "
+                    "lead back.",
+                    at=_Place(step_id, port),
+                    link=leading[port].id,
+                    hint="Let a router that takes the first way lead back.",
+                )
 
     def _check_unlinked(self, step_id: str, step: Step, ports: tuple[str, ...]) -> None:
         linked = {link.port for link in self.flow.outgoing[step_id]}

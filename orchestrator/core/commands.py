@@ -65,14 +65,14 @@ class WithdrawReview(Model):
     """The question no longer matters.
 
     The run ended, nobody answered in time (`expired`), somebody gave the result otherwise
-    (`answered`), or a loop began its next round.
+    (`answered`), a loop began its next round, or a join went on without it (`not_needed`).
     """
 
     type: Literal["withdraw_review"] = "withdraw_review"
     step: str
     iteration: int
     number: int
-    because: Literal["run_ended", "expired", "answered", "round_begun"] = "run_ended"
+    because: Literal["run_ended", "expired", "answered", "round_begun", "not_needed"] = "run_ended"
 
 
 class EventKey(Model):

@@ -17,6 +17,7 @@ from orchestrator.core.definition import (
     EventAwaited,
     Evidence,
     GateStep,
+    JoinPolicy,
     JoinStep,
     Moment,
     OutcomeKind,
@@ -43,6 +44,9 @@ from orchestrator.core.schemas import inline
 CompiledMapping = tuple[tuple[str, CompiledExpression], ...]
 
 
+_WAIT_FOR_ALL = frozenset({JoinPolicy.ALL, JoinPolicy.BEST_EFFORT})
+
+
 class DefinitionError(DomainError):
     """The definition cannot be run; `core/checks.py` says everything that is wrong with it."""
 
@@ -67,9 +71,11 @@ class CompiledStep:
     does the same whatever order a database returned the definition's keys in. `incoming`,
     `outgoing` and `by_port` hold links that lead forward; `back` names the back link of a port,
     `back_in` those that lead here, and `loops` says that some back link may start the step anew.
-    `mapping` is the input (agent), proposal (gate), output (transform) or result (end). `contract`
-    judges that mapping, for a gate also what the person gives back; `output_contract` judges an
-    agent's output that a person gives in its place. `reads` are the steps whose results the
+    For a join that does not wait for all, `private` are the steps whose every way leads into it;
+    they name that join in `serves`. `mapping` is the input (agent), proposal (gate), output
+    (transform) or result (end). `contract` judges that mapping, for a gate also what the person
+    gives back; `output_contract` judges an agent's output that a person gives in its place. `reads`
+    are the steps whose results the
     expressions need. For a wait, `moment` gives the instant, `key` the key of the awaited event,
     and `arrival` judges that event's data.
     """
@@ -93,6 +99,8 @@ class CompiledStep:
     confidence: CompiledExpression | None = None
     evidence: tuple[CompiledEvidence, ...] = ()
     branches: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    private: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
     moment: CompiledExpression | None = None
     key: CompiledExpression | None = None
     arrival: Validator | None = None
@@ -142,8 +150,18 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
     compiler = _Compiler(definition, catalogue, _numbers(definition, catalogue))
     descendants = _descendants(definition, order)
     looping = _looping(definition, descendants)
+    private = _private_steps(definition, order)
+    serves: dict[str, list[str]] = {}
+    for join, found in private.items():
+        for step_id in found:
+            serves.setdefault(step_id, []).append(join)
     steps = {
-        step_id: _with(compiler.step(step_id, rank), loops=step_id in looping)
+        step_id: _with(
+            compiler.step(step_id, rank),
+            loops=step_id in looping,
+            private=private.get(step_id, ()),
+            serves=tuple(serves.get(step_id, ())),
+        )
         for rank, step_id in enumerate(order)
     }
     return CompiledWorkflow(
@@ -219,6 +237,32 @@ def _looping(
                 detail={"link": link.id, "around": list(around)},
             )
     return frozenset().union(*bodies(links, descendants).values())
+
+
+def _private_steps(
+    definition: WorkflowDefinition, order: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Per join that does not wait for all, the steps whose every way leads into it, by rank."""
+    found: dict[str, tuple[str, ...]] = {}
+    forward: dict[str, set[str]] = {step_id: set() for step_id in order}
+    for link in forward_links(definition):
+        forward[link.source].add(link.target)
+    back: dict[str, set[str]] = {step_id: set() for step_id in order}
+    for link in back_links(definition):
+        back[link.source].add(link.target)
+    for join in order:
+        step = definition.steps[join]
+        if not isinstance(step, JoinStep) or step.policy in _WAIT_FOR_ALL:
+            continue
+        inside: set[str] = set()
+        for step_id in reversed(order[: order.index(join)]):
+            if forward[step_id] and forward[step_id] <= inside | {join}:
+                inside.add(step_id)
+        # A way back to before the branches is a way past the join.
+        while outside := {one for one in inside if not forward[one] | back[one] <= inside | {join}}:
+            inside -= outside
+        found[join] = tuple(step_id for step_id in order if step_id in inside)
+    return found
 
 
 def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, NumberTree]:

@@ -156,18 +156,44 @@ class Route(Model):
     when: Expression
 
 
+class RouterMode(StrEnum):
+    """How many routes a router takes."""
+
+    FIRST = "first"
+    ALL = "all"
+
+
 class RouterStep(StepBase):
-    """The first route whose condition holds is taken. Ports: one per route, default."""
+    """Takes the first route whose condition holds, or all of them. Ports: one per route, default.
+
+    `default` is taken when no condition holds. Output: `{"port"}`, with `all`: `{"ports": [...]}`.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"mode"})
 
     kind: Literal["router"] = "router"
+    mode: RouterMode = RouterMode.FIRST
     routes: Annotated[tuple[Route, ...], Field(min_length=1, max_length=50)]
 
 
 class JoinPolicy(StrEnum):
-    """What a join waits for; it always waits until every incoming link is resolved."""
+    """What a join waits for.
+
+    `all` and `best_effort` wait until every incoming link is resolved, `first` and `n_of_m` only
+    until one, or `n`, of the branches have arrived.
+    """
 
     ALL = "all"
     BEST_EFFORT = "best_effort"
+    FIRST = "first"
+    N_OF_M = "n_of_m"
+
+
+class Losers(StrEnum):
+    """What becomes of steps that lead only to a join that has gone on without them."""
+
+    CANCEL = "cancel"
+    IGNORE = "ignore"
 
 
 class JoinStep(StepBase):
@@ -175,12 +201,20 @@ class JoinStep(StepBase):
 
     Incoming links with the same `Link.branch` (default: the source step's id) are one branch; it
     has arrived when one of them is taken by a result other than failed or refused. `all` fails
-    (kind `unavailable`) when a branch is missing, `best_effort` goes on with at least one. Output:
-    `{"arrived": [branch], "missing": [{"branch", "reason"}]}`.
+    (kind `unavailable`) when a branch is missing, `best_effort` goes on with at least one. `first`
+    and `n_of_m` go on at once with one, or `n`, and fail when so many cannot arrive any more; steps
+    on the way to this join alone are then cancelled, or go on and are ignored (`losers`). A join
+    fires once. Output: `{"arrived": [branch], "missing": [{"branch", "reason"}]}`, of `first` and
+    `n_of_m` also `"late": [branch]`.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"n", "losers"})
 
     kind: Literal["join"] = "join"
     policy: JoinPolicy = JoinPolicy.ALL
+    n: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """How many branches `n_of_m` needs; other policies need none."""
+    losers: Losers = Losers.CANCEL
 
 
 class GateType(StrEnum):

@@ -265,11 +265,15 @@ class HandoffMade(EventBase):
 
 
 class RouteChosen(EventBase):
-    """A router decided. `tested` maps each path used by the conditions to the value it had."""
+    """A router decided. `tested` maps each path used by the conditions to the value it had.
+
+    `ports` lists all of them when it took several.
+    """
 
     type: Literal["route_chosen"] = "route_chosen"
     step: str
     port: str
+    ports: tuple[str, ...] = ()
     when: str | None = None
     tested: JsonObject = Field(default_factory=dict)
 

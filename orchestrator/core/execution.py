@@ -23,7 +23,6 @@ from orchestrator.core.context import (
     evidence_of,
     expression_failed,
     input_refused,
-    tested_values,
     text_or_none,
     value_or_none,
 )
@@ -34,6 +33,7 @@ from orchestrator.core.definition import (
     GateType,
     JoinPolicy,
     JoinStep,
+    Losers,
     RouterStep,
     StartStep,
     TransformStep,
@@ -44,18 +44,18 @@ from orchestrator.core.events import (
     HandoffMade,
     RouteChosen,
 )
-from orchestrator.core.expressions import ExpressionError
-from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.joins import PARTIAL
+from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import changed, reason_of
 from orchestrator.core.results import (
     Basis,
     BasisKind,
     Failed,
-    Refused,
     Value,
     Violation,
 )
+from orchestrator.core.routing import given, routed
 from orchestrator.core.state import (
     LinkStatus,
     RunStatus,
@@ -198,68 +198,45 @@ class Execution(Waits):
         )
 
     def _route(self, compiled: CompiledStep, step: RouterStep) -> None:
-        override = self.steps[compiled.id].input_override or {}
-        scope = self._scope(compiled)
-        port, when = override.get("port"), None
-        tested: JsonObject = {}
-        if port not in {*(route.port for route in step.routes), "default"}:
-            port = "default"
-            for route, condition in compiled.routes:
-                tested |= tested_values(condition, scope)
-                try:
-                    holds = condition.holds(scope)
-                except ExpressionError as error:
-                    violation = Violation(
-                        path=f"/routes/{route.port}", rule=error.code, reason=error.message[:1_000]
-                    )
-                    self._leave(compiled.id, expression_failed(step.name, (violation,)))
-                    return
-                if holds:
-                    port, when = route.port, route.when
-                    break
-        chosen = str(port)
-        self.events.append(RouteChosen(step=compiled.id, port=chosen, when=when, tested=tested))
-        basis = Basis(
-            kind=BasisKind.RULE, id=compiled.id, row=chosen, values=audited_values(tested)
+        by_hand = given(step, self.steps[compiled.id].input_override)
+        found = by_hand or routed(compiled, step, self._scope(compiled))
+        if found.violation is not None:
+            self._leave(compiled.id, expression_failed(step.name, (found.violation,)))
+            return
+        self.events.append(
+            RouteChosen(
+                step=compiled.id,
+                port=found.ports[0],
+                ports=found.ports if len(found.ports) > 1 else (),
+                when=" | ".join(found.when) or None,
+                tested=found.tested,
+            )
         )
-        result = Value.model_construct(basis=(basis,), output={"port": chosen})
-        self._leave(compiled.id, result, port=chosen)
+        basis = Basis(
+            kind=BasisKind.RULE,
+            id=compiled.id,
+            row=", ".join(found.ports)[:120],
+            values=audited_values(found.tested),
+        )
+        result = Value.model_construct(basis=(basis,), output=found.output(step))
+        self._leave_by(compiled.id, result, found.ports)
 
     def _join(self, compiled: CompiledStep, step: JoinStep) -> None:
-        arrived: list[JsonValue] = []
-        missing: list[JsonValue] = []
-        for branch, links in compiled.branches:
-            reason = self._missing_reason(links)
-            if reason is None:
-                arrived.append(branch)
-            else:
-                missing.append({"branch": branch, "reason": reason})
+        found = self._arrivals(compiled)
         is_overridden = self.steps[compiled.id].input_override is not None
-        needs_all = step.policy is JoinPolicy.ALL
-        if (missing and needs_all and not is_overridden) or not arrived:
-            names = ", ".join(str(item["branch"]) for item in missing if isinstance(item, dict))
-            failed = Failed(
-                kind=FailureKind.UNAVAILABLE,
-                reason_code="branch_missing",
-                reason=f"'{step.name}' is missing: {names}."[:2_000],
-                retryable=False,
-            )
-            self._leave(compiled.id, failed)
+        if step.policy in PARTIAL and step.losers is Losers.CANCEL:
+            self._drop_losers(compiled.private)
+        if found.is_enough(step) or (is_overridden and found.arrived):
+            self._leave(compiled.id, Value.model_construct(output=found.output(step)))
             return
-        output: JsonObject = {"arrived": arrived, "missing": missing}
-        self._leave(compiled.id, Value.model_construct(output=output))
-
-    def _missing_reason(self, links: tuple[str, ...]) -> str | None:
-        """Why a branch did not arrive; None when it did."""
-        reason = "was not taken"
-        for link_id in links:
-            source = self.steps[self.definition.links[link_id].source]
-            if self.links[link_id] is not LinkStatus.TAKEN:
-                continue
-            if not isinstance(source.result, (Failed, Refused)):
-                return None
-            reason = source.result.reason
-        return reason
+        wanted = f" needs {step.n} branches and" if step.policy is JoinPolicy.N_OF_M else ""
+        failed = Failed(
+            kind=FailureKind.UNAVAILABLE,
+            reason_code="branch_missing",
+            reason=f"'{step.name}'{wanted} is missing: {found.words()}."[:2_000],
+            retryable=False,
+        )
+        self._leave(compiled.id, failed)
 
     def _transform(self, compiled: CompiledStep) -> None:
         output, failed = self._built(compiled, self.steps[compiled.id].input_override)

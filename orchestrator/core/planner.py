@@ -590,7 +590,7 @@ class _Planner(Execution):
                 self._run_again(step_id, None)
         for step_id in self.workflow.order:
             if self.steps[step_id].status is StepStatus.PENDING and self._settle(step_id):
-                self._resolve_links(step_id, None)
+                self._resolve_links(step_id)
 
     def _start_over(self, step_id: str) -> None:
         run = self.steps[step_id]
@@ -606,13 +606,14 @@ class _Planner(Execution):
         self._return(step_id, changes | {"result": None, "port": None, "ended_at": None})
 
     def _was_closed(self, step_id: str) -> bool:
-        """Whether the end of the run, and not a dead path, closed this step."""
-        run = self.steps[step_id]
-        if run.status is StepStatus.CANCELLED:
-            return True
-        incoming = self.workflow.steps[step_id].incoming
-        return run.status is StepStatus.SKIPPED and any(
-            self.links[link_id] is not LinkStatus.DEAD for link_id in incoming
+        """Whether the end of the run, and not a dead path or a join, closed this step."""
+        status, compiled = self.steps[step_id].status, self.workflow.steps[step_id]
+        if status not in {StepStatus.CANCELLED, StepStatus.SKIPPED}:
+            return False
+        if compiled.outgoing:  # what a dead path or a join closed has dead links
+            return any(self.links[link_id] is LinkStatus.OPEN for link_id in compiled.outgoing)
+        return status is StepStatus.CANCELLED or any(
+            self.links[link_id] is not LinkStatus.DEAD for link_id in compiled.incoming
         )
 
     def _next_round(self, step_id: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -32,6 +32,7 @@ from orchestrator.core.context import (
 )
 from orchestrator.core.definition import (
     AgentStep,
+    JoinStep,
 )
 from orchestrator.core.events import (
     DerivedEvent,
@@ -44,6 +45,7 @@ from orchestrator.core.events import (
     StepReadied,
     StepSkipped,
 )
+from orchestrator.core.joins import PARTIAL, Arrivals, arrivals
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import (
     Failed,
@@ -79,7 +81,9 @@ _RUN_DOES: dict[RunStatus, Literal["running", "waiting", "paused"]] = {
 }
 WAITS = frozenset({"time", "event"})
 """What a step of the kind wait waits for."""
-_NO_FORMER: dict[str, Any] = {"former": None, "former_iteration": None}
+NO_FORMER: dict[str, Any] = {"former": None, "former_iteration": None}
+Broken: TypeAlias = Literal["run_ended", "round_begun", "not_needed"]
+"""Why something is broken off."""
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -203,20 +207,20 @@ class Progress:
             waiting_for=None,
             started_at=self.steps[step_id].started_at or self.now,
             ended_at=self.now,
-            **(_NO_FORMER if port is not None else {}),
+            **(NO_FORMER if port is not None else {}),
         )
         self.views.pop(step_id, None)
         self.events.append(
             StepEnded(step=step_id, iteration=run.iteration, result=result, port=port)
         )
 
-    def _resolve_links(self, step_id: str, port: str | None) -> None:
+    def _resolve_links(self, step_id: str, *ports: str) -> None:
         """Resolve a step's links and follow dead paths; a path that dies has no port."""
-        pending: list[tuple[str, str | None]] = [(step_id, port)]
+        pending: list[tuple[str, tuple[str, ...]]] = [(step_id, ports)]
         while pending:
             source, left_by = pending.pop()
             compiled = self.workflow.steps[source]
-            taken = () if left_by is None else compiled.by_port.get(left_by, ())
+            taken = {link_id for port in left_by for link_id in compiled.by_port.get(port, ())}
             for link_id in compiled.outgoing:
                 event = "link_taken" if link_id in taken else "link_died"
                 self.links[link_id] = next_status(LINK_TRANSITIONS, self.links[link_id], event)
@@ -225,22 +229,35 @@ class Progress:
                 )
             targets = {self.definition.links[link_id].target for link_id in compiled.outgoing}
             skipped = [target for target in sorted(targets, key=self._rank) if self._settle(target)]
-            pending.extend((target, None) for target in skipped)
+            pending.extend((target, ()) for target in skipped)
 
     def _settle(self, step_id: str) -> bool:
         """Make a pending step ready or skip it, when its links say so; True when it was skipped."""
         if self.steps[step_id].status is not StepStatus.PENDING:
             return False
-        statuses = [self.links[link_id] for link_id in self.workflow.steps[step_id].incoming]
-        if not statuses or LinkStatus.OPEN in statuses:
+        compiled = self.workflow.steps[step_id]
+        statuses = [self.links[link_id] for link_id in compiled.incoming]
+        if not statuses:
+            return False
+        if LinkStatus.OPEN in statuses and not self._is_decided(compiled, statuses):
             return False
         if LinkStatus.TAKEN in statuses:
             self._make_ready(step_id)
             return False
-        self._step_moves(step_id, "step_skipped", ended_at=self.now, **_NO_FORMER)
+        self._step_moves(step_id, "step_skipped", ended_at=self.now, **NO_FORMER)
         self.views.pop(step_id, None)
         self.events.append(StepSkipped(step=step_id))
         return True
+
+    def _is_decided(self, compiled: CompiledStep, statuses: list[LinkStatus]) -> bool:
+        """Whether a join need not wait for the links that are still open."""
+        step = compiled.step
+        if not isinstance(step, JoinStep) or step.policy not in PARTIAL:
+            return False
+        return LinkStatus.TAKEN in statuses and self._arrivals(compiled).is_decided(step)
+
+    def _arrivals(self, compiled: CompiledStep) -> Arrivals:
+        return arrivals(self.definition, compiled, self.links, self.steps)
 
     # ---- small moves -----------------------------------------------------------------------------
 
@@ -340,8 +357,10 @@ class Progress:
         self._step_moves(step_id, "step_cancelled", waiting_for=None, ended_at=self.now)
         self.events.append(StepClosed(step=step_id, to="cancelled"))
 
-    def _break_off(self, step_id: str, because: Literal["run_ended", "round_begun"]) -> None:
+    def _break_off(self, step_id: str, because: Broken) -> None:
         """Abort what an open step has under way; what this plan asked for is not asked for."""
+        if step_id in self.prepared:
+            self.prepared.remove(step_id)
         run, was = self.steps[step_id], self.before.steps.get(step_id)
         if run.status is StepStatus.RUNNING:
             self.commands.append(

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.core.compilation import CompiledStep
 from orchestrator.core.events import LinkResolved, RoundBegun, StepClosed
-from orchestrator.core.progress import Progress, changed, reason_of
+from orchestrator.core.progress import NO_FORMER, Progress, changed, reason_of
 from orchestrator.core.results import StepResult
 from orchestrator.core.state import (
     LINK_TRANSITIONS,
+    TERMINAL_STEP,
     LinkStatus,
     StepRunState,
     StepStatus,
@@ -54,10 +56,23 @@ class Rounds(Progress):
         back = compiled.back.get(port)
         if back is not None:
             self._leave_back(step_id, result, port, back)
-        elif port in compiled.by_port:
+        elif port in compiled.by_port or self._is_for_nothing(compiled):
             self._end_step(step_id, result, port)
         else:
             self._hand_to_policy(step_id, result, reason_of(result))
+
+    def _leave_by(self, step_id: str, result: StepResult, ports: tuple[str, ...]) -> None:
+        """End a step by several ports at once; those that lead nowhere count only when all do."""
+        compiled = self.workflow.steps[step_id]
+        if len(ports) == 1 or not any(port in compiled.by_port for port in ports):
+            self._leave(step_id, result, port=ports[0])
+            return
+        self._finish_step(step_id, result, ports[0])
+        self._resolve_links(step_id, *ports)
+
+    def _is_for_nothing(self, compiled: CompiledStep) -> bool:
+        """Whether a join that the step leads to alone has gone on without it."""
+        return any(self.steps[join].status is not StepStatus.PENDING for join in compiled.serves)
 
     def _leave_back(self, step_id: str, result: StepResult, port: str, link_id: str) -> None:
         link = self.definition.links[link_id]
@@ -101,7 +116,7 @@ class Rounds(Progress):
         self._make_ready(target)
         for step_id in after:
             if self._settle(step_id):
-                self._resolve_links(step_id, None)
+                self._resolve_links(step_id)
 
     def _reopen(self, steps: tuple[str, ...]) -> None:
         """Reopen the links that leave these steps; `steps` begins with the one they follow."""
@@ -116,6 +131,22 @@ class Rounds(Progress):
         if inside & self.rounds.keys():
             self.rounds = {key: used for key, used in self.rounds.items() if key not in inside}
 
+    def _drop_losers(self, step_ids: tuple[str, ...]) -> None:
+        """Close what is open of these steps: all of it leads to a join that has gone on."""
+        for step_id in step_ids:
+            if self.steps[step_id].status in TERMINAL_STEP:
+                continue
+            is_pending = self.steps[step_id].status is StepStatus.PENDING
+            self._break_off(step_id, "not_needed")
+            event = "step_skipped" if is_pending else "step_cancelled"
+            self._step_moves(step_id, event, waiting_for=None, ended_at=self.now, **NO_FORMER)
+            self.views.pop(step_id, None)
+            self.events.append(
+                StepClosed(step=step_id, to="skipped" if is_pending else "cancelled")
+            )
+            for link_id in self.workflow.steps[step_id].outgoing:
+                self._resolve(link_id, "link_died")
+
     def _resolve(self, link_id: str, event: str) -> None:
         status = next_status(LINK_TRANSITIONS, self.links[link_id], event)
         self.links[link_id] = status
@@ -124,8 +155,6 @@ class Rounds(Progress):
     def _begin_anew(self, step_id: str) -> None:
         run = self.steps[step_id]
         self._break_off(step_id, "round_begun")
-        if step_id in self.prepared:
-            self.prepared.remove(step_id)
         changes: dict[str, Any] = {"round": run.round + 1, **former_of(run), "input": None}
         if run.started_at is not None:
             changes |= NEXT_ITERATION | {"iteration": run.iteration + 1, "input_override": None}

@@ -20,6 +20,7 @@ from orchestrator.core.definition import (
     GateStep,
     GateType,
     JoinStep,
+    RouterMode,
     RouterStep,
     StartStep,
     Step,
@@ -31,6 +32,7 @@ from orchestrator.core.definition import (
 from orchestrator.core.expression_types import ALL_KINDS, kinds_of, member
 from orchestrator.core.expressions import Path, path_expression
 from orchestrator.core.flow import Flow, Ports
+from orchestrator.core.joins import PARTIAL
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.schemas import inline
 
@@ -75,6 +77,14 @@ _JOINED: JsonObject = {
     },
     "required": ["arrived", "missing"],
     "additionalProperties": False,
+}
+_JOINED_EARLY: JsonObject = {
+    **_JOINED,
+    "properties": {
+        **_JOINED["properties"],  # type: ignore[dict-item]  # an object, as written above
+        "late": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["arrived", "missing", "late"],
 }
 
 
@@ -175,9 +185,12 @@ class Shapes:
                 return self.inlined(interface.output_schema) if interface else {}
             case RouterStep():
                 ports: list[JsonValue] = [*(route.port for route in step.routes), "default"]
+                if step.mode is RouterMode.ALL:
+                    several: JsonObject = {"type": "array", "items": {"enum": ports}}
+                    return closed_object({"ports": several}, ["ports"])
                 return closed_object({"port": {"enum": ports}}, ["port"])
             case JoinStep():
-                return _JOINED
+                return _JOINED_EARLY if step.policy in PARTIAL else _JOINED
             case GateStep():
                 return self.inlined(step.contract)
             case WaitStep():

@@ -19,7 +19,6 @@ from orchestrator.core.definition import (
     EventAwaited,
     GateStep,
     GateType,
-    JoinPolicy,
     JoinStep,
     Moment,
     RouterStep,
@@ -35,9 +34,11 @@ from orchestrator.core.expressions import (
     compile_expression,
     path_expression,
 )
+from orchestrator.core.joins import PARTIAL, needed
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import forward_links
 from orchestrator.core.results import Failed, StepResult, Uncertain, Value, Violation
+from orchestrator.core.routing import routed
 from orchestrator.core.schemas import referring
 from orchestrator.core.scope import closed_object
 from orchestrator.core.waits import instant_of
@@ -106,7 +107,7 @@ def tried_step(
             contract = Validator(definition.input, catalogue.types)
             return _judged(given if isinstance(given, dict) else {}, contract, port="next")
         case RouterStep():
-            return _routed(compiled, scope)
+            return _routed(compiled, compiled.step, scope)
         case JoinStep():
             return _joined(definition, compiled, compiled.step, scope)
         case GateStep():
@@ -196,19 +197,15 @@ def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
 # ---- kinds of steps ------------------------------------------------------------------------------
 
 
-def _routed(compiled: CompiledStep, scope: JsonObject) -> Tried:
-    for route, condition in compiled.routes:
-        try:
-            holds = condition.holds(scope)
-        except ExpressionError as error:
-            violation = Violation(
-                path=f"/routes/{route.port}", rule=error.code, reason=error.message[:1_000]
-            )
-            return Tried("failed", "failed", reason=error.message, violations=(violation,))
-        if holds:
-            reason = f"'{route.title}' holds: {route.when}"
-            return Tried("value", route.port, {"port": route.port}, reason)
-    return Tried("value", "default", {"port": "default"}, "No condition holds.")
+def _routed(compiled: CompiledStep, step: RouterStep, scope: JsonObject) -> Tried:
+    found = routed(compiled, step, scope)
+    if found.violation is not None:
+        return _failed((found.violation,))
+    held = [
+        f"'{route.title}' holds: {route.when}" for route in step.routes if route.port in found.ports
+    ]
+    reason = "; ".join(held) or "No condition holds."
+    return Tried("value", found.ports[0], found.output(step), reason)
 
 
 def _joined(
@@ -224,11 +221,14 @@ def _joined(
         branches[branch] = branches.get(branch, False) or arrived
     missing = [name for name, arrived in sorted(branches.items()) if not arrived]
     here: list[JsonValue] = [name for name, arrived in sorted(branches.items()) if arrived]
-    if not here or (missing and step.policy is JoinPolicy.ALL):
+    if len(here) < needed(step, len(branches)):
         reason = f"'{step.name}' is missing: {', '.join(missing) or 'every branch'}."
         return Tried("failed", "failed", reason=reason)
     lacking: list[JsonValue] = [{"branch": name, "reason": "did not arrive"} for name in missing]
-    return Tried("value", "next", {"arrived": here, "missing": lacking})
+    joined: JsonObject = {"arrived": here, "missing": lacking}
+    if step.policy in PARTIAL:
+        joined["late"] = []
+    return Tried("value", "next", joined)
 
 
 def _asked(compiled: CompiledStep, step: GateStep, scope: JsonObject) -> Tried:

@@ -68,6 +68,7 @@ _WITHDRAWN: Final[Mapping[str, str]] = {
     "run_ended": "The run ended.",
     "answered": "Somebody gave the result on the run's page.",
     "round_begun": "The run went back to an earlier step.",
+    "not_needed": "The run went on without this branch.",
 }
 _PAYLOADS: Final = frozenset({"input", "output"})
 
@@ -688,7 +689,8 @@ class Recording:
     ) -> None:
         """Which route was taken by which values; what may be personal stands beside the log."""
         rule = f"{self.facts.workflow_slug}.{chosen.step}@{self.facts.version_number}"
-        basis: JsonObject = {"kind": "rule", "id": rule, "row": chosen.port}
+        row = ", ".join(chosen.ports or (chosen.port,))[:120]
+        basis: JsonObject = {"kind": "rule", "id": rule, "row": row}
         basis["values"] = {
             path: value for path, value in chosen.tested.items() if _may_stand(path, value)
         }

@@ -163,7 +163,8 @@ def _waits(step: str, derived: Mapping[str, Any]) -> str:
 
 def _went(step: str, derived: Mapping[str, Any]) -> str:
     if derived["type"] == "route_chosen":
-        return f"{step} chose “{derived['port']}”."
+        ports = derived.get("ports") or [derived["port"]]
+        return f"{step} chose {' and '.join(f'“{port}”' for port in ports)}."
     times = f"{derived['used']} of at most {derived['limit']}"
     return f"{step} begins anew: round {derived['round']} (gone back {times} times)."
 

@@ -98,8 +98,8 @@ export interface GateStep {
 /** What is asked of the person. */
 export type GateType = "approve" | "review" | "fill";
 
-/** What a join waits for; it always waits until every incoming link is resolved. */
-export type JoinPolicy = "all" | "best_effort";
+/** What a join waits for. */
+export type JoinPolicy = "all" | "best_effort" | "first" | "n_of_m";
 
 /** Brings branches together. Ports: next, failed. */
 export interface JoinStep {
@@ -107,6 +107,8 @@ export interface JoinStep {
   summary?: string;
   kind: "join";
   policy?: JoinPolicy;
+  n?: number | null;
+  losers?: Losers;
 }
 
 /** An arrow from a port of one step to another step. */
@@ -117,6 +119,9 @@ export interface Link {
   branch?: string | null;
   max_rounds?: number | null;
 }
+
+/** What becomes of steps that lead only to a join that has gone on without them. */
+export type Losers = "cancel" | "ignore";
 
 /** A wait until an instant: `at` gives an RFC 3339 instant, or a date (its begin in UTC). */
 export interface Moment {
@@ -170,11 +175,15 @@ export interface Route {
   when: string;
 }
 
-/** The first route whose condition holds is taken. Ports: one per route, default. */
+/** How many routes a router takes. */
+export type RouterMode = "first" | "all";
+
+/** Takes the first route whose condition holds, or all of them. Ports: one per route, default. */
 export interface RouterStep {
   name: string;
   summary?: string;
   kind: "router";
+  mode?: RouterMode;
   routes: Route[];
 }
 
@@ -269,10 +278,13 @@ export const USUAL: { [part: string]: JsonObject } = {
   },
   "join": {
     "summary": "",
-    "policy": "all"
+    "policy": "all",
+    "n": null,
+    "losers": "cancel"
   },
   "router": {
-    "summary": ""
+    "summary": "",
+    "mode": "first"
   },
   "start": {
     "summary": ""

@@ -407,3 +407,25 @@ def test_the_title_of_a_run_can_be_told_from_its_input():
     workflow = compile_workflow(made, catalogue(A))
     assert workflow.title_of({"number": "7"}) == "Claim 7"
     assert workflow.title_of({}) == ""
+
+
+# ---- joins and routers -------------------------------------------------------------------------
+
+TWO = ["start-a", "start-b", "a-j", "b-j", "j-done"]
+
+
+@pytest.mark.parametrize("n", [None, 3])
+def test_a_join_that_waits_for_n_says_how_many_of_those_there_are(n):
+    steps = {"a": work(), "b": work(), "j": {**JOIN, "policy": "n_of_m", "n": n}}
+    assert ("join_number", "j", "n") in errors(steps, TWO)
+    steps["j"]["n"] = 2
+    assert not errors(steps, TWO)
+
+
+def test_where_several_ways_are_taken_each_leads_onwards():
+    routes = [{"port": "big", "title": "Big", "when": "input.n > 2"}]
+    steps = {"r": {"kind": "router", "name": "R", "mode": "all", "routes": routes}, "a": work()}
+    arrows = ["start-a", "a-r", "r.default-done"]
+    assert ("route_leads_nowhere", "r", "big") in errors(steps, arrows)
+    assert ("route_leads_back", "r", "big") in errors(steps, [*arrows, "r.big-a ^1"])
+    assert not errors(steps, [*arrows, "r.big-done"])

@@ -130,7 +130,9 @@ def random_step(rnd, name, before):
             "retry": {"max_attempts": rnd.randint(1, 3)},
         }
     if kind == "join":
-        return {**named, "kind": "join", "policy": rnd.choice(["all", "best_effort"])}
+        policy = rnd.choice(["all", "best_effort", "first", "n_of_m"])
+        losers = rnd.choice(["cancel", "ignore"])
+        return {**named, "kind": "join", "policy": policy, "n": rnd.randint(1, 3), "losers": losers}
     if kind == "gate":
         return {
             **named,
@@ -153,7 +155,11 @@ def random_step(rnd, name, before):
         return {
             **named,
             "kind": "router",
-            "routes": [{"port": "big", "title": "Big", "when": when}],
+            "mode": rnd.choice(["first", "all"]),
+            "routes": [
+                {"port": "big", "title": "Big", "when": when},
+                {"port": "odd", "title": "Odd", "when": "input.n % 2 == 1"},
+            ],
         }
     if kind == "wait":
         spans = [
@@ -290,7 +296,9 @@ class World:
             if source.status.value == "skipped" and status.value != "open":
                 assert status.value == "dead"
             elif source.port is not None and source.status.value in {"succeeded", "failed"}:
-                assert status.value == ("taken" if source.port == link.port else "dead"), link_id
+                output = getattr(source.result, "output", None) or {}
+                ports = output.get("ports", [source.port])
+                assert status.value == ("taken" if link.port in ports else "dead"), link_id
 
     def options(self):
         """Everything that might happen now, and a few things that should not."""

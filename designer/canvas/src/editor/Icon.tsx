@@ -48,6 +48,8 @@ export function iconOf(step: Step): string {
   }
 }
 
+const JOIN_WORDS = { all: "all", best_effort: "best effort", first: "the first", n_of_m: "a number" } as const;
+
 /** What a step is, in words. */
 export function kindWord(step: Step): string {
   switch (step.kind) {
@@ -58,7 +60,7 @@ export function kindWord(step: Step): string {
     case "router":
       return "router";
     case "join":
-      return step.policy === "best_effort" ? "join, best effort" : "join, all";
+      return `join, ${JOIN_WORDS[step.policy ?? "all"]}`;
     case "gate":
       return `${step.type} gate`;
     case "transform":

@@ -135,7 +135,25 @@ describe("links", () => {
   });
 });
 
+describe("joins", () => {
+  test("have a number of branches only where one is needed", () => {
+    const some = edits.setJoinPolicy(sample, { step: "all", policy: "n_of_m" });
+    expect(some.steps.all).toMatchObject({ policy: "n_of_m", n: 2 });
+    expect(whyNotDefinition(some)).toBeNull();
+    const first = edits.setJoinPolicy(some, { step: "all", policy: "first" });
+    expect(first.steps.all).toEqual({ kind: "join", name: "Join all", policy: "first" });
+    expect(edits.setJoinPolicy(sample, { step: "amount", policy: "first" })).toBe(sample);
+  });
+});
+
 describe("links back", () => {
+  test("never leave a router that takes several ways", () => {
+    const several = edits.setStepField(sample, { step: "amount", path: ["mode"], value: "all" });
+    const free = edits.disconnect(several, { links: ["amount.default-letter"] });
+    const ends = { source: "amount", port: "default", target: "extract" };
+    expect(whyNotConnect(free, ends)).toContain("none of them can lead back");
+  });
+
   const ends = { source: "approve", port: "returned", target: "extract" };
   const id = linkId(ends);
   const made = edits.connect(sample, ends);

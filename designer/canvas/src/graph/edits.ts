@@ -2,6 +2,7 @@
 // has sorted keys and obeys the shape rules of orchestrator/core/definition.py. An edit that is not
 // possible (rules.ts says why) gives the document back as it was.
 import type {
+  JoinStep,
   JsonObject,
   JsonValue,
   Link,
@@ -283,6 +284,23 @@ export function setAwaited(
     Object.entries(definition.links).filter(([, link]) => link.source !== step || ports.includes(link.port)),
   );
   return settle(definition, { ...definition, steps: { ...definition.steps, [step]: changed }, links });
+}
+
+/** What a join waits for; a number of branches stands only where one is needed, two at first. */
+export function setJoinPolicy(
+  definition: Definition,
+  { step: id, policy }: { readonly step: string; readonly policy: NonNullable<JoinStep["policy"]> },
+): Definition {
+  const join = definition.steps[id];
+  if (join?.kind !== "join") return definition;
+  const { n, losers, ...rest } = join;
+  const changed: JoinStep = {
+    ...rest,
+    policy,
+    ...(policy === "n_of_m" ? { n: n ?? 2 } : {}),
+    ...(losers !== undefined && ["first", "n_of_m"].includes(policy) ? { losers } : {}),
+  };
+  return settle(definition, { ...definition, steps: { ...definition.steps, [id]: changed } });
 }
 
 // ---- Links ---------------------------------------------------------------------------------------------

@@ -32,6 +32,9 @@ export function whyNotConnect(definition: WorkflowDefinition, ends: LinkEnds): s
   if (back ? others.length : others.some(isBack)) {
     return `${source.name} leads back when ${portWord(source, ends.port)}: then it leads nowhere else.`;
   }
+  if (back && source.kind === "router" && source.mode === "all") {
+    return `${source.name} takes every way whose condition holds: none of them can lead back.`;
+  }
   const around = back ? wayAround(definition, ends) : undefined;
   if (!around) return null;
   const names = around.map((id) => definition.steps[id]?.name ?? id).join(" → ");

@@ -50,7 +50,13 @@ const AWAITED: Readonly<Record<string, Rule>> = {
 const BASE = { name, summary: optional(note) };
 const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   start: shape({ kind: text(1, 9), ...BASE }),
-  join: shape({ kind: text(1, 9), ...BASE, policy: optional(oneOf(["all", "best_effort"])) }),
+  join: shape({
+    kind: text(1, 9),
+    ...BASE,
+    policy: optional(oneOf(["all", "best_effort", "first", "n_of_m"])),
+    n: nullable(whole(1, 1_000)),
+    losers: optional(oneOf(["cancel", "ignore"])),
+  }),
   transform: shape({ kind: text(1, 9), ...BASE, output: mapping }),
   wait: shape({
     kind: text(1, 9),
@@ -65,6 +71,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   router: shape({
     kind: text(1, 9),
     ...BASE,
+    mode: optional(oneOf(["first", "all"])),
     routes: list(shape({ port: pattern(ID_PATTERN), title: name, when: expression }), 1, 50),
   }),
   agent: shape({

@@ -1,9 +1,9 @@
-// A router as a small decision table: the first way whose condition holds is taken, else the default.
+// A router as a small decision table: the first way whose condition holds is taken, or each; else the default.
 import { useState } from "react";
-import { addRoute, moveRoute, removeRoute, setRoute } from "../../graph/edits";
+import { addRoute, moveRoute, removeRoute, setRoute, setStepField } from "../../graph/edits";
 import { ID_PATTERN } from "../../graph/ids";
 import type { Route, RouterStep } from "../../schema.gen";
-import { AddLine, Section, TextField } from "./controls";
+import { AddLine, Section, Segments, TextField } from "./controls";
 import { ConditionField, spokenCondition } from "./ConditionField";
 import { useInspector } from "./context";
 import { ListEditor, type ListEdits } from "./ListEditor";
@@ -37,7 +37,22 @@ export function RouterPanel({ stepId, step }: { readonly stepId: string; readonl
     },
   };
   return (
-    <Section title="Ways" aside="The first that holds">
+    <Section title="Ways">
+      <Segments
+        label="Takes"
+        place="mode"
+        value={step.mode ?? "first"}
+        options={[
+          { value: "first", title: "The first that holds" },
+          { value: "all", title: "All that hold" },
+        ]}
+        hint={step.mode === "all" ? "Several ways may be taken at once; each must lead onwards." : undefined}
+        onCommit={(mode) => {
+          apply(`Set how many ways ${step.name} takes`, (document) =>
+            setStepField(document, { step: stepId, path: ["mode"], value: mode }),
+          );
+        }}
+      />
       <ListEditor
         items={step.routes}
         word="Way"

@@ -9,6 +9,7 @@ import {
   renameStep,
   setBranch,
   setInputContract,
+  setJoinPolicy,
   setRounds,
   setStepField,
 } from "../../graph/edits";
@@ -130,32 +131,83 @@ export function TransformPanel({ stepId, step }: { readonly stepId: string; read
   );
 }
 
+const JOIN_POLICIES: readonly {
+  readonly value: NonNullable<JoinStep["policy"]>;
+  readonly title: string;
+  readonly hint: string;
+}[] = [
+  { value: "all", title: "All branches", hint: "Fails when a branch is missing." },
+  {
+    value: "best_effort",
+    title: "Best effort",
+    hint: "Waits for all, and goes on with at least one; what is missing is listed with its reason.",
+  },
+  { value: "first", title: "The first branch", hint: "Goes on as soon as one branch has arrived." },
+  {
+    value: "n_of_m",
+    title: "A number of branches",
+    hint: "Goes on as soon as so many have arrived; fails as soon as so many cannot arrive any more.",
+  },
+];
+
 export function JoinPanel({ stepId, step }: { readonly stepId: string; readonly step: JoinStep }) {
   const { apply, definition } = useInspector();
+  const policy = step.policy ?? "all";
   const incoming = Object.entries(definition.links).filter(
     ([, link]) => link.target === stepId && !isBack(link),
   );
   return (
     <>
       <Section title="Waits for">
-        <Segments
+        <SelectField
           label="Policy"
-          value={step.policy ?? "all"}
-          options={[
-            { value: "all", title: "All branches" },
-            { value: "best_effort", title: "Best effort" },
-          ]}
-          hint={
-            step.policy === "best_effort"
-              ? "Goes on with at least one branch; what is missing is listed with its reason."
-              : "Fails when a branch is missing."
-          }
-          onCommit={(policy) => {
+          place="policy"
+          value={policy}
+          options={JOIN_POLICIES.map(({ value, title }) => ({ value, title }))}
+          hint={JOIN_POLICIES.find(({ value }) => value === policy)?.hint}
+          onCommit={(chosen) => {
             apply(`Set what ${step.name} waits for`, (document) =>
-              setStepField(document, { step: stepId, path: ["policy"], value: policy }),
+              setJoinPolicy(document, { step: stepId, policy: chosen as typeof policy }),
             );
           }}
         />
+        {policy === "n_of_m" && (
+          <NumberField
+            label="How many branches"
+            place="n"
+            value={step.n ?? null}
+            min={1}
+            max={1_000}
+            whole
+            unit={`of ${new Set(incoming.map(([, link]) => link.branch ?? link.source)).size}`}
+            onCommit={(n) => {
+              apply(`Set how many branches ${step.name} needs`, (document) =>
+                setStepField(document, { step: stepId, path: ["n"], value: n ?? 1 }),
+              );
+            }}
+          />
+        )}
+        {(policy === "first" || policy === "n_of_m") && (
+          <Segments
+            label="Branches that are late"
+            place="losers"
+            value={step.losers ?? "cancel"}
+            options={[
+              { value: "cancel", title: "Cancel them" },
+              { value: "ignore", title: "Let them go on" },
+            ]}
+            hint={
+              step.losers === "ignore"
+                ? "What they find is dropped."
+                : "Steps that lead to this join alone are broken off."
+            }
+            onCommit={(losers) => {
+              apply(`Set what becomes of late branches of ${step.name}`, (document) =>
+                setStepField(document, { step: stepId, path: ["losers"], value: losers }),
+              );
+            }}
+          />
+        )}
       </Section>
       <Section title="Branches" aside={`${incoming.length} incoming`}>
         <p className="hint">Links with the same name are one branch: it has arrived when one of them has.</p>
