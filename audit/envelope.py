@@ -23,12 +23,11 @@ stand beside it and the envelope holds `commit = HMAC-SHA256(salt, bytes)` of ea
 from __future__ import annotations
 
 import hashlib
-import hmac
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
-from orchestrator.core.canonical import canonical_bytes
+from orchestrator.core.canonical import canonical_bytes, plain_bytes
 from orchestrator.core.errors import DomainError
 from orchestrator.core.json import JsonObject, JsonValue
 
@@ -38,6 +37,9 @@ MAX_BYTES = 65_535
 """The length of an entry is a uint16 in tlog-tiles."""
 
 MAX_INTEGER = 2**53 - 1
+_BLOCK_BYTES = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class NotCanonicalError(ValueError):
     """The envelope holds a float, an integer beyond 2^53 or a key that is no text."""
 
 
+@lru_cache(maxsize=64)
 def instant(value: datetime) -> str:
     """Return the UTC instant with microseconds, always 27 characters long.
 
@@ -69,12 +72,19 @@ def instant(value: datetime) -> str:
     """
     if value.tzinfo is None:
         raise ValueError("an audit entry needs a time with a zone")
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = value.astimezone(UTC).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='microseconds')}Z"
 
 
 def commit_of(salt: bytes, content: bytes) -> str:
-    """Return the hex commitment that stands in an envelope for bytes kept elsewhere."""
-    return hmac.new(salt, content, hashlib.sha256).hexdigest()
+    """Return the hex commitment that stands in an envelope for bytes kept elsewhere.
+
+    HMAC-SHA256 (RFC 2104), for salts of at most 64 bytes. Written out because the library's costs
+    ten times what its two hashes do.
+    """
+    key = salt.ljust(_BLOCK_BYTES, b"\0")
+    inner = hashlib.sha256(key.translate(_INNER) + content).digest()
+    return hashlib.sha256(key.translate(_OUTER) + inner).hexdigest()
 
 
 def envelope_bytes(fields: JsonObject) -> bytes:
@@ -87,7 +97,10 @@ def envelope_bytes(fields: JsonObject) -> bytes:
         NotCanonicalError: a float, or an integer that is not exact in every reader.
         EntryTooLargeError: more than 65,535 bytes.
     """
-    encoded = _encode(fields) if _is_plain(fields) else canonical_bytes(fields)
+    encoded = plain_bytes(fields)
+    if encoded is None:
+        refuse_inexact(fields)
+        encoded = canonical_bytes(fields)
     if len(encoded) > MAX_BYTES:
         raise EntryTooLargeError(
             f"An audit entry of {len(encoded)} bytes is too large; at most {MAX_BYTES} fit.",
@@ -98,31 +111,21 @@ def envelope_bytes(fields: JsonObject) -> bytes:
 
 def payload_bytes(value: JsonValue) -> bytes:
     """Return the canonical bytes of a JSON payload; floats are allowed here."""
-    try:
-        plain = _is_plain(value)
-    except NotCanonicalError:
-        plain = False
-    return _encode(value) if plain else canonical_bytes(value)
+    return canonical_bytes(value)
 
 
-def _encode(value: JsonValue) -> bytes:
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode("utf-8")
+def refuse_inexact(value: JsonValue) -> None:
+    """Refuse numbers that not every reader reads as they were written.
 
-
-def _is_plain(value: JsonValue) -> bool:
-    """Whether every key is ASCII, so that the fast encoder sorts as RFC 8785 does."""
-    if isinstance(value, str) or value is None or isinstance(value, bool):
-        return True
-    if isinstance(value, int):
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise NotCanonicalError(f"{value} is beyond 2^53 and not exact in every reader")
-        return True
+    Raises:
+        NotCanonicalError: a float, or an integer beyond 2^53.
+    """
     if isinstance(value, float):
         raise NotCanonicalError("an audit entry holds integers only, no floats")
-    children = list(value.values()) if isinstance(value, dict) else value
-    plain = all(key.isascii() for key in value) if isinstance(value, dict) else True
+    if isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise NotCanonicalError(f"{value} is beyond 2^53 and not exact in every reader")
+    children = value.values() if isinstance(value, dict) else value
+    if isinstance(children, str | int) or children is None:
+        return
     for child in children:
-        plain = _is_plain(child) and plain
-    return plain
+        refuse_inexact(child)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +18,16 @@ from audit.labels import kind_of
 from audit.models import AuditOutbox, AuditPayload
 from orchestrator.access import Actor
 from orchestrator.core.json import JsonObject, JsonValue
-from orchestrator.ids import new_id
+from orchestrator.ids import new_id, random_bytes
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 OCTETS = "application/octet-stream"
 SALT_BYTES = 32
+
+
+class CanonicalJson(bytes):
+    """A payload that the caller has as the bytes that `envelope.payload_bytes` gives for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,8 @@ class EntryFields(TypedDict, total=False):
 
     `decision` says on what basis: outcome, reason_code, shown_sha256, policy, basis (see
     `audit/envelope.py`); integers only. `reason` and `payloads` are kept beside the log: bytes as
-    they are, anything else as canonical JSON. `run_seq` is the journal number of a walker's entry,
-    `event_id` the inbox event of anybody else's.
+    they are, anything else as canonical JSON (`CanonicalJson`: made so already). `run_seq` is the
+    journal number of a walker's entry, `event_id` the inbox event of anybody else's.
     """
 
     actor: Required[Actor]
@@ -170,7 +173,9 @@ def _prepare_payloads(
 ) -> tuple[PreparedPayload, ...]:
     prepared = [_prepare_payload(REASON, reason.encode("utf-8"), TEXT)] if reason else []
     for name, value in (payloads or {}).items():
-        if isinstance(value, bytes):
+        if isinstance(value, CanonicalJson):
+            prepared.append(_prepare_payload(name, value, JSON))
+        elif isinstance(value, bytes):
             prepared.append(_prepare_payload(name, value, OCTETS))
         else:
             prepared.append(_prepare_payload(name, envelope.payload_bytes(value), JSON))
@@ -178,7 +183,7 @@ def _prepare_payloads(
 
 
 def _prepare_payload(name: str, content: bytes, media: str) -> PreparedPayload:
-    salt = os.urandom(SALT_BYTES)
+    salt = random_bytes(SALT_BYTES)
     return PreparedPayload(envelope.commit_of(salt, content), name, salt, content, media)
 
 

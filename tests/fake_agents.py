@@ -106,7 +106,20 @@ def _scripted(given: JsonObject, context: AgentContext) -> StepResult:
     return Value(output={"label": label, "text": text})
 
 
+def _light(given: JsonObject, context: AgentContext) -> StepResult:
+    """Costs nothing: what is measured with it is the engine."""
+    return Value(output={"label": given["label"], "text": given["text"]})
+
+
 AGENTS = (
+    FunctionAgent(
+        name="fake.light",
+        title="Light",
+        summary="Gives back what it gets, at once.",
+        call=_light,
+        input_schema=INPUT,
+        output_schema=OUTPUT,
+    ),
     FunctionAgent(
         name="fake.scripted",
         title="Scripted",

@@ -81,12 +81,13 @@ class Execution(Waits):
 
     def _next_ready(self) -> str | None:
         """Pure steps by rank, then gates, then agent steps while there are free places."""
-        if self.ready:
-            return min(self.ready, key=self._turn)
-        places = self.definition.policies.max_parallel - self.running - len(self.prepared)
-        if places <= 0 or len(self.ready_agents) == len(self.prepared):
+        ready, agents = self.open.ready, self.open.ready_agents
+        if ready:
+            return min(ready, key=self._turn)
+        places = self.definition.policies.max_parallel - self.open.running - len(self.prepared)
+        if places <= 0 or len(agents) == len(self.prepared):
             return None
-        return min(self.ready_agents.difference(self.prepared), key=self._turn)
+        return min(agents.difference(self.prepared), key=self._turn)
 
     def _turn(self, step_id: str) -> tuple[bool, int]:
         compiled = self.workflow.steps[step_id]

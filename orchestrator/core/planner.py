@@ -38,7 +38,8 @@ the first place.
 The function is pure: time comes in as `now`, jitter from a hash, order from ranks. Applying the
 same events at the same times again gives the same state (`replay`), which is how the journal is
 checked. States are frozen; the work happens on shallow copies of two dictionaries, and payloads are
-shared, never copied or validated again.
+shared, never copied or validated again. A `Course` plans event after event and keeps count of the
+steps under way, so that no event looks over all steps; a plan names the steps and links it changed.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ from orchestrator.core.overrides import (
 )
 from orchestrator.core.policies import FailureKind, retry_delay_seconds
 from orchestrator.core.progress import (
+    OpenSteps,
     Plan,
+    Touched,
     changed,
     retry_timer,
     review_timer,
@@ -154,11 +157,39 @@ def initial_state(run_id: str) -> RunState:
 
 def plan(workflow: CompiledWorkflow, state: RunState, event: DrivingEvent, now: datetime) -> Plan:
     """Apply one driving event and go on as far as possible without the world."""
-    work = _Planner(workflow, state, now)
-    if not work.apply(event):
-        return Plan(state)
-    work.advance()
-    return work.finish()
+    return Course(workflow, state).plan(event, now)
+
+
+class Course:
+    """A run that is planned event after event; `plan` for one that goes on.
+
+    Gives what `plan` gives, and remembers in between which steps are under way, so that an event
+    costs the same in a run of a thousand steps as in a run of ten.
+    """
+
+    def __init__(self, workflow: CompiledWorkflow, state: RunState) -> None:
+        self.workflow = workflow
+        self.state = state
+        self._open: OpenSteps | None = None
+
+    def plan(self, event: DrivingEvent, now: datetime) -> Plan:
+        """Apply the next event, as `plan` does."""
+        known, self._open = self._open, None  # whatever breaks off leaves nothing half counted
+        work = _Planner(self.workflow, self.state, now, known)
+        if not work.apply(event):
+            return Plan(self.state)
+        work.advance()
+        planned = work.finish()
+        self.state, self._open = planned.state, work.open
+        return planned
+
+    @property
+    def has_open_steps(self) -> bool:
+        """Whether a step is ready or waits; running ones do not count."""
+        if self._open is None:
+            beside = {StepStatus.READY, StepStatus.WAITING}
+            return any(step.status in beside for step in self.state.steps.values())
+        return bool(self._open.ready or self._open.ready_agents or self._open.waiting)
 
 
 def replay(
@@ -258,8 +289,8 @@ class _Planner(Execution):
         self.changes |= {"input": event.input, "started_at": self.now}
         self._run_moves("run_started")
         fresh = StepRunState()
-        self.steps = dict.fromkeys(self.workflow.order, fresh)
-        self.links = dict.fromkeys(sorted(self.definition.links), LinkStatus.OPEN)
+        self.steps = Touched(dict.fromkeys(self.workflow.order, fresh))
+        self.links = Touched(dict.fromkeys(sorted(self.definition.links), LinkStatus.OPEN))
         self._start_run_timer(0)
         self._make_ready(self.workflow.start)
         return True
@@ -675,6 +706,7 @@ def _may_resume_at(workflow: CompiledWorkflow, state: RunState, step_id: str) ->
 
 
 __all__ = [
+    "Course",
     "Plan",
     "initial_state",
     "overridable_steps",

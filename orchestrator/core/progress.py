@@ -7,7 +7,8 @@ event; every intent is collected as a command. Nothing here knows events from ou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -85,19 +86,46 @@ NO_FORMER: dict[str, Any] = {"former": None, "former_iteration": None}
 Broken: TypeAlias = Literal["run_ended", "round_begun", "not_needed"]
 """Why something is broken off."""
 _M = TypeVar("_M", bound=BaseModel)
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What one event leads to; one that does not apply gives the same state and nothing else.
 
-    `passed` are iterations of steps that a next round took the place of, as they ended.
+    `passed` are iterations of steps that a next round took the place of, as they ended. `steps` and
+    `links` are those that may have changed.
     """
 
     state: RunState
     commands: tuple[Command, ...] = ()
     events: tuple[DerivedEvent, ...] = ()
     passed: tuple[tuple[str, StepRunState], ...] = ()
+    steps: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class OpenSteps:
+    """The steps that are under way, kept from event to event so that nobody counts them anew."""
+
+    ready: set[str] = field(default_factory=set)
+    """Steps that call nobody."""
+    ready_agents: set[str] = field(default_factory=set)
+    running: int = 0
+    waiting: int = 0
+
+
+class Touched(dict[str, _V]):
+    """A dictionary that knows which keys were written, in order."""
+
+    def __init__(self, values: Mapping[str, _V]) -> None:
+        super().__init__(values)
+        self.keys_written: dict[str, None] = {}
+
+    def __setitem__(self, key: str, value: _V) -> None:
+        self.keys_written[key] = None
+        super().__setitem__(key, value)
 
 
 def retry_timer(step: str, run: StepRunState) -> str:
@@ -123,29 +151,45 @@ def run_timer(state: RunState) -> str:
 class Progress:
     """One application of the planner: a private working copy and what came of it."""
 
-    def __init__(self, workflow: CompiledWorkflow, state: RunState, now: datetime) -> None:
+    def __init__(
+        self,
+        workflow: CompiledWorkflow,
+        state: RunState,
+        now: datetime,
+        open_steps: OpenSteps | None = None,
+    ) -> None:
         self.workflow = workflow
         self.definition = workflow.definition
         self.before = state
         self.now = now
         self.status = state.status
-        self.steps = dict(state.steps)
-        self.links = dict(state.links)
+        self.steps = Touched(state.steps)
+        self.links = Touched(state.links)
         self.rounds = state.rounds
         self.changes: dict[str, Any] = {}
         self.commands: list[Command] = []
         self.events: list[DerivedEvent] = []
         self.passed: list[tuple[str, StepRunState]] = []
-        self.ready: set[str] = set()
-        self.ready_agents: set[str] = set()
-        self.running = 0
-        for step_id, run in self.steps.items():
-            if run.status is StepStatus.READY:
-                self._ready_set(step_id).add(step_id)
-            elif run.status is StepStatus.RUNNING:
-                self.running += 1
+        self.open = self._open_steps() if open_steps is None else open_steps
         self.prepared: list[str] = []
         self.views: dict[str, JsonObject] = {}
+
+    def _open_steps(self) -> OpenSteps:
+        self.open = OpenSteps()
+        for step_id, run in self.steps.items():
+            self._count(step_id, run.status, 1)
+        return self.open
+
+    def _count(self, step_id: str, status: StepStatus, more: int) -> None:
+        """Note that a step has come to a status (1) or left it (-1)."""
+        if status is StepStatus.READY:
+            is_agent = isinstance(self.workflow.steps[step_id].step, AgentStep)
+            steps = self.open.ready_agents if is_agent else self.open.ready
+            (steps.add if more > 0 else steps.discard)(step_id)
+        elif status is StepStatus.RUNNING:
+            self.open.running += more
+        elif status is StepStatus.WAITING:
+            self.open.waiting += more
 
     # ---- results ---------------------------------------------------------------------------------
 
@@ -268,11 +312,8 @@ class Progress:
     def _step_moves(self, step_id: str, event: str, **changes: Any) -> StepRunState:
         run = self.steps[step_id]
         status = next_status(STEP_TRANSITIONS, run.status, event)
-        if run.status is StepStatus.READY:
-            self._ready_set(step_id).discard(step_id)
-        if status is StepStatus.READY:
-            self._ready_set(step_id).add(step_id)
-        self.running += (status is StepStatus.RUNNING) - (run.status is StepStatus.RUNNING)
+        self._count(step_id, run.status, -1)
+        self._count(step_id, status, 1)
         run = self.steps[step_id] = changed(run, status=status, **changes)
         return run
 
@@ -396,11 +437,18 @@ class Progress:
             rounds=self.rounds,
             **self.changes,
         )
-        return Plan(state, tuple(self.commands), tuple(self.events), tuple(self.passed))
+        return Plan(
+            state,
+            tuple(self.commands),
+            tuple(self.events),
+            tuple(self.passed),
+            tuple(self.steps.keys_written),
+            tuple(self.links.keys_written),
+        )
 
     def _say_what_it_does(self) -> None:
-        statuses = {run.status for run in self.steps.values()}
-        if not statuses & {StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING}:
+        is_busy = bool(self.open.ready or self.open.ready_agents or self.open.running)
+        if not is_busy and not self.open.waiting:
             self._end_run(
                 "run_failed",
                 self.definition.policies.exceptions.outcome,
@@ -408,7 +456,6 @@ class Progress:
             )
             return
         if self.status is not RunStatus.PAUSED:
-            is_busy = statuses & {StepStatus.READY, StepStatus.RUNNING}
             wanted = RunStatus.RUNNING if is_busy else RunStatus.WAITING
             if self.status is not wanted:
                 self._run_moves("run_running" if is_busy else "run_waiting")
@@ -449,10 +496,6 @@ class Progress:
                 iteration=run.iteration,
             )
         )
-
-    def _ready_set(self, step_id: str) -> set[str]:
-        is_agent = isinstance(self.workflow.steps[step_id].step, AgentStep)
-        return self.ready_agents if is_agent else self.ready
 
 
 def reason_of(result: StepResult | None) -> str:

@@ -7,15 +7,17 @@ the same words in database, JSON, TypeScript and audit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from pydantic import Field
+from pydantic_core import to_jsonable_python
 
 from orchestrator.core.errors import IllegalTransitionError
-from orchestrator.core.json import JsonObject, Model
+from orchestrator.core.json import JsonObject, JsonValue, Model
 from orchestrator.core.results import StepResult
 
 
@@ -137,16 +139,93 @@ class RunState(Model):
 
     def stored(self) -> JsonObject:
         """The control part as JSON: without inputs and outputs, which the step rows hold."""
-        dumped: JsonObject = self.model_dump(
-            mode="json",
-            exclude={
-                "input": True,
-                "result": True,
-                "steps": {"__all__": {"input", "input_override", "result", "former"}},
-            },
-            exclude_defaults=True,
-        )
-        return dumped
+        stored = _stored(self, _RUN_PARTS)
+        if self.steps:
+            stored["steps"] = {name: stored_step(step) for name, step in self.steps.items()}
+        if self.links:
+            stored["links"] = {link: status.value for link, status in self.links.items()}
+        return stored
+
+
+def stored_step(step: StepRunState) -> JsonObject:
+    """One step of `RunState.stored()`: what differs from a step that nothing has happened to."""
+    return _stored(step, _STEP_PARTS)
+
+
+def patch_of(
+    before: RunState, after: RunState, steps: Iterable[str], links: Iterable[str]
+) -> JsonObject:
+    """What has to change in `before.stored()` to make it `after.stored()`.
+
+    `steps` and `links` are those that may have changed. Null stands for a usual value, which is
+    left out of the stored form.
+    """
+    patch: JsonObject = {}
+    if len(before.steps) != len(after.steps):  # it has started
+        steps, links = after.steps, after.links
+    patch["steps"] = {name: stored_step(after.steps[name]) for name in steps}
+    patch["links"] = {link: after.links[link].value for link in links}
+    was, now = before.__dict__, after.__dict__
+    for name in RunState.model_fields:
+        if name not in _RUN_PARTS and was[name] is not now[name] and was[name] != now[name]:
+            patch[name] = _stored_value(now[name], _usual(RunState)[name])
+    return patch
+
+
+def patched(stored: JsonObject, patches: Iterable[JsonObject]) -> JsonObject:
+    """A stored state with patches applied, in order."""
+    whole = dict(stored)
+    for patch in patches:
+        for name, value in patch.items():
+            if name in {"steps", "links"} and isinstance(value, dict):
+                former = whole.get(name)
+                merged = {**former, **value} if isinstance(former, dict) else value
+                if merged:
+                    whole[name] = merged
+            elif value is None:
+                whole.pop(name, None)
+            else:
+                whole[name] = value
+    return whole
+
+
+_STEP_PARTS = frozenset({"input", "input_override", "result", "former"})
+_RUN_PARTS = frozenset({"input", "result", "steps", "links"})
+_AS_THEY_ARE = (str, bool, int, float)
+
+
+@lru_cache
+def _usual(model: type[Model]) -> Mapping[str, Any]:
+    """The usual values of a model's fields."""
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in model.model_fields.items()
+    }
+
+
+def _stored(model: Model, parts: frozenset[str]) -> JsonObject:
+    """The fields that differ from their usual values, apart from `parts`; as pydantic dumps them.
+
+    Written by hand because it runs at every step; a property test compares it with pydantic.
+    """
+    usual = _usual(type(model))
+    stored: JsonObject = {}
+    for name, value in model.__dict__.items():
+        if name not in parts and (kept := _stored_value(value, usual[name])) is not None:
+            stored[name] = kept
+    return stored
+
+
+def _stored_value(value: Any, usual: Any) -> JsonValue:
+    """A value as JSON; None when it is the usual one."""
+    if value is usual or value == usual:
+        return None
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, _AS_THEY_ARE):
+        return value
+    dumped: JsonValue = to_jsonable_python(value)
+    return dumped
 
 
 def is_terminal(status: RunStatus) -> bool:

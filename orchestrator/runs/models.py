@@ -25,7 +25,8 @@ class DefinitionSnapshot(models.Model):
 class Run(models.Model):
     """The hot row: narrow, updated at every step.
 
-    `state` is RunState.stored(), `seq` counts the journal.
+    `state` is RunState.stored() as of the journal number `state_seq`; what the events after it
+    changed stands in their `patch` (`core.state.patched`). `seq` counts the journal.
     `owner`, `lease_until` and `fence` are the walker's claim. `inbox_seq` counts committed inbox
     events, `drained_seq` those applied. `rung_at`: the run wants a walker since then (NULL: it does
     not); whoever gives it a reason sets it in his transaction, parking clears it, and the sweeper
@@ -54,6 +55,7 @@ class Run(models.Model):
     needs_attention = models.BooleanField(default=False)
     """An exception waits, or the run failed and nobody has dismissed or resumed it."""
     state = models.JSONField(default=dict)
+    state_seq = models.PositiveIntegerField(default=0)
     seq = models.PositiveIntegerField(default=0)
     inbox_seq = models.PositiveIntegerField(default=0)
     drained_seq = models.PositiveIntegerField(default=0)
@@ -191,13 +193,15 @@ class RunEvent(models.Model):
     """The journal: append only.
 
     `body` is the driving event (payloads replaced by hash and size) and what the planner derived:
-    `{"event": {...}, "derived": [...]}`.
+    `{"event": {...}, "derived": [...]}`. `patch`: what it changed in the run's stored state, for
+    events after which only that was written.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events", db_index=False)
     seq = models.PositiveIntegerField()
     type = models.CharField(max_length=32)
     body = models.JSONField()
+    patch = models.JSONField(null=True, blank=True)
     inbox_event_id = models.UUIDField(null=True, blank=True)
     at = models.DateTimeField()
 

@@ -19,13 +19,15 @@ from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
 from django.db import transaction
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from approvals.selectors import open_review_of
 from approvals.services import expire_review, open_review, withdraw_review
-from audit.envelope import payload_bytes
-from audit.services import PreparedEntry, Subject, prepare_entry
+from audit.services import CanonicalJson, PreparedEntry, Subject, prepare_entry
 from orchestrator.access import SYSTEM, Actor
 from orchestrator.core import events
+from orchestrator.core.canonical import canonical_bytes, plain_bytes
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
@@ -40,7 +42,7 @@ from orchestrator.core.definition import AgentStep, GateStep, GateType
 from orchestrator.core.events import DerivedEvent, DrivingEvent
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import giver_of
-from orchestrator.core.planner import Plan, plan, title_of
+from orchestrator.core.planner import Course, Plan, title_of
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
 from orchestrator.core.state import (
@@ -51,11 +53,20 @@ from orchestrator.core.state import (
     StepRunState,
     StepStatus,
     is_terminal,
+    patch_of,
 )
 from orchestrator.ids import new_id
 from orchestrator.runs import faults, statements
 from orchestrator.runs.evidence import reason_of, review_evidence
-from orchestrator.runs.statements import Commit, Committed, Release, Row, Rows
+from orchestrator.runs.statements import (
+    Commit,
+    Committed,
+    JsonText,
+    Release,
+    Row,
+    Rows,
+    json_text,
+)
 
 AttemptKey: TypeAlias = tuple[str, int, int]
 """Step, iteration and number of an attempt."""
@@ -70,7 +81,11 @@ _WITHDRAWN: Final[Mapping[str, str]] = {
     "round_begun": "The run went back to an earlier step.",
     "not_needed": "The run went on without this branch.",
 }
+MAX_PATCHES: Final = 64
+"""After so many commits that wrote only what changed of the state, the whole of it is written."""
+MAX_CONTENTS: Final = 256
 _PAYLOADS: Final = frozenset({"input", "output"})
+_AS_THEY_ARE: Final = (str, int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +103,18 @@ class RunFacts:
     compiled: CompiledWorkflow
     binding: JsonObject
     starter: Actor
+    _agents: dict[str, tuple[UUID, str]] = field(default_factory=dict)
 
     def agent_of(self, step: AgentStep) -> tuple[UUID, str]:
         """Id and content hash of the agent version that the run is pinned to."""
-        agents = self.binding["agents"]
-        assert isinstance(agents, dict)
-        pinned = agents[f"{step.uses.agent}@{step.uses.version}"]
-        assert isinstance(pinned, dict)
-        return UUID(str(pinned["id"])), str(pinned["sha256"])
+        name = f"{step.uses.agent}@{step.uses.version}"
+        if name not in self._agents:
+            agents = self.binding["agents"]
+            assert isinstance(agents, dict)
+            pinned = agents[name]
+            assert isinstance(pinned, dict)
+            self._agents[name] = UUID(str(pinned["id"])), str(pinned["sha256"])
+        return self._agents[name]
 
 
 def types_of(binding: JsonObject) -> dict[str, int]:
@@ -105,9 +124,35 @@ def types_of(binding: JsonObject) -> dict[str, int]:
     return {name: version for name, version in types.items() if isinstance(version, int)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A payload and its canonical bytes. `text` is the JSON that the database gets."""
+
+    payload: JsonObject
+    bytes: bytes
+    sha256: str
+    text: JsonText
+
+    @classmethod
+    def of(cls, payload: JsonObject) -> _Content:
+        """Write a payload down. Canonical form makes `1` of `1.0`; the database keeps `1.0`."""
+        plain = plain_bytes(payload)
+        content = canonical_bytes(payload) if plain is None else plain
+        text = json_text(payload) if plain is None else JsonText(plain, "utf-8")
+        return cls(payload, content, hashlib.sha256(content).hexdigest(), text)
+
+    @property
+    def reference(self) -> JsonObject:
+        """What stands in the journal for it."""
+        return {"sha256": self.sha256, "bytes": len(self.bytes)}
+
+
 @dataclass(slots=True)
 class _Collected:
-    """What waits for the next commit. Timers by key: a row to set, None to drop."""
+    """What waits for the next commit. Timers by key: a row to set, None to drop.
+
+    `whole`: the run's whole state is to be written.
+    """
 
     rows: Rows = field(default_factory=Rows)
     steps: dict[tuple[str, int], Row] = field(default_factory=dict)
@@ -116,6 +161,7 @@ class _Collected:
     timers: dict[str, Row | None] = field(default_factory=dict)
     reviews: list[OpenReview | WithdrawReview] = field(default_factory=list)
     ended: tuple[JsonValue, str] | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +191,26 @@ class Recording:
         live: Mapping[AttemptKey, Row] | None = None,
     ) -> None:
         self.facts = facts
-        self.state = state
         self.seq = seq
         self.title = title
         self.live: dict[AttemptKey, Row] = dict(live or {})
+        self._course = Course(facts.compiled, state)
+        self._run = facts.run_id.hex
+        self._patches = 0
+        self._excepted = {name for name, step in state.steps.items() if _is_excepted(step)}
+        self._contents: dict[int, _Content] = {}
         self._aborted: set[AttemptKey] = set()
         self._pending = _Collected()
+
+    @property
+    def state(self) -> RunState:
+        """The run as the planner has left it."""
+        return self._course.state
+
+    @property
+    def has_open_steps(self) -> bool:
+        """Whether a step that is not running may go on while another one is being called."""
+        return self._course.has_open_steps
 
     @property
     def is_dirty(self) -> bool:
@@ -174,16 +234,15 @@ class Recording:
     def apply(self, event: DrivingEvent, now: datetime, *, inbox_id: UUID | None = None) -> None:
         """Plan one event and collect what follows from it."""
         before = self.state
-        planned = plan(self.facts.compiled, before, event, now)
-        self.state = planned.state
+        planned = self._course.plan(event, now)
         self.seq += 1
         was = {(name, step.iteration): step for name, step in planned.passed}
-        self._journal(event, planned.events, now, inbox_id)
+        self._journal(event, planned, before=before, now=now, inbox_id=inbox_id)
         for one in planned.events:
             if isinstance(one, events.HandoffMade):
                 self._collect_handoff(one, self._step_at(was, one.step, one.iteration), now)
         self._settle(event, now)
-        self._collect_steps(before, planned.passed, now)
+        self._collect_steps(planned, before, now)
         for command in planned.commands:
             self._collect(command, now)
         for entry in self._entries(event, planned, now, inbox_id):
@@ -201,8 +260,9 @@ class Recording:
         was written. May be called again after a database error.
         """
         holder = None if release == "hand_back" else owner
+        whole = release != "hold" or self._pending.whole or self._patches >= MAX_PATCHES
         what = Commit(
-            run=self._run_row(drained_seq),
+            run=self._run_row(drained_seq, whole=whole),
             rows=self._rows(holder, fence),
             release=release,
             dropped_timers=self._dropped_timers(),
@@ -217,6 +277,7 @@ class Recording:
             committed = statements.commit(self.facts.run_id, fence, what)
         if committed is None:
             return None
+        self._patches = 0 if whole else self._patches + 1
         faults.point("after_commit")
         return committed, self._settled(holder)
 
@@ -227,7 +288,7 @@ class Recording:
         """
         wants_walker = bool(self._pending.calls)
         run = {
-            **self._run_row(0),
+            **self._run_row(0, whole=True),
             "id": self.facts.run_id,
             "workspace_id": self.facts.workspace_id,
             "workflow_id": self.facts.workflow_id,
@@ -258,22 +319,66 @@ class Recording:
     def _journal(
         self,
         event: DrivingEvent,
-        derived: Iterable[DerivedEvent],
+        planned: Plan,
+        *,
+        before: RunState,
         now: datetime,
         inbox_id: UUID | None,
     ) -> None:
-        body: JsonObject = {"event": _bare(event.model_dump(mode="json", exclude_none=True))}
-        body["derived"] = [_bare(one.model_dump(mode="json", exclude_none=True)) for one in derived]
+        """One row per event: what happened, what followed, and what it changed in the state.
+
+        The changes are for a claim that takes the run over between two writings of the whole state,
+        which happen when a claim is given up and for everything but the results of attempts.
+        """
+        is_result = isinstance(event, events.AttemptSucceeded | events.AttemptFailed)
+        self._pending.whole = self._pending.whole or not is_result
         self._pending.rows.events.append(
             {
-                "run_id": self.facts.run_id,
+                "run_id": self._run,
                 "seq": self.seq,
                 "type": event.type,
-                "body": body,
+                "body": {
+                    "event": self._bare(event),
+                    "derived": [self._bare(one) for one in planned.events],
+                },
+                "patch": patch_of(before, planned.state, planned.steps, planned.links)
+                if is_result
+                else None,
                 "inbox_event_id": inbox_id,
                 "at": now,
             }
         )
+
+    def _bare(self, model: BaseModel) -> dict[str, object]:
+        """An event or result as it stands in the journal: payloads replaced by hash and size."""
+        bare: dict[str, object] = {}
+        for name, value in model.__dict__.items():
+            if value is None:
+                continue
+            if name in _PAYLOADS and isinstance(value, dict):
+                bare[name] = self._content(value).reference
+            elif name == "result":
+                # A step's result, or the mapped result of the run.
+                is_payload = isinstance(value, dict)
+                bare[name] = self._content(value).reference if is_payload else self._bare(value)
+            elif isinstance(value, _AS_THEY_ARE):
+                bare[name] = value
+            else:
+                bare[name] = to_jsonable_python(value, exclude_none=True)
+        return bare
+
+    def _content(self, payload: JsonObject) -> _Content:
+        """The bytes of a payload; made once while the same object goes from place to place."""
+        known = self._contents.get(id(payload))
+        if known is not None and known.payload is payload:
+            return known
+        if len(self._contents) >= MAX_CONTENTS:
+            self._contents.clear()
+        made = self._contents[id(payload)] = _Content.of(payload)
+        return made
+
+    def _json(self, payload: JsonObject | None) -> JsonText | None:
+        return None if payload is None else self._content(payload).text
 
     def _settle(self, event: DrivingEvent, now: datetime) -> None:
         """Close the attempt that the event is about."""
@@ -314,20 +419,19 @@ class Recording:
         """A step in an iteration of this plan: as it was passed, else as it is."""
         return passed.get((name, iteration), self.state.steps[name])
 
-    def _collect_steps(
-        self, before: RunState, passed: Iterable[tuple[str, StepRunState]], now: datetime
-    ) -> None:
+    def _collect_steps(self, planned: Plan, before: RunState, now: datetime) -> None:
         """The rows of all steps that changed, and of the iterations that rounds left behind."""
-        for name, step in self.state.steps.items():
-            former = before.steps.get(name)
+        for name in planned.steps:
+            step, former = planned.state.steps[name], before.steps.get(name)
             if step is former:
                 continue
             if step.status is StepStatus.PENDING and former is None:
                 continue  # a row begins with the step's first change
+            (self._excepted.add if _is_excepted(step) else self._excepted.discard)(name)
             if former is not None and former.iteration != step.iteration:
                 self._close_row(name, former, now)
             self._pending.steps[name, step.iteration] = self._step_row(name, step)
-        for name, step in passed:
+        for name, step in planned.passed:
             self._pending.steps[name, step.iteration] = self._step_row(name, step)
 
     def _close_row(self, name: str, former: StepRunState, now: datetime) -> None:
@@ -346,15 +450,11 @@ class Recording:
         self._pending.steps[name, former.iteration] = self._step_row(name, closed)
 
     def _step_row(self, name: str, step: StepRunState) -> Row:
-        output: JsonValue = None
-        result: JsonValue = None
-        if step.result is not None:
-            dumped = step.result.model_dump(mode="json")
-            output = dumped.pop("output", None)
-            result = dumped
+        result = None if step.result is None else dict(step.result.__dict__)
+        output = None if result is None else result.pop("output", None)
         return {
             "id": new_id(),
-            "run_id": self.facts.run_id,
+            "run_id": self._run,
             "step": name,
             "iteration": step.iteration,
             "status": step.status.value,
@@ -362,9 +462,9 @@ class Recording:
             "waiting_for": step.waiting_for or "",
             "result_tag": step.result.type if step.result is not None else "",
             "port": step.port or "",
-            "input": step.input,
-            "input_override": step.input_override,
-            "output": output,
+            "input": self._json(step.input),
+            "input_override": self._json(step.input_override),
+            "output": self._json(output),
             "result": result,
             "started_at": step.started_at,
             "ended_at": step.ended_at,
@@ -385,7 +485,7 @@ class Recording:
             case StartTimer():
                 self._pending.timers[command.timer] = {
                     "id": new_id(),
-                    "run_id": self.facts.run_id,
+                    "run_id": self._run,
                     "key": command.timer,
                     "purpose": command.purpose,
                     "step": command.step or "",
@@ -408,10 +508,14 @@ class Recording:
         step = self.facts.compiled.definition.steps[call.step]
         assert isinstance(step, AgentStep)
         version_id, sha256 = self.facts.agent_of(step)
-        request = payload_bytes({"agent_sha256": sha256, "input": call.input})
+        # the canonical bytes of {"agent_sha256": ..., "input": ...}
+        request = b'{"agent_sha256":"%b","input":%b}' % (
+            sha256.encode(),
+            self._content(call.input).bytes,
+        )
         return {
             "id": new_id(),
-            "run_id": self.facts.run_id,
+            "run_id": self._run,
             "step": call.step,
             "iteration": call.iteration,
             "number": call.attempt,
@@ -429,20 +533,20 @@ class Recording:
         }
 
     def _collect_handoff(self, made: events.HandoffMade, step: StepRunState, now: datetime) -> None:
-        content = payload_bytes(step.input if step.input is not None else {})
+        content = self._content(step.input if step.input is not None else {})
         self._pending.rows.handoffs.append(
             {
                 "id": new_id(),
-                "run_id": self.facts.run_id,
+                "run_id": self._run,
                 "seq": self.seq,
                 "step": made.step,
                 "iteration": made.iteration,
-                "links": list(made.links),
+                "links": made.links,
                 "verdict": made.verdict,
-                "violations": [one.model_dump(mode="json") for one in made.violations],
-                "repairs": list(made.repairs),
-                "payload_sha256": hashlib.sha256(content).hexdigest(),
-                "payload_bytes": len(content),
+                "violations": made.violations,
+                "repairs": made.repairs,
+                "payload_sha256": content.sha256,
+                "payload_bytes": len(content.bytes),
                 "at": now,
             }
         )
@@ -459,19 +563,20 @@ class Recording:
 
     # ---- rows ------------------------------------------------------------------------------------
 
-    def _run_row(self, drained_seq: int) -> dict[str, object]:
+    def _run_row(self, drained_seq: int, *, whole: bool) -> dict[str, object]:
+        """The run's columns; the state among them when it is written as a whole."""
         state = self.state
-        return {
+        row: dict[str, object] = {
             "status": state.status.value,
             "title": self.title,
             "outcome": state.outcome or "",
-            "needs_attention": _needs_attention(state),
-            "state": state.stored(),
+            "needs_attention": state.status is RunStatus.FAILED or bool(self._excepted),
             "seq": self.seq,
             "drained_seq": drained_seq,
             "started_at": state.started_at,
             "ended_at": state.ended_at,
         }
+        return {**row, "state": state.stored(), "state_seq": self.seq} if whole else row
 
     def _rows(self, holder: UUID | None, fence: int) -> Rows:
         pending = self._pending
@@ -652,11 +757,11 @@ class Recording:
             decision["back_to"] = ended.begun.step
             decision["round"] = ended.begun.round
             decision["rounds"] = {"used": ended.begun.used, "limit": ended.begun.limit}
-        payloads: JsonObject = {}
+        payloads: dict[str, bytes | JsonValue] = {}
         if run_step.input is not None:
-            payloads["input"] = run_step.input
+            payloads["input"] = CanonicalJson(self._content(run_step.input).bytes)
         if not isinstance(result, Failed) and result.output is not None:
-            payloads["output"] = result.output
+            payloads["output"] = CanonicalJson(self._content(result.output).bytes)
         if isinstance(result, Failed) and result.violations:
             payloads["violations"] = [one.model_dump(mode="json") for one in result.violations]
         actor = self._system()
@@ -685,7 +790,10 @@ class Recording:
         )
 
     def _explain_route(
-        self, chosen: events.RouteChosen, decision: JsonObject, payloads: JsonObject
+        self,
+        chosen: events.RouteChosen,
+        decision: JsonObject,
+        payloads: dict[str, bytes | JsonValue],
     ) -> None:
         """Which route was taken by which values; what may be personal stands beside the log."""
         rule = f"{self.facts.workflow_slug}.{chosen.step}@{self.facts.version_number}"
@@ -746,7 +854,7 @@ class Recording:
         step: str = "",
         attempt: int | None = None,
         reason: str = "",
-        payloads: JsonObject | None = None,
+        payloads: Mapping[str, bytes | JsonValue] | None = None,
         event_id: UUID | None = None,
     ) -> PreparedEntry:
         return prepare_entry(
@@ -819,25 +927,8 @@ def _round_after(following: Sequence[DerivedEvent]) -> events.RoundBegun | None:
     return None
 
 
-def _needs_attention(state: RunState) -> bool:
-    return state.status is RunStatus.FAILED or any(
-        step.waiting_for == "exception" for step in state.steps.values()
-    )
-
-
-def _bare(dumped: JsonObject) -> JsonObject:
-    """Replace payloads in a dumped event by their hash and size."""
-    bare: JsonObject = {}
-    for name, value in dumped.items():
-        if name in _PAYLOADS and isinstance(value, dict):
-            content = payload_bytes(value)
-            bare[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-        elif name == "result" and isinstance(value, dict):
-            # A step's result, which has a tag, or the mapped result of the run.
-            bare[name] = _bare(value) if "type" in value else _bare({"output": value})["output"]
-        else:
-            bare[name] = value
-    return bare
+def _is_excepted(step: StepRunState) -> bool:
+    return step.waiting_for == "exception"
 
 
 def _decision_of(result: StepResult) -> JsonObject:

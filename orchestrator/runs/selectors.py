@@ -31,6 +31,7 @@ from orchestrator.core.state import (
     RunStatus,
     StepStatus,
     is_terminal,
+    patched,
 )
 from orchestrator.runs.models import (
     Attempt,
@@ -201,7 +202,7 @@ class RunBrief:
 def briefs_of(actor: Actor, runs: Sequence[Run]) -> dict[UUID, RunBrief]:
     """What the list says about each run of a page; four queries, however many runs."""
     ids = [run.id for run in runs]
-    states = dict(Run.objects.filter(id__in=ids).values_list("id", "state"))
+    states = _stored_states(ids)
     reasons = dict(RunDetail.objects.filter(run_id__in=ids).values_list("run_id", "end_reason"))
     troubled = {
         (run_id, step): result
@@ -251,6 +252,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
     reviews = approvals.reviews_of_run(run_id)
     inputs = {(row.step, row.iteration): row.input for row in step_runs}
     handoffs = Handoff.objects.filter(run_id=run_id).order_by("seq", "id")
+    _bring_up_to_date(run)
     links = run.state.get("links", {})
     return {
         "id": str(run.id),
@@ -334,7 +336,33 @@ def run_state(run: Run) -> RunState:
     detail = RunDetail.objects.get(run_id=run.id)
     columns = ("step", "iteration", "input", "input_override", "output", "result")
     rows = StepRun.objects.filter(run_id=run.id).values(*columns)
+    _bring_up_to_date(run)
     return hydrated(run.state, detail.input, rows)
+
+
+def _bring_up_to_date(*runs: Run) -> None:
+    """Apply to the states what later journal events have changed; a query only when there are any.
+
+    Between two steps that follow each other quickly a walker writes changes only.
+    """
+    behind = {run.id: run for run in runs if run.state_seq < run.seq}
+    if not behind:
+        return
+    first = min(run.state_seq for run in behind.values())
+    later = RunEvent.objects.filter(run_id__in=behind, seq__gt=first, patch__isnull=False)
+    for run_id, seq, patch in later.order_by("seq").values_list("run_id", "seq", "patch"):
+        run = behind[run_id]
+        if patch is not None and run.state_seq < seq <= run.seq:
+            run.state = patched(run.state, [patch])
+    for run in behind.values():
+        run.state_seq = run.seq
+
+
+def _stored_states(ids: Sequence[UUID]) -> dict[UUID, JsonObject]:
+    """The stored states of runs as they are now."""
+    runs = Run.objects.filter(id__in=ids).only("id", "state", "state_seq", "seq")
+    _bring_up_to_date(*runs)
+    return {run.id: run.state for run in runs}
 
 
 def hydrated(

@@ -4,9 +4,11 @@ Rules that every statement here keeps:
 
 1. The guarded UPDATE of the run row comes first, and every INSERT selects from its RETURNING. With
    a stale fence nothing of a statement lands.
-2. On PostgreSQL a statement is one data-modifying CTE, prepared, with one JSON document as its only
-   large parameter. SQLite has no such CTE: the portable variant does the same in one
-   `BEGIN IMMEDIATE` transaction, guarded UPDATE first.
+2. On PostgreSQL a statement is one data-modifying CTE, prepared. Its values are parameters of their
+   own while few rows are written, which is every step of a sequence; a statement for many rows has
+   one JSON document as its only large parameter, so that its text does not depend on their number.
+   SQLite has no such CTE: the portable variant does the same in one `BEGIN IMMEDIATE` transaction,
+   guarded UPDATE first.
 3. A claim is `owner` + `lease_until` + `fence`; each claim and each release by somebody else raises
    the fence. Whatever a walker writes says `WHERE id = ? AND fence = ?`.
 4. Lease times are the database's; on SQLite, whose clock is the process's, the process's.
@@ -27,14 +29,35 @@ from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 from django.db import connection, transaction
+from pydantic_core import to_json
 
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.state import patched
 from orchestrator.runs import faults
 
 LEASE_SECONDS: Final = 20
 
+FEW_ROWS: Final = 8
+"""A statement with more rows of one table than this gets them in a JSON document."""
+
 Row: TypeAlias = Mapping[str, object]
-"""A row to write: column -> value; UUIDs, instants and bytes as such, JSON as JSON values."""
+"""A row to write: column -> value.
+
+UUIDs (or their 32 hex digits), instants and bytes as such; JSON as values that pydantic writes as
+JSON, or as `JsonText`.
+"""
+
+
+class JsonText(str):
+    """A JSON value that is written down already."""
+
+    __slots__ = ()
+
+
+def json_text(value: object) -> JsonText:
+    """A value as JSON text; models, instants and tuples as pydantic writes them."""
+    return JsonText(to_json(value), "utf-8")
+
 
 Release = Literal["hold", "park", "hand_back"]
 """What a commit does with the claim. `park`: give it up unless the inbox holds something new;
@@ -59,6 +82,7 @@ _TABLES: Final[Mapping[str, _Table]] = {
             "seq": "integer",
             "type": "text",
             "body": "jsonb",
+            "patch": "jsonb",
             "inbox_event_id": "uuid",
             "at": "timestamptz",
         },
@@ -178,12 +202,12 @@ _RUN_COLUMNS: Final[Mapping[str, str]] = {
     "title": "text",
     "outcome": "text",
     "needs_attention": "boolean",
-    "state": "jsonb",
     "seq": "integer",
     "drained_seq": "integer",
     "started_at": "timestamptz",
     "ended_at": "timestamptz",
 }
+_STATE_COLUMNS: Final[Mapping[str, str]] = {"state": "jsonb", "state_seq": "integer"}
 
 _START_COLUMNS: Final[Mapping[str, str]] = {
     "id": "uuid",
@@ -197,6 +221,7 @@ _START_COLUMNS: Final[Mapping[str, str]] = {
     "outcome": "text",
     "needs_attention": "boolean",
     "state": "jsonb",
+    "state_seq": "integer",
     "seq": "integer",
     "inbox_seq": "integer",
     "drained_seq": "integer",
@@ -239,8 +264,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit of a walker. `run` has exactly the columns of `_RUN_COLUMNS`.
+    """One commit of a walker. `run` has the columns of `_RUN_COLUMNS`.
 
+    And those of `_STATE_COLUMNS` when the whole state is written; without them the state is what
+    it was with the patches of the later journal events.
     `dropped_timers` are keys to delete (None: all of the run); `ended` renews the cold row.
     """
 
@@ -342,8 +369,14 @@ def start(run: Row, detail: Row, rows: Rows) -> bool:
     Returns False, and writes nothing, when the idempotency key has been used already.
     """
     if is_postgres():
-        document = _document({"run": run, "detail": detail, **_parts(rows)})
-        return bool(_fetch(_start_sql(rows.filled()), (document,)))
+        tables = _Tables.of(rows)
+        values = [
+            *_values(_START_COLUMNS, [run])[0],
+            *_values(_DETAIL_COLUMNS, [detail])[0],
+            detail["idempotency_key"],
+            *tables.values,
+        ]
+        return bool(_fetch(_start_sql(tables.shape), values))
     with transaction.atomic():
         key = detail["idempotency_key"]
         if key is not None and _portable_rows(
@@ -357,20 +390,23 @@ def start(run: Row, detail: Row, rows: Rows) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _start_sql(filled: tuple[str, ...]) -> str:
+def _start_sql(shape: Shape) -> str:
     """The key is checked first: with a used key no part of the statement has a row to insert.
 
     Two first uses at the same time meet at the unique index, and the later one rolls back.
     """
     parts = [
-        "doc AS MATERIALIZED (SELECT %s::jsonb AS d)",
-        "fresh AS (SELECT 1 FROM doc WHERE NOT EXISTS (SELECT 1 FROM runs_rundetail "
-        "WHERE idempotency_key = doc.d->'detail'->>'idempotency_key'))",
-        f"guard AS (INSERT INTO runs_run ({_names(_START_COLUMNS)}) SELECT r.* FROM fresh, doc, "
-        f"jsonb_to_record(doc.d->'run') AS r({_typed(_START_COLUMNS)}) RETURNING id)",
-        f"detail AS (INSERT INTO runs_rundetail ({_names(_DETAIL_COLUMNS)}) SELECT r.* "
-        f"FROM guard, doc, jsonb_to_record(doc.d->'detail') AS r({_typed(_DETAIL_COLUMNS)}))",
-        *(_insert_part(name) for name in filled),
+        f"run AS (SELECT * FROM (VALUES ({_marks(_START_COLUMNS)})) "
+        f"AS r({_names(_START_COLUMNS)}))",
+        f"given AS (SELECT * FROM (VALUES ({_marks(_DETAIL_COLUMNS)})) "
+        f"AS r({_names(_DETAIL_COLUMNS)}))",
+        "fresh AS (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM runs_rundetail "
+        "WHERE idempotency_key = %s::text))",
+        f"guard AS (INSERT INTO runs_run ({_names(_START_COLUMNS)}) "
+        "SELECT run.* FROM fresh, run RETURNING id)",
+        f"detail AS (INSERT INTO runs_rundetail ({_names(_DETAIL_COLUMNS)}) "
+        "SELECT given.* FROM guard, given)",
+        *_insert_parts(shape),
     ]
     return f"WITH {', '.join(parts)} SELECT id FROM guard"
 
@@ -394,30 +430,26 @@ def claim(run_id: UUID, owner: UUID) -> Claim | None:
             if not found:
                 return None
             taken = dict(zip(_CLAIMED, found[0], strict=True))
-            ((detail, steps, begun, lost),) = _fetch(_HYDRATE_SQL, (owner, taken["fence"], run_id))
+            place = (owner, str(taken["fence"]), run_id, str(taken["state_seq"]))
+            ((detail, *found_rows),) = _fetch(_HYDRATE_SQL, place)
         details = json.loads(detail)
-        read = {
-            name: json.loads(value) for name, value in zip(_READ, (steps, begun, lost), strict=True)
-        }
+        read = {name: json.loads(value) for name, value in zip(_READ, found_rows, strict=True)}
     else:
         portable = _portable_claim(run_id, owner)
         if portable is None:
             return None
         taken, details, read = portable
     CLOCK.set(taken["now"])
-    return Claim(
-        run_id=run_id,
-        **{**taken, "state": _loaded(taken["state"])},
-        **details,
-        **read,
-    )
+    state = patched(_loaded(taken["state"]), read.pop("patches"))
+    del taken["state_seq"]
+    return Claim(run_id=run_id, **{**taken, "state": state}, **details, **read)
 
 
 _CLAIMED: Final = (
     *("fence", "workspace_id", "workflow_id", "version_id", "snapshot_id", "mode", "status"),
-    *("title", "state", "seq", "inbox_seq", "drained_seq", "now"),
+    *("title", "state", "state_seq", "seq", "inbox_seq", "drained_seq", "now"),
 )
-_READ: Final = ("steps", "begun", "lost")
+_READ: Final = ("steps", "begun", "lost", "patches")
 _DETAILS: Final = ("input", "binding", "started_by_kind", "started_by")
 _STEP_READ: Final = ("step", "iteration", "input", "input_override", "output", "result")
 _ATTEMPT_READ: Final = (
@@ -440,7 +472,9 @@ RETURNING {", ".join(_CLAIMED[:-1])}, clock_timestamp()
 """
 
 _HYDRATE_SQL: Final = f"""
-WITH me AS MATERIALIZED (SELECT %s::uuid AS owner, %s::integer AS fence, %s::uuid AS id),
+WITH me AS MATERIALIZED (
+    SELECT %s::uuid AS owner, %s::integer AS fence, %s::uuid AS id, %s::integer AS state_seq
+),
 begun AS (
     UPDATE runs_attempt a SET owner = me.owner, fence = me.fence, started_at = clock_timestamp()
     FROM me, runs_run r
@@ -455,7 +489,10 @@ SELECT
     (SELECT coalesce(jsonb_agg({_json_object(_ATTEMPT_READ, "b")}), '[]') FROM begun b),
     (SELECT coalesce(jsonb_agg({_json_object(_ATTEMPT_READ, "a")}), '[]')
         FROM runs_attempt a, me
-        WHERE a.run_id = me.id AND a.status = 'leased' AND a.owner IS NOT NULL)
+        WHERE a.run_id = me.id AND a.status = 'leased' AND a.owner IS NOT NULL),
+    (SELECT coalesce(jsonb_agg(e.patch ORDER BY e.seq), '[]')
+        FROM runs_runevent e, me
+        WHERE e.run_id = me.id AND e.seq > me.state_seq AND e.patch IS NOT NULL)
 """
 
 
@@ -488,6 +525,11 @@ def _portable_claim(
             "WHERE run_id = %s AND status = 'leased' AND owner IS NOT NULL",
             (run_id,),
         )
+        patches = _portable_rows(
+            "SELECT patch FROM runs_runevent "
+            "WHERE run_id = %s AND seq > %s AND patch IS NOT NULL ORDER BY seq",
+            (run_id, taken["state_seq"]),
+        )
         begun = _portable_rows(
             "UPDATE runs_attempt SET owner = %s, fence = %s, started_at = %s "
             "WHERE run_id = %s AND status = 'leased' AND owner IS NULL "
@@ -506,6 +548,7 @@ def _portable_claim(
         ],
         "begun": [dict(zip(_ATTEMPT_READ, row, strict=True)) for row in begun],
         "lost": [dict(zip(_ATTEMPT_READ, row, strict=True)) for row in lost],
+        "patches": [_loaded(row[0]) for row in patches],
     }
     return taken, details, read
 
@@ -528,55 +571,61 @@ def commit(run_id: UUID, fence: int, what: Commit) -> Committed | None:
 
 
 def _commit(run_id: UUID, fence: int, what: Commit) -> Committed | None:
-    if is_postgres():
-        shape = (what.rows.filled(), what.dropped_timers is None, what.ended is not None)
-        document = _document(
-            {
-                "run": what.run,
-                "release": what.release,
-                "dropped": what.dropped_timers,
-                "ended": what.ended and {"result": what.ended[0], "reason": what.ended[1]},
-                **_parts(what.rows),
-            }
-        )
-        found = _fetch(_commit_sql(*shape), (document, run_id, fence))
-        return Committed(inbox_seq=found[0][0], held=found[0][1]) if found else None
-    with transaction.atomic():
-        return _portable_commit(run_id, fence, what)
+    if not is_postgres():
+        with transaction.atomic():
+            return _portable_commit(run_id, fence, what)
+    tables = _Tables.of(what.rows)
+    dropped = what.dropped_timers
+    columns = _run_columns(what)
+    values = [
+        *_values(columns, [what.run])[0],
+        what.release,
+        run_id.hex,
+        str(fence),
+        *tables.values,
+        *([json_text(dropped)] if dropped else []),
+        *([_parameter(what.ended[0], "jsonb"), what.ended[1]] if what.ended else []),
+    ]
+    drops = "all" if dropped is None else "some" if dropped else ""
+    found = _fetch(_commit_sql(tuple(columns), tables.shape, drops, what.ended is not None), values)
+    return Committed(inbox_seq=found[0][0], held=found[0][1]) if found else None
+
+
+def _run_columns(what: Commit) -> Mapping[str, str]:
+    return {**_RUN_COLUMNS, **_STATE_COLUMNS} if "state" in what.run else _RUN_COLUMNS
 
 
 @lru_cache(maxsize=256)
-def _commit_sql(filled: tuple[str, ...], all_timers: bool, ended: bool) -> str:
+def _commit_sql(columns: tuple[str, ...], shape: Shape, drops: str, ended: bool) -> str:
     """The statement for one shape of commit. `given_up` is judged on the row as it was locked."""
+    kinds = {**_RUN_COLUMNS, **_STATE_COLUMNS}
     given_up = (
-        "(doc.d->>'release' = 'hand_back' OR "
-        "(doc.d->>'release' = 'park' AND runs_run.inbox_seq = r.drained_seq))"
+        "(r.release = 'hand_back' OR (r.release = 'park' AND runs_run.inbox_seq = r.drained_seq))"
     )
-    assigned = ", ".join(f"{name} = r.{name}" for name in _RUN_COLUMNS)
+    assigned = ", ".join(f"{name} = r.{name}" for name in columns)
+    given = {name: kinds[name] for name in columns} | {"release": "text"}
     parts = [
-        "doc AS MATERIALIZED (SELECT %s::jsonb AS d)",
         f"""guard AS (UPDATE runs_run SET {assigned},
             owner = CASE WHEN {given_up} THEN NULL ELSE owner END,
             lease_until = CASE WHEN {given_up} THEN NULL ELSE lease_until END,
-            rung_at = CASE WHEN doc.d->>'release' = 'hand_back' THEN clock_timestamp()
+            rung_at = CASE WHEN r.release = 'hand_back' THEN clock_timestamp()
                 WHEN {given_up} THEN NULL ELSE rung_at END
-            FROM doc, jsonb_to_record(doc.d->'run') AS r({_typed(_RUN_COLUMNS)})
-            WHERE runs_run.id = %s AND fence = %s
+            FROM (VALUES ({_marks(given)})) AS r({_names(given)})
+            WHERE runs_run.id = %s::uuid AND fence = %s::integer
             RETURNING runs_run.id, inbox_seq, owner IS NOT NULL AS held)""",
-        *(_insert_part(name) for name in filled),
+        *_insert_parts(shape),
     ]
-    if all_timers:
+    if drops == "all":
         parts.append("dropped AS (DELETE FROM runs_timer t USING guard WHERE t.run_id = guard.id)")
-    else:
+    elif drops:
         parts.append(
-            "dropped AS (DELETE FROM runs_timer t USING guard, doc WHERE t.run_id = guard.id "
-            "AND t.key IN (SELECT jsonb_array_elements_text(doc.d->'dropped')))"
+            "dropped AS (DELETE FROM runs_timer t USING guard WHERE t.run_id = guard.id "
+            "AND t.key IN (SELECT jsonb_array_elements_text(%s::jsonb)))"
         )
     if ended:
         parts.append(
-            "ended AS (UPDATE runs_rundetail SET "
-            "result = nullif(doc.d->'ended'->'result', 'null'), "
-            "end_reason = doc.d->'ended'->>'reason' FROM guard, doc WHERE run_id = guard.id)"
+            "ended AS (UPDATE runs_rundetail SET result = %s::jsonb, end_reason = %s::text "
+            "FROM guard WHERE run_id = guard.id)"
         )
     return f"WITH {', '.join(parts)} SELECT inbox_seq, held FROM guard"
 
@@ -588,10 +637,11 @@ def _portable_commit(run_id: UUID, fence: int, what: Commit) -> Committed | None
     index with that condition, which still holds the row as it was.
     """
     now = datetime.now(UTC)
-    columns = ", ".join(f"{name} = %s" for name in _RUN_COLUMNS)
+    kinds = _run_columns(what)
+    columns = ", ".join(f"{name} = %s" for name in kinds)
     given_up = "(%s = 'hand_back' OR (%s = 'park' AND inbox_seq = %s))"
     release = (what.release, what.release, what.run["drained_seq"])
-    values = [_adapted(what.run[name], kind) for name, kind in _RUN_COLUMNS.items()]
+    values = [_adapted(what.run[name], kind) for name, kind in kinds.items()]
     found = _portable_rows(
         f"UPDATE runs_run SET {columns}, "
         f"owner = CASE WHEN {given_up} THEN NULL ELSE owner END, "
@@ -796,13 +846,80 @@ def _typed(columns: Mapping[str, str]) -> str:
     return ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
 
 
-def _insert_part(part: str) -> str:
-    table = _TABLES[part]
-    return (
-        f"{part} AS (INSERT INTO {table.name} ({_names(table.columns)}) SELECT r.* "
-        f"FROM guard, doc, jsonb_to_recordset(doc.d->'{part}') AS r({_typed(table.columns)})"
-        f"{_on_conflict(table)})"
-    )
+Shape: TypeAlias = tuple[tuple[str, int], ...]
+"""Which tables get rows, in order, and how many; 0: as many as stand in the JSON document."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The rows of a statement as its shape and the values of its parameters, in order."""
+
+    shape: Shape
+    values: list[object]
+
+    @classmethod
+    def of(cls, rows: Rows) -> _Tables:
+        filled = rows.filled()
+        if any(len(getattr(rows, name)) > FEW_ROWS for name in filled):
+            return cls(tuple((name, 0) for name in filled), [_document(rows, filled)])
+        values: list[object] = []
+        for name in filled:
+            for row in _values(_TABLES[name].columns, getattr(rows, name)):
+                values += row
+        return cls(tuple((name, len(getattr(rows, name))) for name in filled), values)
+
+
+def _values(columns: Mapping[str, str], rows: Sequence[Row]) -> list[list[object]]:
+    """The values of rows as parameters, row by row."""
+    pairs = columns.items()
+    return [[_parameter(row[name], kind) for name, kind in pairs] for row in rows]
+
+
+def _parameter(value: object, kind: str) -> object:
+    """Text that PostgreSQL reads as this type; bytes stay bytes.
+
+    All parameters have the type "unknown" that way, so that a statement is prepared once.
+    """
+    if value is None or kind == "bytea":
+        return value
+    if kind == "jsonb":
+        return value if isinstance(value, JsonText) else json_text(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return _instant(value)
+    return str(value)
+
+
+@lru_cache(maxsize=64)
+def _instant(value: datetime) -> str:
+    return value.isoformat()
+
+
+def _marks(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"%s::{kind}" for kind in columns.values())
+
+
+def _insert_parts(shape: Shape) -> list[str]:
+    """One part of the statement for each table; each inserts nothing without a guard."""
+    has_document = any(count == 0 for _, count in shape)
+    parts = ["doc AS MATERIALIZED (SELECT %s::jsonb AS d)"] if has_document else []
+    for part, count in shape:
+        table = _TABLES[part]
+        if count:
+            rows = ", ".join([f"({_marks(table.columns)})"] * count)
+            source = f"guard, (VALUES {rows}) AS r"
+        else:
+            source = (
+                f"guard, doc, jsonb_to_recordset(doc.d->'{part}') AS r({_typed(table.columns)})"
+            )
+        parts.append(
+            f"{part} AS (INSERT INTO {table.name} ({_names(table.columns)}) "
+            f"SELECT r.* FROM {source}{_on_conflict(table)})"
+        )
+    return parts
 
 
 def _on_conflict(table: _Table) -> str:
@@ -812,28 +929,27 @@ def _on_conflict(table: _Table) -> str:
     return f" ON CONFLICT ({_names(table.key)}) DO UPDATE SET {renewed}"
 
 
-def _parts(rows: Rows) -> dict[str, object]:
-    return {name: getattr(rows, name) for name in rows.filled()}
+def _document(rows: Rows, filled: Iterable[str]) -> str:
+    """The rows of many tables as one JSON document; `JsonText` is put in as it is."""
+    tables = []
+    for name in filled:
+        columns = _TABLES[name].columns
+        written = ",".join(_json_row(columns, row) for row in getattr(rows, name))
+        tables.append(f'"{name}":[{written}]')
+    return f"{{{','.join(tables)}}}"
 
 
-def _document(value: Mapping[str, object]) -> str:
-    return _ENCODE(value)
+def _json_row(columns: Mapping[str, str], row: Row) -> str:
+    fields = [f'"{name}":{_json_field(row[name], kind)}' for name, kind in columns.items()]
+    return f"{{{','.join(fields)}}}"
 
 
-def _encoded(value: object) -> str:
-    """Text that PostgreSQL's input function of the column's type reads."""
+def _json_field(value: object, kind: str) -> str:
+    if isinstance(value, JsonText):
+        return value
     if isinstance(value, bytes):
-        return f"\\x{value.hex()}"
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no place in a statement")
-
-
-_ENCODE: Final = json.JSONEncoder(
-    default=_encoded, ensure_ascii=False, separators=(",", ":"), check_circular=False
-).encode
+        return f'"\\\\x{value.hex()}"'
+    return to_json(_parameter(value, kind) if kind != "jsonb" else value).decode()
 
 
 @lru_cache(maxsize=512)
@@ -876,14 +992,14 @@ def _portable_run(sql: str, many: Sequence[Sequence[object]]) -> None:
 
 
 def _portable_insert(table: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
-    _portable_run(_portable_insert_sql(table, tuple(columns), ""), _values(columns, rows))
+    _portable_run(_portable_insert_sql(table, tuple(columns), ""), _portable_values(columns, rows))
 
 
 def _portable_tables(rows: Rows) -> None:
     for part in rows.filled():
         table = _TABLES[part]
         sql = _portable_insert_sql(table.name, tuple(table.columns), _on_conflict(table))
-        _portable_run(sql, _values(table.columns, getattr(rows, part)))
+        _portable_run(sql, _portable_values(table.columns, getattr(rows, part)))
 
 
 @lru_cache(maxsize=32)
@@ -892,14 +1008,14 @@ def _portable_insert_sql(table: str, columns: tuple[str, ...], conflict: str) ->
     return f"INSERT INTO {table} ({_names(columns)}) VALUES ({marks}){conflict}"
 
 
-def _values(columns: Mapping[str, str], rows: Sequence[Row]) -> list[list[object]]:
+def _portable_values(columns: Mapping[str, str], rows: Sequence[Row]) -> list[list[object]]:
     return [[_adapted(row[name], kind) for name, kind in columns.items()] for row in rows]
 
 
 def _adapted(value: object, kind: str) -> object:
     if value is None:
         return None
-    return json.dumps(value, ensure_ascii=False) if kind == "jsonb" else value
+    return json_text(value) if kind == "jsonb" and not isinstance(value, JsonText) else value
 
 
 def _plain(value: object) -> Any:

@@ -11,7 +11,9 @@ A doorbell (a Celery task with a run's id) reaches some worker, and `walk` does 
    decides whether to call again.
 2. *Drain.* Everything in the inbox, in order, through the planner.
 3. *Commit.* What the planner made of it goes into one statement guarded by the fence (`recording`):
-   journal, audit entries, step results, run state, and the attempts of the calls to make now. A
+   journal, audit entries, step results, run state, and the attempts of the calls to make now. While
+   results follow each other the state is written as what they changed, beside their journal events;
+   the whole of it when the claim is given up and after every other event. A
    stale fence means that the claim was lost: the walk ends and nothing of it lands.
 4. *Call.* Only now, with the leases of the attempts committed, agents are called. A single
    computing call with no other open branch runs in this thread, which looks at the inbox twice a
@@ -59,7 +61,6 @@ from orchestrator.core.definition import AgentStep
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult
-from orchestrator.core.state import StepStatus
 from orchestrator.runs import boots, faults, hints, services, statements
 from orchestrator.runs.boots import Boot
 from orchestrator.runs.invoke import (
@@ -85,8 +86,6 @@ RETRY_SECONDS: Final = 1.0
 BROKEN_SECONDS: Final = 60.0
 """After an error that is no matter of the database a run rests this long."""
 COMPUTING_THREADS: Final = 8
-
-_OPEN_BESIDE: Final = frozenset({StepStatus.WAITING, StepStatus.READY})
 
 Finished: TypeAlias = tuple[AttemptKey, StepResult]
 Wakes: TypeAlias = "SimpleQueue[Finished | None]"
@@ -265,7 +264,7 @@ class _Walk:
         calls, self.to_call = self.to_call, []
         for call in calls:
             faults.point("before_call", call.step)
-        if len(calls) == 1 and not self.flights and not self._has_other_branches():
+        if len(calls) == 1 and not self.flights and not self.recording.has_open_steps:
             interest = _Interest(self, calls[0])
             prepared = self._prepared(calls[0], interest)
             if not prepared.waits:
@@ -275,10 +274,6 @@ class _Walk:
             interest = _Interest(self, call)
             prepared = self._prepared(call, interest)
             self.flights[key_of(call)] = _Flight.begin(call, prepared, interest, self.wakes)
-
-    def _has_other_branches(self) -> bool:
-        """Whether another step may become ready while this call runs."""
-        return any(step.status in _OPEN_BESIDE for step in self.recording.state.steps.values())
 
     def _prepared(self, call: InvokeAgent, interest: _Interest) -> PreparedCall:
         step = self.facts.compiled.definition.steps[call.step]

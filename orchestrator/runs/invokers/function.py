@@ -2,8 +2,9 @@
 
 A thread cannot be killed. Past its deadline the call fails as timeout, whatever the function still
 returns is dropped, and the thread counts as stuck until it ends (`stuck_threads`); a worker with
-too many of them drains and restarts. Functions marked `isolated` run in a child process instead,
-which is killed.
+too many of them drains and restarts. A thread that has ended its call in time waits for the next
+one, because starting a thread costs more than many a function. Functions marked `isolated` run in a
+child process instead, which is killed.
 
 Both kinds speak with the caller by messages: *done* with the result, *raised* with the name of an
 error, *open* to ask for a file. The caller answers *open* itself, because only its thread may use
@@ -13,6 +14,7 @@ the database connection.
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -45,8 +47,8 @@ logger = logging.getLogger("baton.runs.function")
 POLL_SECONDS = 0.5
 """How often a waiting caller looks whether the call was cancelled."""
 
-_stuck: set[threading.Thread] = set()
-_stuck_lock = threading.Lock()
+MAX_IDLE = 16
+"""How many threads may wait for their next call; the others end."""
 
 
 def call_function(call: AgentCall) -> StepResult:
@@ -71,30 +73,18 @@ def call_function(call: AgentCall) -> StepResult:
         deadline_seconds=call.timeout_seconds,
         open_artefact=exchange.open_artefact,
     )
-    thread = threading.Thread(
-        target=_work, args=(function, call, context, exchange), name="agent", daemon=True
-    )
-    thread.start()
+    work = _Work(function, call, context, exchange)
+    _threads.do(work)
     try:
         return _converse(call, exchange.messages)
     finally:
         exchange.close()
-        _note_if_stuck(thread)
+        _threads.leave(work)
 
 
 def stuck_threads() -> int:
     """How many threads of this process run on although their call has ended."""
-    with _stuck_lock:
-        _stuck.intersection_update([thread for thread in _stuck if thread.is_alive()])
-        return len(_stuck)
-
-
-def _note_if_stuck(thread: threading.Thread) -> None:
-    thread.join(0.01)
-    if thread.is_alive():
-        with _stuck_lock:
-            _stuck.add(thread)
-        logger.warning("agent thread runs past its call", extra={"thread_id": thread.ident})
+    return _threads.stuck()
 
 
 def _converse(call: AgentCall, messages: queue.SimpleQueue[Message]) -> StepResult:
@@ -158,11 +148,75 @@ class _Exchange:
         self.files.put(None)
 
 
-def _work(
-    function: FunctionAgent, call: AgentCall, context: AgentContext, exchange: _Exchange
-) -> None:
-    try:
-        exchange.messages.put(Done(function.call(call.input, context)))
-    except BaseException as error:  # an agent may raise anything; this thread must say so
-        logger.exception("agent raised", extra={"function": function.name})
-        exchange.messages.put(Raised(type(error).__name__))
+@dataclass(slots=True)
+class _Work:
+    """One call for an agent's thread; `is_answered` once its last message is on the way."""
+
+    function: FunctionAgent
+    call: AgentCall
+    context: AgentContext
+    exchange: _Exchange
+    is_answered: bool = False
+
+    def do(self) -> None:
+        """Run the function and say what came of it."""
+        message: Message
+        try:
+            message = Done(self.function.call(self.call.input, self.context))
+        except BaseException as error:  # an agent may raise anything; this thread must say so
+            logger.exception("agent raised", extra={"function": self.function.name})
+            message = Raised(type(error).__name__)
+        self.is_answered = True
+        self.exchange.messages.put(message)
+
+
+class _Threads:
+    """The threads in which functions run: idle ones, and those that run past their call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[queue.SimpleQueue[_Work]] = []
+        self._stuck: list[_Work] = []
+
+    def do(self, work: _Work) -> None:
+        """Let an idle thread do it, or a new one."""
+        with self._lock:
+            inbox = self._idle.pop() if self._idle else None
+        if inbox is None:
+            inbox = queue.SimpleQueue()
+            threading.Thread(target=self._run, args=(inbox,), name="agent", daemon=True).start()
+        inbox.put(work)
+
+    def leave(self, work: _Work) -> None:
+        """The caller waits no longer; if the function still runs, its thread is stuck."""
+        if work.is_answered:
+            return
+        with self._lock:
+            self._stuck.append(work)
+        logger.warning("agent thread runs past its call", extra={"function": work.function.name})
+
+    def stuck(self) -> int:
+        """How many run past their call just now."""
+        with self._lock:
+            self._stuck = [work for work in self._stuck if not work.is_answered]
+            return len(self._stuck)
+
+    def _run(self, inbox: queue.SimpleQueue[_Work]) -> None:
+        while True:
+            inbox.get().do()
+            with self._lock:
+                if len(self._idle) >= MAX_IDLE:
+                    return
+                self._idle.append(inbox)
+
+
+_threads = _Threads()
+
+
+def _begin_in_child() -> None:
+    """Threads do not live through a fork."""
+    global _threads
+    _threads = _Threads()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)

@@ -16,7 +16,7 @@ from orchestrator.core.errors import (
     InvalidInputError,
     PermissionDeniedError,
 )
-from orchestrator.runs import services, walker
+from orchestrator.runs import selectors, services, walker
 from orchestrator.runs.models import (
     Attempt,
     Handoff,
@@ -392,6 +392,28 @@ def test_a_decision_that_takes_effect_during_a_claim_is_drained_before_the_run_p
     order = [(one["label"], one["what"]) for one in log_of(fakes)]
     assert order.index(("b", "begin")) < order.index(("slow", "end"))
     assert invariants() == {}
+
+
+def test_what_was_written_as_changes_only_is_the_state_that_others_see_and_go_on_from(
+    world, workers, fakes
+):
+    fakes.script("c", seconds=20)
+    run = world.start(chain("a", "b", "c"))
+    wait_for(lambda: fakes.calls("c"))
+    run.refresh_from_db()
+    assert (run.seq, run.state_seq) == (3, 1)
+    seen = selectors.run_state(run).steps
+    assert [seen[name].status for name in "abc"] == ["succeeded", "succeeded", "running"]
+    brief = selectors.briefs_of(world.operator, [Run.objects.get(id=run.id)])[run.id]
+    assert sorted(status for status, _ in brief.steps) == [
+        *("pending", "running", "succeeded", "succeeded", "succeeded")
+    ]
+    assert services.free_run(run_id=run.id, owner=Run.objects.get(id=run.id).owner, now=now())
+    fakes.script("c", answer("c"))
+    wait_for(lambda: status_of(run) == "succeeded", 30)
+    stored, replayed = stored_and_replayed(run)
+    assert stored == replayed
+    assert [len(fakes.calls(name)) for name in "abc"] == [1, 1, 2]
 
 
 def test_many_runs_and_inbox_events_at_once_all_end(world, workers, fakes):

@@ -94,6 +94,11 @@ def test_reason_and_payloads_stand_in_the_envelope_as_commitments_only():
     assert [one.name for one in entry.payloads] == ["reason", "input", "page"]
 
 
+@given(st.binary(max_size=64), st.binary(max_size=300))
+def test_a_commitment_is_the_hmac_of_the_content(salt, content):
+    assert envelope.commit_of(salt, content) == hmac.digest(salt, content, "sha256").hex()
+
+
 def test_the_same_payload_has_another_commitment_each_time():
     first, second = prepared(reason="yes").payloads[0], prepared(reason="yes").payloads[0]
     assert first.commit != second.commit

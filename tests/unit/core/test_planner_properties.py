@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from datetime import timedelta
@@ -31,6 +32,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.loops import way_around
 from orchestrator.core.planner import (
+    Course,
     initial_state,
     overridable_steps,
     plan,
@@ -40,7 +42,7 @@ from orchestrator.core.planner import (
 )
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, Uncertain, Value
-from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal
+from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal, patch_of, patched
 from orchestrator.core.waits import arrived
 from tests.unit.core.flows import START, agent, catalogue, definition, not_found, refused
 
@@ -185,6 +187,13 @@ def random_step(rnd, name, before):
     }
 
 
+def dumped(state):
+    """What `RunState.stored` gives, made by pydantic."""
+    parts = {"input", "input_override", "result", "former"}
+    left_out = {"input": True, "result": True, "steps": {"__all__": parts}}
+    return state.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+
+
 class World:
     """Stands for everything outside the planner: it keeps what the commands ask for."""
 
@@ -192,6 +201,8 @@ class World:
         self.rnd = rnd
         self.workflow = compile_workflow(random_definition(rnd), catalogue(*AGENTS))
         self.state = initial_state("run-1")
+        self.course = Course(self.workflow, self.state)
+        self.stored = self.state.stored()
         self.now = START
         self.journal = []
         self.calls = set()
@@ -208,6 +219,7 @@ class World:
         made = plan(self.workflow, before, event, self.now)
         self.state = made.state
         self.journal.append((event, self.now))
+        self.check_stored(before, made, self.course.plan(event, self.now))
         changed = made.state is not before
         if changed:
             self.take_out(event)
@@ -222,6 +234,12 @@ class World:
         assert not again.commands
         assert not again.events
         return changed
+
+    def check_stored(self, before, made, on_course):
+        assert on_course == made, "who remembers what is under way plans something else"
+        patch = patch_of(before, made.state, made.steps, made.links)
+        self.stored = patched(self.stored, [json.loads(json.dumps(patch))])
+        assert self.stored == made.state.stored() == dumped(made.state)
 
     def take_out(self, event):
         if isinstance(event, (AttemptSucceeded, AttemptFailed, AttemptLost)):
