@@ -51,6 +51,9 @@ ACTIONS: Mapping[str, Action] = {
     "step.retry_planned": Action(
         "Planned another try", "An attempt failed and the retry policy allows another one."
     ),
+    "step.fallback_chosen": Action(
+        "Let another agent take over", "An agent failed for good; the step's next agent is called."
+    ),
     "attempt.lost": Action(
         "Lost an attempt", "The worker of an attempt is gone; its late result is refused."
     ),

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 from designer.words import awaited_words, seconds_words, when_words, with_article
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
+    AgentRef,
     AgentStep,
     EndStep,
     EventAwaited,
@@ -197,7 +198,12 @@ _MODES: Final = {
 }
 _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
     StartStep: {},
-    AgentStep: {"confidence_threshold": _Fact("confidence needed", _share)},
+    AgentStep: {
+        "confidence_threshold": _Fact("confidence needed", _share),
+        "fallback_on": _Fact(
+            "others take over after", lambda kinds: _joined(one.value for one in kinds)
+        ),
+    },
     RouterStep: {"mode": _Fact("ways taken", lambda mode: _MODES[mode])},
     JoinStep: {
         "policy": _Fact("rule", lambda policy: _JOINS[policy]),
@@ -327,7 +333,9 @@ class _Comparison:
         match new:
             case AgentStep():
                 if old.uses != new.uses:
-                    yield spot.change("agent", self._agent(old), self._agent(new))
+                    yield spot.change("agent", self._agent(old.uses), self._agent(new.uses))
+                if old.fallbacks != new.fallbacks:
+                    yield spot.change("fallback agents", self._others(old), self._others(new))
                 yield from _mapping(spot, "gets", old.input, new.input)
                 yield from _facts(spot, _TIMEOUT, old.timeout, new.timeout)
                 yield from _facts(spot, _RETRY, old.retry, new.retry)
@@ -373,7 +381,7 @@ class _Comparison:
             case StartStep():
                 return "Start"
             case AgentStep():
-                return f"Agent step, {self._agent(step)}"
+                return f"Agent step, {self._agent(step.uses)}"
             case RouterStep():
                 return f"Router, {_listed([one.title for one in step.routes])} or otherwise"
             case JoinStep():
@@ -387,9 +395,12 @@ class _Comparison:
             case EndStep():
                 return f"End, {self._outcome(definition, step)}"
 
-    def _agent(self, step: AgentStep) -> str:
-        key = (step.uses.agent, step.uses.version)
-        return self.agents.get(key, f"{step.uses.agent} v{step.uses.version}")
+    def _agent(self, called: AgentRef) -> str:
+        key = (called.agent, called.version)
+        return self.agents.get(key, f"{called.agent} v{called.version}")
+
+    def _others(self, step: AgentStep) -> str:
+        return ", then ".join(self._agent(one) for one in step.fallbacks) or "none"
 
     def _outcome(self, definition: WorkflowDefinition, step: EndStep) -> str:
         return _title(definition, step.outcome)

@@ -192,7 +192,9 @@ class _Map:
         match target:
             case AgentStep(retry=retry):
                 tries = f"{retry.max_attempts} tries" if retry.max_attempts > 1 else "1 try"
-                return f"{tries} of {seconds_words(target.timeout.attempt_seconds)}, {after}"
+                others = "".join(f"then {one.agent} v{one.version}, " for one in target.fallbacks)
+                limit = seconds_words(target.timeout.attempt_seconds)
+                return f"{tries} of {limit}, {others}{after}"
             case GateStep():
                 return f"due within {seconds_words(target.due_seconds)}, {after}"
             case _:

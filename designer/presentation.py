@@ -342,6 +342,10 @@ def _agent_facts(step: AgentStep) -> list[tuple[str, str]]:
         ("Time limit", f"{seconds_words(step.timeout.attempt_seconds)} for each try"),
         ("Tries", tries),
     ]
+    if step.fallbacks:
+        others = ", then ".join(f"{one.agent} v{one.version}" for one in step.fallbacks)
+        kinds = ", ".join(kind.value.replace("_", " ") for kind in step.fallback_on)
+        facts.append(("Otherwise", f"{others}, after {kinds}"))
     if step.confidence_threshold is not None:
         facts.append(
             ("Confidence", f"below {step.confidence_threshold:.2f} it counts as uncertain")

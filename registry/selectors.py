@@ -36,7 +36,7 @@ from orchestrator.core.canonical import content_sha256
 from orchestrator.core.catalogue import AgentExample, AgentInterface, Catalogue, Repair
 from orchestrator.core.catalogue import DomainType as CoreType
 from orchestrator.core.contracts import Validator, bundle, standard_types
-from orchestrator.core.definition import AgentStep, GateStep, WorkflowDefinition
+from orchestrator.core.definition import GateStep, WorkflowDefinition, agents_of
 from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.schemas import inline
@@ -717,8 +717,8 @@ def _registered(version: AgentVersion, pins: Pins) -> RegisteredVersion:
 
 
 def _named(definition: WorkflowDefinition) -> list[tuple[str, int]]:
-    steps = (step for step in definition.steps.values() if isinstance(step, AgentStep))
-    return sorted({(step.uses.agent, step.uses.version) for step in steps})
+    called = (one for step in definition.steps.values() for one in agents_of(step))
+    return sorted({(one.agent, one.version) for one in called})
 
 
 def _newest_callable(slugs: Iterable[str]) -> list[AgentVersion]:

@@ -29,6 +29,7 @@ from orchestrator.core.contracts import (
     may_meet,
 )
 from orchestrator.core.definition import (
+    AgentRef,
     AgentStep,
     EndStep,
     EventAwaited,
@@ -46,6 +47,7 @@ from orchestrator.core.definition import (
     TransformStep,
     WaitStep,
     WorkflowDefinition,
+    agents_of,
     ports_of,
 )
 from orchestrator.core.expression_types import (
@@ -528,23 +530,71 @@ class _Checker:
             return
         self._note_empty_contract(step_id, "uses.input", interface.input_schema)
         self._check_mapping(step_id, "input", step.input, contract=interface.input_schema)
+        self._check_fallbacks(step_id, step, interface)
+
+    def _check_fallbacks(self, step_id: str, step: AgentStep, own: AgentInterface) -> None:
+        """Each fallback agent exists, is another one, and can stand in for the step's own."""
+        for number, called in enumerate(step.fallbacks):
+            place = _Place(step_id, f"fallbacks.{number}")
+            if called in agents_of(step)[: number + 1]:
+                self.add(
+                    "error",
+                    "repeated_fallback",
+                    f"{self.name(step_id)} would turn to {called.agent} version {called.version} "
+                    "a second time.",
+                    at=place,
+                    hint="Choose another agent, or remove it.",
+                )
+                continue
+            interface = self.catalogue.agents.get((called.agent, called.version))
+            if interface is None:
+                self._unknown_agent(step_id, called, place)
+                continue
+            self._check_stand_in(step_id, place, own, interface)
+
+    def _check_stand_in(
+        self, step_id: str, place: _Place, own: AgentInterface, other: AgentInterface
+    ) -> None:
+        """What the own agent takes the other takes too; what the other gives the own may give."""
+        for part, word, producer, consumer in (
+            ("input", "take what", own.input_schema, other.input_schema),
+            ("output", "answer as", other.output_schema, own.output_schema),
+        ):
+            try:
+                fit = fits(producer, consumer, self.catalogue.types)
+            except SchemaError:
+                continue  # the contract itself is reported where it stands
+            if fit.verdict is FitVerdict.FITS:
+                continue
+            where = fit.path or "/"
+            is_wrong = fit.verdict is FitVerdict.DOES_NOT_FIT
+            self.add(
+                "error" if is_wrong else "warning",
+                f"fallback_{part}" if is_wrong else f"fallback_{part}_unproven",
+                f"{other.name} {'cannot' if is_wrong else 'may not'} {word} {own.name} "
+                f"{'takes' if part == 'input' else 'does'} in {self.name(step_id)}: "
+                f"{where} {fit.reason}.",
+                at=place,
+                hint="Choose an agent with the same contracts."
+                if is_wrong
+                else "It is checked at every call.",
+            )
+
+    def _unknown_agent(self, step_id: str, called: AgentRef, place: _Place) -> None:
+        versions = sorted(number for slug, number in self.catalogue.agents if slug == called.agent)
+        self.add(
+            "error",
+            "unknown_agent",
+            f"{self.name(step_id)} calls {called.agent} version {called.version}, "
+            "which does not exist.",
+            at=place,
+            hint=f"There are versions {', '.join(map(str, versions))}." if versions else "",
+        )
 
     def _interface(self, step_id: str, step: AgentStep) -> AgentInterface | None:
-        uses = step.uses
         interface = self.shapes.interface(step)
         if interface is None:
-            versions = sorted(
-                number for slug, number in self.catalogue.agents if slug == uses.agent
-            )
-            hint = f"There are versions {', '.join(map(str, versions))}." if versions else ""
-            self.add(
-                "error",
-                "unknown_agent",
-                f"{self.name(step_id)} calls {uses.agent} version {uses.version}, "
-                "which does not exist.",
-                at=_Place(step_id, "uses"),
-                hint=hint,
-            )
+            self._unknown_agent(step_id, step.uses, _Place(step_id, "uses"))
             return None
         for label, schema in (
             ("input", interface.input_schema),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from orchestrator.core.definition import AgentRef
 from orchestrator.core.json import JsonObject, Model, Text
 from orchestrator.core.results import Failed, NotFound, Refused, Uncertain
 
@@ -14,11 +15,13 @@ from orchestrator.core.results import Failed, NotFound, Refused, Uncertain
 class InvokeAgent(Model):
     """Call the bound agent version.
 
-    `idempotency_key` is `run_id/step/iteration`, the same at every retry.
+    `idempotency_key` is `run_id/step/iteration`, the same at every retry; with the place of the
+    agent behind it when one of the step's fallback agents is called.
     """
 
     type: Literal["invoke_agent"] = "invoke_agent"
     step: str
+    uses: AgentRef
     iteration: int
     attempt: int
     input: JsonObject

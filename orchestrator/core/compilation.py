@@ -12,6 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
 from orchestrator.core.contracts import Validator, bundle
 from orchestrator.core.definition import (
+    AgentRef,
     AgentStep,
     EndStep,
     EventAwaited,
@@ -28,6 +29,7 @@ from orchestrator.core.definition import (
     TransformStep,
     WaitStep,
     WorkflowDefinition,
+    agents_of,
 )
 from orchestrator.core.errors import DomainError
 from orchestrator.core.expressions import (
@@ -74,7 +76,8 @@ class CompiledStep:
     For a join that does not wait for all, `private` are the steps whose every way leads into it;
     they name that join in `serves`. `mapping` is the input (agent), proposal (gate), output
     (transform) or result (end). `contract` judges that mapping, for a gate also what the person
-    gives back; `output_contract` judges an agent's output that a person gives in its place. `reads`
+    gives back; `output_contract` judges an agent's output that a person, or another agent, gives in
+    its place. `interfaces` are those of all agents that the step may call, its own first. `reads`
     are the steps whose results the
     expressions need. For a wait, `moment` gives the instant, `key` the key of the awaited event,
     and `arrival` judges that event's data.
@@ -90,6 +93,7 @@ class CompiledStep:
     back_in: tuple[str, ...] = ()
     loops: bool = False
     interface: AgentInterface | None = None
+    interfaces: tuple[AgentInterface, ...] = ()
     mapping: CompiledMapping = ()
     contract: Validator | None = None
     output_contract: Validator | None = None
@@ -105,11 +109,6 @@ class CompiledStep:
     key: CompiledExpression | None = None
     arrival: Validator | None = None
     reads: frozenset[str] = frozenset()
-
-    @property
-    def calls_once(self) -> bool:
-        """Whether a call with an unknown outcome must never be repeated by the machine."""
-        return self.interface is not None and self.interface.effect == "once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,19 +359,24 @@ class _Compiler:
                 return base
 
     def _agent(self, base: CompiledStep, step: AgentStep) -> CompiledStep:
-        interface = self.catalogue.agents.get((step.uses.agent, step.uses.version))
-        if interface is None:
-            raise DefinitionError(
-                f"'{step.name}' calls {step.uses.agent} version {step.uses.version}, "
-                "which does not exist.",
-                detail={"step": base.id},
-            )
+        interfaces = tuple(self._interface(base.id, step.name, one) for one in agents_of(step))
+        interface = interfaces[0]
         contract = Validator(interface.input_schema, self.catalogue.types)
         return _with(
             self._mapped(base, self.mapping(step.input), contract),
             interface=interface,
+            interfaces=interfaces,
             output_contract=Validator(interface.output_schema, self.catalogue.types),
         )
+
+    def _interface(self, step_id: str, name: str, called: AgentRef) -> AgentInterface:
+        interface = self.catalogue.agents.get((called.agent, called.version))
+        if interface is None:
+            raise DefinitionError(
+                f"'{name}' calls {called.agent} version {called.version}, which does not exist.",
+                detail={"step": step_id},
+            )
+        return interface
 
     def _gate(self, base: CompiledStep, step: GateStep) -> CompiledStep:
         mapping = self.mapping(step.proposal)

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from orchestrator.core.json import JsonObject, JsonValue, Model, Text
-from orchestrator.core.policies import RetryPolicy, TimeoutPolicy
+from orchestrator.core.policies import FALLBACK_KINDS, FailureKind, RetryPolicy, TimeoutPolicy
 
 FORMAT: Literal["baton/1"] = "baton/1"
 MAX_STEPS = 1_000
@@ -137,11 +137,16 @@ class StartStep(StepBase):
 class AgentStep(StepBase):
     """Calls one registered agent. Ports: next, not_found, uncertain, refused, failed.
 
-    A value whose score is below `confidence_threshold` is treated as uncertain.
+    A value whose score is below `confidence_threshold` is treated as uncertain. When the agent has
+    failed for good with one of the kinds in `fallback_on`, the first of `fallbacks` is called with
+    the same input, then the next; each has the tries of the retry policy.
     """
 
+    added: ClassVar[frozenset[str]] = frozenset({"fallbacks", "fallback_on"})
     kind: Literal["agent"] = "agent"
     uses: AgentRef
+    fallbacks: Annotated[tuple[AgentRef, ...], Field(max_length=3)] = ()
+    fallback_on: tuple[FailureKind, ...] = FALLBACK_KINDS
     input: Mapping = Field(default_factory=dict)
     timeout: TimeoutPolicy = TimeoutPolicy()
     retry: RetryPolicy = RetryPolicy()
@@ -437,6 +442,11 @@ class WorkflowDefinition(Model):
     def links_from(self, step_id: str) -> Iterator[Link]:
         """The links that leave a step, in order of their ids."""
         return (self.links[key] for key in sorted(self.links) if self.links[key].source == step_id)
+
+
+def agents_of(step: Step) -> tuple[AgentRef, ...]:
+    """The agent versions that the step may call, in the order in which it turns to them."""
+    return (step.uses, *step.fallbacks) if isinstance(step, AgentStep) else ()
 
 
 AGENT_PORTS = ("next", "not_found", "uncertain", "refused", "failed")

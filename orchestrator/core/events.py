@@ -232,6 +232,18 @@ class RetryPlanned(EventBase):
     kind: str
 
 
+class FallbackChosen(EventBase):
+    """The agent in use failed for good; another one takes over. Agents as `slug@number`."""
+
+    type: Literal["fallback_chosen"] = "fallback_chosen"
+    step: str
+    iteration: int
+    agent: str
+    in_place_of: str
+    kind: str
+    reason: Text
+
+
 class ReviewOpened(EventBase):
     """The step waits for a person (a gate's question, or an exception)."""
 
@@ -341,6 +353,7 @@ DerivedEvent = Annotated[
     | StepSkipped
     | AttemptLeased
     | RetryPlanned
+    | FallbackChosen
     | ReviewOpened
     | WaitBegun
     | HandoffMade

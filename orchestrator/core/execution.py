@@ -44,6 +44,7 @@ from orchestrator.core.events import (
     HandoffMade,
     RouteChosen,
 )
+from orchestrator.core.fallbacks import agent_in_use, key_of_call
 from orchestrator.core.joins import PARTIAL
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
@@ -192,9 +193,10 @@ class Execution(Waits):
                 step=step_id,
                 iteration=run.iteration,
                 attempt=run.attempt,
+                uses=agent_in_use(step, run.fallback),
                 input=run.input or {},
                 timeout_seconds=step.timeout.attempt_seconds,
-                idempotency_key=f"{self.before.run_id}/{step_id}/{run.iteration}",
+                idempotency_key=key_of_call(self.before.run_id, step_id, run),
             )
         )
 

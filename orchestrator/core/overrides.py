@@ -63,6 +63,7 @@ def next_iteration(run: StepRunState) -> dict[str, Any]:
         "iteration": run.iteration + 1,
         "attempt": 0,
         "free_attempts": 0,
+        "fallback": 0,
         "result": None,
         "port": None,
         "started_at": None,

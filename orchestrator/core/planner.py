@@ -25,11 +25,12 @@ round (`core/rounds.py`): the target is ready at once, everything after it is pe
 had under way is broken off, and the results of the former round stay readable until the steps end
 again. Each back link may be taken `max_rounds` times, then its port counts as not linked.
 
-A result that has no linked port, and a failure that is not tried again, belong to the exception
-policy: the step waits for a person (`waiting_for` "exception"), or the run ends. A step whose
-exception ended the run keeps its links open, so that a resumed run can go on from it. A person may
-also give an agent's result in its place (`core/overrides.py`): the step's next iteration ends with
-it at once, and a failed run goes on from there as if it had been resumed.
+A failure that is not tried again goes to the step's next agent, if it has one that takes over
+(`core/fallbacks.py`). A result that has no linked port, and a failure that is left, belong to the
+exception policy: the step waits for a person (`waiting_for` "exception"), or the run ends. A step
+whose exception ended the run keeps its links open, so that a resumed run can go on from it. A
+person may also give an agent's result in its place (`core/overrides.py`): the step's next iteration
+ends with it at once, and a failed run goes on from there as if it had been resumed.
 
 When a run ends everything open ends with it in the same plan: calls are cancelled, reviews
 withdrawn, timers dropped; commands of this very plan that would start something are not emitted in
@@ -80,6 +81,7 @@ from orchestrator.core.events import (
     DrivingEvent,
     EventArrived,
     ExceptionDecided,
+    FallbackChosen,
     PauseRequested,
     ResultGiven,
     RetryPlanned,
@@ -91,6 +93,13 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.execution import Execution
 from orchestrator.core.expressions import ExpressionError
+from orchestrator.core.fallbacks import (
+    agent_in_use,
+    calls_once,
+    label_of,
+    next_fallback,
+    with_stand_in,
+)
 from orchestrator.core.json import JsonObject
 from orchestrator.core.overrides import (
     given_value,
@@ -302,8 +311,10 @@ class _Planner(Execution):
         return True
 
     def _judged(self, step_id: str, result: StepResult) -> StepResult:
-        """A value below the step's confidence threshold is uncertain."""
-        step = self.workflow.steps[step_id].step
+        """A value below the step's confidence threshold is uncertain; a stand-in is named."""
+        step, fallback = self.workflow.steps[step_id].step, self.steps[step_id].fallback
+        if isinstance(step, AgentStep) and fallback:
+            result = with_stand_in(step_id, step, fallback, result)
         if not isinstance(step, AgentStep) or not isinstance(result, Value):
             return result
         threshold = step.confidence_threshold
@@ -328,16 +339,36 @@ class _Planner(Execution):
     def _attempt_failed(self, event: AttemptFailed | AttemptLost) -> bool:
         if not self._is_current_attempt(event):
             return False
-        result = event.result if isinstance(event, AttemptFailed) else _LOST
-        compiled, run = self.workflow.steps[event.step], self.steps[event.step]
-        if compiled.calls_once and result.kind in _AMBIGUOUS:
-            unknown = _unknown_outcome(result)
-            self._open_exception(event.step, unknown, unknown.reason)
-        elif self._may_retry(compiled, run, result):
-            self._plan_retry(event.step, result)
-        else:
-            self._leave(event.step, result)
+        self._fail(event.step, event.result if isinstance(event, AttemptFailed) else _LOST)
         return True
+
+    def _fail(self, step_id: str, result: Failed) -> None:
+        """Try again, let another agent take over, or end the step."""
+        compiled, run = self.workflow.steps[step_id], self.steps[step_id]
+        if calls_once(compiled, run.fallback) and result.kind in _AMBIGUOUS:
+            unknown = _unknown_outcome(result)
+            self._open_exception(step_id, unknown, unknown.reason)
+        elif self._may_retry(compiled, run, result):
+            self._plan_retry(step_id, result)
+        elif (following := next_fallback(compiled, run, result)) is not None:
+            self._fall_back(step_id, following, result)
+        else:
+            self._leave(step_id, result)
+
+    def _fall_back(self, step_id: str, following: int, result: Failed) -> None:
+        run, step = self.steps[step_id], self.workflow.steps[step_id].step
+        assert isinstance(step, AgentStep)
+        self.events.append(
+            FallbackChosen(
+                step=step_id,
+                iteration=run.iteration,
+                agent=label_of(agent_in_use(step, following)),
+                in_place_of=label_of(agent_in_use(step, run.fallback)),
+                kind=result.kind.value,
+                reason=result.reason,
+            )
+        )
+        self._make_ready(step_id, fallback=following, free_attempts=run.attempt)
 
     def _is_current_attempt(self, event: AttemptSucceeded | AttemptFailed | AttemptLost) -> bool:
         run = self.steps.get(event.step)
@@ -552,7 +583,7 @@ class _Planner(Execution):
                 "input_override": edited if is_edited else run.input_override,
             }
         else:
-            changes["free_attempts"] = run.attempt
+            changes |= {"free_attempts": run.attempt, "fallback": 0}
             if run.attempt == 0:
                 changes["input"] = None
         self._make_ready(step_id, **changes)
@@ -563,7 +594,8 @@ class _Planner(Execution):
         self._run_moves("run_paused")
         for step_id in self.workflow.order:
             run = self.steps[step_id]
-            if run.status is StepStatus.RUNNING and not self.workflow.steps[step_id].calls_once:
+            once = calls_once(self.workflow.steps[step_id], run.fallback)
+            if run.status is StepStatus.RUNNING and not once:
                 self.commands.append(
                     CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
                 )
@@ -658,7 +690,7 @@ class _Planner(Execution):
         has_waited = isinstance(step, WaitStep) and run.started_at is not None
         if has_waited or (run.reviews and isinstance(step, GateStep)):
             return changes | NEXT_ITERATION | {"iteration": run.iteration + 1}
-        return changes | {"free_attempts": run.attempt}
+        return changes | {"free_attempts": run.attempt, "fallback": 0}
 
     def _return(self, step_id: str, changes: Mapping[str, Any]) -> None:
         self._step_moves(step_id, "step_returned", waiting_for=None, **changes)

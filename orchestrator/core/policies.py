@@ -23,6 +23,16 @@ class FailureKind(StrEnum):
     LOST = "lost"
 
 
+FALLBACK_KINDS = (
+    FailureKind.TIMEOUT,
+    FailureKind.UNAVAILABLE,
+    FailureKind.CONTRACT,
+    FailureKind.AGENT_ERROR,
+    FailureKind.LOST,
+)
+"""The failures after which another agent usually takes over."""
+
+
 class TimeoutPolicy(Model):
     """Time limit of one attempt, in seconds."""
 

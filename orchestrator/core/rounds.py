@@ -31,6 +31,7 @@ from orchestrator.core.state import (
 NEXT_ITERATION: dict[str, Any] = {
     "attempt": 0,
     "free_attempts": 0,
+    "fallback": 0,
     "input": None,
     "started_at": None,
 }

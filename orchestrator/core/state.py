@@ -91,11 +91,12 @@ class StepRunState(Model):
     the agent saw after mapping and repair (for a gate: the proposal); `input_override` what a
     person gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry`,
     `exception`, `time` or `event`. `free_attempts` are those that no longer count against the retry
-    policy, because a person let the step run again or a pause aborted them. `reviews` counts the
-    reviews that were opened for the step and names their timers; `decided_tasks` are the review
-    tasks whose decisions were applied. `round` grows each time a back link starts the step anew.
-    Until it ends again (or is skipped) in its new round, expressions still read `former`: the
-    result of its iteration `former_iteration`.
+    policy, because a person let the step run again, a pause aborted them, or another agent took
+    over. `reviews` counts the reviews that were opened for the step and names their timers;
+    `fallback` is the place of the agent in use among the step's agents (0: its own);
+    `decided_tasks` are the review tasks whose decisions were applied. `round` grows each time a
+    back link starts the step anew. Until it ends again (or is skipped) in its new round,
+    expressions still read `former`: the result of its iteration `former_iteration`.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -110,6 +111,7 @@ class StepRunState(Model):
     ended_at: datetime | None = None
     free_attempts: int = 0
     reviews: int = 0
+    fallback: int = 0
     decided_tasks: tuple[str, ...] = ()
     round: int = 1
     former: StepResult | None = None

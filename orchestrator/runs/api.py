@@ -93,6 +93,9 @@ class RunOverrideSerializer(RunReasonSerializer):
 
 class RunAttemptSerializer(serializers.Serializer[Any]):
     number = serializers.IntegerField()
+    agent = serializers.CharField(
+        allow_blank=True, help_text="The agent version that was called, as `slug@number`."
+    )
     iteration = serializers.IntegerField()
     status = serializers.CharField()
     started_at = serializers.DateTimeField(allow_null=True)

@@ -31,6 +31,7 @@ from django.db import connection
 
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
 from orchestrator.core.commands import InvokeAgent
+from orchestrator.core.contracts import Validator
 from orchestrator.core.errors import DomainError, InvalidInputError
 from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.policies import FailureKind
@@ -88,6 +89,8 @@ class InvocationContext:
     Without a `workflow_id` an agent is tried alone: its files have been checked before.
     `agent_sha256` is what the version was then: a test run may call a draft, and drafts change.
     `actor_id` is who started the run; `trace` a W3C traceparent, when the caller has one.
+    `promised` is the contract that an answer must meet besides the agent's own, when it stands in
+    for another agent.
     """
 
     run_id: UUID
@@ -103,6 +106,7 @@ class InvocationContext:
     actor_id: str = ""
     trace: str = ""
     types: Mapping[str, int] | None = None
+    promised: Validator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +223,7 @@ async def invoke(prepared: PreparedCall) -> StepResult:
     except Exception as error:  # whatever an invoker or agent does wrong is a failure of the step
         logger.exception("call failed", extra=_fields(prepared.context))
         result = stopped_with_error(type(error).__name__)
-    return _judged(prepared.version, result)
+    return _judged(prepared, prepared.version, result)
 
 
 def invoke_sync(prepared: PreparedCall) -> StepResult:
@@ -238,7 +242,7 @@ def invoke_sync(prepared: PreparedCall) -> StepResult:
     except Exception as error:  # whatever an invoker or agent does wrong is a failure of the step
         logger.exception("call failed", extra=_fields(prepared.context))
         result = stopped_with_error(type(error).__name__)
-    return _judged(prepared.version, result)
+    return _judged(prepared, prepared.version, result)
 
 
 # ---- before the call ---------------------------------------------------------------------------
@@ -355,7 +359,9 @@ def _unusable(error: Exception | None) -> Failed:
 # ---- after the call ----------------------------------------------------------------------------
 
 
-def _judged(version: registry.RegisteredVersion, result: StepResult) -> StepResult:
+def _judged(
+    prepared: PreparedCall, version: registry.RegisteredVersion, result: StepResult
+) -> StepResult:
     """The result, if it keeps what the manifest promises; else the failure that it is."""
     if isinstance(result, Failed):
         return _never_again(version, result)
@@ -363,6 +369,9 @@ def _judged(version: registry.RegisteredVersion, result: StepResult) -> StepResu
     if output is None:
         return result
     violations = _output_violations(version, output)
+    promised = prepared.context.promised
+    if promised is not None and not violations:
+        violations = promised.check(output)
     if not violations:
         return result
     return Failed(

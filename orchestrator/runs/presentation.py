@@ -334,6 +334,7 @@ class Try:
     begun: datetime | None
     took: str
     reason: str
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +398,8 @@ class Panel:
     tries: tuple[Try, ...]
     way: str
     given_by: str = ""
+    stand_in: str = ""
+    stand_in_because: str = ""
 
 
 _FAILURES: Final[Mapping[str, str]] = {
@@ -455,6 +458,8 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
         tries=tuple(_try(one, now) for one in state.get("attempts") or ()),
         way=_way_word(definition, step_id, state),
         given_by=str(state.get("given_by") or ""),
+        stand_in=_stand_in(step, state),
+        stand_in_because=_first_failure(state) if _stand_in(step, state) else "",
     )
 
 
@@ -466,6 +471,14 @@ def _passed(run: Snapshot, step: Step, state: StepSnapshot) -> tuple[JsonValue, 
         ended_here = state.get("status") == "succeeded"
         return None, run.get("result") if ended_here else None
     return state.get("input"), state.get("output")
+
+
+def _first_failure(state: StepSnapshot) -> str:
+    """Why the step's own agent did not answer, in its own words."""
+    tries: Sequence[Mapping[str, Any]] = state.get("attempts") or ()
+    first = next((one.get("agent") for one in tries), None)
+    failed = [str(one.get("reason") or "") for one in tries if one.get("agent") == first]
+    return next((reason for reason in reversed(failed) if reason), "")
 
 
 def _handoff_of(run: Snapshot, step_id: str) -> Mapping[str, Any] | None:
@@ -527,7 +540,24 @@ def _try(one: Mapping[str, Any], now: datetime) -> Try:
         begun=begun,
         took=duration(((ended or now) - begun).total_seconds()) if begun else "",
         reason=": ".join(part for part in (kind.capitalize(), reason) if part),
+        agent=_version_words(str(one.get("agent") or "")),
     )
+
+
+def _version_words(label: str) -> str:
+    """An agent version `slug@number` in words."""
+    slug, _, number = label.partition("@")
+    return f"{slug} v{number}" if number else slug
+
+
+def _stand_in(step: Step, state: StepSnapshot) -> str:
+    """Which agent answered in place of the step's own; empty when its own did, or nobody yet."""
+    if not isinstance(step, AgentStep) or not step.fallbacks:
+        return ""
+    for one in state.get("basis") or ():
+        if str(one.get("id", "")).endswith(".fallbacks"):
+            return _version_words(str(one.get("row") or ""))
+    return ""
 
 
 # ---- All steps, messages, journal --------------------------------------------------------------

@@ -38,8 +38,9 @@ from orchestrator.core.commands import (
     WithdrawReview,
 )
 from orchestrator.core.compilation import CompiledWorkflow
-from orchestrator.core.definition import AgentStep, GateStep, GateType
+from orchestrator.core.definition import AgentRef, AgentStep, GateStep, GateType
 from orchestrator.core.events import DerivedEvent, DrivingEvent
+from orchestrator.core.fallbacks import agent_in_use, label_of
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import giver_of
 from orchestrator.core.planner import Course, Plan, title_of
@@ -105,9 +106,9 @@ class RunFacts:
     starter: Actor
     _agents: dict[str, tuple[UUID, str]] = field(default_factory=dict)
 
-    def agent_of(self, step: AgentStep) -> tuple[UUID, str]:
-        """Id and content hash of the agent version that the run is pinned to."""
-        name = f"{step.uses.agent}@{step.uses.version}"
+    def agent_of(self, called: AgentRef) -> tuple[UUID, str]:
+        """Id and content hash of an agent version that the run is pinned to."""
+        name = label_of(called)
         if name not in self._agents:
             agents = self.binding["agents"]
             assert isinstance(agents, dict)
@@ -505,9 +506,7 @@ class Recording:
                 assert_never(command)
 
     def _planned_row(self, call: InvokeAgent, now: datetime) -> Row:
-        step = self.facts.compiled.definition.steps[call.step]
-        assert isinstance(step, AgentStep)
-        version_id, sha256 = self.facts.agent_of(step)
+        version_id, sha256 = self.facts.agent_of(call.uses)
         # the canonical bytes of {"agent_sha256": ..., "input": ...}
         request = b'{"agent_sha256":"%b","input":%b}' % (
             sha256.encode(),
@@ -720,6 +719,8 @@ class Recording:
                     yield self._step_entry(_Ended(one.step, step, "exception"), now)
                 case events.RetryPlanned():
                     yield self._retry_entry(event, one, now)
+                case events.FallbackChosen():
+                    yield self._fallback_entry(one, now)
                 case events.RunEnded():
                     yield self._end_entry(event, one, now)
                 case _:
@@ -768,10 +769,11 @@ class Recording:
         giver = giver_of(result)
         if giver is not None and isinstance(step, AgentStep):
             actor = Actor(kind="user", id=giver)
-            decision["in_place_of"] = self._agent_named(step)
+            decision["in_place_of"] = self._agent_named(step.uses)
         elif isinstance(step, AgentStep):
-            actor = self._agent_actor(step)
-            decision["agent"] = self._agent_named(step)
+            called = agent_in_use(step, run_step.fallback)
+            actor = self._agent_actor(called)
+            decision["agent"] = self._agent_named(called)
             if step.confidence_threshold is not None:
                 decision["threshold_ppm"] = _ppm(step.confidence_threshold)
         elif ended.route is not None:
@@ -823,6 +825,21 @@ class Recording:
                 "kind": planned.kind,
                 "due_at": planned.due_at.isoformat(),
                 **({"reason_code": failed.reason_code} if failed else {}),
+            },
+        )
+
+    def _fallback_entry(self, chosen: events.FallbackChosen, now: datetime) -> PreparedEntry:
+        return self._entry(
+            "step.fallback_chosen",
+            now,
+            step=chosen.step,
+            subject=self._step_subject(chosen.step, chosen.iteration),
+            reason=chosen.reason,
+            decision={
+                "outcome": "fallback",
+                "kind": chosen.kind,
+                "agent": chosen.agent,
+                "in_place_of": chosen.in_place_of,
             },
         )
 
@@ -879,19 +896,19 @@ class Recording:
     def _system(self) -> Actor:
         return Actor(kind="system", id=SYSTEM.id, on_behalf_of=self.facts.starter.id)
 
-    def _agent_actor(self, step: AgentStep) -> Actor:
-        version_id, _ = self.facts.agent_of(step)
+    def _agent_actor(self, called: AgentRef) -> Actor:
+        version_id, _ = self.facts.agent_of(called)
         return Actor(
             kind="agent",
-            id=f"{version_id}@{step.uses.version}",
+            id=f"{version_id}@{called.version}",
             on_behalf_of=self.facts.starter.id,
         )
 
-    def _agent_named(self, step: AgentStep) -> JsonObject:
-        version_id, sha256 = self.facts.agent_of(step)
+    def _agent_named(self, called: AgentRef) -> JsonObject:
+        version_id, sha256 = self.facts.agent_of(called)
         return {
-            "slug": step.uses.agent,
-            "version": step.uses.version,
+            "slug": called.agent,
+            "version": called.version,
             "id": str(version_id),
             "sha256": sha256,
         }

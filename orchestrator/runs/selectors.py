@@ -279,7 +279,14 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
         "started_by": {"kind": detail.started_by_kind, "id": detail.started_by},
         "can": _allowed(run, step_runs, detail, actor),
         "definition": definition.model_dump(mode="json"),
-        "steps": _steps(definition, run, step_runs=step_runs, attempts=attempts, reviews=reviews),
+        "steps": _steps(
+            definition,
+            run,
+            step_runs=step_runs,
+            attempts=attempts,
+            reviews=reviews,
+            agents=_agents_by_id(detail.binding),
+        ),
         "links": {name: links.get(name, "open") for name in definition.links},
         "handoffs": [_handoff(row, inputs) for row in handoffs],
     }
@@ -593,6 +600,7 @@ def _steps(
     step_runs: Sequence[StepRun],
     attempts: Sequence[Attempt],
     reviews: Sequence[Any],
+    agents: Mapping[str, str],
 ) -> JsonObject:
     latest = {row.step: row for row in step_runs}  # ordered by iteration
     tries: dict[str, list[Attempt]] = defaultdict(list)
@@ -601,13 +609,31 @@ def _steps(
     asked = {review.subject_id.split("/")[1]: review for review in reviews}  # newest last
     stored = run.state.get("steps", {})
     return {
-        name: _step(latest.get(name), stored.get(name, {}), tries.get(name, []), asked.get(name))
+        name: _step(
+            latest.get(name),
+            stored.get(name, {}),
+            tries.get(name, []),
+            asked.get(name),
+            agents=agents,
+        )
         for name in definition.steps
     }
 
 
+def _agents_by_id(binding: JsonObject) -> dict[str, str]:
+    """The agent versions that a run is pinned to: id -> `slug@number`."""
+    agents = binding.get("agents")
+    pinned = agents if isinstance(agents, dict) else {}
+    return {str(one["id"]): name for name, one in pinned.items() if isinstance(one, dict)}
+
+
 def _step(
-    row: StepRun | None, stored: JsonObject, tries: Sequence[Attempt], review: Any
+    row: StepRun | None,
+    stored: JsonObject,
+    tries: Sequence[Attempt],
+    review: Any,
+    *,
+    agents: Mapping[str, str],
 ) -> JsonObject:
     if row is None:
         status = stored.get("status", StepStatus.PENDING.value)
@@ -641,16 +667,17 @@ def _step(
         "violations": result.get("violations", []),
         "basis": result.get("basis", []),
         "given_by": giver_of_basis(result.get("basis", [])),
-        "attempts": [_attempt(one) for one in tries],
+        "attempts": [_attempt(one, agents) for one in tries],
         "review": None
         if review is None
         else {"id": str(review.id), "status": review.status, "due_at": _at(review.due_at)},
     }
 
 
-def _attempt(row: Attempt) -> JsonObject:
+def _attempt(row: Attempt, agents: Mapping[str, str]) -> JsonObject:
     return {
         "number": row.number,
+        "agent": agents.get(str(row.agent_version_id), ""),
         "iteration": row.iteration,
         "status": row.status,
         "started_at": _at(row.started_at),

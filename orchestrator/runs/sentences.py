@@ -129,11 +129,8 @@ def _fired(step: str, event: Mapping[str, Any]) -> str:
 def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
     step = names.step(derived.get("step"))
     match derived["type"]:
-        case "attempt_leased":
-            again = f", try {derived['attempt']}" if derived["attempt"] > 1 else ""
-            return f"{step} began{again}."
-        case "retry_planned":
-            return f"{step} will be tried again."
+        case "attempt_leased" | "fallback_chosen" | "retry_planned":
+            return _tried(step, derived)
         case "review_opened":
             if derived["review"] == "exception":
                 return f"{step} cannot go on; a person decides what to do."
@@ -152,6 +149,17 @@ def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
             return "The run waits."
         case _:
             return _waits(step, derived)
+
+
+def _tried(step: str, derived: Mapping[str, Any]) -> str:
+    match derived["type"]:
+        case "attempt_leased":
+            again = f", try {derived['attempt']}" if derived["attempt"] > 1 else ""
+            return f"{step} began{again}."
+        case "fallback_chosen":
+            return f"{derived['agent']} takes over from {derived['in_place_of']} for {step}."
+        case _:
+            return f"{step} will be tried again."
 
 
 def _waits(step: str, derived: Mapping[str, Any]) -> str:

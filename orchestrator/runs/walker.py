@@ -58,6 +58,7 @@ from orchestrator.access import Actor
 from orchestrator.core import events
 from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.definition import AgentStep
+from orchestrator.core.fallbacks import agent_in_use
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult
@@ -278,7 +279,7 @@ class _Walk:
     def _prepared(self, call: InvokeAgent, interest: _Interest) -> PreparedCall:
         step = self.facts.compiled.definition.steps[call.step]
         assert isinstance(step, AgentStep)
-        version_id, sha256 = self.facts.agent_of(step)
+        version_id, sha256 = self.facts.agent_of(call.uses)
         context = InvocationContext(
             run_id=self.run_id,
             workspace_id=self.facts.workspace_id,
@@ -292,6 +293,9 @@ class _Walk:
             mode=self.facts.mode,
             actor_id=self.facts.starter.id,
             types=types_of(self.facts.binding),
+            promised=None
+            if call.uses == step.uses
+            else self.facts.compiled.steps[call.step].output_contract,
         )
         return prepare_call(context, call, is_cancelled=interest.is_gone)
 
@@ -361,6 +365,7 @@ class _Walk:
             step=key[0],
             iteration=key[1],
             attempt=key[2],
+            uses=agent_in_use(step, self.recording.state.steps[key[0]].fallback),
             input=self.recording.state.steps[key[0]].input or {},
             timeout_seconds=step.timeout.attempt_seconds,
             idempotency_key=str(row["idempotency_key"]),

@@ -31,6 +31,8 @@ export interface AgentStep {
   summary?: string;
   kind: "agent";
   uses: AgentRef;
+  fallbacks?: AgentRef[];
+  fallback_on?: FailureKind[];
   input?: { [key: string]: string };
   timeout?: TimeoutPolicy;
   retry?: RetryPolicy;
@@ -243,6 +245,14 @@ export type Step = WorkflowDefinition["steps"][string];
 export const USUAL: { [part: string]: JsonObject } = {
   "agent": {
     "summary": "",
+    "fallbacks": [],
+    "fallback_on": [
+      "timeout",
+      "unavailable",
+      "contract",
+      "agent_error",
+      "lost"
+    ],
     "input": {},
     "timeout": {
       "attempt_seconds": 30.0

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.access import SYSTEM, Role
 from orchestrator.agents.base import FunctionAgent
 from orchestrator.core.commands import InvokeAgent
+from orchestrator.core.definition import AgentRef
 from orchestrator.core.results import NotFound, Uncertain, Value
 from orchestrator.files import services as files
 from orchestrator.ids import new_id
@@ -47,6 +48,7 @@ def command(given, timeout=5.0):
         step="size",
         iteration=1,
         attempt=1,
+        uses=AgentRef(agent="size", version=1),
         input=given,
         timeout_seconds=timeout,
         idempotency_key="run/size/1",

@@ -60,7 +60,7 @@ KINDS = (
     "hear",
 )
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
-AGENTS = (agent("work"), agent("once", effect="once"))
+AGENTS = (agent("work"), agent("once", effect="once"), agent("spare"))
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
 SMALL, LARGE = 7, 58
 """Mostly few steps, where oddities meet often; now and then as many as make 60 with start and ends."""
@@ -130,6 +130,10 @@ def random_step(rnd, name, before):
             "uses": {"agent": slug, "version": 1},
             "input": {"v": read},
             "retry": {"max_attempts": rnd.randint(1, 3)},
+            "fallbacks": [
+                {"agent": one, "version": 1}
+                for one in ("spare", "once")[: rnd.choice([0, 0, 1, 2])]
+            ],
         }
     if kind == "join":
         policy = rnd.choice(["all", "best_effort", "first", "n_of_m"])
@@ -257,8 +261,9 @@ class World:
         assert self.state.status.value != "paused"
         self.invoked.add(place)
         self.calls.add(place)
-        known = self.inputs.setdefault(command.idempotency_key, command.input)
-        assert known == command.input, "one key, two inputs"
+        request = (command.uses, command.input)
+        known = self.inputs.setdefault(command.idempotency_key, request)
+        assert known == request, "one key, two requests"
 
     def cancel_attempt(self, command, before):
         self.calls.remove((command.step, command.iteration, command.attempt))

@@ -1,5 +1,6 @@
 // The designer's picture of one version, read-only: the graph, what the checker found, and the inspector.
 import { createContext, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { agentKey } from "../graph/editing";
 import { graphOf, type GraphLink } from "../graph/model";
 import { linkedPorts, portsOf, portWord } from "../graph/ports";
 import { neighboursOf, readingOrder } from "../graph/traverse";
@@ -253,6 +254,13 @@ function StepFacts({
                 {retry?.max_attempts ?? 3}, waiting {duration((retry?.backoff_seconds ?? 1) * 1000)} to{" "}
                 {duration((retry?.max_backoff_seconds ?? 60) * 1000)}
               </Fact>
+              {!!step.fallbacks?.length && (
+                <Fact name="If it cannot">
+                  {step.fallbacks
+                    .map((one) => `${agents[agentKey(one.agent, one.version)]?.name ?? one.agent} v${one.version}`)
+                    .join(", then ")}
+                </Fact>
+              )}
               {step.confidence_threshold != null && (
                 <Fact name="Confidence needed">
                   {step.confidence_threshold.toFixed(2)}, below it: uncertain

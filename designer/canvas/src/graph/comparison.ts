@@ -21,6 +21,8 @@ const WORDS: Readonly<Record<string, string>> = {
   attempt_seconds: "time limit",
   max_attempts: "tries",
   confidence_threshold: "confidence needed",
+  fallbacks: "agents that take over",
+  fallback_on: "when others take over",
   assign_role: "who is asked",
   due_seconds: "time to answer",
   timeout_outcome: "outcome when time runs out",

@@ -252,6 +252,17 @@ export function setAgent(
   return setStepField(definition, { step, path: ["uses"], value: { agent, version } });
 }
 
+/** Let another agent take over when those before it have failed. */
+export function addFallback(
+  definition: Definition,
+  { step, agent, version }: { readonly step: string; readonly agent: string; readonly version: number },
+): Definition {
+  const edited = definition.steps[step];
+  if (edited?.kind !== "agent") return definition;
+  const others = (edited.fallbacks ?? []).map((one) => ({ ...one }));
+  return setStepField(definition, { step, path: ["fallbacks"], value: [...others, { agent, version }] });
+}
+
 /** Another kind of question: links go along to the ports that mean the same, the others are removed. */
 export function setGateType(
   definition: Definition,

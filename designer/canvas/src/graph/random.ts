@@ -99,6 +99,14 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     const args = { step: anyStep(definition, random), path: ["summary"], value: word(random) };
     return (one) => edits.setStepField(one, args);
   },
+  "add fallback": (definition, random) => {
+    const step = anyOfKind(definition, "agent", random);
+    const version = Math.ceil(random() * 9);
+    return (one) =>
+      step && (definition.steps[step] as { fallbacks?: unknown[] }).fallbacks?.length !== 3
+        ? edits.addFallback(one, { step, agent: "spare", version })
+        : one;
+  },
   "set agent policy": (definition, random) => {
     const step = anyOfKind(definition, "agent", random);
     const value = Math.ceil(random() * 20);

@@ -91,6 +91,8 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
       }),
     ),
     confidence_threshold: nullable(within("confidence_threshold")),
+    fallbacks: optional(list(shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) }), 0, 3)),
+    fallback_on: optional(list(oneOf(FAILURES), 0, FAILURES.length)),
   }),
   gate: shape({
     kind: text(1, 9),

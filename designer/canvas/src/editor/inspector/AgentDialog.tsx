@@ -4,7 +4,7 @@ import { getJson } from "../../api";
 import { setAgent } from "../../graph/edits";
 import { agentKey, type AgentCard } from "../../graph/editing";
 import type { Examination, Finding } from "../../graph/examination";
-import type { AgentStep } from "../../schema.gen";
+import type { AgentStep, WorkflowDefinition } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { Dialog } from "./Dialog";
 import { useInspector } from "./context";
@@ -17,11 +17,16 @@ type Judged = { readonly state: "asking" } | { readonly state: "told"; readonly 
 export function AgentDialog({
   stepId,
   step,
+  title = `Agent of ${step.name}`,
+  edit = (document, card) => setAgent(document, { step: stepId, agent: card.slug, version: card.version }),
   onClose,
   onChoose,
 }: {
   readonly stepId: string;
   readonly step: AgentStep;
+  readonly title?: string;
+  /** What choosing an agent does to the document, to judge it beforehand. */
+  readonly edit?: (document: WorkflowDefinition, card: AgentCard) => WorkflowDefinition;
   readonly onClose: () => void;
   readonly onChoose: (card: AgentCard) => void;
 }) {
@@ -54,8 +59,7 @@ export function AgentDialog({
     setChosen(card);
     setJudged({ state: "asking" });
     learn(card);
-    const changed = setAgent(definition, { step: stepId, agent: card.slug, version: card.version });
-    void examine(changed, stepId).then(
+    void examine(edit(definition, card), stepId).then(
       (after) => {
         setJudged({ state: "told", fresh: newFindings(examination, after) });
       },
@@ -67,7 +71,7 @@ export function AgentDialog({
   const used = agentKey(step.uses.agent, step.uses.version);
   return (
     <Dialog
-      title={`Agent of ${step.name}`}
+      title={title}
       onClose={onClose}
       foot={
         <>

@@ -3,12 +3,14 @@ import { useState } from "react";
 import { setAgent, setStepField } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import { duration } from "../../graph/words";
-import type { AgentStep, FailureKind, JsonValue, RetryPolicy } from "../../schema.gen";
+import type { AgentStep, JsonValue, RetryPolicy } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FieldList } from "./ContractField";
 import { CheckField, NumberField, Section } from "./controls";
 import { useInspector } from "./context";
+import { FAILURE_WORDS } from "./failures";
+import { Fallbacks } from "./Fallbacks";
 import { Mapping, Mendings } from "./Mapping";
 import { TryStep } from "./TryStep";
 
@@ -21,15 +23,6 @@ const USUAL: Required<RetryPolicy> = {
   jitter: 0.2,
 };
 const USUAL_TIMEOUT = 30;
-const KINDS: readonly { readonly value: FailureKind; readonly title: string }[] = [
-  { value: "timeout", title: "Took too long" },
-  { value: "unavailable", title: "Not available" },
-  { value: "lost", title: "Worker lost" },
-  { value: "contract", title: "Broke its contract" },
-  { value: "agent_error", title: "Error of the agent" },
-  { value: "budget", title: "Budget exceeded" },
-  { value: "cancelled", title: "Cancelled" },
-];
 const EFFECTS: Readonly<Record<string, string>> = {
   none: "changes nothing",
   read: "only reads",
@@ -116,6 +109,7 @@ export function AgentPanel({ stepId, step }: { readonly stepId: string; readonly
         />
       </Section>
       <FailureFields step={step} set={set} />
+      <Fallbacks stepId={stepId} step={step} />
       <Section title="Output" open={false} aside="What later steps can read">
         <FieldList schema={agent?.output ?? null} types={types} none="The contract of the output is open." />
       </Section>
@@ -199,13 +193,13 @@ function FailureFields({
       </div>
       <fieldset className="field" data-place="retry.kinds">
         <legend className="label">Tried again after</legend>
-        {KINDS.map(({ value, title }) => (
+        {FAILURE_WORDS.map(({ value, title }) => (
           <CheckField
             key={value}
             label={title}
             checked={retry.kinds.includes(value)}
             onCommit={(isChosen) => {
-              const kinds = KINDS.map((kind) => kind.value).filter((kind) =>
+              const kinds = FAILURE_WORDS.map((kind) => kind.value).filter((kind) =>
                 kind === value ? isChosen : retry.kinds.includes(kind),
               );
               set(["retry", "kinds"], kinds, "Change what is tried again");

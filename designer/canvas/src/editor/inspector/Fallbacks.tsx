@@ -1,0 +1,98 @@
+// The agents that take over, one after the other, when a step's own has failed for good.
+import { useState } from "react";
+import { addFallback, setStepField } from "../../graph/edits";
+import { agentKey } from "../../graph/editing";
+import type { AgentStep, FailureKind, JsonValue } from "../../schema.gen";
+import { Icon } from "../Icon";
+import { AgentDialog } from "./AgentDialog";
+import { CheckField, IconButton, Section } from "./controls";
+import { useInspector } from "./context";
+import { FAILURE_WORDS } from "./failures";
+import { editsOfWhole } from "./ListEditor";
+
+const MOST = 3;
+const USUAL: readonly FailureKind[] = ["timeout", "unavailable", "contract", "agent_error", "lost"];
+
+export function Fallbacks({ stepId, step }: { readonly stepId: string; readonly step: AgentStep }) {
+  const { agents, apply } = useInspector();
+  const [isChoosing, setChoosing] = useState(false);
+  const others = step.fallbacks ?? [];
+  const after = step.fallback_on ?? USUAL;
+  const titleOf = ({ agent, version }: { agent: string; version: number }) =>
+    `${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
+  const set = (key: string, value: JsonValue | undefined, what: string) => {
+    apply(`${what} of ${step.name}`, (document) => setStepField(document, { step: stepId, path: [key], value }));
+  };
+  const edits = editsOfWhole(others, titleOf, (items, what) => {
+    set("fallbacks", items.length ? items.map((one) => ({ ...one })) : undefined, what);
+  });
+  return (
+    <Section
+      title="If it cannot"
+      open={others.length > 0}
+      aside={others.length ? `${others.length} ${others.length === 1 ? "agent takes" : "agents take"} over` : "Nobody takes over"}
+    >
+      {others.length > 0 && (
+        <ol className="list-editor" aria-label="Agents that take over">
+          {others.map((one, index) => {
+            const title = titleOf(one);
+            return (
+              <li className="list-editor__item row" key={agentKey(one.agent, one.version)} data-place={`fallbacks.${index}`}>
+                <span className="list-editor__number num">{index + 1}</span>
+                <span className="grow truncate">{title}</span>
+                <IconButton label={`Move up ${title}`} icon="i-up" disabled={index === 0} onPress={() => { edits.move(index, index - 1); }} />
+                <IconButton
+                  label={`Move down ${title}`}
+                  icon="i-down"
+                  disabled={index === others.length - 1}
+                  onPress={() => { edits.move(index, index + 1); }}
+                />
+                <IconButton label={`Remove ${title}`} icon="i-trash" onPress={() => { edits.remove(index); }} />
+              </li>
+            );
+          })}
+        </ol>
+      )}
+      {others.length < MOST && (
+        <button className="button button--s" type="button" onClick={() => { setChoosing(true); }}>
+          <Icon name="i-plus" small />
+          Add an agent that takes over
+        </button>
+      )}
+      <span className="hint">It gets the same input and must take and give what this step's own agent does.</span>
+      {others.length > 0 && (
+        <fieldset className="field" data-place="fallback_on">
+          <legend className="label">Takes over after</legend>
+          {FAILURE_WORDS.map(({ value, title }) => (
+            <CheckField
+              key={value}
+              label={title}
+              checked={after.includes(value)}
+              onCommit={(isChosen) => {
+                const kinds = FAILURE_WORDS.map((kind) => kind.value).filter((kind) =>
+                  kind === value ? isChosen : after.includes(kind),
+                );
+                set("fallback_on", kinds, "Change when another agent takes over");
+              }}
+            />
+          ))}
+        </fieldset>
+      )}
+      {isChoosing && (
+        <AgentDialog
+          stepId={stepId}
+          step={step}
+          title={`Agent that takes over for ${step.name}`}
+          edit={(document, card) => addFallback(document, { step: stepId, agent: card.slug, version: card.version })}
+          onClose={() => { setChoosing(false); }}
+          onChoose={(card) => {
+            setChoosing(false);
+            apply(`Let ${card.name} take over for ${step.name}`, (document) =>
+              addFallback(document, { step: stepId, agent: card.slug, version: card.version }),
+            );
+          }}
+        />
+      )}
+    </Section>
+  );
+}
