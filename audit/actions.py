@@ -67,6 +67,19 @@ ACTIONS: Mapping[str, Action] = {
         "Refused a call", "Permission, policy, kill switch or egress forbade a call to an agent."
     ),
     "incident.opened": Action("Opened an incident", "The sweeper found something that cannot be."),
+    "trigger.installed": Action(
+        "Put a trigger in place",
+        "The active version has this trigger; it may start runs.",
+    ),
+    "trigger.removed": Action("Took a trigger away", "The active version has it no more."),
+    "trigger.paused": Action("Paused a trigger", "What it is told is suppressed until it goes on."),
+    "trigger.resumed": Action("Let a trigger go on", "A paused trigger starts runs again."),
+    "trigger.secret_rotated": Action(
+        "Rotated a webhook's secret", "A new secret counts; the former one for a day."
+    ),
+    "trigger.fired": Action(
+        "Started a run by a trigger", "A schedule, webhook or event started a run."
+    ),
     "incident.closed": Action("Closed an incident", "An incident was settled."),
     # reviews
     "review.opened": Action("Asked for a review", "A question for a person was opened."),

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from django.db.models import F, Func, Q, QuerySet, TextField
+from django.db.models import F, Func, Max, Q, QuerySet, TextField
 from pydantic import AfterValidator, ValidationError
 
 from audit import labels, log_key, merkle
@@ -289,6 +289,32 @@ def proof_of(row: AuditOutbox) -> Proof | None:
         return None
     hashes = merkle.inclusion_proof(entry.seq, head.size, StoredTree().subtree)
     return Proof(entry.seq, bytes(entry.leaf_sha256), hashes, head)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Entries of a stretch of the log, and the number of the last one that was looked at."""
+
+    rows: tuple[AuditOutbox, ...]
+    latest: int
+
+
+def placed_after(seq: int, actions: Collection[str], limit: int) -> Placed:
+    """The entries with these actions among the `limit` that follow a number, in their order.
+
+    Places are dense and in order of becoming visible, so that whoever goes on from `latest` misses
+    nothing.
+    """
+    stretch = AuditEntry.objects.filter(seq__gt=seq, seq__lte=seq + limit)
+    latest = stretch.aggregate(top=Max("seq"))["top"]
+    found = stretch.filter(outbox__action__in=actions).select_related("outbox").order_by("seq")
+    return Placed(tuple(entry.outbox for entry in found), seq if latest is None else latest)
+
+
+def latest_seq() -> int:
+    """The number of the latest entry that has a place; -1 in an empty log."""
+    latest: int | None = AuditEntry.objects.aggregate(top=Max("seq"))["top"]
+    return -1 if latest is None else latest
 
 
 def log_state() -> LogState:

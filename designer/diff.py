@@ -15,7 +15,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from designer.words import awaited_words, seconds_words, when_words, with_article
+from designer.words import awaited_words, seconds_words, source_words, when_words, with_article
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
     AgentRef,
@@ -36,6 +36,7 @@ from orchestrator.core.definition import (
     StartStep,
     Step,
     TransformStep,
+    Trigger,
     WaitStep,
     WorkflowDefinition,
 )
@@ -310,6 +311,7 @@ class _Comparison:
             if step_id in self.gone:
                 yield self._removed_step(step_id)
         yield from self._links()
+        yield from self._triggers()
         yield from self._outcomes()
         yield from self._policies()
         yield from self._layout()
@@ -404,6 +406,19 @@ class _Comparison:
 
     def _outcome(self, definition: WorkflowDefinition, step: EndStep) -> str:
         return _title(definition, step.outcome)
+
+    # ---- triggers ------------------------------------------------------------------------------
+
+    def _triggers(self) -> Iterator[Change]:
+        old, new = self.before.triggers, self.after.triggers
+        for key in sorted(old.keys() | new.keys()):
+            if key not in old:
+                note = f"{source_words(new[key])}."
+                yield Change(ChangeKind.ADDED, f"Trigger “{new[key].name}”", note=note)
+            elif key not in new:
+                yield Change(ChangeKind.REMOVED, f"Trigger “{old[key].name}”")
+            else:
+                yield from _trigger(_Spot(f"Trigger “{new[key].name}”"), old[key], new[key])
 
     # ---- links ---------------------------------------------------------------------------------
 
@@ -596,6 +611,27 @@ class _Field:
     def words(self, root: JsonObject) -> str:
         required = "required" if self.is_required else "optional"
         return f"{words_of(self.own, root)}, {required}"
+
+
+def _trigger(spot: _Spot, old: Trigger, new: Trigger) -> Iterator[Change]:
+    if old.source != new.source and source_words(old) != source_words(new):
+        yield spot.change("fires", source_words(old), source_words(new))
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    for path in sorted(before.keys() | after.keys()):
+        was, now = _text(before.get(path)), _text(after.get(path))
+        if was != now:
+            yield spot.change(path.replace("_", " ").replace(".", ", "), was, now)
+
+
+def _flat(value: JsonValue, path: str = "") -> dict[str, JsonValue]:
+    """Each simple value by its path."""
+    if not isinstance(value, dict | list) or not value:
+        return {path: value if isinstance(value, str | int | float) else None}
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    found: dict[str, JsonValue] = {}
+    for key, inner in pairs:
+        found |= _flat(inner, f"{path}.{key}" if path else str(key))
+    return found
 
 
 def _awaited(spot: _Spot, old: WaitStep, new: WaitStep) -> Iterator[Change]:

@@ -240,6 +240,24 @@ def active_version(workflow: Workflow) -> WorkflowVersion:
     return version
 
 
+def active_versions() -> dict[UUID, UUID]:
+    """Each workflow that takes new runs, with its active version; both by id."""
+    rows = WorkflowVersion.objects.filter(
+        status=WorkflowVersionStatus.ACTIVE, workflow__archived_at__isnull=True
+    )
+    return dict(rows.values_list("workflow_id", "id"))
+
+
+def workspace_of(workflow_id: UUID) -> UUID:
+    """The workspace of a workflow that exists, by id."""
+    return Workflow.objects.values_list("workspace_id", flat=True).get(id=workflow_id)
+
+
+def slug_of(workflow_id: UUID) -> str:
+    """The slug of a workflow that exists."""
+    return Workflow.objects.values_list("slug", flat=True).get(id=workflow_id)
+
+
 def version_to_try(workflow: Workflow) -> WorkflowVersion:
     """What a test run executes: the unfinished version, else the active one, else the newest.
 

@@ -6,12 +6,18 @@ from collections.abc import Mapping
 
 from orchestrator.core.definition import (
     EventAwaited,
+    EventSource,
     Moment,
     Pause,
     RouterStep,
+    ScheduleSource,
     Step,
+    Trigger,
     WaitStep,
+    WebhookSource,
 )
+from orchestrator.core.schedules import ScheduleError, words_of
+from orchestrator.core.triggers import REVIEW_DECIDED, RUN_FINISHED
 
 PORT_WORDS: Mapping[str, str] = {
     "next": "then",
@@ -27,6 +33,10 @@ PORT_WORDS: Mapping[str, str] = {
     "filled": "filled in",
 }
 """What a way out of a step is called, by port."""
+_OWN_EVENTS: Mapping[str, str] = {
+    RUN_FINISHED: "when a run has finished",
+    REVIEW_DECIDED: "when a review was decided",
+}
 _WHEN_WORDS: Mapping[str, str] = {
     "next": "",
     "not_found": "when nothing is found",
@@ -51,6 +61,20 @@ def when_words(step: Step, port: str) -> str:
     if isinstance(step, WaitStep) and port == "expired":
         return "when nothing comes in time"
     return _WHEN_WORDS.get(port, f"by {port}")
+
+
+def source_words(trigger: Trigger) -> str:
+    """When a trigger fires: `every weekday at 08:00 in Europe/Berlin`."""
+    match trigger.source:
+        case ScheduleSource(cron=cron, zone=zone):
+            try:
+                return words_of(cron, zone)
+            except ScheduleError:
+                return f"{cron} in {zone}"
+        case EventSource(event=event):
+            return _OWN_EVENTS.get(event, f"when {event} is told")
+        case WebhookSource():
+            return "when a signed request comes"
 
 
 def awaited_words(step: WaitStep) -> str:

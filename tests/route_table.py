@@ -420,6 +420,15 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "runs/<uuid:run_id>/steps/<slug:step>/resume/"): Row(
         "run.resume", "run", body={}, path={"step": "{step}"}
     ),
+    ("POST", "hooks/<slug:address>/"): Row(PUBLIC, path={"address": "x"}, also=NOT_SET_UP),
+    ("GET", "api/v1/triggers/"): api("workflow.read"),
+    ("GET", "api/v1/triggers/<uuid:pk>/"): api("workflow.read", "trigger"),
+    ("GET", "api/v1/triggers/<uuid:pk>/counts/"): api("run.read", "trigger"),
+    ("GET", "api/v1/triggers/<uuid:trigger_id>/firings/"): api("run.read", "trigger"),
+    ("POST", "api/v1/triggers/<uuid:pk>/pause/"): api("run.start", "trigger", body=REASON),
+    ("POST", "api/v1/triggers/<uuid:pk>/resume/"): api("run.start", "trigger", body=REASON),
+    ("POST", "api/v1/triggers/<uuid:pk>/rotate-secret/"): api("run.start", "trigger", body={}),
+    ("POST", "api/v1/triggers/<uuid:pk>/try/"): api("run.start", "trigger", body={}),
     ("GET", "api/v1/events/"): api("run.read"),
     ("POST", "api/v1/events/"): api("run.start", body={}),
     ("GET", "api/v1/runs/"): api("run.read"),

@@ -88,6 +88,7 @@ def _usual_values() -> JsonObject:
         "evidence": _defaults(parts.Evidence),
         "link": _defaults(parts.Link),
         "outcome": _defaults(parts.Outcome),
+        "trigger": _defaults(parts.Trigger),
         "policies": policies,
         "workflow": _defaults(parts.WorkflowDefinition),
     }

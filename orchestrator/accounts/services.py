@@ -358,6 +358,23 @@ def create_service_identity(
 
 
 @transaction.atomic
+def own_identity(*, workspace_id: UUID, name: str, now: datetime) -> ServiceIdentity:
+    """The identity under which the product itself acts in a workspace; made at first use.
+
+    Called by one process at a time; the earliest of several counts.
+    """
+    found = ServiceIdentity.objects.filter(
+        workspace_id=workspace_id, name=name, disabled_at__isnull=True
+    )
+    known = found.order_by("created_at").first()
+    if known is not None:
+        return known
+    return create_service_identity(
+        workspace_id=workspace_id, name=name, actor=access.SYSTEM, now=now
+    )
+
+
+@transaction.atomic
 def disable_service_identity(
     *, identity_id: UUID, actor: Actor, now: datetime, reason: str = ""
 ) -> ServiceIdentity:

@@ -33,6 +33,7 @@ from orchestrator.core.definition import (
     AgentStep,
     EndStep,
     EventAwaited,
+    EventSource,
     GateStep,
     GateType,
     JoinPolicy,
@@ -42,9 +43,11 @@ from orchestrator.core.definition import (
     Pause,
     RouterMode,
     RouterStep,
+    ScheduleSource,
     StartStep,
     Step,
     TransformStep,
+    Trigger,
     WaitStep,
     WorkflowDefinition,
     agents_of,
@@ -72,7 +75,9 @@ from orchestrator.core.flow import Flow
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import way_around
 from orchestrator.core.mendings import Mender
+from orchestrator.core.schedules import ScheduleError, read_cron, read_zone
 from orchestrator.core.scope import Shapes, closed_object, domain_type, same_meaning, says_nothing
+from orchestrator.core.triggers import own_contract, variables_of
 
 __all__ = ["Finding", "check_definition", "examine", "has_errors"]
 
@@ -215,6 +220,7 @@ class _Checker:
         self._check_links()
         self._check_policies()
         self._check_contracts()
+        self._check_triggers()
         if self.flow.cycle is not None:
             self._note_cycle(self.flow.cycle)
             self.shapes.outputs = {key: self.shapes.output_of(key) for key in self.flow.incoming}
@@ -476,6 +482,91 @@ class _Checker:
             self.unusable[id(schema)] = _why_unusable(schema, self.catalogue.types)
         if said := self.unusable[id(schema)]:
             self.add("error", "invalid_contract", said, at=place)
+
+    # ---- triggers --------------------------------------------------------------------------------
+
+    def _check_triggers(self) -> None:
+        wanted = self.shapes.inlined(self.definition.input)
+        for trigger_id, trigger in sorted(self.definition.triggers.items()):
+            spot = f"triggers.{trigger_id}"
+            self._check_source(spot, trigger)
+            if trigger.contract is not None:
+                self._usable(trigger.contract, _Place(field=f"{spot}.contract"))
+            scope = self._trigger_scope(trigger)
+            event = {"event": scope["event"]}
+            if trigger.filter is not None:
+                place = _Place(field=f"{spot}.filter")
+                self._typed_in(trigger.filter, place, event, is_condition=True)
+            if trigger.deduplicate is not None:
+                place = _Place(field=f"{spot}.deduplicate.key")
+                self._typed_in(trigger.deduplicate.key, place, event)
+            self._check_trigger_input(spot, trigger, scope, wanted)
+
+    def _check_source(self, spot: str, trigger: Trigger) -> None:
+        source = trigger.source
+        if not isinstance(source, ScheduleSource):
+            return
+        for part, read, text in (
+            ("cron", read_cron, source.cron),
+            ("zone", read_zone, source.zone),
+        ):
+            try:
+                read(text)
+            except ScheduleError as error:
+                place = _Place(field=f"{spot}.source.{part}")
+                self.add("error", "invalid_schedule", error.message, at=place)
+
+    def _trigger_scope(self, trigger: Trigger) -> dict[str, JsonObject]:
+        source = trigger.source
+        known = own_contract(source.event) if isinstance(source, EventSource) else None
+        contract = trigger.contract if trigger.contract is not None else known
+        is_usable = contract is not None and not self.unusable.get(id(contract))
+        content = self.shapes.inlined(contract) if contract is not None and is_usable else {}
+        text: JsonObject = {"type": "string"}
+        properties: JsonObject = dict.fromkeys(("type", "source", "id", "key"), text)
+        properties |= {"at": {"type": "string", "format": "date-time"}, "data": content}
+        event = closed_object(properties)
+        events: JsonObject = {"type": "array", "items": event}
+        return (
+            {"event": event, "events": events}
+            if "events" in variables_of(trigger)
+            else {"event": event}
+        )
+
+    def _check_trigger_input(
+        self, spot: str, trigger: Trigger, scope: Mapping[str, JsonObject], wanted: JsonObject
+    ) -> None:
+        stated = wanted.get("required")
+        for name in stated if isinstance(stated, list) else ():
+            if name not in trigger.input:
+                self.add(
+                    "error",
+                    "trigger_leaves_out",
+                    f"The trigger '{trigger.name}' gives no '{name}', and a run needs it.",
+                    at=_Place(field=f"{spot}.input.{name}"),
+                    hint="Choose a value for this field.",
+                )
+        for name, text in sorted(trigger.input.items()):
+            place = _Place(field=f"{spot}.input.{name}")
+            typed = self._typed_in(text, place, scope)
+            found = member(wanted, name)
+            if found is not None and not typed.has_errors:
+                self._compare(place, text, typed.schema, found[0])
+            elif found is None:
+                self._unknown_field(place, name, wanted)
+
+    def _typed_in(
+        self,
+        text: str,
+        place: _Place,
+        scope: Mapping[str, JsonObject],
+        *,
+        is_condition: bool = False,
+    ) -> ExpressionType:
+        typed = check_expression(text, scope, is_condition=is_condition)
+        for finding in typed.findings:
+            self.add(finding.severity, finding.code, finding.message, at=place)
+        return typed
 
     def _check_reach(self) -> None:
         steps = self.definition.steps

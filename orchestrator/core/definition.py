@@ -400,6 +400,79 @@ class RunPolicies(Model):
     max_parallel: Annotated[int, Field(ge=1, le=256)] = 16
 
 
+class ScheduleSource(Model):
+    """Fires by the clock. `cron` has five fields, in the time zone `zone` (an IANA name).
+
+    `catch_up`: what is made up for after a time in which nobody looked (`core/schedules.py`).
+    """
+
+    type: Literal["schedule"] = "schedule"
+    cron: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    zone: Annotated[Text, StringConstraints(min_length=1, max_length=64)] = "UTC"
+    catch_up: Literal["none", "latest", "all"] = "latest"
+    catch_up_limit: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class WebhookSource(Model):
+    """Fires when a signed request comes to the trigger's own address."""
+
+    type: Literal["webhook"] = "webhook"
+
+
+class EventSource(Model):
+    """Fires when an event of this type is told to the workspace, from outside or by a run."""
+
+    type: Literal["event"] = "event"
+    event: EventType
+
+
+class Deduplication(Model):
+    """What has the same key as a firing of the last `window_seconds` is suppressed."""
+
+    key: Expression
+    window_seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 3_600
+
+
+class Coalescing(Model):
+    """What comes within `window_seconds` of the first becomes one run.
+
+    `latest`: with the last one's input. `list`: `events` holds all of them, `event` the last.
+    """
+
+    window_seconds: Annotated[int, Field(ge=1, le=3_600)]
+    keep: Literal["latest", "list"] = "latest"
+
+
+class RateLimit(Model):
+    """At most so many runs in a minute; more is parked until there is room, or dropped."""
+
+    per_minute: Annotated[int, Field(ge=1, le=10_000)]
+    overflow: Literal["park", "drop"] = "park"
+
+
+class Trigger(Model):
+    """What may start a run of the active version by itself.
+
+    Its expressions see `event` with `type`, `source`, `id`, `key`, `at` and `data` (a list `events`
+    of such objects too when it coalesces to a list). `contract` is the schema of the data, which is
+    held against it; `schemas` are the schema versions (`dataschema`) that are taken, empty: any.
+    """
+
+    name: Name
+    summary: Note = ""
+    source: Annotated[ScheduleSource | WebhookSource | EventSource, Field(discriminator="type")]
+    contract: Schema | None = None
+    schemas: Annotated[
+        tuple[Annotated[Text, StringConstraints(min_length=1, max_length=500)], ...],
+        Field(max_length=20),
+    ] = ()
+    filter: Expression | None = None
+    input: Mapping = Field(default_factory=dict)
+    deduplicate: Deduplication | None = None
+    coalesce: Coalescing | None = None
+    limit: RateLimit | None = None
+
+
 class Position(Model):
     """Where the canvas draws a step; pixels from the top left at zoom 1."""
 
@@ -420,6 +493,8 @@ class WorkflowDefinition(Model):
     steps: Annotated[dict[StepId, Step], Field(max_length=MAX_STEPS)]
     links: Annotated[dict[str, Link], Field(max_length=4 * MAX_STEPS)]
     policies: RunPolicies
+    triggers: Annotated[dict[StepId, Trigger], Field(max_length=20)] = Field(default_factory=dict)
+    """What may start a run beside a person or a program."""
     positions: dict[StepId, Position] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -436,8 +511,12 @@ class WorkflowDefinition(Model):
         return self
 
     def hashed(self) -> JsonValue:
-        """The part that content hashes cover: everything but the canvas positions."""
-        return self.model_dump(mode="json", exclude={"positions"})
+        """The part that content hashes cover: everything but the canvas positions.
+
+        A workflow without triggers has the hash that it had before there were triggers.
+        """
+        left_out = {"positions"} if self.triggers else {"positions", "triggers"}
+        return self.model_dump(mode="json", exclude=left_out)
 
     def links_from(self, step_id: str) -> Iterator[Link]:
         """The links that leave a step, in order of their ids."""

@@ -80,6 +80,8 @@ class Mender:
         result: list[Finding] = []
         for one in listed:
             mender = _MENDERS.get(one.code)
+            if (one.field or "").startswith("triggers."):
+                mender = None  # what is offered is mapped to steps
             wanted = one.severity != "info" or (one.step is not None and one.step == asked)
             if mender is None or not wanted or left == 0:
                 result.append(one)

@@ -29,7 +29,7 @@ from orchestrator.core.cloudevents import IncomingEvent
 from orchestrator.core.events import EventArrived
 from orchestrator.core.waits import arrived
 from orchestrator.ids import new_id
-from orchestrator.runs import statements
+from orchestrator.runs import statements, triggers
 from orchestrator.runs.models import ReceivedEvent, Timer
 from orchestrator.runs.recording import correlation_of
 from orchestrator.runs.services import commit_inbox_event
@@ -84,12 +84,14 @@ def settle_received(now: datetime) -> int:
     events = list(ReceivedEvent.objects.filter(status="received").order_by("id")[:BATCH])
     keys = {event.correlation for event in events if event.correlation}
     waited_for = _waits(Timer.objects.filter(correlation__in=keys)) if keys else {}
+    told = triggers.take_events(events, now)
     quiet: list[ReceivedEvent] = []
     for event in events:
         waits = waited_for.get(event.correlation, ())
         if not (waits and _settle(event, waits, now)):
             quiet.append(event)
-    _park(quiet, now)
+    _note_told([event for event in quiet if event.id in told])
+    _park([event for event in quiet if event.id not in told], now)
     return len(events)
 
 
@@ -175,6 +177,12 @@ def _deliver(event: ReceivedEvent, timer_id: UUID, now: datetime) -> bool:
         EventArrived(step=step, iteration=iteration, output=output),
         event_id=uuid5(_ARRIVALS, f"{event.id}/{timer_id}"),
         now=now,
+    )
+
+
+def _note_told(events: Sequence[ReceivedEvent]) -> None:
+    ReceivedEvent.objects.filter(status="received", id__in=[one.id for one in events]).update(
+        status="delivered"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from audit.governed import GovernedModel
 from orchestrator.ids import new_id
 
 
@@ -304,6 +305,138 @@ class ReceivedEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
+
+
+class Trigger(GovernedModel):
+    """A trigger of a workflow's active version, kept over its versions by its `name` there.
+
+    `status`: active, paused (by a person), or removed (the active version has it no more).
+    `event_type` is what it listens to, `address` the last part of its webhook's URL. Secrets are
+    not stored: they follow from the installation's key, the trigger and `secret_number`; the one
+    before is taken until `former_until`.
+    """
+
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    workflow = models.ForeignKey("designer.Workflow", on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(
+        "designer.WorkflowVersion", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=63)
+    title = models.CharField(max_length=120)
+    kind = models.CharField(max_length=16)
+    event_type = models.CharField(max_length=120, blank=True)
+    address = models.CharField(max_length=32, unique=True)
+    status = models.CharField(max_length=16)
+    secret_number = models.PositiveIntegerField(default=1)
+    former_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("workflow", "name"), name="one_trigger_name"),
+        )
+        indexes = (
+            models.Index(
+                fields=("workspace", "event_type"),
+                condition=~models.Q(event_type=""),
+                name="trigger_by_event",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class TriggerClock(models.Model):
+    """When a schedule is due next; apart from its governed trigger, because it often moves."""
+
+    trigger = models.OneToOneField(
+        Trigger, primary_key=True, on_delete=models.CASCADE, related_name="clock"
+    )
+    due_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.trigger_id} at {self.due_at}"
+
+
+class TriggerRefusal(models.Model):
+    """How often a trigger's address refused requests on one day, by reason."""
+
+    trigger = models.ForeignKey(Trigger, on_delete=models.CASCADE, related_name="refusals")
+    day = models.DateField()
+    reason = models.CharField(max_length=32)
+    count = models.PositiveIntegerField(default=0)
+    latest_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("trigger", "day", "reason"), name="one_refusal_count"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.count} times {self.reason}"
+
+
+class TriggerFiring(models.Model):
+    """One time a trigger was told of something, and what it made of it.
+
+    `digest` tells the same happening from another. `event` is what its expressions see. `status`:
+    received, gathering (it coalesces), parked (no room in this minute), started, merged (into
+    another's run), suppressed, failed; `reason` says why. `key` is the hash of its de-duplication
+    key.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    trigger = models.ForeignKey(
+        Trigger, on_delete=models.CASCADE, related_name="firings", db_index=False
+    )
+    digest = models.CharField(max_length=64)
+    event = models.JSONField()
+    schema = models.CharField(max_length=500, blank=True)
+    depth = models.PositiveSmallIntegerField(default=0)
+    at = models.DateTimeField()
+    status = models.CharField(max_length=16)
+    reason = models.CharField(max_length=200, blank=True)
+    key = models.CharField(max_length=64, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    run = models.ForeignKey(
+        Run, null=True, blank=True, on_delete=models.CASCADE, related_name="firings"
+    )
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("trigger", "digest"), name="one_firing_once"),
+        )
+        indexes = (
+            models.Index(fields=("trigger", "-id"), name="firing_list"),
+            models.Index(
+                fields=("id",), condition=models.Q(status="received"), name="firing_undecided"
+            ),
+            models.Index(
+                fields=("trigger", "id"),
+                condition=models.Q(status__in=("gathering", "parked")),
+                name="firing_held_back",
+            ),
+            models.Index(
+                fields=("trigger", "key", "-at"),
+                condition=~models.Q(key=""),
+                name="firing_by_key",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.trigger_id} {self.status}"
+
+
+class EventCursor(models.Model):
+    """How far the audit log has been read for events that the installation tells itself."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    seq = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.seq}"
 
 
 class Handoff(models.Model):

@@ -11,7 +11,7 @@ from statistics import quantiles
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from approvals import selectors as approvals
 from designer import selectors as designer
@@ -43,6 +43,9 @@ from orchestrator.runs.models import (
     RunEvent,
     StepRun,
     Timer,
+    Trigger,
+    TriggerFiring,
+    TriggerRefusal,
     Worker,
 )
 from orchestrator.runs.sentences import sentence, step_of
@@ -437,6 +440,63 @@ def get_timer(timer_id: UUID) -> Timer | None:
 def _compiled_snapshot(sha256: str) -> CompiledWorkflow:
     content = DefinitionSnapshot.objects.values_list("content", flat=True).get(sha256=sha256)
     return designer.compiled_document(content["definition"], content["types"])
+
+
+# ---- triggers ------------------------------------------------------------------------------------
+
+
+def list_triggers(actor: Actor, *, workflow: str = "") -> QuerySet[Trigger]:
+    """Triggers of the actor's workspaces by name, each with workflow, workspace and clock."""
+    found = (
+        Trigger.objects.filter(workspace_id__in=access.workspaces_where(actor, "workflow.read"))
+        .select_related("workflow", "workspace", "clock", "version")
+        .defer("version__definition")
+        .order_by("workflow__slug", "name")
+    )
+    return found.filter(workflow__slug=workflow) if workflow else found
+
+
+def get_trigger(actor: Actor, trigger_id: UUID) -> Trigger:
+    """A trigger that the actor may see.
+
+    Raises:
+        NotFoundError: there is none, or not for this actor.
+    """
+    found = list_triggers(actor).filter(id=trigger_id).first()
+    if found is None:
+        raise NotFoundError("There is no such trigger.")
+    return found
+
+
+def find_webhook(address: str) -> Trigger | None:
+    """The webhook that listens at an address, for whoever asks there and signs."""
+    found = Trigger.objects.filter(address=address, kind="webhook")
+    return found.exclude(status="removed").first()
+
+
+def firings_of(trigger: Trigger, *, status: str = "") -> QuerySet[TriggerFiring]:
+    """What a trigger was told of, newest first, each with its run."""
+    found = TriggerFiring.objects.filter(trigger=trigger).select_related("run").order_by("-id")
+    found = found.defer("run__state")
+    return found.filter(status=status) if status else found
+
+
+def firing_counts(triggers: Iterable[Trigger], since: datetime) -> dict[UUID, dict[str, int]]:
+    """How many firings each trigger has had since then, by status."""
+    counts: dict[UUID, dict[str, int]] = defaultdict(dict)
+    rows = TriggerFiring.objects.filter(trigger__in=list(triggers), at__gte=since)
+    for row in rows.values("trigger_id", "status").annotate(count=Count("id")):
+        counts[row["trigger_id"]][row["status"]] = row["count"]
+    return counts
+
+
+def refusals_of(triggers: Iterable[Trigger], since: datetime) -> dict[UUID, dict[str, int]]:
+    """How many requests each trigger's address has refused since that day, by reason."""
+    counts: dict[UUID, dict[str, int]] = defaultdict(dict)
+    rows = TriggerRefusal.objects.filter(trigger__in=list(triggers), day__gte=since.date())
+    for row in rows.values("trigger_id", "reason").annotate(total=Sum("count")):
+        counts[row["trigger_id"]][row["reason"]] = row["total"]
+    return counts
 
 
 # ---- events --------------------------------------------------------------------------------------

@@ -22,8 +22,9 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from approvals.services import take_effect
 from orchestrator.core.state import RunStatus, is_terminal
-from orchestrator.runs import boots, intake, invariants, services, statements
+from orchestrator.runs import boots, intake, invariants, services, statements, triggers
 from orchestrator.runs.models import Incident, Run, Timer, Worker
+from orchestrator.runs.own_events import tell_own_events
 
 logger = logging.getLogger("baton.runs.sweeper")
 
@@ -45,6 +46,7 @@ class Sweeper:
         self._holder = boots.SingleHolder("sweeper")
         self._slow_at = 0.0
         self._looked_at: datetime | None = None
+        self._installed = triggers.Installed()
         self._incidents_at = time.monotonic() + INCIDENT_SECONDS
 
     def run(self, stop: threading.Event) -> None:
@@ -73,9 +75,13 @@ class Sweeper:
         _each("dead owners", free_dead, now)
         # decisions first: one made just before its review is due must not be overtaken by the timer
         _each("decisions", take_effect, now)
+        _each("triggers", self._installed.sync, now)
+        _each("own events", tell_own_events, now)
         # events first, for the same reason: one that came in time must not find its wait expired
         _each("events", intake.settle_received, now)
         _each("parked events", self._deliver_parked, now)
+        _each("schedules", triggers.fire_due_schedules, now)
+        _each("firings", triggers.decide_firings, now)
         _each("timers", fire_due_timers, now)
         at = time.monotonic()
         if at >= self._slow_at:

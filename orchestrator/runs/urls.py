@@ -8,10 +8,13 @@ from rest_framework.routers import SimpleRouter
 from orchestrator.runs import recovery_views, trial_views, views
 from orchestrator.runs.api import AgentTrialViewSet, RunViewSet, StepTrialViewSet
 from orchestrator.runs.event_api import EventViewSet
+from orchestrator.runs.hooks import hook
+from orchestrator.runs.trigger_api import TriggerFiringViewSet, TriggerViewSet
 
 app_name = "runs"
 _router = SimpleRouter(use_regex_path=False)
 _router.register("runs", RunViewSet, basename="run")
+_router.register("triggers", TriggerViewSet, basename="trigger")
 _router.register("events", EventViewSet, basename="event")
 
 urlpatterns = [
@@ -19,6 +22,7 @@ urlpatterns = [
     path("workflows/<slug:slug>/try-step/form/", trial_views.step_form, name="try-step-form"),
     path("workflows/<slug:slug>/try-step/result/", trial_views.step_result, name="try-step-result"),
     path("agents/<slug:slug>/try/", trial_views.try_agent, name="try-agent"),
+    path("hooks/<slug:address>/", hook, name="hook"),
     path("runs/", views.runs, name="list"),
     path("runs/<uuid:run_id>/", views.detail, name="detail"),
     path("runs/<uuid:run_id>/parts/<slug:name>/", views.part, name="part"),
@@ -36,6 +40,11 @@ urlpatterns = [
         "api/v1/agents/<slug:slug>/try/",
         AgentTrialViewSet.as_view({"post": "create"}),
         name="api-try-agent",
+    ),
+    path(
+        "api/v1/triggers/<uuid:trigger_id>/firings/",
+        TriggerFiringViewSet.as_view({"get": "list"}),
+        name="api-firings",
     ),
     path("api/v1/", include(_router.urls)),
 ]

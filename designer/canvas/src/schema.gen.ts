@@ -39,6 +39,18 @@ export interface AgentStep {
   confidence_threshold?: number | null;
 }
 
+/** What comes within `window_seconds` of the first becomes one run. */
+export interface Coalescing {
+  window_seconds: number;
+  keep?: "latest" | "list";
+}
+
+/** What has the same key as a firing of the last `window_seconds` is suppressed. */
+export interface Deduplication {
+  key: string;
+  window_seconds?: number;
+}
+
 /** Ends the run in a declared outcome with the mapped result. */
 export interface EndStep {
   name: string;
@@ -55,6 +67,12 @@ export interface EventAwaited {
   key: string;
   contract: { [key: string]: JsonValue };
   deadline_seconds?: number;
+}
+
+/** Fires when an event of this type is told to the workspace, from outside or by a run. */
+export interface EventSource {
+  type: "event";
+  event: string;
 }
 
 /** One thing that the reviewer must see to decide. */
@@ -160,6 +178,12 @@ export interface PresetReason {
   text: string;
 }
 
+/** At most so many runs in a minute; more is parked until there is room, or dropped. */
+export interface RateLimit {
+  per_minute: number;
+  overflow?: "park" | "drop";
+}
+
 /** Which failures are tried again, how often, and how long between. */
 export interface RetryPolicy {
   max_attempts?: number;
@@ -197,6 +221,15 @@ export interface RunPolicies {
   max_parallel?: number;
 }
 
+/** Fires by the clock. `cron` has five fields, in the time zone `zone` (an IANA name). */
+export interface ScheduleSource {
+  type: "schedule";
+  cron: string;
+  zone?: string;
+  catch_up?: "none" | "latest" | "all";
+  catch_up_limit?: number;
+}
+
 /** Receives the run's input, already checked against the input contract. Port: next. */
 export interface StartStep {
   name: string;
@@ -217,12 +250,31 @@ export interface TransformStep {
   output: { [key: string]: string };
 }
 
+/** What may start a run of the active version by itself. */
+export interface Trigger {
+  name: string;
+  summary?: string;
+  source: ScheduleSource | WebhookSource | EventSource;
+  contract?: { [key: string]: JsonValue } | null;
+  schemas?: string[];
+  filter?: string | null;
+  input?: { [key: string]: string };
+  deduplicate?: Deduplication | null;
+  coalesce?: Coalescing | null;
+  limit?: RateLimit | null;
+}
+
 /** Waits for time to pass, or for an event from outside. Ports: next, expired. */
 export interface WaitStep {
   name: string;
   summary?: string;
   kind: "wait";
   awaits: Pause | Moment | EventAwaited;
+}
+
+/** Fires when a signed request comes to the trigger's own address. */
+export interface WebhookSource {
+  type: "webhook";
 }
 
 /** The whole document. Shape rules only; meaning is judged by `core/checks.py`. */
@@ -236,6 +288,7 @@ export interface WorkflowDefinition {
   steps: { [key: string]: StartStep | AgentStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep };
   links: { [key: string]: Link };
   policies: RunPolicies;
+  triggers?: { [key: string]: Trigger };
   positions?: { [key: string]: Position };
 }
 
@@ -316,6 +369,16 @@ export const USUAL: { [part: string]: JsonObject } = {
     "summary": "",
     "result": null
   },
+  "trigger": {
+    "summary": "",
+    "contract": null,
+    "schemas": [],
+    "filter": null,
+    "input": {},
+    "deduplicate": null,
+    "coalesce": null,
+    "limit": null
+  },
   "policies": {
     "run_timeout_seconds": 2592000,
     "max_parallel": 16,
@@ -328,6 +391,7 @@ export const USUAL: { [part: string]: JsonObject } = {
   "workflow": {
     "summary": "",
     "run_title": null,
+    "triggers": {},
     "positions": {}
   }
 };

@@ -128,7 +128,34 @@ class World:
             **self._accounts(claims),
             **self._reviews(claims),
             "entry": self._entry(claims),
+            "trigger": self._trigger(claims),
         }
+
+    def _trigger(self, workspace):
+        """A webhook of a published workflow."""
+        from designer import services as designer
+        from orchestrator.access import SYSTEM
+        from orchestrator.runs.models import Trigger
+        from orchestrator.runs.triggers import Installed
+        from tests.signing import sign
+        from tests.unit.core.flows import definition
+
+        hook = {"name": "Hook", "source": {"type": "webhook"}, "input": {}}
+        author = self.own[Role.BUSINESS_OWNER]
+        designer.create_workflow(
+            slug="hooked",
+            workspace_id=workspace.id,
+            owner_id=author.id,
+            definition=definition({}, ["start-done"], triggers={"hook": hook}),
+            actor=SYSTEM,
+            author_id=author.id,
+            now=self.now,
+        )
+        version = designer.submit_draft(slug="hooked", revision=1, actor=SYSTEM, now=self.now)
+        sign("workflow_version", version.id, self._actor(Role.COMPLIANCE), self.now)
+        designer.publish_workflow_version(version_id=version.id, actor=SYSTEM, now=self.now)
+        Installed().sync(self.now)
+        return str(Trigger.objects.get(workflow__slug="hooked").id)
 
     def _person(self, name, role, workspace):
         from orchestrator.access import SYSTEM

@@ -466,3 +466,24 @@ def test_everything_added_or_removed_is_named_in_a_large_workflow(part):
     there = diff(read(json.loads(FULL)), read(document))
     assert [one.step for one in back if one.kind is ChangeKind.ADDED and one.step] == [gone]
     assert [one.step for one in there if one.kind is ChangeKind.REMOVED and one.step] == [gone]
+
+
+def test_triggers_are_told_in_words_with_what_changed_in_them():
+    hook = {"name": "Hook", "source": {"type": "webhook"}}
+    clock = {
+        "name": "Morning",
+        "source": {"type": "schedule", "cron": "0 8 * * 1-5", "zone": "UTC"},
+    }
+    old, new = small(), small()
+    old["triggers"] = {"hook": hook, "clock": clock}
+    new["triggers"] = {
+        "clock": {**clock, "source": {**clock["source"], "cron": "0 9 * * *"}, "limit": {"per_minute": 5}},
+        "paid": {"name": "Paid", "source": {"type": "event", "event": "order.paid"}},
+    }  # fmt: skip
+    told = [one.sentence for one in diff(read(old), read(new))]
+    assert (
+        "Trigger “Morning”: fires every weekday at 08:00 in UTC → every day at 09:00 in UTC" in told
+    )
+    assert "Trigger “Morning”: limit, per minute none → 5" in told
+    assert "Trigger “Paid”. when order.paid is told." in told
+    assert "Trigger “Hook”" in told

@@ -5,13 +5,16 @@ import { canonical, isObject } from "./document";
 
 /** The document without the fields that have their usual value, with sorted keys. */
 export function withoutDefaults(definition: WorkflowDefinition): WorkflowDefinition {
-  const { steps, links, outcomes, policies, ...top } = definition;
+  const { steps, links, outcomes, policies, triggers, ...top } = definition;
   const plain = {
     ...stripped(top as unknown as JsonObject, USUAL.workflow),
     steps: each(steps, (step) => plainStep(step)),
     links: each(links, (link) => stripped(link as unknown as JsonObject, USUAL.link)),
     outcomes: each(outcomes, (outcome) => stripped(outcome as unknown as JsonObject, USUAL.outcome)),
     policies: stripped(policies as unknown as JsonObject, USUAL.policies),
+    ...(triggers && Object.keys(triggers).length > 0
+      ? { triggers: each(triggers, (trigger) => stripped(trigger as unknown as JsonObject, USUAL.trigger)) }
+      : {}),
   };
   return canonical(plain as unknown as WorkflowDefinition);
 }

@@ -40,7 +40,7 @@ const AWAITED: Readonly<Record<string, Rule>> = {
   until: shape({ type: text(1, 9), at: expression }),
   event: shape({
     type: text(1, 9),
-    event: (value) => (typeof value === "string" && EVENT_PATTERN.test(value) ? null : "is not a type of event"),
+    event: eventType,
     key: expression,
     contract: schema,
     deadline_seconds: optional(within("awaits.seconds")),
@@ -125,6 +125,35 @@ const LINK = shape({
   max_rounds: nullable(whole(1, MAX_ROUNDS)),
 });
 
+const SOURCES: Readonly<Record<string, Rule>> = {
+  schedule: shape({
+    type: text(1, 9),
+    cron: text(1, 200),
+    zone: optional(text(1, 64)),
+    catch_up: optional(oneOf(["none", "latest", "all"])),
+    catch_up_limit: optional(whole(1, 100)),
+  }),
+  webhook: shape({ type: text(1, 9) }),
+  event: shape({ type: text(1, 9), event: eventType }),
+};
+
+const TRIGGER = shape({
+  name,
+  summary: optional(note),
+  source: (value) => {
+    const type = isRecord(value) ? value.type : undefined;
+    const rule = typeof type === "string" && Object.hasOwn(SOURCES, type) ? SOURCES[type] : undefined;
+    return rule ? rule(value) : "has no known type";
+  },
+  contract: nullable(schema),
+  schemas: optional(list(text(1, 500), 0, 20)),
+  filter: nullable(expression),
+  input: optional(mapping),
+  deduplicate: nullable(shape({ key: expression, window_seconds: optional(whole(1, 31 * 86_400)) })),
+  coalesce: nullable(shape({ window_seconds: whole(1, 3_600), keep: optional(oneOf(["latest", "list"])) })),
+  limit: nullable(shape({ per_minute: whole(1, 10_000), overflow: optional(oneOf(["park", "drop"])) })),
+});
+
 const DEFINITION = shape({
   format: oneOf(["baton/1"]),
   name,
@@ -154,6 +183,7 @@ const DEFINITION = shape({
     timeout_outcome: pattern(ID_PATTERN),
     max_parallel: optional(within("policies.max_parallel")),
   }),
+  triggers: optional(record(ID_PATTERN, TRIGGER)),
   positions: optional(
     record(ID_PATTERN, shape({ x: whole(-Infinity, Infinity), y: whole(-Infinity, Infinity) })),
   ),
@@ -192,6 +222,10 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function first(problems: readonly (string | null)[]): string | null {
   return problems.find((problem) => problem !== null) ?? null;
+}
+
+function eventType(value: unknown): string | null {
+  return typeof value === "string" && EVENT_PATTERN.test(value) ? null : "is not a type of event";
 }
 
 function text(least: number, most: number): Rule {
