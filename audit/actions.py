@@ -176,6 +176,18 @@ ACTIONS: Mapping[str, Action] = {
     "agent_version.reinstated": Action(
         "Lifted a suspension", "A suspended agent version may be called again."
     ),
+    "agent_breaker.opened": Action(
+        "Left an agent alone", "An agent did not answer several times; its calls fail for a while."
+    ),
+    "agent_breaker.half_opened": Action(
+        "Tried an agent again", "The cool-down of an agent is over; one call is let through."
+    ),
+    "agent_breaker.closed": Action(
+        "Found an agent well again", "The call that was let through was answered."
+    ),
+    "agent_breaker.reset": Action(
+        "Reset a breaker", "A person lets an agent be called that had been left alone."
+    ),
     "domain_type.registered": Action("Registered a type", "A named type, or its next version."),
     "domain_type.replaced": Action(
         "Replaced a type", "A newer version of a named type is current."

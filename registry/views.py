@@ -35,6 +35,8 @@ from registry.models import Agent, AgentVersion, AgentVersionStatus
 
 USED_BY = "agent_version.used_by"
 """Panel slot: by id of an agent version, links to the workflow versions that call it."""
+BREAKER = "agent_version.breaker"
+"""Panel slot: by id of an agent version, a banner while it is left alone."""
 IN_FLIGHT = "agent_version.in_flight"
 """Panel slot: by id of an agent version, table rows (what, count, what happens) of live runs."""
 USED_BY_BRIEF = "agent.used_by"
@@ -229,6 +231,7 @@ def agent(request: HttpRequest, slug: str) -> HttpResponse:
         "is_suspended": any(one.status == AgentVersionStatus.SUSPENDED for one in versions),
         "badges": presentation.badges_of(versions),
         "used_by": _panels(USED_BY, request, versions),
+        "breakers": _all_of(_panels(BREAKER, request, versions)),
         "history": history_of(
             subject_of(found), *(subject_of(one) for one in versions), limit=MAX_HISTORY
         ),

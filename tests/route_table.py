@@ -398,6 +398,16 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "api/v1/workflows/<slug:slug>/try-step/"): api(
         "workflow.try", "workflow", body={"definition": {}, "step": "a"}
     ),
+    ("GET", "agents/<slug:slug>/breakers/<int:number>/reset/"): Row(
+        "agent.suspend", "agent", path=FIRST
+    ),
+    ("POST", "agents/<slug:slug>/breakers/<int:number>/reset/"): Row(
+        "agent.suspend", "agent", path=FIRST, body=REASON
+    ),
+    ("GET", "api/v1/agents/<slug:slug>/breakers/"): api("agent.read", "agent"),
+    ("POST", "api/v1/agents/<slug:slug>/breakers/"): api(
+        "agent.suspend", "agent", body={"version": 1, **REASON}
+    ),
     ("GET", "agents/<slug:slug>/try/"): Row("agent.try", "agent"),
     ("POST", "agents/<slug:slug>/try/"): Row("agent.try", "agent", body={}),
     ("POST", "api/v1/agents/<slug:slug>/try/"): api(

@@ -3,7 +3,8 @@
 A step's agents stand in order: `uses`, then `fallbacks`. `StepRunState.fallback` is the place of
 the one in use. The next one takes over when the one in use has failed for good, with a kind that
 `fallback_on` lists. It gets the same input, fresh tries, and an idempotency key of its own, because
-another agent is another request. An agent that must not be called twice (`effect: once`) is
+another agent is another request. It takes over at once, without further tries, when the breaker of
+the one in use is open. An agent that must not be called twice (`effect: once`) is
 replaced only when it was certainly not reached: nobody else may do what it may have done already.
 What the other agent answers must also meet the contract of the step's own agent, which later steps
 rely on: the checker compares the contracts, and the door judges each answer by both.

@@ -50,6 +50,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias, assert_never
 
+from orchestrator.core.breakers import BREAKER_OPEN
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
@@ -348,9 +349,12 @@ class _Planner(Execution):
         if calls_once(compiled, run.fallback) and result.kind in _AMBIGUOUS:
             unknown = _unknown_outcome(result)
             self._open_exception(step_id, unknown, unknown.reason)
-        elif self._may_retry(compiled, run, result):
+            return
+        following = next_fallback(compiled, run, result)
+        is_left_alone = result.reason_code == BREAKER_OPEN and following is not None
+        if self._may_retry(compiled, run, result) and not is_left_alone:
             self._plan_retry(step_id, result)
-        elif (following := next_fallback(compiled, run, result)) is not None:
+        elif following is not None:
             self._fall_back(step_id, following, result)
         else:
             self._leave(step_id, result)

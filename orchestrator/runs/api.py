@@ -17,10 +17,11 @@ from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.state import RunStatus
 from orchestrator.runs import selectors, services, trials
-from orchestrator.runs.models import Run
+from orchestrator.runs.models import AgentBreaker, Run
 from orchestrator.runs.presentation import graph_of
 from orchestrator.web.api import ApiViewSet, StrictSerializer
 from orchestrator.web.idempotency import HEADER, idempotent
+from registry import selectors as registry
 
 MAX_REASON = 2_000
 GRAPH_VIEW = "graph"
@@ -414,6 +415,54 @@ class AgentTrialViewSet(ApiViewSet):
         given = self.body(AgentTrialSerializer)
         trial = trials.try_agent(slug=slug, actor=self.actor, now=timezone.now(), **given)
         return Response(trial.as_json())
+
+
+class BreakerSerializer(serializers.ModelSerializer[AgentBreaker]):
+    version = serializers.IntegerField(source="agent_version.number", read_only=True)
+
+    class Meta:
+        model = AgentBreaker
+        fields: ClassVar[tuple[str, ...]] = (
+            "version", "status", "failures", "until", "reason", "changed_at",
+        )  # fmt: skip
+        read_only_fields: ClassVar[tuple[str, ...]] = fields
+
+
+class BreakersSerializer(serializers.Serializer[Any]):
+    breakers = BreakerSerializer(many=True)
+
+
+class BreakerResetSerializer(RunReasonSerializer):
+    version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+
+
+class BreakerViewSet(ApiViewSet):
+    """Agent versions that did not answer: how their breakers stand; a POST resets one."""
+
+    permissions: ClassVar[dict[str, str]] = {"list": "agent.read", "create": "agent.suspend"}
+    serializer_class = BreakersSerializer
+
+    @extend_schema(responses=BreakersSerializer)
+    def list(self, _request: Request, slug: str) -> Response:
+        return self._shown(slug)
+
+    @extend_schema(request=BreakerResetSerializer, responses={200: BreakersSerializer})
+    def create(self, _request: Request, slug: str) -> Response:
+        registry.get_agent(self.actor, slug)
+        given = self.body(BreakerResetSerializer)
+        services.reset_breaker(
+            slug=slug,
+            number=given["version"],
+            reason=given["reason"],
+            actor=self.actor,
+            now=timezone.now(),
+        )
+        return self._shown(slug)
+
+    def _shown(self, slug: str) -> Response:
+        registry.get_agent(self.actor, slug)
+        rows = selectors.breakers_of_agent(slug)
+        return Response(BreakersSerializer({"breakers": rows}).data)
 
 
 def _mode(raw: str) -> str:

@@ -25,6 +25,7 @@ class RunsConfig(AppConfig):
         panels.register("workflow.metrics", own.workflow_metrics)
         panels.register("workflow.handoff_failures", own.workflow_handoff_failures)
         panels.register("agent_version.in_flight", own.agent_version_in_flight)
+        panels.register("agent_version.breaker", own.agent_version_breaker)
         panels.register_badge("runs", own.attention_badge)
         panels.register_search(own.search_runs)
 

@@ -2,7 +2,8 @@
 
 Whatever calls an agent, on whatever path, goes through here, and here alone stand
 
-1. the kill switch: the version's status as of at most one second ago;
+1. the kill switch: the version's status as of at most one second ago; and the breaker, which fails
+   calls of an agent that did not answer for a while (`core/breakers.py`);
 2. permission: agent and service are of the run's workspace; a test run calls nothing that writes;
 3. the input contract; 4. the egress guard (inside the http invoker); 5. time and byte limits;
 6. the output contract: what does not meet it is `Failed(contract)` with the places, never a value.
@@ -27,9 +28,10 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
+from orchestrator.core.breakers import Breaker, counts_as_answer, counts_as_failure, refused
 from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.contracts import Validator
 from orchestrator.core.errors import DomainError, InvalidInputError
@@ -38,6 +40,7 @@ from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, Refused, StepResult, Violation
 from orchestrator.egress import Destination
 from orchestrator.files import selectors as files
+from orchestrator.runs import breakers
 from orchestrator.runs.invokers.base import (
     AgentCall,
     ComputingInvoker,
@@ -48,6 +51,7 @@ from orchestrator.runs.invokers.function import call_function, stuck_threads
 from orchestrator.runs.invokers.http import call_http
 from orchestrator.runs.invokers.rules import call_rules
 from orchestrator.runs.invokers.template import call_template
+from orchestrator.runs.statements import CLOCK
 from registry import selectors as registry
 from registry.lifecycle import CALLABLE, TRIABLE
 from registry.manifest import HttpConfig
@@ -117,6 +121,7 @@ class PreparedCall:
     version: registry.RegisteredVersion | None
     call: AgentCall | None
     refusal: StepResult | None = None
+    breaker: Breaker = field(default_factory=Breaker)
     checked_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -146,6 +151,15 @@ class _Fresh(Generic[T]):
             self._kept[key] = (now, value)
         return value
 
+    def peek(self, key: str) -> T | None:
+        """What is kept, however old; None when nothing is."""
+        kept = self._kept.get(key)
+        return None if kept is None else kept[1]
+
+    def forget(self, key: str) -> None:
+        with self._lock:
+            self._kept.pop(key, None)
+
     def clear(self) -> None:
         with self._lock:
             self._kept.clear()
@@ -157,12 +171,14 @@ def _read_status(version_id: str) -> str:
 
 _statuses = _Fresh(_read_status, STATUS_SECONDS)
 _endpoints = _Fresh(registry.get_endpoint, STATUS_SECONDS)
+_breakers = _Fresh(lambda version_id: breakers.read_breaker(UUID(version_id)), STATUS_SECONDS)
 
 
 def forget_status() -> None:
-    """Read statuses and endpoints anew; for processes that have just changed them, and tests."""
+    """Read statuses, endpoints and breakers anew; for who has just changed them, and tests."""
     _statuses.clear()
     _endpoints.clear()
+    _breakers.clear()
 
 
 def prepare_call(
@@ -192,6 +208,8 @@ def prepare_call(
     except (DomainError, ValueError) as error:
         logger.exception("agent version cannot be used", extra=_fields(context))
         return PreparedCall(context, None, None, _unusable(error))
+    breaker = _breakers.get(str(version.id))
+    refusal = refusal or _left_alone(version, context, breaker)
     call = AgentCall(
         manifest=version.manifest,
         input=command.input,
@@ -204,7 +222,7 @@ def prepare_call(
         open_artefact=_artefact_opener(context, version, command.input),
         **({"is_cancelled": is_cancelled} if is_cancelled else {}),
     )
-    return PreparedCall(context, version, call, refusal)
+    return PreparedCall(context, version, call, refusal, breaker)
 
 
 async def invoke(prepared: PreparedCall) -> StepResult:
@@ -223,6 +241,8 @@ async def invoke(prepared: PreparedCall) -> StepResult:
     except Exception as error:  # whatever an invoker or agent does wrong is a failure of the step
         logger.exception("call failed", extra=_fields(prepared.context))
         result = stopped_with_error(type(error).__name__)
+    if _is_news(prepared, result):
+        await asyncio.to_thread(_in_own_thread, _tell_breaker, (prepared, result))
     return _judged(prepared, prepared.version, result)
 
 
@@ -242,6 +262,8 @@ def invoke_sync(prepared: PreparedCall) -> StepResult:
     except Exception as error:  # whatever an invoker or agent does wrong is a failure of the step
         logger.exception("call failed", extra=_fields(prepared.context))
         result = stopped_with_error(type(error).__name__)
+    if _is_news(prepared, result):
+        _tell_breaker((prepared, result))
     return _judged(prepared, prepared.version, result)
 
 
@@ -263,6 +285,45 @@ def _kill_switch(version: registry.RegisteredVersion, mode: str) -> Refused | No
         reason=f"{version.label} is {(status or 'missing').replace('_', ' ')} and is not called."
         + (" It can be called again once the suspension is lifted." * (status == "suspended")),
     )
+
+
+def _left_alone(
+    version: registry.RegisteredVersion, context: InvocationContext, breaker: Breaker
+) -> Failed | None:
+    """Refuse while the breaker is open; when its time is over, this call may be the probe."""
+    through = breaker.lets_through(context.now)
+    if through is None:
+        through = breakers.begin_probe(version.id, version.workspace_id, now=context.now)
+        _breakers.forget(str(version.id))
+    return None if through else refused(version.label, breaker)
+
+
+def _is_news(prepared: PreparedCall, result: StepResult) -> bool:
+    """Whether the breaker must hear of a result: of failures, and of answers when it is not well.
+
+    Reads nothing, so that it may be asked in an event loop. An answer that comes within a second of
+    another worker's failure may go unheard; then the count ends with the next one.
+    """
+    if counts_as_failure(result):
+        return True
+    known = _breakers.peek(str(prepared.context.agent_version_id))
+    is_well = prepared.breaker.is_healthy and (known is None or known.is_healthy)
+    return not is_well and counts_as_answer(result)
+
+
+def _tell_breaker(said: tuple[PreparedCall, StepResult]) -> None:
+    prepared, result = said
+    assert prepared.version is not None
+    version, now = prepared.version, CLOCK.now()
+    try:
+        if counts_as_failure(result):
+            reason = (result.reason or "")[:1_000]
+            breakers.note_failure(version.id, version.workspace_id, reason, now=now)
+        else:
+            breakers.note_answer(version.id, version.workspace_id, now=now)
+    except DatabaseError:  # the call's result matters more than the count
+        logger.exception("breaker could not be told", extra=_fields(prepared.context))
+    _breakers.forget(str(version.id))
 
 
 def _authority(context: InvocationContext, version: registry.RegisteredVersion) -> Refused | None:

@@ -477,6 +477,35 @@ class Worker(models.Model):
         return f"{self.hostname}:{self.pid}"
 
 
+class AgentBreaker(models.Model):
+    """The circuit breaker of one agent version; the rules stand in `core/breakers.py`.
+
+    A version without a row has never failed to answer. `counted_from` is when the count of
+    `failures` began, `until` the end of the cool-down, or of the probe under way.
+    """
+
+    agent_version = models.OneToOneField(
+        "registry.AgentVersion", primary_key=True, on_delete=models.PROTECT, related_name="+"
+    )
+    status = models.CharField(max_length=16, default="closed")
+    failures = models.PositiveIntegerField(default=0)
+    counted_from = models.DateTimeField()
+    until = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True)
+    """Why it opened: the failure that was one too many."""
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=("status",), condition=~models.Q(status="closed"), name="breaker_not_closed"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.status} breaker of {self.agent_version_id}"
+
+
 class Incident(models.Model):
     """Something the sweeper found that should not be: for example a run that waits on nothing."""
 

@@ -15,10 +15,12 @@ from django.utils.safestring import SafeString
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
+from orchestrator.core.breakers import BreakerStatus
 from orchestrator.runs import selectors
+from orchestrator.runs.models import AgentBreaker
 from orchestrator.runs.selectors import HandoffFailures, InFlight, WorkflowFigures
 from orchestrator.web.panels import Badge, Found
-from orchestrator.web.templatetags.baton import duration, look_of, time
+from orchestrator.web.templatetags.baton import duration, look_of, outside, state_icon, time
 
 SHORTEST_SEARCH: Final = 2
 
@@ -48,6 +50,14 @@ def agent_version_in_flight(request: HttpRequest, ids: list[str]) -> Mapping[str
     """Table rows: what is under way that calls each agent version, and what becomes of it."""
     found = selectors.in_flight_of(actor_of(request), [UUID(one) for one in ids])
     return {str(key): _in_flight(counts) for key, counts in found.items()}
+
+
+def agent_version_breaker(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeString]:
+    """A banner for each agent version that is left alone because it did not answer."""
+    if not access.can(actor_of(request), "agent.read"):
+        return {}
+    found = selectors.breakers_of(UUID(one) for one in ids)
+    return {str(key): _breaker(row) for key, row in found.items()}
 
 
 def attention_badge(actor: Actor) -> Badge | None:
@@ -114,6 +124,21 @@ def _in_flight(counts: InFlight) -> SafeString:
             counts.runs,
         )
     return rows
+
+
+def _breaker(row: AgentBreaker) -> SafeString:
+    version = row.agent_version
+    is_tried = row.status == BreakerStatus.HALF_OPEN
+    return format_html(
+        '<div class="banner tone-{}" role="status">{}<span class="grow"><b>v{} {}</b> {}</span>'
+        '<a class="button button--s" href="{}">Reset …</a></div>',
+        "caution" if is_tried else "bad",
+        state_icon("caution" if is_tried else "misfit"),
+        version.number,
+        "is being tried again." if is_tried else "is left alone: it did not answer.",
+        format_html("{} Calls fail at once until {}.", outside(row.reason), time(row.until)),
+        reverse("runs:breaker", args=[version.agent.slug, version.number]),
+    )
 
 
 def _runs(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Pages on which an operator mends a run: a step's result given in its agent's place."""
+"""Pages on which an operator mends things: a step's result given in its agent's place, breakers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from orchestrator.runs import forms, presentation, selectors, services
 from orchestrator.runs.models import Run
 from orchestrator.runs.recording import types_of
 from orchestrator.runs.views import ANYTHING, is_about_reason, override_address
+from registry import selectors as registry
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -57,6 +58,37 @@ def override(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
         "reason": request.POST.get("reason", ""),
     }
     return render(request, "runs/override.html", context, status=error.status if error else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def breaker(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Ask before an agent version is called again that is left alone; a POST resets its breaker."""
+    actor = actor_of(request)
+    agent = registry.get_agent(actor, slug)
+    access.require(actor, "agent.suspend", agent)
+    version = registry.get_agent_version(slug, number)
+    error: DomainError | None = None
+    if request.method == "POST":
+        try:
+            services.reset_breaker(
+                slug=slug,
+                number=number,
+                reason=request.POST.get("reason", ""),
+                actor=actor,
+                now=timezone.now(),
+            )
+        except InvalidInputError as refused:
+            error = refused
+        else:
+            messages.success(request, f"{agent.name} v{number} is called again.")
+            return redirect("registry:agent", slug)
+    context = {
+        "agent": agent,
+        "version": version,
+        "found": selectors.breakers_of([version.id]).get(version.id),
+        "error": error,
+    }
+    return render(request, "runs/breaker.html", context, status=error.status if error else 200)
 
 
 def _give(

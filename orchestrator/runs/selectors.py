@@ -34,6 +34,7 @@ from orchestrator.core.state import (
     patched,
 )
 from orchestrator.runs.models import (
+    AgentBreaker,
     Attempt,
     DefinitionSnapshot,
     Handoff,
@@ -177,6 +178,20 @@ def in_flight_of(actor: Actor, agent_version_ids: Iterable[UUID]) -> dict[UUID, 
         key: InFlight(calls=calling.get(key, 0), runs=under_way.get(key, 0))
         for key in {*calling, *under_way} & set(ids)
     }
+
+
+def breakers_of_agent(slug: str) -> list[AgentBreaker]:
+    """The breakers of an agent's versions that ever counted a failure, by version number."""
+    rows = AgentBreaker.objects.filter(agent_version__agent__slug=slug)
+    return list(rows.select_related("agent_version").order_by("agent_version__number"))
+
+
+def breakers_of(version_ids: Iterable[UUID]) -> dict[UUID, AgentBreaker]:
+    """The breakers of agent versions that are not closed, by version."""
+    rows = AgentBreaker.objects.filter(agent_version_id__in=list(version_ids)).select_related(
+        "agent_version__agent"
+    )
+    return {row.agent_version_id: row for row in rows.exclude(status="closed")}
 
 
 def live_workers(since: datetime) -> int:

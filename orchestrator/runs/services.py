@@ -42,11 +42,12 @@ from orchestrator.core.reading import read_text
 from orchestrator.core.state import RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
-from orchestrator.runs import faults, hints, selectors, statements
+from orchestrator.runs import breakers, faults, hints, invoke, selectors, statements
 from orchestrator.runs.evidence import GIVE
 from orchestrator.runs.models import Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
 from orchestrator.runs.trials import PinnedVersion, keep_snapshot, pinned_for_trial
+from registry import selectors as registry
 
 if TYPE_CHECKING:
     from designer.models import Workflow
@@ -499,6 +500,22 @@ def _reason(reason: str) -> str:
             detail={"violations": [{"path": "/reason", "rule": "required", "reason": "is empty"}]},
         )
     return cleaned[:2_000]
+
+
+def reset_breaker(*, slug: str, number: int, reason: str, actor: Actor, now: datetime) -> None:
+    """Let an agent version be called that was left alone; closed already, nothing changes.
+
+    Raises:
+        NotFoundError: there is no such version for this actor.
+        PermissionDeniedError: the actor may not suspend and reinstate it either.
+    """
+    version = registry.get_agent_version(slug, number)
+    access.require(actor, "agent.suspend", version.agent)
+    reason = _reason(reason)
+    breakers.close_by_hand(
+        version.id, version.agent.workspace_id, reason=reason, actor=actor, now=now
+    )
+    invoke.forget_status()
 
 
 # ---- inbox and doorbell --------------------------------------------------------------------------

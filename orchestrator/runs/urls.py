@@ -6,7 +6,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from orchestrator.runs import recovery_views, trial_views, views
-from orchestrator.runs.api import AgentTrialViewSet, RunViewSet, StepTrialViewSet
+from orchestrator.runs.api import AgentTrialViewSet, BreakerViewSet, RunViewSet, StepTrialViewSet
 from orchestrator.runs.event_api import EventViewSet
 from orchestrator.runs.hooks import hook
 from orchestrator.runs.trigger_api import TriggerFiringViewSet, TriggerViewSet
@@ -23,6 +23,11 @@ urlpatterns = [
     path("workflows/<slug:slug>/try-step/result/", trial_views.step_result, name="try-step-result"),
     path("agents/<slug:slug>/try/", trial_views.try_agent, name="try-agent"),
     path("hooks/<slug:address>/", hook, name="hook"),
+    path(
+        "agents/<slug:slug>/breakers/<int:number>/reset/",
+        recovery_views.breaker,
+        name="breaker",
+    ),
     path("runs/", views.runs, name="list"),
     path("runs/<uuid:run_id>/", views.detail, name="detail"),
     path("runs/<uuid:run_id>/parts/<slug:name>/", views.part, name="part"),
@@ -45,6 +50,11 @@ urlpatterns = [
         "api/v1/triggers/<uuid:trigger_id>/firings/",
         TriggerFiringViewSet.as_view({"get": "list"}),
         name="api-firings",
+    ),
+    path(
+        "api/v1/agents/<slug:slug>/breakers/",
+        BreakerViewSet.as_view({"get": "list", "post": "create"}),
+        name="api-breakers",
     ),
     path("api/v1/", include(_router.urls)),
 ]

@@ -353,3 +353,28 @@ class TestStarting:
         answer = owner.post(f"/workflows/{slug}/start/", {"input.text": "a\x00b"})
         assert answer.status_code == 422
         assert "NUL" in text_of(answer)
+
+
+class TestBreakers:
+    def test_an_agent_that_is_left_alone_says_why_and_until_when_and_is_reset(
+        self, world, doorbells, operator, reviewer
+    ):
+        from orchestrator.core.breakers import USUAL
+        from orchestrator.runs import breakers
+        from registry.models import AgentVersion
+        from tests.integration.runs.world import now
+
+        version = AgentVersion.objects.get(agent__slug="scripted")
+        for _ in range(USUAL.failures):
+            breakers.note_failure(version.id, world.workspace.id, "<b>It is down.</b>", now=now())
+        shown = operator.get("/agents/scripted/").content.decode()
+        assert "is left alone: it did not answer." in shown
+        assert "<b>It is down.</b>" not in shown
+        listed = operator.get("/api/v1/agents/scripted/breakers/").json()["breakers"]
+        assert [(one["version"], one["status"]) for one in listed] == [(1, "open")]
+        address = "/agents/scripted/breakers/1/reset/"
+        assert reviewer.get(address).status_code == 403
+        assert operator.post(address, {"reason": " "}).status_code == 422
+        assert operator.post(address, {"reason": "It is back."}).status_code == 302
+        assert "left alone" not in operator.get("/agents/scripted/").content.decode()
+        assert "not left alone" in text_of(operator.get(address))
