@@ -18,7 +18,7 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 
-from approvals.evidence import CHOSEN, GIVE, MAY_HAVE_OUTPUT, NEEDS_REASON, ReviewEvidence
+from approvals.evidence import GIVE, ReviewEvidence
 from orchestrator.access import Actor
 from orchestrator.core.contracts import Validator, standard_types
 from orchestrator.core.errors import DomainError, InvalidInputError
@@ -102,7 +102,7 @@ def form_of(
     evidence: ReviewEvidence, posted: Posted | None = None, error: DomainError | None = None
 ) -> AnswerForm | None:
     """The form with the proposal in it, or with what was typed; None when nothing can be edited."""
-    if not MAY_HAVE_OUTPUT & set(evidence.decision.choices):
+    if not any(evidence.may_have_output(one) for one in evidence.decision.choices):
         return None
     if evidence.contract is None:
         return _raw_form(evidence, posted, error)
@@ -149,16 +149,17 @@ def answer_of(evidence: ReviewEvidence, posted: Posted) -> Answer:
         InvalidInputError: the JSON is broken.
     """
     picked, _, code = posted.fields.get("decision", "").partition(":")
-    output = _output(evidence, posted) if picked in MAY_HAVE_OUTPUT else None
+    output = _output(evidence, posted) if evidence.may_have_output(picked) else None
     if picked == "retry" and output == evidence.proposal:
         output = None
     note = posted.fields.get("reason", "").strip()
     own_words = posted.fields.get(f"reason_{picked}", "").strip()
+    outcome, choice = evidence.recorded(picked)
     return Answer(
-        outcome="chosen" if picked in CHOSEN else picked,
-        choice=picked if picked in CHOSEN else "",
+        outcome=outcome,
+        choice=choice,
         output=output,
-        reason=note if code or picked not in NEEDS_REASON else _joined(own_words, note),
+        reason=note if code or not evidence.needs_reason(picked) else _joined(own_words, note),
         reason_code=code,
     )
 
@@ -219,6 +220,7 @@ def _raw_form(
     text = json.dumps(evidence.proposal, indent=2, ensure_ascii=False)
     if posted is not None:
         text = posted.fields.get(RAW_FIELD, text)
-    if isinstance(error, InvalidInputError) and posted and posted.picked in MAY_HAVE_OUTPUT:
+    was_meant = posted is not None and evidence.may_have_output(posted.picked)
+    if isinstance(error, InvalidInputError) and was_meant:
         return AnswerForm(raw=RawField(text, (error.message,)))
     return AnswerForm(raw=RawField(text))

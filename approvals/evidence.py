@@ -16,6 +16,8 @@ from orchestrator.core.json import JsonObject, JsonValue, Model, parse_json
 from orchestrator.core.reading import violations_of
 from orchestrator.core.results import Violation
 
+OWN = "own"
+"""The choice of somebody who writes his own in the place of contradicting proposals."""
 GIVE = "give"
 """The choice of an exception that carries the step's result, rather than its input."""
 CHOSEN = frozenset({"retry", "end", "give"})
@@ -82,10 +84,26 @@ class Failure(Model):
     violations: tuple[Violation, ...] = ()
 
 
+class Alternative(Model):
+    """One of several proposals; `choice` takes it, and is empty where `missing` says why not."""
+
+    title: str
+    choice: str = ""
+    value: JsonObject | None = None
+    missing: str = ""
+
+
 class Choices(Model):
-    """What may be decided, in the order of the keys 1, 2, 3."""
+    """What may be decided, in the order of the keys 1, 2, 3.
+
+    `recorded_as`: the outcome under which each choice is recorded, with the choice beside it; empty
+    where the choices are outcomes themselves, or those of an exception. `words`: what the choices
+    are called, where they have names of their own.
+    """
 
     choices: Annotated[tuple[Choice, ...], Field(min_length=1, max_length=9)]
+    recorded_as: Literal["", "chosen", "adjudicated"] = ""
+    words: dict[Choice, Annotated[str, Field(max_length=160)]] = Field(default_factory=dict)
 
 
 class ReviewEvidence(Model):
@@ -109,6 +127,8 @@ class ReviewEvidence(Model):
     result_contract: JsonObject | None = None
     """The self-contained schema that such a result must meet."""
     items: tuple[Item, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    """Proposals that contradict each other, side by side."""
     confidence: Confidence | None = None
     preset_reasons: tuple[PresetReason, ...] = ()
     effects: dict[Choice, str] = Field(default_factory=dict)
@@ -126,9 +146,30 @@ class ReviewEvidence(Model):
     def _absent_text(cls, value: object) -> object:
         return "" if value is None else value
 
+    def recorded(self, picked: str) -> tuple[str, str]:
+        """The outcome and the choice under which what was picked is recorded."""
+        if self.decision.recorded_as:
+            return self.decision.recorded_as, picked
+        return ("chosen", picked) if picked in CHOSEN else (picked, "")
+
+    def needs_reason(self, picked: str) -> bool:
+        """Whether it cannot be decided without a reason."""
+        return picked == OWN if self.decision.recorded_as else picked in NEEDS_REASON
+
+    def needs_output(self, picked: str) -> bool:
+        """Whether something must come with it: edits, a form, a result."""
+        return picked == OWN if self.decision.recorded_as else picked in NEEDS_OUTPUT
+
+    def may_have_output(self, picked: str) -> bool:
+        """Whether something may come with it."""
+        return self.needs_output(picked) or (
+            not self.decision.recorded_as and picked in MAY_HAVE_OUTPUT
+        )
+
     def contract_for(self, choice: str) -> JsonObject | None:
         """The schema that what comes with this choice must meet."""
-        return self.result_contract if choice == GIVE else self.contract
+        is_result = choice == GIVE and not self.decision.recorded_as
+        return self.result_contract if is_result else self.contract
 
     def reason_text(self, code: str) -> str | None:
         """The words of a preset reason, or None when there is no such code."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -37,6 +39,7 @@ _ASK = {
     "rejected": "Why do you reject it? The reason is kept on file.",
     "returned": "What is missing? The reason goes with the return.",
     "end": "Why does the run end here? The reason is kept on file.",
+    "own": "Why none of the proposals? The reason is kept on file.",
     "give": "Where do you have the result from? The reason is kept on file.",
 }
 _WITH_EDITS = {"edited": "Approve with", "retry": "Run again with"}
@@ -155,6 +158,7 @@ def _item(actor: Actor, task: ReviewTask, now: datetime, trouble: Trouble | None
         "is_live": is_live,
         "due": due,
         "run_url": _subject_url(task),
+        "alternatives": presentation.alternatives_of(evidence),
         "bands": presentation.bands_of(presentation.blocks_of(actor, evidence)),
         "why": "" if evidence.failure and evidence.why == evidence.failure.reason else evidence.why,
         "band": presentation.band_of(evidence),
@@ -229,7 +233,7 @@ def _answering(
             "is_danger": choice.is_danger,
             "is_primary": choice.is_primary,
             "follows_edits": choice.follows_edits,
-            "short": words.get(choice.name) or _SHORT.get(choice.name, choice.label),
+            "short": _short_of(evidence, choice.name, words) or choice.label,
             "ask": _ASK.get(choice.name, "Why? The reason is kept on file."),
             "with_edits": _WITH_EDITS.get(choice.name, ""),
             "typed": trouble.posted.fields.get(f"reason_{choice.name}", "") if trouble else "",
@@ -239,7 +243,7 @@ def _answering(
     reason_missing = trouble is not None and any(
         violation.get("path") == "/reason" for violation in _violations(trouble.error)
     )
-    names = evidence.decision.choices
+    names = () if evidence.decision.recorded_as else evidence.decision.choices
     return {
         "choices": choices,
         "open_choice": picked if reason_missing else "",
@@ -247,12 +251,20 @@ def _answering(
         "raw": form.raw if form else None,
         "was_edited": trouble is not None,
         "form_title": next(
-            (_FORM_TITLES[name] for name in names if name in _FORM_TITLES), "Proposal"
+            (_FORM_TITLES[name] for name in names if name in _FORM_TITLES),
+            "Your own" if evidence.alternatives else "Proposal",
         ),
         "proposal_leaves": presentation.leaves_of(evidence.proposal, evidence.contract),
         "typed": {"reason": trouble.posted.fields.get("reason", "")} if trouble else {},
         "problem": _problem(trouble, form, picked if reason_missing else ""),
     }
+
+
+def _short_of(
+    evidence: ReviewEvidence, name: str, words: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The short word of a choice; empty when it has none."""
+    return evidence.decision.words.get(name) or words.get(name) or _SHORT.get(name, "")
 
 
 def _problem(
@@ -304,7 +316,7 @@ def _decisions(task: ReviewTask, evidence: ReviewEvidence) -> list[dict[str, Any
             "undone_at": decision.undone_at,
             "outcome": decision.outcome,
             "choice": decision.choice,
-            "choice_words": _SHORT.get(decision.choice, decision.choice),
+            "choice_words": _short_of(evidence, decision.choice) or decision.choice,
             "decided_by": decision.decided_by,
             "decided_at": decision.decided_at,
             "reason": decision.reason,
@@ -360,7 +372,9 @@ def _violations(error: DomainError) -> list[JsonObject]:
 def _undoable_words(decision: Decision | None) -> str:
     if decision is None:
         return ""
-    return _UNDOABLE.get(decision.choice or decision.outcome, decision.outcome)
+    if decision.task.kind == "exception":
+        return _UNDOABLE.get(decision.choice or decision.outcome, decision.outcome)
+    return _UNDOABLE.get(decision.outcome, decision.outcome)
 
 
 def _seconds_left(decision: Decision | None, now: datetime) -> int:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from approvals import subjects
 from approvals.closure import MOST_NEEDED, RISKS
-from approvals.evidence import NEEDS_REASON, Item, ReviewEvidence
+from approvals.evidence import Item, ReviewEvidence
 from approvals.models import ReviewTask
 from approvals.selectors import Policy, Standing
 from orchestrator.access import Actor
@@ -312,6 +312,18 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class AlternativeView:
+    """A proposal beside others; `key` takes it, `differs` are the labels that they differ in."""
+
+    title: str
+    key: int
+    choice: str
+    missing: str
+    leaves: tuple[Leaf, ...]
+    differs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceView:
     """What can be decided, with its key and what happens then."""
 
@@ -447,17 +459,19 @@ def choices_of(
 
     `words` are those that the kind of review has instead of the usual ones.
     """
+    is_named = bool(evidence.decision.recorded_as)
     return [
         ChoiceView(
             name=name,
-            key=_CHOICE_KEYS.get(name, number),
-            label=(words or {}).get(name)
+            key=number if is_named else _CHOICE_KEYS.get(name, number),
+            label=evidence.decision.words.get(name)
+            or (words or {}).get(name)
             or _CHOICE_WORDS.get(name, name.replace("_", " ").capitalize()),
             effect=evidence.effects.get(name, ""),
-            needs_reason=name in NEEDS_REASON,
-            is_danger=name in {"rejected", "end"},
-            is_primary=name in {"approved", "filled", "retry"},
-            follows_edits=name in {"edited", "retry"},
+            needs_reason=evidence.needs_reason(name),
+            is_danger=not is_named and name in {"rejected", "end"},
+            is_primary=not is_named and name in {"approved", "filled", "retry"},
+            follows_edits=not is_named and name in {"edited", "retry"},
         )
         for number, name in enumerate(evidence.decision.choices, 1)
     ]
@@ -534,6 +548,29 @@ def leaves_of(value: JsonValue, contract: JsonObject | None = None) -> tuple[Lea
     )
     keys = sorted(value, key=lambda key: places.get(key, len(places)))
     return tuple(_leaf(words_of(key), value[key]) for key in keys)
+
+
+def alternatives_of(evidence: ReviewEvidence) -> list[AlternativeView]:
+    """Contradicting proposals side by side; what they differ in is marked."""
+    values = [one.value for one in evidence.alternatives if one.value is not None]
+    names = {name for value in values for name in value}
+    differing = {
+        name
+        for name in names
+        if any(name not in one or one[name] != values[0].get(name) for one in values)
+    }
+    keys = {name: number for number, name in enumerate(evidence.decision.choices, 1)}
+    return [
+        AlternativeView(
+            title=one.title,
+            key=keys.get(one.choice, 0),
+            choice=one.choice,
+            missing=one.missing,
+            leaves=leaves_of(one.value, evidence.contract) if one.value is not None else (),
+            differs=frozenset(words_of(name) for name in differing),
+        )
+        for one in evidence.alternatives
+    ]
 
 
 def changed_leaves(before: JsonObject, after: JsonObject | None) -> tuple[Leaf, ...]:

@@ -175,9 +175,10 @@ def final_decision(task_id: UUID) -> Decision | None:
 def outcomes_of(task_ids: Iterable[UUID]) -> dict[UUID, str]:
     """The outcome (of exceptions the choice) of the standing decision of each task that has one."""
     found = Decision.objects.filter(task_id__in=list(task_ids), undone_at__isnull=True)
+    columns = found.values_list("task_id", "outcome", "choice", "task__kind")
     return {
-        task_id: choice or outcome
-        for task_id, outcome, choice in found.values_list("task_id", "outcome", "choice")
+        task_id: choice if kind == "exception" and choice else outcome
+        for task_id, outcome, choice, kind in columns
     }
 
 

@@ -20,9 +20,7 @@ from django.db import IntegrityError, transaction
 
 from approvals import selectors, subjects
 from approvals.evidence import (
-    MAY_HAVE_OUTPUT,
     NEEDS_OUTPUT,
-    NEEDS_REASON,
     ReviewEvidence,
     build_evidence,
 )
@@ -373,7 +371,7 @@ class _Given:
     @property
     def picked(self) -> str:
         """The word that `evidence.decision.choices` lists."""
-        return self.choice if self.outcome == "chosen" else self.outcome
+        return self.choice or self.outcome
 
 
 class _LostError(Exception):
@@ -477,9 +475,8 @@ def _taken(decision: Decision, task: ReviewTask, now: datetime) -> TakenDecision
 
 def _checked(given: _Given, evidence: ReviewEvidence) -> _Given:
     """Return what is recorded: a known choice with its reason in words and an output that fits."""
-    if given.picked not in evidence.decision.choices or bool(given.choice) != (
-        given.outcome == "chosen"
-    ):
+    is_known = given.picked in evidence.decision.choices
+    if not is_known or (given.outcome, given.choice) != evidence.recorded(given.picked):
         allowed = ", ".join(evidence.decision.choices)
         raise InvalidInputError(
             f"'{given.picked}' cannot be decided here; possible: {allowed}.",
@@ -498,7 +495,7 @@ def _checked_reason(given: _Given, evidence: ReviewEvidence) -> str:
             detail={"violations": [_violation("/reason_code", "enum", "unknown reason")]},
         )
     reason = given.reason or preset or ""
-    if given.picked in NEEDS_REASON and not reason:
+    if evidence.needs_reason(given.picked) and not reason:
         raise InvalidInputError(
             "Give a reason: choose one, or write it in your own words.",
             detail={"violations": [_violation("/reason", "required", "a reason is needed")]},
@@ -514,14 +511,14 @@ def _checked_reason(given: _Given, evidence: ReviewEvidence) -> str:
 
 def _check_output(given: _Given, evidence: ReviewEvidence) -> None:
     if given.output is None:
-        if given.picked in NEEDS_OUTPUT:
+        if evidence.needs_output(given.picked):
             raise InvalidInputError(
                 "The filled-in form is missing.",
                 detail={"violations": [_violation("/output", "required", "is missing")]},
             )
         return
     check_json(given.output)
-    if given.picked not in MAY_HAVE_OUTPUT and given.output != evidence.proposal:
+    if not evidence.may_have_output(given.picked) and given.output != evidence.proposal:
         raise InvalidInputError(
             "You changed the proposal; approve it with edits, or as it was proposed.",
             detail={"violations": [_violation("/output", "const", "differs from the proposal")]},
@@ -532,7 +529,7 @@ def _check_output(given: _Given, evidence: ReviewEvidence) -> None:
             detail={"violations": [_violation("/output", "changed", "equals the proposal")]},
         )
     contract = evidence.contract_for(given.picked)
-    if contract is not None and given.picked in MAY_HAVE_OUTPUT:
+    if contract is not None and evidence.may_have_output(given.picked):
         violations = Validator(contract, standard_types()).check(given.output)
         if violations:
             raise InvalidInputError(

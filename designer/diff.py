@@ -348,6 +348,7 @@ class _Comparison:
                 yield from _contract(spot, old.contract, new.contract)
                 yield from _evidence(spot, old, new)
                 yield from _preset_reasons(spot, old, new)
+                yield from _offered(spot, old, new)
             case TransformStep():
                 yield from _mapping(spot, "builds", old.output, new.output)
             case WaitStep():
@@ -552,6 +553,34 @@ def _evidence(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
         if key not in now:
             yield spot.removed(f"evidence “{was[key].title}”", was[key].value)
     yield from _order(spot, "order of the evidence", was, now, name="title")
+
+
+def _by(items: Iterable[Any], key: str, text: str) -> dict[str, str]:
+    return {getattr(one, key): getattr(one, text) for one in items}
+
+
+def _offered(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
+    was, now = (_by(one.choices, "port", "title") for one in (old, new))
+    yield from _named(spot, "choice", was, now)
+    was, now = (_by(one.proposals, "title", "value") for one in (old, new))
+    yield from _named(spot, "proposal", was, now)
+
+
+def _named(
+    spot: _Spot, what: str, was: Mapping[str, str], now: Mapping[str, str]
+) -> Iterator[Change]:
+    """What a gate offers by name: choices, and proposals."""
+    for key, text in now.items():
+        if key not in was:
+            yield spot.added(f"{what} “{key}”", text)
+        elif was[key] != text:
+            yield spot.change(f"{what} “{key}”", was[key], text)
+    for key in was:
+        if key not in now:
+            yield spot.removed(f"{what} “{key}”", was[key])
+    common = [key for key in was if key in now]
+    if common != [key for key in now if key in was]:
+        yield spot.change(f"order of the {what}s", ", ".join(was), ", ".join(now))
 
 
 def _preset_reasons(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:

@@ -20,7 +20,9 @@ from orchestrator.core.definition import (
     GateType,
     JoinPolicy,
     JoinStep,
+    Losers,
     OutcomeKind,
+    RouterMode,
     RouterStep,
     StartStep,
     Step,
@@ -49,11 +51,26 @@ _CLOSURE = (
 _JOIN_WORDS = {
     JoinPolicy.ALL: "Every branch must have arrived; else it fails.",
     JoinPolicy.BEST_EFFORT: "Goes on with what has arrived, and says what is missing.",
+    JoinPolicy.FIRST: "Goes on with the first branch that arrives.",
+    JoinPolicy.N_OF_M: "Goes on as soon as {n} branches have arrived; fails when they cannot.",
+}
+_LOSER_WORDS = {
+    Losers.CANCEL: "Steps that lead here alone are cancelled.",
+    Losers.IGNORE: "They go on; what they find is dropped.",
 }
 _GATE_WORDS = {
     GateType.APPROVE: "approves or rejects",
     GateType.REVIEW: "accepts, edits, rejects or returns",
     GateType.FILL: "fills in",
+    GateType.CHOOSE: "chooses a way",
+    GateType.ADJUDICATE: "decides between the proposals",
+}
+_GATE_ICONS = {
+    GateType.APPROVE: "gate",
+    GateType.REVIEW: "pen",
+    GateType.FILL: "list",
+    GateType.CHOOSE: "split",
+    GateType.ADJUDICATE: "scale",
 }
 
 
@@ -310,14 +327,14 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
         case AgentStep():
             return _Described("agent", "Agent step", _agent_facts(step), "Input", step.input)
         case RouterStep():
-            return _Described("branch", "Router", [("Rule", "The first way that holds is taken.")])
+            taken = "Every way" if step.mode is RouterMode.ALL else "The first way"
+            return _Described("branch", "Router", [("Rule", f"{taken} that holds is taken.")])
         case JoinStep():
-            return _Described("merge", "Join", [("Rule", _JOIN_WORDS[step.policy])])
+            return _Described("merge", "Join", _join_facts(step))
         case GateStep():
-            icons = {GateType.APPROVE: "gate", GateType.REVIEW: "pen", GateType.FILL: "list"}
             kind = f"{step.type.value.capitalize()} gate"
             facts = _gate_facts(step)
-            return _Described(icons[step.type], kind, facts, "Proposal", step.proposal)
+            return _Described(_GATE_ICONS[step.type], kind, facts, "Proposal", step.proposal)
         case TransformStep():
             return _Described("transform", "Transform", [], "Output", step.output)
         case WaitStep():
@@ -353,12 +370,23 @@ def _agent_facts(step: AgentStep) -> list[tuple[str, str]]:
     return facts
 
 
+def _join_facts(step: JoinStep) -> list[tuple[str, str]]:
+    facts = [("Rule", _JOIN_WORDS[step.policy].format(n=step.n or "some"))]
+    if step.policy in {JoinPolicy.FIRST, JoinPolicy.N_OF_M}:
+        facts.append(("Late branches", _LOSER_WORDS[step.losers]))
+    return facts
+
+
 def _gate_facts(step: GateStep) -> list[tuple[str, str]]:
     facts = [
         ("Question", step.question),
         ("Who", f"{with_article(step.assign_role)} {_GATE_WORDS[step.type]}"),
         ("Due", f"within {seconds_words(step.due_seconds)}"),
     ]
+    if step.type is GateType.CHOOSE:
+        facts.append(("Ways", ", ".join(one.title for one in step.choices)))
+    if step.type is GateType.ADJUDICATE:
+        facts.append(("Proposals", ", ".join(one.title for one in step.proposals)))
     if step.evidence:
         facts.append(("Evidence", ", ".join(piece.title for piece in step.evidence)))
     return facts

@@ -81,7 +81,7 @@ from orchestrator.core.triggers import own_contract, variables_of
 
 __all__ = ["Finding", "check_definition", "examine", "has_errors"]
 
-_EXPECTED_PORTS = frozenset({"next", "approved", "filled"})
+_EXPECTED_PORTS = frozenset({"next", "approved", "filled", "adjudicated"})
 _PORT_WORDS = {
     "next": "ends with a value",
     "not_found": "finds nothing",
@@ -93,6 +93,7 @@ _PORT_WORDS = {
     "returned": "is returned",
     "expired": "is not decided in time",
     "filled": "is filled in",
+    "adjudicated": "is adjudicated",
 }
 _REPAIR_HINT = "It is checked and, where the type knows how, repaired when it runs."
 _RANK = {"error": 0, "warning": 1, "info": 2}
@@ -426,8 +427,10 @@ class _Checker:
                     at=_Place(step_id, port),
                 )
                 continue
-            is_expected = port in _EXPECTED_PORTS or isinstance(step, RouterStep)
+            is_expected = port in _EXPECTED_PORTS or port in _own_ports(step)
             what = _PORT_WORDS.get(port, f"leaves by '{port}'")
+            if port in _own_ports(step):
+                what = f"leaves by '{port}'"
             if isinstance(step, WaitStep) and port == "expired":
                 what = "hears nothing in time"
             self.add(
@@ -709,7 +712,8 @@ class _Checker:
 
     def _check_gate(self, step_id: str, step: GateStep) -> None:
         self._note_empty_contract(step_id, "contract", step.contract)
-        if step.type is GateType.FILL:
+        self._check_asked(step_id, step)
+        if step.type in {GateType.FILL, GateType.ADJUDICATE}:
             self._built(step_id, "proposal", step.proposal)
         else:
             self._check_mapping(step_id, "proposal", step.proposal, contract=step.contract)
@@ -745,6 +749,25 @@ class _Checker:
                 at=_Place(step_id, f"awaits.{part}"),
                 hint="Let it wait less, or give the run more time.",
             )
+
+    def _check_asked(self, step_id: str, step: GateStep) -> None:
+        """What only some types of gates have: choices, and proposals under the contract."""
+        least = {GateType.CHOOSE: ("choices", len(step.choices), "ways to choose from")}
+        least[GateType.ADJUDICATE] = ("proposals", len(step.proposals), "proposals to adjudicate")
+        field, count, words = least.get(step.type, ("", 2, ""))
+        if count < 2:
+            self.add(
+                "error",
+                "gate_needs_several",
+                f"{self.name(step_id)} needs at least two {words}; it has {count}.",
+                at=_Place(step_id, field),
+            )
+        wanted = self.shapes.inlined(step.contract)
+        for index, one in enumerate(step.proposals if step.type is GateType.ADJUDICATE else ()):
+            place = _Place(step_id, f"proposals.{index}")
+            typed = self._typed(one.value, place)
+            if not typed.has_errors:
+                self._compare(place, one.value, typed.schema, wanted)
 
     def _check_end(self, step_id: str, step: EndStep) -> None:
         outcome = self.definition.outcomes.get(step.outcome)
@@ -993,6 +1016,15 @@ def _read_by(text: str) -> frozenset[str]:
     except ExpressionError:
         return frozenset()
     return frozenset(path[1] if path[0] == "steps" and len(path) > 1 else path[0] for path in paths)
+
+
+def _own_ports(step: Step) -> frozenset[str]:
+    """The ports that a step names itself, so that each is meant to lead somewhere."""
+    if isinstance(step, RouterStep):
+        return frozenset(ports_of(step))
+    if isinstance(step, GateStep) and step.type is GateType.CHOOSE:
+        return frozenset(choice.port for choice in step.choices)
+    return frozenset()
 
 
 def _times(link: Link) -> str:

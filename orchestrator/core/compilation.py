@@ -17,6 +17,7 @@ from orchestrator.core.definition import (
     EndStep,
     EventAwaited,
     Evidence,
+    GateProposal,
     GateStep,
     JoinPolicy,
     JoinStep,
@@ -102,6 +103,7 @@ class CompiledStep:
     title: CompiledExpression | None = None
     confidence: CompiledExpression | None = None
     evidence: tuple[CompiledEvidence, ...] = ()
+    proposals: tuple[tuple[GateProposal, CompiledExpression], ...] = ()
     branches: tuple[tuple[str, tuple[str, ...]], ...] = ()
     private: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
@@ -391,7 +393,10 @@ class _Compiler:
         why, title, confidence = (
             self.expression(text) for text in (step.why, step.title, step.confidence)
         )
-        used = [expression for _, expression in mapping]
+        proposals = tuple(
+            (one, compile_expression(one.value).typed(self.numbers)) for one in step.proposals
+        )
+        used = [expression for _, expression in (*mapping, *proposals)]
         used += [part for part in (why, title, confidence) if part is not None]
         for item in evidence:
             used += [item.value, *([item.sources] if item.sources is not None else [])]
@@ -400,6 +405,7 @@ class _Compiler:
             mapping=mapping,
             contract=Validator(step.contract, self.catalogue.types),
             evidence=evidence,
+            proposals=proposals,
             why=why,
             title=title,
             confidence=confidence,

@@ -228,6 +228,22 @@ class GateType(StrEnum):
     APPROVE = "approve"
     REVIEW = "review"
     FILL = "fill"
+    CHOOSE = "choose"
+    ADJUDICATE = "adjudicate"
+
+
+class GateChoice(Model):
+    """One way that a person may choose; `port` names the way out."""
+
+    port: PortName
+    title: Name
+
+
+class GateProposal(Model):
+    """One of several proposals that contradict each other; `value` gives it."""
+
+    title: Name
+    value: Expression
 
 
 class EvidenceKind(StrEnum):
@@ -266,13 +282,18 @@ class PresetReason(Model):
 class GateStep(StepBase):
     """Asks a person.
 
-    Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired.
+    Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired; choose:
+    one per choice, expired; adjudicate: adjudicated, expired.
 
-    `proposal` is what is decided on; `contract` is the schema of the proposal (approve, review) or
-    of what the person must fill in; an edited or filled output obeys it like any agent's. The
-    step's output is the proposal as approved (with the person's edits) or what was filled in. `why`
-    explains why the item is with a person; it is an expression giving text.
+    `proposal` is what is decided on; `contract` is the schema of the proposal (approve, review,
+    choose), of what the person must fill in, or of each of the `proposals` that are to be
+    adjudicated; an output that a person edits, fills in or writes obeys it like any agent's. The
+    step's output is the proposal as approved (with the person's edits), what was filled in,
+    `{"choice": port}`, or the proposal that was taken or written. `why` explains why the item is
+    with a person; it is an expression giving text.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"choices", "proposals"})
 
     kind: Literal["gate"] = "gate"
     type: GateType
@@ -286,6 +307,8 @@ class GateStep(StepBase):
     due_seconds: Annotated[int, Field(ge=60, le=90 * 86_400)] = 86_400
     preset_reasons: tuple[PresetReason, ...] = ()
     confidence: Expression | None = None
+    choices: Annotated[tuple[GateChoice, ...], Field(max_length=9)] = ()
+    proposals: Annotated[tuple[GateProposal, ...], Field(max_length=8)] = ()
 
 
 class TransformStep(StepBase):
@@ -546,9 +569,19 @@ def ports_of(step: Step) -> tuple[str, ...]:
             return ("next", "expired")
         case WaitStep():
             return ("next",)
-        case GateStep(type=GateType.FILL):
-            return ("filled", "expired")
         case GateStep():
-            return ("approved", "rejected", "returned", "expired")
+            return _gate_ports(step)
         case EndStep():
             return ()
+
+
+def _gate_ports(step: GateStep) -> tuple[str, ...]:
+    match step.type:
+        case GateType.FILL:
+            return ("filled", "expired")
+        case GateType.CHOOSE:
+            return (*(choice.port for choice in step.choices), "expired")
+        case GateType.ADJUDICATE:
+            return ("adjudicated", "expired")
+        case _:
+            return ("approved", "rejected", "returned", "expired")

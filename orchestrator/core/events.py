@@ -94,7 +94,8 @@ class EventArrived(EventBase):
 class ReviewDecided(EventBase):
     """A person's decision on a gate takes effect.
 
-    `output` is the proposal as approved, or what was filled in.
+    `output` is the proposal as approved, what was filled in, or what was written in the proposals'
+    place; `choice` names the way that was chosen, or the proposal that was taken.
     """
 
     type: Literal["review_decided"] = "review_decided"
@@ -102,7 +103,10 @@ class ReviewDecided(EventBase):
     iteration: int
     task: str
     decision: str
-    outcome: Literal["approved", "edited", "rejected", "returned", "filled"]
+    outcome: Literal[
+        "approved", "edited", "rejected", "returned", "filled", "chosen", "adjudicated"
+    ]
+    choice: str | None = None
     output: JsonObject | None = None
     reason: Text | None = None
     actor: ActorId

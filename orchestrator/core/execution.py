@@ -45,6 +45,7 @@ from orchestrator.core.events import (
     RouteChosen,
 )
 from orchestrator.core.fallbacks import agent_in_use, key_of_call
+from orchestrator.core.gates import proposals_of
 from orchestrator.core.joins import PARTIAL
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
@@ -302,6 +303,9 @@ class Execution(Waits):
             if failed is not None:
                 self._leave(compiled.id, failed)
                 return
+            self._record_handoff(compiled, "fits")
+        elif step.type is GateType.ADJUDICATE:
+            self._keep_input(compiled.id, proposals_of(compiled, self._scope(compiled)))
             self._record_handoff(compiled, "fits")
         elif not self._hand_over(compiled):
             return

@@ -69,7 +69,6 @@ from orchestrator.core.definition import (
     AgentStep,
     EndStep,
     GateStep,
-    GateType,
     StartStep,
     WaitStep,
 )
@@ -101,6 +100,7 @@ from orchestrator.core.fallbacks import (
     next_fallback,
     with_stand_in,
 )
+from orchestrator.core.gates import decided
 from orchestrator.core.json import JsonObject
 from orchestrator.core.overrides import (
     given_value,
@@ -137,13 +137,6 @@ from orchestrator.core.state import (
     is_terminal,
 )
 
-_GATE_PORTS = {
-    "approved": "approved",
-    "edited": "approved",
-    "rejected": "rejected",
-    "returned": "returned",
-    "filled": "filled",
-}
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 _AMBIGUOUS = frozenset({FailureKind.LOST, FailureKind.TIMEOUT})
 _OpenRunEvent: TypeAlias = (
@@ -467,27 +460,25 @@ class _Planner(Execution):
 
     def _review_decided(self, event: ReviewDecided) -> bool:
         compiled, run = self._waiting(event.step, event.iteration, "review")
-        if run is None or compiled is None or not isinstance(compiled.step, GateStep):
-            return False
-        is_fill = compiled.step.type is GateType.FILL
-        if is_fill != (event.outcome == "filled"):
+        made = decided(compiled, run, event) if compiled is not None and run is not None else None
+        if compiled is None or run is None or made is None:
             return False
         self.commands.append(CancelTimer(timer=review_timer(event.step, run)))
         self._note_task(event.step, event.task)
-        output = (run.input or {}) if event.output is None else event.output
-        if event.outcome in {"edited", "filled"} and compiled.contract is not None:
-            violations = compiled.contract.check(output)
+        if made.is_own and compiled.contract is not None:
+            violations = compiled.contract.check(made.output)
             if violations:
                 self._leave(event.step, input_refused(compiled.step.name, violations))
                 return True
         basis = Basis(
             kind=BasisKind.PERSON,
             id=event.step,
-            row=event.outcome,
+            row=made.row,
             values={"decision": event.decision[:120], "actor": event.actor[:120]},
         )
-        result = Value.model_construct(basis=(basis,), output=output, reason=event.reason or None)
-        self._leave(event.step, result, port=_GATE_PORTS[event.outcome])
+        reason = event.reason or None
+        result = Value.model_construct(basis=(basis,), output=made.output, reason=reason)
+        self._leave(event.step, result, port=made.port)
         return True
 
     def _exception_decided(self, event: ExceptionDecided) -> bool:

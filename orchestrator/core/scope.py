@@ -44,7 +44,9 @@ MAX_READABLES = 600
 _FAR = 50
 """The distance of what a loop leads back from: offered after everything that comes before."""
 
-OUTPUT_PORTS = frozenset({"next", "uncertain", "approved", "rejected", "returned", "filled"})
+OUTPUT_PORTS = frozenset(
+    {"next", "uncertain", "approved", "rejected", "returned", "filled", "adjudicated"}
+)
 REASON_PORTS = frozenset({"not_found", "uncertain", "refused", "failed", "expired"})
 _SPOKEN_PORTS = REASON_PORTS | {"rejected", "returned"}
 
@@ -164,7 +166,7 @@ class Shapes:
                 contract = interface.input_schema if interface else None
                 return Target("input", contract, step.input)
             case GateStep():
-                is_free = step.type is GateType.FILL
+                is_free = step.type in {GateType.FILL, GateType.ADJUDICATE}
                 return Target("proposal", None if is_free else step.contract, step.proposal)
             case EndStep():
                 outcome = self.definition.outcomes.get(step.outcome)
@@ -191,6 +193,9 @@ class Shapes:
                 return closed_object({"port": {"enum": ports}}, ["port"])
             case JoinStep():
                 return _JOINED_EARLY if step.policy in PARTIAL else _JOINED
+            case GateStep(type=GateType.CHOOSE):
+                chosen: list[JsonValue] = [choice.port for choice in step.choices]
+                return closed_object({"choice": {"enum": chosen}}, ["choice"])
             case GateStep():
                 return self.inlined(step.contract)
             case WaitStep():
@@ -265,12 +270,12 @@ class Shapes:
         }
         required: list[JsonValue] = ["result", "round"]
         is_calling = isinstance(step, (AgentStep, GateStep, JoinStep, WaitStep))
-        with_output = possible & OUTPUT_PORTS if is_calling else possible
+        with_output = possible & _with_output(step) if is_calling else possible
         if with_output or possible & {"not_found", "refused"}:
             properties["output"] = self.outputs.get(step_id, {}) if with_output else {}
             if with_output == possible:
                 required.append("output")
-        if possible <= REASON_PORTS:
+        if possible <= REASON_PORTS - _with_output(step):
             required.append("reason")
         return {
             "type": "object",
@@ -356,6 +361,13 @@ def _readable(
     return Readable(
         path, label, schema, certain, sample, kinds=kinds_of(schema), domain=domain_type(schema)
     )
+
+
+def _with_output(step: Step) -> Ports:
+    """The ports by which a step that calls or asks leaves with an output."""
+    if isinstance(step, GateStep) and step.type is GateType.CHOOSE:
+        return frozenset(choice.port for choice in step.choices)
+    return OUTPUT_PORTS
 
 
 def closed_object(properties: JsonObject, required: Collection[str] | None = None) -> JsonObject:

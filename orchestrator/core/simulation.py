@@ -62,8 +62,21 @@ class Answer:
     input.
     """
 
-    outcome: Literal["approved", "edited", "rejected", "returned", "filled", "retry", "give", "end"]
+    outcome: Literal[
+        "approved",
+        "edited",
+        "rejected",
+        "returned",
+        "filled",
+        "chosen",
+        "adjudicated",
+        "retry",
+        "give",
+        "end",
+    ]
     output: JsonObject | None = None
+    choice: str | None = None
+    """The way that is chosen at a gate, or the proposal that is taken."""
     reason: str | None = None
     after_seconds: float = 60
 
@@ -272,7 +285,12 @@ class _Simulation:
             )
         else:
             event = ReviewDecided.model_validate(
-                {**place, "outcome": answer.outcome, "output": answer.output}
+                {
+                    **place,
+                    "outcome": answer.outcome,
+                    "choice": answer.choice,
+                    "output": answer.output,
+                }
             )
         at = self.now + timedelta(seconds=answer.after_seconds)
         self._later(at, f"review/{command.step}", event)

@@ -34,6 +34,7 @@ from orchestrator.core.expressions import (
     compile_expression,
     path_expression,
 )
+from orchestrator.core.gates import proposals_of
 from orchestrator.core.joins import PARTIAL, needed
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import forward_links
@@ -181,6 +182,7 @@ def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
             yield from (route.when for route in step.routes)
         case GateStep():
             yield from step.proposal.values()
+            yield from (one.value for one in step.proposals)
             yield from (text for text in (step.why, step.title) if text)
         case TransformStep():
             yield from step.output.values()
@@ -236,6 +238,8 @@ def _asked(compiled: CompiledStep, step: GateStep, scope: JsonObject) -> Tried:
     if step.type is GateType.FILL:
         built, violations = build(compiled.mapping, scope)
         return _failed(violations) if violations else Tried("waiting", None, built, why)
+    if step.type is GateType.ADJUDICATE:
+        return Tried("waiting", None, proposals_of(compiled, scope), why)
     proposed = _mapped(compiled, scope, port=None)
     if proposed.result != "value":
         return proposed

@@ -16,6 +16,7 @@ from orchestrator.core.definition import (
     Step,
     WorkflowDefinition,
 )
+from orchestrator.core.gates import OWN, TAKE, takeable
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import takes_result
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain
@@ -28,6 +29,8 @@ _GATE_CHOICES = {
     GateType.APPROVE: ("approved", "rejected", "returned"),
     GateType.REVIEW: ("approved", "edited", "rejected", "returned"),
     GateType.FILL: ("filled",),
+    GateType.CHOOSE: (),
+    GateType.ADJUDICATE: (),
 }
 _PORT_OF_CHOICE = {"edited": "approved"}
 
@@ -74,7 +77,65 @@ def review_evidence(command: OpenReview, compiled: CompiledWorkflow, state: RunS
     if contract is not None:
         document["contract"] = contract.schema
     document["decision"] = {"choices": list(choices)}
+    if command.review == "gate" and isinstance(step, GateStep):
+        document |= _named_choices(definition, command, step)
     return document
+
+
+def _named_choices(
+    definition: WorkflowDefinition, command: OpenReview, step: GateStep
+) -> JsonObject:
+    """The choices of gates that name them: ways to choose from, or proposals to take."""
+    match step.type:
+        case GateType.CHOOSE:
+            words: JsonObject = {one.port: one.title for one in step.choices}
+            effects: JsonObject = {
+                one.port: effect(definition, command.step, one.port) for one in step.choices
+            }
+            return {"effects": effects, "decision": _decision(words, "chosen")}
+        case GateType.ADJUDICATE:
+            return _adjudication(definition, command)
+        case _:
+            return {}
+
+
+def _adjudication(definition: WorkflowDefinition, command: OpenReview) -> JsonObject:
+    """The proposals side by side; the form begins with what all of them agree on."""
+    taken = takeable(command.proposal)
+    listed = command.proposal.get("proposals")
+    shown: list[JsonValue] = []
+    words: JsonObject = {}
+    for number, one in enumerate(listed if isinstance(listed, list) else [], 1):
+        assert isinstance(one, dict)
+        choice = f"{TAKE}{number}"
+        if choice in taken:
+            words[choice] = f"Take: {one['title']}"
+        shown.append({**one, "choice": choice if choice in taken else ""})
+    words[OWN] = "Write your own"
+    on = effect(definition, command.step, "adjudicated")
+    effects: JsonObject = dict.fromkeys(taken, f"Goes on with this proposal. {on}")
+    effects[OWN] = f"Goes on with what you write, in your name. {on}"
+    return {
+        "proposal": _agreed(list(taken.values())),
+        "alternatives": shown,
+        "effects": effects,
+        "decision": _decision(words, "adjudicated"),
+    }
+
+
+def _decision(words: JsonObject, recorded_as: str) -> JsonObject:
+    choices: list[JsonValue] = [*words]
+    return {"choices": choices, "recorded_as": recorded_as, "words": words}
+
+
+def _agreed(values: list[JsonObject]) -> JsonObject:
+    """The fields that all of them have, with the same value."""
+    first, rest = (values[0], values[1:]) if values else ({}, [])
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in rest)
+    }
 
 
 def gate_choices(definition: WorkflowDefinition, step_id: str, step: GateStep) -> tuple[str, ...]:

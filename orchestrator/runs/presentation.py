@@ -47,6 +47,15 @@ _FOR_PEOPLE: Final = frozenset({"review", "exception"})
 _RESULTS: Final = frozenset({"not_found", "uncertain", "refused"})
 
 
+_GATE_ICONS: Final[Mapping[GateType, str]] = {
+    GateType.APPROVE: "gate",
+    GateType.REVIEW: "pen",
+    GateType.FILL: "list",
+    GateType.CHOOSE: "split",
+    GateType.ADJUDICATE: "scale",
+}
+
+
 # ---- Looks -------------------------------------------------------------------------------------
 
 
@@ -105,8 +114,7 @@ def icon_of(step: Step) -> str:
         case AgentStep():
             return "agent"
         case GateStep():
-            icons = {GateType.APPROVE: "gate", GateType.REVIEW: "pen", GateType.FILL: "list"}
-            return icons[step.type]
+            return _GATE_ICONS[step.type]
         case JoinStep():
             return "merge"
         case RouterStep():

@@ -20,6 +20,8 @@ _OUTCOMES: Final[Mapping[str, str]] = {
     "rejected": "rejected",
     "returned": "returned",
     "filled": "filled in",
+    "chosen": "chosen",
+    "adjudicated": "adjudicated",
 }
 _CHOICES: Final[Mapping[str, str]] = {
     "retry": "run it again",
@@ -87,6 +89,7 @@ def _said(names: _Names, event: Mapping[str, Any]) -> str:
             return f"The event that {step} waited for came."
         case "review_decided":
             word = _OUTCOMES.get(event["outcome"], event["outcome"])
+            word = f"{word} (“{event['choice']}”)" if event.get("choice") else word
             return f"A person decided {step}: {word}{_because(event)}."
         case "exception_decided":
             word = _CHOICES.get(event["choice"], event["choice"])

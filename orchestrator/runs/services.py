@@ -647,6 +647,7 @@ def gate_decided(decision: TakenDecision) -> None:
             "task": str(decision.task_id),
             "decision": str(decision.decision_id),
             "outcome": decision.outcome,
+            "choice": decision.choice or None,
             "output": decision.output,
             "reason": decision.reason or None,
             "actor": decision.actor_id,

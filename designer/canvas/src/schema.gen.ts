@@ -97,6 +97,18 @@ export interface ExceptionPolicy {
 /** Why a step failed: a closed list. */
 export type FailureKind = "timeout" | "unavailable" | "contract" | "agent_error" | "budget" | "cancelled" | "lost";
 
+/** One way that a person may choose; `port` names the way out. */
+export interface GateChoice {
+  port: string;
+  title: string;
+}
+
+/** One of several proposals that contradict each other; `value` gives it. */
+export interface GateProposal {
+  title: string;
+  value: string;
+}
+
 /** Asks a person. */
 export interface GateStep {
   name: string;
@@ -113,10 +125,12 @@ export interface GateStep {
   due_seconds?: number;
   preset_reasons?: PresetReason[];
   confidence?: string | null;
+  choices?: GateChoice[];
+  proposals?: GateProposal[];
 }
 
 /** What is asked of the person. */
-export type GateType = "approve" | "review" | "fill";
+export type GateType = "approve" | "review" | "fill" | "choose" | "adjudicate";
 
 /** What a join waits for. */
 export type JoinPolicy = "all" | "best_effort" | "first" | "n_of_m";
@@ -337,7 +351,9 @@ export const USUAL: { [part: string]: JsonObject } = {
     "assign_role": "reviewer",
     "due_seconds": 86400,
     "preset_reasons": [],
-    "confidence": null
+    "confidence": null,
+    "choices": [],
+    "proposals": []
   },
   "join": {
     "summary": "",

@@ -415,7 +415,7 @@ def test_every_field_of_every_step_kind_is_compared():
         "AgentStep": {"uses", "input", "timeout", "retry", "fallbacks"},
         "RouterStep": {"routes"},
         "JoinStep": set(),
-        "GateStep": {"proposal", "contract", "evidence", "preset_reasons"},
+        "GateStep": {"proposal", "contract", "evidence", "preset_reasons", "choices", "proposals"},
         "TransformStep": {"output"},
         "WaitStep": {"awaits"},
         "EndStep": {"outcome", "result"},

@@ -11,7 +11,7 @@ import type { Step, WorkflowDefinition } from "../schema.gen";
 import { GraphView, type LinkLook, type StepFaceProps } from "./GraphView";
 import { Icon, iconOf, kindWord, StateIcon } from "./Icon";
 import { useLayout } from "./useLayout";
-import { waitWord } from "./words";
+import { GATES, waitWord } from "./words";
 
 interface DesignContextValue {
   readonly agents: Readonly<Record<string, AgentCard>>;
@@ -397,8 +397,7 @@ function subtitle(step: Step, agents: Readonly<Record<string, AgentCard>>): stri
     return `${agentOf(step, agents)?.name ?? step.uses.agent} v${step.uses.version}`;
   }
   if (step.kind === "gate") {
-    const kind = { approve: "Approve", review: "Review and edit", fill: "Fill a form" }[step.type];
-    return `${kind} · ${step.assign_role ?? "reviewer"}`;
+    return `${GATES[step.type]} · ${step.assign_role ?? "reviewer"}`;
   }
   if (step.kind === "transform") return `Sets ${Object.keys(step.output).join(", ")}`;
   if (step.kind === "wait") return waitWord(step);

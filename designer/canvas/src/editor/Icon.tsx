@@ -38,7 +38,7 @@ export function iconOf(step: Step): string {
     case "join":
       return "i-merge";
     case "gate":
-      return step.type === "approve" ? "i-gate" : step.type === "review" ? "i-pen" : "i-list";
+      return GATE_ICONS[step.type];
     case "transform":
       return "i-transform";
     case "wait":
@@ -48,6 +48,13 @@ export function iconOf(step: Step): string {
   }
 }
 
+const GATE_ICONS = {
+  approve: "i-gate",
+  review: "i-pen",
+  fill: "i-list",
+  choose: "i-split",
+  adjudicate: "i-scale",
+} as const;
 const JOIN_WORDS = { all: "all", best_effort: "best effort", first: "the first", n_of_m: "a number" } as const;
 
 /** What a step is, in words. */

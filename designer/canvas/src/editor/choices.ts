@@ -24,6 +24,8 @@ export const KINDS: readonly Choice[] = [
   kind("end", "Flow", "i-flag", "End", "Ends the run in a declared outcome", "finish outcome stop result", { kind: "end" }),
   kind("approve", "People", "i-gate", "Approve", "A person approves, rejects or returns", "gate person review decide sign", { kind: "gate", type: "approve" }),
   kind("review", "People", "i-pen", "Review and edit", "A person accepts or corrects", "gate person check edit", { kind: "gate", type: "review" }),
+  kind("choose", "People", "i-split", "Choose a way", "A person picks how it goes on", "gate person choose option decide", { kind: "gate", type: "choose" }),
+  kind("adjudicate", "People", "i-scale", "Adjudicate", "A person decides between proposals", "gate person conflict compare contradict", { kind: "gate", type: "adjudicate" }),
   kind("fill", "People", "i-list", "Fill in a form", "A person gives what is missing", "gate person form ask input", { kind: "gate", type: "fill" }),
   kind("transform", "Values", "i-transform", "Set values", "Builds an object with expressions", "transform map compute field", { kind: "transform" }),
 ];

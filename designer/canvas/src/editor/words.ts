@@ -4,7 +4,13 @@ import type { LinkVerdict, Verdict } from "../graph/examination";
 import { duration, type Tone } from "../graph/words";
 import type { Step, WaitStep } from "../schema.gen";
 
-const GATES = { approve: "Approve", review: "Review and edit", fill: "Fill in a form" } as const;
+export const GATES = {
+  approve: "Approve",
+  review: "Review and edit",
+  fill: "Fill in a form",
+  choose: "Choose a way",
+  adjudicate: "Adjudicate",
+} as const;
 
 /** The second line of a card: who does it. */
 export function subtitleOf(step: Step, agents: Readonly<Record<string, AgentCard>>): string {

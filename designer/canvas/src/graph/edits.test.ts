@@ -135,6 +135,28 @@ describe("links", () => {
   });
 });
 
+describe("gates that let a person choose", () => {
+  const asked = edits.setGateType(sample, { step: "approve", type: "choose" });
+  const choicesOf = (document: WorkflowDefinition) =>
+    document.steps.approve?.kind === "gate" ? (document.steps.approve.choices ?? []) : [];
+
+  test("begin with two ways, and what approved led to is the first", () => {
+    expect(choicesOf(asked).map(({ port }) => port)).toEqual(["way_1", "way_2"]);
+    expect(links(asked)).toContain("approve.way_1-letter");
+    expect(whyNotDefinition(asked)).toBeNull();
+  });
+
+  test("take links along when a way is renamed, and drop those of a way that goes", () => {
+    const [, second] = choicesOf(asked);
+    const renamed = [{ port: "repair", title: "Repair" }, ...(second ? [second] : [])];
+    const changed = edits.setChoices(asked, { step: "approve", choices: renamed });
+    expect(links(changed)).toContain("approve.repair-letter");
+    const fewer = edits.setChoices(changed, { step: "approve", choices: renamed.slice(1) });
+    expect(links(fewer)).not.toContain("approve.repair-letter");
+    expect(edits.freeChoice("Expired", renamed)).not.toBe("expired");
+  });
+});
+
 describe("joins", () => {
   test("have a number of branches only where one is needed", () => {
     const some = edits.setJoinPolicy(sample, { step: "all", policy: "n_of_m" });

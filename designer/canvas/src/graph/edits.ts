@@ -2,6 +2,8 @@
 // has sorted keys and obeys the shape rules of orchestrator/core/definition.py. An edit that is not
 // possible (rules.ts says why) gives the document back as it was.
 import type {
+  GateChoice,
+  GateStep,
   JoinStep,
   JsonObject,
   JsonValue,
@@ -43,7 +45,7 @@ export interface AgentChoice {
 /** What a new step shall be. */
 export type StepChoice =
   | { readonly kind: "agent"; readonly agent: AgentChoice }
-  | { readonly kind: "gate"; readonly type: "approve" | "review" | "fill" }
+  | { readonly kind: "gate"; readonly type: GateStep["type"] }
   | { readonly kind: "wait"; readonly type: "duration" | "event" }
   | { readonly kind: "start" | "router" | "join" | "transform" | "end" };
 
@@ -266,13 +268,21 @@ export function addFallback(
 /** Another kind of question: links go along to the ports that mean the same, the others are removed. */
 export function setGateType(
   definition: Definition,
-  { step, type }: { readonly step: string; readonly type: "approve" | "review" | "fill" },
+  { step, type }: { readonly step: string; readonly type: GateStep["type"] },
 ): Definition {
   const gate = definition.steps[step];
   if (gate?.kind !== "gate" || gate.type === type) return definition;
-  const changed = { ...gate, type };
+  const { choices, proposals, ...rest } = gate;
+  const changed: GateStep = {
+    ...rest,
+    type,
+    ...(type === "choose" ? { choices: choices?.length ? choices : [...CHOICES] } : {}),
+    ...(type === "adjudicate" && proposals ? { proposals } : {}),
+    ...(type === "adjudicate" ? { proposal: {} } : {}),
+  };
   const ports = portsOf(changed);
-  const same: Readonly<Record<string, string>> = { approved: "filled", filled: "approved" };
+  const main = ports[0] ?? "expired";
+  const same: Readonly<Record<string, string>> = { approved: main, filled: main, adjudicated: main };
   const links: Record<string, Link> = {};
   for (const link of Object.values(definition.links)) {
     const port = ports.includes(link.port) ? link.port : same[link.port];
@@ -312,6 +322,36 @@ export function setJoinPolicy(
     ...(losers !== undefined && ["first", "n_of_m"].includes(policy) ? { losers } : {}),
   };
   return settle(definition, { ...definition, steps: { ...definition.steps, [id]: changed } });
+}
+
+/** Another list of the ways that a gate lets a person choose; links of ways that go are removed. */
+export function setChoices(
+  definition: Definition,
+  { step: id, choices }: { readonly step: string; readonly choices: readonly GateChoice[] },
+): Definition {
+  const gate = definition.steps[id];
+  if (gate?.kind !== "gate" || gate.type !== "choose" || choices.length > 9) return definition;
+  const before = gate.choices ?? [];
+  const kept = new Set(choices.map(({ port }) => port));
+  const added = choices.filter(({ port }) => !before.some((one) => one.port === port));
+  const gone = before.filter(({ port }) => !kept.has(port));
+  // One id for another: the way was renamed, and its links go along.
+  const renamed = new Map(
+    gone.length === 1 && added.length === 1 ? [[gone[0]?.port ?? "", added[0]?.port ?? ""]] : [],
+  );
+  const links: Record<string, Link> = {};
+  for (const link of Object.values(definition.links)) {
+    const port = link.source === id ? (renamed.get(link.port) ?? link.port) : link.port;
+    if (link.source !== id || kept.has(port) || port === "expired") put(links, { ...link, port });
+  }
+  const steps = { ...definition.steps, [id]: { ...gate, choices: [...choices] } };
+  return settle(definition, { ...definition, steps, links });
+}
+
+/** The id of a new way of such a gate. */
+export function freeChoice(title: string, choices: readonly GateChoice[]): string {
+  const taken = [...choices.map(({ port }) => port), "expired"];
+  return freeId(title, (port) => taken.includes(port), "way");
 }
 
 // ---- Links ---------------------------------------------------------------------------------------------
@@ -708,12 +748,22 @@ const NAMES: Readonly<Record<string, string>> = {
   review: "Review and edit",
   fill: "Fill in a form",
   wait: "Wait",
+  choose: "Choose a way",
+  adjudicate: "Adjudicate",
 };
 
-const QUESTIONS: Readonly<Record<"approve" | "review" | "fill", string>> = {
+/** The ways that a gate lets a person choose from at first. */
+const CHOICES: readonly GateChoice[] = [
+  { port: "way_1", title: "Way 1" },
+  { port: "way_2", title: "Way 2" },
+];
+
+const QUESTIONS: Readonly<Record<GateStep["type"], string>> = {
   approve: "Do you approve this?",
   review: "Is this right?",
   fill: "Please fill this in.",
+  choose: "How shall it go on?",
+  adjudicate: "Which of these is right?",
 };
 
 function nameOf(definition: Definition, choice: StepChoice): string {
@@ -737,7 +787,8 @@ function stepOf(definition: Definition, choice: StepChoice): Step {
     }
     case "gate": {
       const question = QUESTIONS[choice.type];
-      return { kind: "gate", name, type: choice.type, question, proposal: {}, contract: CLOSED };
+      const gate = { kind: "gate", name, type: choice.type, question, proposal: {}, contract: CLOSED } as const;
+      return choice.type === "choose" ? { ...gate, choices: [...CHOICES] } : gate;
     }
     case "router":
       return { kind: "router", name, routes: [{ port: "way_1", title: "Way 1", when: "false" }] };

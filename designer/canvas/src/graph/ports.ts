@@ -1,5 +1,5 @@
 // The ports of each step kind and the words for them. Mirrors `ports_of` in orchestrator/core/definition.py.
-import type { Link, Step, WorkflowDefinition } from "../schema.gen";
+import type { GateStep, Link, Step, WorkflowDefinition } from "../schema.gen";
 
 const AGENT_PORTS = ["next", "not_found", "uncertain", "refused", "failed"] as const;
 
@@ -15,6 +15,7 @@ const PORT_WORDS: Readonly<Record<string, string>> = {
   returned: "returned",
   expired: "expired",
   filled: "filled in",
+  adjudicated: "adjudicated",
 };
 
 /** Every port that the step can leave by, in drawing order. */
@@ -32,16 +33,31 @@ export function portsOf(step: Step): readonly string[] {
     case "wait":
       return step.awaits.type === "event" ? ["next", "expired"] : ["next"];
     case "gate":
-      return step.type === "fill"
-        ? ["filled", "expired"]
-        : ["approved", "rejected", "returned", "expired"];
+      return gatePorts(step);
     case "end":
       return [];
   }
 }
 
+function gatePorts(step: GateStep): readonly string[] {
+  switch (step.type) {
+    case "fill":
+      return ["filled", "expired"];
+    case "choose":
+      return [...(step.choices ?? []).map((choice) => choice.port), "expired"];
+    case "adjudicate":
+      return ["adjudicated", "expired"];
+    default:
+      return ["approved", "rejected", "returned", "expired"];
+  }
+}
+
 /** What people call the port. */
 export function portWord(step: Step, port: string): string {
+  if (step.kind === "gate" && step.type === "choose") {
+    const choice = (step.choices ?? []).find((candidate) => candidate.port === port);
+    if (choice) return choice.title;
+  }
   if (step.kind === "router") {
     const route = step.routes.find((candidate) => candidate.port === port);
     if (route) return route.title;
@@ -98,6 +114,6 @@ function portWordOf(definition: WorkflowDefinition, link: Link, ports: number): 
   const step = definition.steps[link.source];
   if (!step) return "";
   if (step.kind === "router") return portWord(step, link.port);
-  if (ports < 2 && ["next", "approved", "filled"].includes(link.port)) return "";
+  if (ports < 2 && ["next", "approved", "filled", "adjudicated"].includes(link.port)) return "";
   return link.port === "next" ? "" : portWord(step, link.port);
 }

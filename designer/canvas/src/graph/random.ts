@@ -65,7 +65,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     return (one) => edits.addStep(one, { choice, after: random() < 0.9 ? after : undefined, link });
   },
   "add gate": (definition, random) => {
-    const type = pick(["approve", "review", "fill"] as const, random) ?? "fill";
+    const type = pick(["approve", "review", "fill", "choose", "adjudicate"] as const, random) ?? "fill";
     const after = anyStep(definition, random);
     return (one) => edits.addStep(one, { choice: { kind: "gate", type }, after });
   },
@@ -120,7 +120,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   },
   "set gate type": (definition, random) => {
     const step = anyOfKind(definition, "gate", random);
-    const type = pick(["approve", "review", "fill"] as const, random) ?? "fill";
+    const type = pick(["approve", "review", "fill", "choose", "adjudicate"] as const, random) ?? "fill";
     return (one) => (step ? edits.setGateType(one, { step, type }) : one);
   },
   connect: (definition, random) => {

@@ -97,7 +97,9 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   gate: shape({
     kind: text(1, 9),
     ...BASE,
-    type: oneOf(["approve", "review", "fill"]),
+    type: oneOf(["approve", "review", "fill", "choose", "adjudicate"]),
+    choices: optional(list(shape({ port: pattern(ID_PATTERN), title: name }), 0, 9)),
+    proposals: optional(list(shape({ title: name, value: expression }), 0, 8)),
     question: name,
     why: nullable(expression),
     title: nullable(expression),

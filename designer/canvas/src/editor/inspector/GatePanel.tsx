@@ -1,9 +1,9 @@
 // A gate: what is asked of a person, what they see, who it is and until when.
 import { useState } from "react";
-import { setGateType, setStepField } from "../../graph/edits";
+import { freeChoice, setChoices, setGateType, setStepField } from "../../graph/edits";
 import { ID_PATTERN, freeId } from "../../graph/ids";
-import type { Evidence, EvidenceKind, GateStep, JsonValue, PresetReason } from "../../schema.gen";
-import { AddLine, Section, Segments, SelectField, SpanField, TextField } from "./controls";
+import type { Evidence, EvidenceKind, GateChoice, GateProposal, GateStep, JsonValue, PresetReason } from "../../schema.gen";
+import { AddLine, Section, SelectField, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
 import { editsOfWhole, ListEditor } from "./ListEditor";
@@ -14,11 +14,22 @@ const TYPES = [
   { value: "approve", title: "Approve" },
   { value: "review", title: "Review and edit" },
   { value: "fill", title: "Fill in" },
+  { value: "choose", title: "Choose a way" },
+  { value: "adjudicate", title: "Adjudicate" },
 ];
 const TYPE_HINTS: Readonly<Record<GateStep["type"], string>> = {
   approve: "A person approves the proposal, rejects or returns it.",
   review: "A person may change the proposal before approving it.",
   fill: "A person fills in a form; the proposal is what it begins with.",
+  choose: "A person picks one of several ways; each is a way out of this step.",
+  adjudicate: "Proposals that contradict each other stand side by side; a person takes one, or writes his own.",
+};
+const CONTRACT_OF: Readonly<Record<GateStep["type"], string>> = {
+  approve: "Of the proposal",
+  review: "Of the proposal",
+  fill: "What is filled in",
+  choose: "Of what is shown",
+  adjudicate: "Of each proposal",
 };
 const EVIDENCE: readonly { readonly value: EvidenceKind; readonly title: string }[] = [
   { value: "document", title: "Document" },
@@ -53,7 +64,7 @@ export function GatePanel({ stepId, step }: { readonly stepId: string; readonly 
   return (
     <>
       <Section title="Question">
-        <Segments
+        <SelectField
           label="What is asked"
           place="type"
           value={step.type}
@@ -80,7 +91,9 @@ export function GatePanel({ stepId, step }: { readonly stepId: string; readonly 
           <TextExpression key={key} label={label} hint={hint} place={key} value={step[key] ?? ""} set={set} />
         ))}
       </Section>
-      <Section title="Contract" aside={step.type === "fill" ? "What is filled in" : "Of the proposal"}>
+      {step.type === "choose" && <Choices stepId={stepId} step={step} />}
+      {step.type === "adjudicate" && <Proposals step={step} set={set} />}
+      <Section title="Contract" aside={CONTRACT_OF[step.type]}>
         <ContractField
           label="the contract of the question"
           place="contract"
@@ -91,14 +104,16 @@ export function GatePanel({ stepId, step }: { readonly stepId: string; readonly 
           }}
         />
       </Section>
-      <Mapping
-        stepId={stepId}
-        part="proposal"
-        mapping={step.proposal ?? {}}
-        contract={step.contract}
-        title={step.type === "fill" ? "What the form begins with" : "Proposal"}
-        empty="Add fields to the contract first."
-      />
+      {step.type !== "adjudicate" && (
+        <Mapping
+          stepId={stepId}
+          part="proposal"
+          mapping={step.proposal ?? {}}
+          contract={step.contract}
+          title={step.type === "fill" ? "What the form begins with" : "Proposal"}
+          empty="Add fields to the contract first."
+        />
+      )}
       <EvidenceList step={step} set={set} />
       <Section title="Who, and until when">
         <SelectField
@@ -164,6 +179,128 @@ function TextExpression({
         {hint}
       </span>
     </div>
+  );
+}
+
+function Choices({ stepId, step }: { readonly stepId: string; readonly step: GateStep }) {
+  const { apply } = useInspector();
+  const choices = step.choices ?? [];
+  const [fresh, setFresh] = useState<number | null>(null);
+  const write = (items: readonly GateChoice[], what: string) => {
+    apply(what, (document) => setChoices(document, { step: stepId, choices: items }), `${stepId}.choices`);
+  };
+  return (
+    <Section title="Ways to choose from">
+      <ListEditor
+        items={choices}
+        word="Way"
+        place="choices"
+        least={2}
+        fresh={fresh}
+        titleOf={(choice) => choice.title}
+        noteOf={(choice) => choice.port}
+        onEdit={editsOfWhole(choices, (choice) => choice.title, write)}
+      >
+        {(choice, change) => (
+          <>
+            <TextField
+              label="Title"
+              required
+              max={120}
+              value={choice.title}
+              onCommit={(title) => {
+                change({ ...choice, title });
+              }}
+            />
+            <TextField
+              label="Id"
+              mono
+              required
+              value={choice.port}
+              hint="Links and reports name the way by it."
+              check={(port) =>
+                !ID_PATTERN.test(port) || port === "expired"
+                  ? "Small letters, digits and _ only, beginning with a letter; not “expired”."
+                  : choices.some((other) => other !== choice && other.port === port)
+                    ? "Another way has this id."
+                    : ""
+              }
+              onCommit={(port) => {
+                change({ ...choice, port });
+              }}
+            />
+          </>
+        )}
+      </ListEditor>
+      <AddLine
+        label="Another way"
+        verb="Add way"
+        check={(title) =>
+          title.length > 120 ? "At most 120 characters." : choices.length >= 9 ? "At most 9 ways." : ""
+        }
+        onAdd={(title) => {
+          setFresh(choices.length);
+          write([...choices, { port: freeChoice(title, choices), title }], `Add the way ${title}`);
+        }}
+      />
+    </Section>
+  );
+}
+
+function Proposals({ step, set }: { readonly step: GateStep; readonly set: Set }) {
+  const { definition, scope } = useInspector();
+  const proposals = step.proposals ?? [];
+  const [fresh, setFresh] = useState<number | null>(null);
+  const write = (items: readonly GateProposal[], what: string) => {
+    set("proposals", items.length ? items.map(({ title, value }) => ({ title, value })) : undefined, what);
+  };
+  return (
+    <Section title="Proposals" aside="Side by side, under one contract">
+      <ListEditor
+        items={proposals}
+        word="Proposal"
+        place="proposals"
+        fresh={fresh}
+        titleOf={(proposal) => proposal.title}
+        noteOf={(proposal) => proposal.value}
+        onEdit={editsOfWhole(proposals, (proposal) => proposal.title, write)}
+      >
+        {(proposal, change, index) => (
+          <>
+            <TextField
+              label="Title"
+              required
+              max={120}
+              value={proposal.title}
+              onCommit={(title) => {
+                change({ ...proposal, title });
+              }}
+            />
+            <ValueField
+              label="Value"
+              place={`proposals.${index}.value`}
+              value={proposal.value}
+              definition={definition}
+              scope={scope}
+              onCommit={(value) => {
+                if (value) change({ ...proposal, value });
+              }}
+            />
+          </>
+        )}
+      </ListEditor>
+      <AddLine
+        label="Another proposal"
+        verb="Add proposal"
+        check={(title) =>
+          title.length > 120 ? "At most 120 characters." : proposals.length >= 8 ? "At most 8 proposals." : ""
+        }
+        onAdd={(title) => {
+          setFresh(proposals.length);
+          write([...proposals, { title, value: "input" }], `Add the proposal ${title}`);
+        }}
+      />
+    </Section>
   );
 }
 
