@@ -75,10 +75,10 @@ class Answer:
         "end",
     ]
     output: JsonObject | None = None
-    choice: str | None = None
-    """The way that is chosen at a gate, or the proposal that is taken."""
     reason: str | None = None
     after_seconds: float = 60
+    choice: str | None = None
+    """The way that is chosen at a gate, or the proposal that is taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from orchestrator.core.planner import replay
 from orchestrator.runs import services, statements
 from orchestrator.runs.invariants import check_invariants
 from orchestrator.runs.models import Run, RunDetail, RunEvent, StepRun
+from orchestrator.runs.selectors import run_state
 from registry import services as registry
 from registry.lifecycle import AgentVersionEvent
 from tests import fake_agents
@@ -307,7 +308,7 @@ def stored_and_replayed(run):
     for event in RunEvent.objects.filter(run_id=run.id).order_by("seq"):
         body = filled(event.body["event"], values)
         journal.append((DRIVING.validate_python(body), event.at))
-    return run.state, replay(compiled, str(run.id), journal).stored()
+    return run_state(run).stored(), replay(compiled, str(run.id), journal).stored()
 
 
 def filled(body, values):
