@@ -27,6 +27,7 @@ from orchestrator.core.definition import (
     JoinStep,
     Link,
     Losers,
+    MapStep,
     Moment,
     Outcome,
     OutcomeKind,
@@ -39,6 +40,7 @@ from orchestrator.core.definition import (
     Trigger,
     WaitStep,
     WorkflowDefinition,
+    agents_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
 from registry.presentation import words_of
@@ -205,6 +207,11 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
             "others take over after", lambda kinds: _joined(one.value for one in kinds)
         ),
     },
+    MapStep: {
+        "items": _Fact("goes through", _text),
+        "max_parallel": _Fact("items at the same time, at most", _text),
+        "tolerated_failures": _Fact("failed items tolerated", _text),
+    },
     RouterStep: {"mode": _Fact("ways taken", lambda mode: _MODES[mode])},
     JoinStep: {
         "policy": _Fact("rule", lambda policy: _JOINS[policy]),
@@ -333,10 +340,10 @@ class _Comparison:
     def _parts(self, spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
         """What is compared in a way of its own; both steps are of the same kind."""
         match new:
-            case AgentStep():
+            case AgentStep() | MapStep():
                 if old.uses != new.uses:
                     yield spot.change("agent", self._agent(old.uses), self._agent(new.uses))
-                if old.fallbacks != new.fallbacks:
+                if agents_of(old)[1:] != agents_of(new)[1:]:
                     yield spot.change("fallback agents", self._others(old), self._others(new))
                 yield from _mapping(spot, "gets", old.input, new.input)
                 yield from _facts(spot, _TIMEOUT, old.timeout, new.timeout)
@@ -385,6 +392,8 @@ class _Comparison:
                 return "Start"
             case AgentStep():
                 return f"Agent step, {self._agent(step.uses)}"
+            case MapStep():
+                return f"Map, {self._agent(step.uses)} for each of {step.items}"
             case RouterStep():
                 return f"Router, {_listed([one.title for one in step.routes])} or otherwise"
             case JoinStep():
@@ -402,8 +411,8 @@ class _Comparison:
         key = (called.agent, called.version)
         return self.agents.get(key, f"{called.agent} v{called.version}")
 
-    def _others(self, step: AgentStep) -> str:
-        return ", then ".join(self._agent(one) for one in step.fallbacks) or "none"
+    def _others(self, step: Step) -> str:
+        return ", then ".join(self._agent(one) for one in agents_of(step)[1:]) or "none"
 
     def _outcome(self, definition: WorkflowDefinition, step: EndStep) -> str:
         return _title(definition, step.outcome)

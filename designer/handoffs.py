@@ -13,8 +13,10 @@ from orchestrator.core.definition import (
     EndStep,
     GateStep,
     Link,
+    MapStep,
     Step,
     WorkflowDefinition,
+    agents_of,
 )
 from orchestrator.core.findings import FieldVerdict, LinkVerdict, Verdict
 from orchestrator.core.json import JsonObject
@@ -40,6 +42,7 @@ VERDICTS: Final[Mapping[Fit, str]] = {
 ICONS: Final[Mapping[str, str]] = {
     "start": "play",
     "agent": "agent",
+    "map": "layers",
     "router": "branch",
     "join": "merge",
     "gate": "gate",
@@ -149,7 +152,7 @@ class _Map:
         steps = self.definition.steps
         source, target = steps[link.source], steps[link.target]
         version = None
-        if isinstance(target, AgentStep):
+        if isinstance(target, (AgentStep, MapStep)):
             version = self.used.get((target.uses.agent, target.uses.version))
         contract = self._contract_of(target, version)
         fit: Fit = "leads_only" if verdict.verdict == "none" and contract else verdict.verdict
@@ -172,7 +175,7 @@ class _Map:
 
     def _contract_of(self, target: Step, version: AgentVersion | None) -> JsonObject:
         match target:
-            case AgentStep() if version is not None:
+            case AgentStep() | MapStep() if version is not None:
                 contract: JsonObject = version.manifest["input"]
                 return contract
             case GateStep(contract=contract):
@@ -190,9 +193,11 @@ class _Map:
         otherwise = "the run ends" if exceptions.mode == "end" else inbox
         after = f"then {self.instead.get(step_id, otherwise)}"
         match target:
-            case AgentStep(retry=retry):
+            case AgentStep(retry=retry) | MapStep(retry=retry):
                 tries = f"{retry.max_attempts} tries" if retry.max_attempts > 1 else "1 try"
-                others = "".join(f"then {one.agent} v{one.version}, " for one in target.fallbacks)
+                others = "".join(
+                    f"then {one.agent} v{one.version}, " for one in agents_of(target)[1:]
+                )
                 limit = seconds_words(target.timeout.attempt_seconds)
                 return f"{tries} of {limit}, {others}{after}"
             case GateStep():

@@ -21,6 +21,7 @@ from orchestrator.core.definition import (
     JoinPolicy,
     JoinStep,
     Losers,
+    MapStep,
     OutcomeKind,
     RouterMode,
     RouterStep,
@@ -311,7 +312,7 @@ def _outline_step(
         icon=described.icon,
         kind=described.kind,
         summary=step.summary,
-        agent=_agent_of(step, used) if isinstance(step, AgentStep) else None,
+        agent=_agent_of(step, used) if isinstance(step, (AgentStep, MapStep)) else None,
         facts=tuple(described.facts),
         mappings_title=described.mappings_title,
         mappings=tuple(described.mappings.items()),
@@ -326,6 +327,8 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
             return _Described("play", "Start")
         case AgentStep():
             return _Described("agent", "Agent step", _agent_facts(step), "Input", step.input)
+        case MapStep():
+            return _Described("layers", "Map", _map_facts(step), "Input of each item", step.input)
         case RouterStep():
             taken = "Every way" if step.mode is RouterMode.ALL else "The first way"
             return _Described("branch", "Router", [("Rule", f"{taken} that holds is taken.")])
@@ -349,7 +352,17 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
             )
 
 
-def _agent_facts(step: AgentStep) -> list[tuple[str, str]]:
+def _map_facts(step: MapStep) -> list[tuple[str, str]]:
+    allowed = step.tolerated_failures
+    return [
+        ("For each of", step.items),
+        ("At the same time", f"{step.max_parallel} at most"),
+        ("May fail", f"{allowed} at most" if allowed else "none"),
+        *_agent_facts(step),
+    ]
+
+
+def _agent_facts(step: AgentStep | MapStep) -> list[tuple[str, str]]:
     retry = step.retry
     tries = "1, never repeated by itself"
     if retry.max_attempts > 1:
@@ -359,6 +372,8 @@ def _agent_facts(step: AgentStep) -> list[tuple[str, str]]:
         ("Time limit", f"{seconds_words(step.timeout.attempt_seconds)} for each try"),
         ("Tries", tries),
     ]
+    if not isinstance(step, AgentStep):
+        return facts
     if step.fallbacks:
         others = ", then ".join(f"{one.agent} v{one.version}" for one in step.fallbacks)
         kinds = ", ".join(kind.value.replace("_", " ") for kind in step.fallback_on)
@@ -392,7 +407,7 @@ def _gate_facts(step: GateStep) -> list[tuple[str, str]]:
     return facts
 
 
-def _agent_of(step: AgentStep, used: Mapping[tuple[str, int], AgentVersion]) -> AgentUsed:
+def _agent_of(step: AgentStep | MapStep, used: Mapping[tuple[str, int], AgentVersion]) -> AgentUsed:
     version = used.get((step.uses.agent, step.uses.version))
     if version is None:
         return AgentUsed(name=step.uses.agent, number=step.uses.version)

@@ -31,6 +31,7 @@ PORT_WORDS: Mapping[str, str] = {
     "returned": "returned",
     "expired": "not decided in time",
     "filled": "filled in",
+    "partial": "some items failed",
 }
 """What a way out of a step is called, by port."""
 _OWN_EVENTS: Mapping[str, str] = {
@@ -49,6 +50,7 @@ _WHEN_WORDS: Mapping[str, str] = {
     "returned": "when returned",
     "expired": "when not decided in time",
     "filled": "when filled in",
+    "partial": "when some items failed",
 }
 
 

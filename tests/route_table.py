@@ -448,7 +448,10 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/runs/<uuid:pk>/"): api("run.read", "run"),
     ("GET", "api/v1/runs/<uuid:pk>/events/"): api("run.read", "run"),
     ("GET", "api/v1/runs/<uuid:pk>/messages/"): api("run.read", "run"),
-    ("GET", "api/v1/runs/<uuid:pk>/steps/<slug:step>/"): api(
+    ("GET", "api/v1/runs/<uuid:pk>/steps/<slug:step>/members/"): api(
+        "run.read", "run", path={"step": "{step}"}
+    ),
+    ("GET", "api/v1/runs/<uuid:pk>/steps/<str:step>/"): api(
         "run.read", "run", path={"step": "{step}"}
     ),
     ("POST", "api/v1/runs/<uuid:pk>/cancel/"): api("run.cancel", "run", body=REASON),

@@ -76,6 +76,7 @@ def _usual_values() -> JsonObject:
         "end": parts.EndStep,
         "gate": parts.GateStep,
         "join": parts.JoinStep,
+        "map": parts.MapStep,
         "router": parts.RouterStep,
         "start": parts.StartStep,
         "transform": parts.TransformStep,

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
-from orchestrator.core.compilation import DefinitionError, branch_of, is_failure
+from orchestrator.core.compilation import ITEM_VARIABLES, DefinitionError, branch_of, is_failure
 from orchestrator.core.contracts import (
     Fit,
     FitVerdict,
@@ -39,6 +39,7 @@ from orchestrator.core.definition import (
     JoinPolicy,
     JoinStep,
     Link,
+    MapStep,
     Moment,
     Pause,
     RouterMode,
@@ -57,12 +58,13 @@ from orchestrator.core.expression_types import (
     ExpressionFinding,
     ExpressionType,
     check_expression,
+    entry_of,
     field_names,
     kinds_of,
     kinds_text,
     member,
 )
-from orchestrator.core.expressions import ExpressionError, compile_expression
+from orchestrator.core.expressions import RUN_VARIABLES, ExpressionError, compile_expression
 from orchestrator.core.findings import (
     Examination,
     FieldVerdict,
@@ -94,6 +96,7 @@ _PORT_WORDS = {
     "expired": "is not decided in time",
     "filled": "is filled in",
     "adjudicated": "is adjudicated",
+    "partial": "cannot do all items",
 }
 _REPAIR_HINT = "It is checked and, where the type knows how, repaired when it runs."
 _RANK = {"error": 0, "warning": 1, "info": 2}
@@ -604,6 +607,9 @@ class _Checker:
                 return
             case AgentStep():
                 self._check_agent(step_id, step)
+            case MapStep():
+                self._check_items(step_id, step)
+                self._check_agent(step_id, step)
             case RouterStep():
                 for route in step.routes:
                     place = _Place(step_id, f"routes.{route.port}")
@@ -617,14 +623,35 @@ class _Checker:
             case EndStep():
                 self._check_end(step_id, step)
 
-    def _check_agent(self, step_id: str, step: AgentStep) -> None:
+    def _check_items(self, step_id: str, step: MapStep) -> None:
+        """The list of a map: it must be one; its entries are what the map's mapping sees."""
+        place = _Place(step_id, "items")
+        typed = self._typed(step.items, place)
+        kinds = kinds_of(typed.schema)
+        if typed.has_errors:
+            return
+        if "array" not in kinds:
+            self.add(
+                "error",
+                "not_a_list",
+                f"{self.name(step_id)} needs a list; '{step.items}' gives "
+                f"{kinds_text(typed.schema)}.",
+                at=place,
+                hint="Choose a value that is a list.",
+            )
+        elif typed.may_be_absent and _is_plain(step.items):
+            self._note_absence(place, "items", step.items, _Fit("fits"))
+        self.shapes.items[step_id] = entry_of(typed.schema)
+
+    def _check_agent(self, step_id: str, step: AgentStep | MapStep) -> None:
         interface = self._interface(step_id, step)
         if interface is None:
             self._built(step_id, "input", step.input)
             return
         self._note_empty_contract(step_id, "uses.input", interface.input_schema)
         self._check_mapping(step_id, "input", step.input, contract=interface.input_schema)
-        self._check_fallbacks(step_id, step, interface)
+        if isinstance(step, AgentStep):
+            self._check_fallbacks(step_id, step, interface)
 
     def _check_fallbacks(self, step_id: str, step: AgentStep, own: AgentInterface) -> None:
         """Each fallback agent exists, is another one, and can stand in for the step's own."""
@@ -685,7 +712,7 @@ class _Checker:
             hint=f"There are versions {', '.join(map(str, versions))}." if versions else "",
         )
 
-    def _interface(self, step_id: str, step: AgentStep) -> AgentInterface | None:
+    def _interface(self, step_id: str, step: AgentStep | MapStep) -> AgentInterface | None:
         interface = self.shapes.interface(step)
         if interface is None:
             self._unknown_agent(step_id, step.uses, _Place(step_id, "uses"))
@@ -835,7 +862,7 @@ class _Checker:
         for name, text in sorted(mapping.items()):
             place = _Place(step_id, f"{part}.{name}")
             verdict = self._judge_field(place, name, text, wanted, is_required=name in required)
-            judged.append(_Judged(verdict, _read_by(text)))
+            judged.append(_Judged(verdict, _read_by(text, self._names(place))))
 
     def _judge_field(
         self, place: _Place, name: str, text: str, wanted: JsonObject, *, is_required: bool
@@ -853,7 +880,7 @@ class _Checker:
             fit = _Fit("does_not_fit" if is_closed else "cannot_tell", reason=reason)
         else:
             fit = self._compare(place, text, typed.schema, found[0])
-            if is_required and typed.may_be_absent and _is_plain(text):
+            if is_required and typed.may_be_absent and _is_plain(text, self._names(place)):
                 fit = self._note_absence(place, name, text, fit)
         return FieldVerdict.model_construct(
             step=place.step or "",
@@ -948,14 +975,15 @@ class _Checker:
 
     def _typed(self, text: str, place: _Place, *, is_condition: bool = False) -> ExpressionType:
         """Type an expression and note its findings."""
-        read = list(_steps_read(text, self.definition))
+        names = self._names(place)
+        read = list(_steps_read(text, self.definition, names))
         if self._reads_wrong_steps(read, place):
             return ExpressionType(findings=(_WRONG_STEP,))
-        scope = self.shapes.variables(place.step, read)
+        scope = self.shapes.variables(place.step, read, per_item=names == ITEM_VARIABLES)
         typed = check_expression(text, scope, is_condition=is_condition)
         for finding in typed.findings:
             self.add(finding.severity, finding.code, finding.message, at=place)
-        if typed.may_be_absent and not typed.has_errors and not _is_plain(text):
+        if typed.may_be_absent and not typed.has_errors and not _is_plain(text, names):
             self.add(
                 "warning",
                 "may_have_no_value",
@@ -964,6 +992,12 @@ class _Checker:
                 hint="Ask with has(...) first.",
             )
         return typed
+
+    def _names(self, place: _Place) -> tuple[str, ...]:
+        """The variables that an expression may use: those of an item inside a map."""
+        step = self.definition.steps.get(place.step or "")
+        is_per_item = isinstance(step, MapStep) and (place.field or "").startswith("input.")
+        return ITEM_VARIABLES if is_per_item else RUN_VARIABLES
 
     def _reads_wrong_steps(self, read: list[str], place: _Place) -> bool:
         """Note steps that are read and do not exist or do not come before."""
@@ -998,10 +1032,10 @@ _NO_VERDICT = LinkVerdict(verdict="none")
 _WRONG_STEP = ExpressionFinding("error", "wrong_step", "reads a step that is not before it")
 
 
-def _steps_read(text: str, definition: WorkflowDefinition) -> Iterator[str]:
+def _steps_read(text: str, definition: WorkflowDefinition, names: tuple[str, ...]) -> Iterator[str]:
     """The steps that an expression reads; all of them when it takes `steps` as a whole."""
     try:
-        paths = compile_expression(text).used
+        paths = compile_expression(text, variables=names).used
     except ExpressionError:
         return
     if ("steps",) in paths:
@@ -1010,9 +1044,9 @@ def _steps_read(text: str, definition: WorkflowDefinition) -> Iterator[str]:
     yield from dict.fromkeys(path[1] for path in paths if path[0] == "steps")
 
 
-def _read_by(text: str) -> frozenset[str]:
+def _read_by(text: str, names: tuple[str, ...]) -> frozenset[str]:
     try:
-        paths = compile_expression(text).used
+        paths = compile_expression(text, variables=names).used
     except ExpressionError:
         return frozenset()
     return frozenset(path[1] if path[0] == "steps" and len(path) > 1 else path[0] for path in paths)
@@ -1031,9 +1065,9 @@ def _times(link: Link) -> str:
     return "once" if link.max_rounds == 1 else f"{link.max_rounds} times"
 
 
-def _is_plain(text: str) -> bool:
+def _is_plain(text: str, names: tuple[str, ...] = RUN_VARIABLES) -> bool:
     try:
-        return compile_expression(text).plain is not None
+        return compile_expression(text, variables=names).plain is not None
     except ExpressionError:
         return False
 

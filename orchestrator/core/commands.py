@@ -68,7 +68,7 @@ class WithdrawReview(Model):
     """The question no longer matters.
 
     The run ended, nobody answered in time (`expired`), somebody gave the result otherwise
-    (`answered`), a loop began its next round, or a join went on without it (`not_needed`).
+    (`answered`), a loop began its next round, or the run goes on without it (`not_needed`).
     """
 
     type: Literal["withdraw_review"] = "withdraw_review"

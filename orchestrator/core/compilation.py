@@ -6,12 +6,13 @@ Compiled once per version and shared between threads; nothing in it changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
 from orchestrator.core.contracts import Validator, bundle
 from orchestrator.core.definition import (
+    MAX_ITEMS,
     AgentRef,
     AgentStep,
     EndStep,
@@ -21,6 +22,7 @@ from orchestrator.core.definition import (
     GateStep,
     JoinPolicy,
     JoinStep,
+    MapStep,
     Moment,
     OutcomeKind,
     Route,
@@ -31,20 +33,34 @@ from orchestrator.core.definition import (
     WaitStep,
     WorkflowDefinition,
     agents_of,
+    member_of,
+    owner_of,
 )
 from orchestrator.core.errors import DomainError
 from orchestrator.core.expressions import (
+    RUN_VARIABLES,
     CompiledExpression,
     NumberTree,
     Path,
     compile_expression,
     number_tree,
+    numbers_at,
 )
 from orchestrator.core.json import JsonObject
 from orchestrator.core.loops import back_links, bodies, forward_links, way_around
 from orchestrator.core.schemas import inline
 
 CompiledMapping = tuple[tuple[str, CompiledExpression], ...]
+
+ITEM_VARIABLES = (*RUN_VARIABLES, "item", "index")
+"""What the expressions of a map see that are evaluated per item."""
+ITEMS_CONTRACT: JsonObject = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "maxItems": MAX_ITEMS}},
+    "required": ["items"],
+    "additionalProperties": False,
+}
+"""What a map takes."""
 
 
 _WAIT_FOR_ALL = frozenset({JoinPolicy.ALL, JoinPolicy.BEST_EFFORT})
@@ -79,9 +95,9 @@ class CompiledStep:
     (transform) or result (end). `contract` judges that mapping, for a gate also what the person
     gives back; `output_contract` judges an agent's output that a person, or another agent, gives in
     its place. `interfaces` are those of all agents that the step may call, its own first. `reads`
-    are the steps whose results the
-    expressions need. For a wait, `moment` gives the instant, `key` the key of the awaited event,
-    and `arrival` judges that event's data.
+    are the steps whose results the expressions need. `member` is what each step run of a map is: an
+    agent step without links; the map's own mapping gives `{"items": list}`. For a wait, `moment`
+    gives the instant, `key` the key of the awaited event, and `arrival` judges that event's data.
     """
 
     id: str
@@ -111,6 +127,7 @@ class CompiledStep:
     key: CompiledExpression | None = None
     arrival: Validator | None = None
     reads: frozenset[str] = frozenset()
+    member: CompiledStep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +142,21 @@ class CompiledWorkflow:
     run_title: CompiledExpression | None = None
     descendants: Mapping[str, frozenset[str]] = field(default_factory=dict)
     types: Mapping[str, DomainType] = field(default_factory=dict)
+
+    def step(self, step_run: str) -> CompiledStep:
+        """What a step run executes: the step of that id, or its part in the step it belongs to.
+
+        Raises:
+            KeyError: there is no such step, or it has no members.
+        """
+        found = self.steps.get(step_run)
+        if found is not None:
+            return found
+        member = self.steps[owner_of(step_run)].member
+        if member is None:
+            raise KeyError(step_run)
+        name = f"{member.step.name}, {member_word(step_run)}"
+        return replace(member, id=step_run, step=member.step.model_copy(update={"name": name}))
 
     def title_of(self, input_: JsonObject) -> str:
         """The run's name in lists, as far as its input tells; empty when it does not."""
@@ -185,6 +217,11 @@ def compile_step(
     Raises: DefinitionError, ExpressionError, SchemaError: as `compile_workflow`, for this step.
     """
     return _Compiler(definition, catalogue, _numbers(definition, catalogue)).step(step_id, 0)
+
+
+def member_word(step_run: str) -> str:
+    """Which member a step run is, for people, who count from one."""
+    return f"item {int(member_of(step_run)) + 1}"
 
 
 def step_order(definition: WorkflowDefinition) -> tuple[str, ...]:
@@ -271,7 +308,7 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
     steps: dict[str, NumberTree] = {}
     for step_id, step in definition.steps.items():
         schema: JsonObject | None = None
-        if isinstance(step, AgentStep):
+        if isinstance(step, (AgentStep, MapStep)):
             interface = catalogue.agents.get((step.uses.agent, step.uses.version))
             schema = interface.output_schema if interface else None
         elif isinstance(step, GateStep):
@@ -281,7 +318,8 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
         if schema is not None:
             tree = number_tree(inline(bundle(schema, catalogue.types)))
             if tree:
-                steps[step_id] = {"output": tree}
+                gathered: NumberTree = {"items": {"*": tree}}
+                steps[step_id] = {"output": gathered if isinstance(step, MapStep) else tree}
     return {
         "input": number_tree(inline(bundle(definition.input, catalogue.types))),
         "steps": steps or False,
@@ -322,25 +360,24 @@ class _Compiler:
             for name in sorted(mapping)
         )
 
+    def per_item(self, mapping: Mapping[str, str], items: CompiledExpression) -> CompiledMapping:
+        """Compile a mapping that is evaluated for each entry of a list."""
+        each: NumberTree = False
+        if items.plain is not None:
+            listed = numbers_at(self.numbers, items.plain)
+            each = listed.get("*", False) if isinstance(listed, dict) else listed
+        numbers = {**self.numbers, "item": each}
+        return tuple(
+            (name, compile_expression(mapping[name], variables=ITEM_VARIABLES).typed(numbers))
+            for name in sorted(mapping)
+        )
+
     def step(self, step_id: str, rank: int) -> CompiledStep:
         """Compile one step."""
-        step = self.definition.steps[step_id]
-        by_port: dict[str, list[str]] = {}
-        for link_id in self.outgoing[step_id]:
-            by_port.setdefault(self.definition.links[link_id].port, []).append(link_id)
-        base = CompiledStep(
-            id=step_id,
-            step=step,
-            rank=rank,
-            incoming=tuple(self.incoming[step_id]),
-            outgoing=tuple(self.outgoing[step_id]),
-            by_port={port: tuple(links) for port, links in by_port.items()},
-            back=self.back[step_id],
-            back_in=tuple(self.back_in[step_id]),
-        )
+        step, base = self.definition.steps[step_id], self._base(step_id, rank)
         match step:
-            case AgentStep():
-                return self._agent(base, step)
+            case AgentStep() | MapStep():
+                return self._calling(base, step)
             case GateStep():
                 return self._gate(base, step)
             case RouterStep():
@@ -360,6 +397,25 @@ class _Compiler:
             case StartStep():
                 return base
 
+    def _base(self, step_id: str, rank: int) -> CompiledStep:
+        """What every step has: its place and its links."""
+        by_port: dict[str, list[str]] = {}
+        for link_id in self.outgoing[step_id]:
+            by_port.setdefault(self.definition.links[link_id].port, []).append(link_id)
+        return CompiledStep(
+            id=step_id,
+            step=self.definition.steps[step_id],
+            rank=rank,
+            incoming=tuple(self.incoming[step_id]),
+            outgoing=tuple(self.outgoing[step_id]),
+            by_port={port: tuple(links) for port, links in by_port.items()},
+            back=self.back[step_id],
+            back_in=tuple(self.back_in[step_id]),
+        )
+
+    def _calling(self, base: CompiledStep, step: AgentStep | MapStep) -> CompiledStep:
+        return self._agent(base, step) if isinstance(step, AgentStep) else self._map(base, step)
+
     def _agent(self, base: CompiledStep, step: AgentStep) -> CompiledStep:
         interfaces = tuple(self._interface(base.id, step.name, one) for one in agents_of(step))
         interface = interfaces[0]
@@ -369,6 +425,36 @@ class _Compiler:
             interface=interface,
             interfaces=interfaces,
             output_contract=Validator(interface.output_schema, self.catalogue.types),
+        )
+
+    def _map(self, base: CompiledStep, step: MapStep) -> CompiledStep:
+        """The list, and what each item's step run is: an agent step that has no links."""
+        interface = self._interface(base.id, step.name, step.uses)
+        items = compile_expression(step.items).typed(self.numbers)
+        call = AgentStep(
+            name=step.name, uses=step.uses, input=step.input, timeout=step.timeout, retry=step.retry
+        )
+        mapping = self.per_item(step.input, items)
+        member = CompiledStep(
+            id=base.id,
+            step=call,
+            rank=base.rank,
+            incoming=(),
+            outgoing=(),
+            by_port={},
+            interface=interface,
+            interfaces=(interface,),
+            mapping=mapping,
+            contract=Validator(interface.input_schema, self.catalogue.types),
+            output_contract=Validator(interface.output_schema, self.catalogue.types),
+            reads=_reads(expression for _, expression in mapping),
+        )
+        return _with(
+            base,
+            mapping=(("items", items),),
+            contract=Validator(ITEMS_CONTRACT),
+            member=member,
+            reads=_reads([items]),
         )
 
     def _interface(self, step_id: str, name: str, called: AgentRef) -> AgentInterface:

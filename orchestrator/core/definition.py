@@ -7,6 +7,7 @@ for the canvas only and no hash covers them (`WorkflowDefinition.hashed`).
 Values move by expressions (`core/expressions.py`), which see two names:
 `input` (the run's input) and `steps.<step id>` with the fields `result` (value, not_found, ...),
 `output`, `reason`, `score` and `round` (1, and one more each time a back link began it anew).
+Inside a map they also see `item` and `index`, the item in hand.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MAX_WAIT_SECONDS = 366 * 86_400
 MAX_ROUNDS = 1_000
 USUAL_ROUNDS = 3
 """What is offered for a link that leads back."""
+MAX_ITEMS = 1_000
+"""How many items one map takes."""
 RESERVED_IDS = frozenset(
     [
         "as",
@@ -151,6 +154,26 @@ class AgentStep(StepBase):
     timeout: TimeoutPolicy = TimeoutPolicy()
     retry: RetryPolicy = RetryPolicy()
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class MapStep(StepBase):
+    """Calls an agent once for each item of a list. Ports: next, partial, failed.
+
+    `items` gives the list, at most 1,000 long; `input` is built per item, from `item` and `index`
+    (from 0) too. At most `max_parallel` items are under way at once. An item has failed when its
+    call ends with anything but a value. Up to `tolerated_failures` failed items the step leaves by
+    `partial`, beyond by `failed`, and what is under way is cancelled. Output: `{"items": [output of
+    each item, null for a failed one], "failed": [{"index", "kind", "reason"}], "count": number}`.
+    """
+
+    kind: Literal["map"] = "map"
+    items: Expression
+    uses: AgentRef
+    input: Mapping = Field(default_factory=dict)
+    max_parallel: Annotated[int, Field(ge=1, le=64)] = 8
+    tolerated_failures: Annotated[int, Field(ge=0, le=MAX_ITEMS)] = 0
+    timeout: TimeoutPolicy = TimeoutPolicy()
+    retry: RetryPolicy = RetryPolicy()
 
 
 class Route(Model):
@@ -368,7 +391,15 @@ class EndStep(StepBase):
 
 
 Step = Annotated[
-    StartStep | AgentStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep,
+    StartStep
+    | AgentStep
+    | MapStep
+    | RouterStep
+    | JoinStep
+    | GateStep
+    | TransformStep
+    | WaitStep
+    | EndStep,
     Field(discriminator="kind"),
 ]
 
@@ -548,31 +579,35 @@ class WorkflowDefinition(Model):
 
 def agents_of(step: Step) -> tuple[AgentRef, ...]:
     """The agent versions that the step may call, in the order in which it turns to them."""
-    return (step.uses, *step.fallbacks) if isinstance(step, AgentStep) else ()
+    if isinstance(step, AgentStep):
+        return (step.uses, *step.fallbacks)
+    return (step.uses,) if isinstance(step, MapStep) else ()
 
 
 AGENT_PORTS = ("next", "not_found", "uncertain", "refused", "failed")
+_FIXED_PORTS: dict[str, tuple[str, ...]] = {
+    "start": ("next",),
+    "agent": AGENT_PORTS,
+    "map": ("next", "partial", "failed"),
+    "transform": ("next",),
+    "join": ("next", "failed"),
+    "end": (),
+}
 
 
 def ports_of(step: Step) -> tuple[str, ...]:
     """Every port that the step can leave by, in drawing order."""
     match step:
-        case AgentStep():
-            return AGENT_PORTS
-        case StartStep() | TransformStep():
-            return ("next",)
         case RouterStep():
             return (*(route.port for route in step.routes), "default")
-        case JoinStep():
-            return ("next", "failed")
         case WaitStep(awaits=EventAwaited()):
             return ("next", "expired")
         case WaitStep():
             return ("next",)
         case GateStep():
             return _gate_ports(step)
-        case EndStep():
-            return ()
+        case _:
+            return _FIXED_PORTS[step.kind]
 
 
 def _gate_ports(step: GateStep) -> tuple[str, ...]:
@@ -585,3 +620,28 @@ def _gate_ports(step: GateStep) -> tuple[str, ...]:
             return ("adjudicated", "expired")
         case _:
             return ("approved", "rejected", "returned", "expired")
+
+
+# ---- step runs that a step is made of ------------------------------------------------------------
+#
+# A map makes one step run per item. Its id is `<step>.<member>`; ids of steps have no dot.
+
+
+def member_id(step_id: str, member: str | int) -> str:
+    """The id of the step run of one member of a step."""
+    return f"{step_id}.{member}"
+
+
+def is_member(step_run: str) -> bool:
+    """Whether a step run is a member of a step, not a step itself."""
+    return "." in step_run
+
+
+def owner_of(step_run: str) -> str:
+    """The step that a step run belongs to: the step itself, or the one that it is a member of."""
+    return step_run.partition(".")[0]
+
+
+def member_of(step_run: str) -> str:
+    """Which member a step run is; empty for a step itself."""
+    return step_run.partition(".")[2]

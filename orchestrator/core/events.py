@@ -319,7 +319,7 @@ class RoundBegun(EventBase):
 
 
 class StepClosed(EventBase):
-    """The run ended, was resumed or began a next round, and took the step with it."""
+    """The run ended, was resumed or began a next round, or a map gave up; the step with it."""
 
     type: Literal["step_closed"] = "step_closed"
     step: str

@@ -34,10 +34,13 @@ from orchestrator.core.definition import (
     JoinPolicy,
     JoinStep,
     Losers,
+    MapStep,
     RouterStep,
     StartStep,
     TransformStep,
     WaitStep,
+    member_of,
+    owner_of,
 )
 from orchestrator.core.events import (
     AttemptLeased,
@@ -48,6 +51,7 @@ from orchestrator.core.fallbacks import agent_in_use, key_of_call
 from orchestrator.core.gates import proposals_of
 from orchestrator.core.joins import PARTIAL
 from orchestrator.core.json import JsonObject
+from orchestrator.core.members import Members
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import changed, reason_of
 from orchestrator.core.results import (
@@ -67,7 +71,7 @@ from orchestrator.core.state import (
 from orchestrator.core.waits import Waits
 
 
-class Execution(Waits):
+class Execution(Members, Waits):
     """Steps 2 to 4 of the theory of operation in `core/planner.py`."""
 
     def advance(self) -> None:
@@ -91,18 +95,17 @@ class Execution(Waits):
             return None
         return min(agents.difference(self.prepared), key=self._turn)
 
-    def _turn(self, step_id: str) -> tuple[bool, int]:
-        compiled = self.workflow.steps[step_id]
-        return isinstance(compiled.step, GateStep), compiled.rank
+    def _turn(self, step_id: str) -> tuple[bool, int, int, str]:
+        compiled, member = self.workflow.steps[owner_of(step_id)], member_of(step_id)
+        return isinstance(compiled.step, GateStep), compiled.rank, len(member), member
 
     def _execute(self, step_id: str) -> None:
-        compiled = self.workflow.steps[step_id]
+        compiled = self.workflow.step(step_id)
         match compiled.step:
             case StartStep():
                 self._end_step(step_id, Value.model_construct(output=self.changes["input"]), "next")
-            case AgentStep():
-                if self._hand_over(compiled):
-                    self.prepared.append(step_id)
+            case AgentStep() | MapStep():
+                self._prepare(compiled, compiled.step)
             case RouterStep():
                 self._route(compiled, compiled.step)
             case JoinStep():
@@ -117,6 +120,18 @@ class Execution(Waits):
                 self._end(compiled, compiled.step)
             case _:
                 assert_never(compiled.step)
+
+    def _prepare(self, compiled: CompiledStep, step: AgentStep | MapStep) -> None:
+        """Hand its input to a step that calls; what is refused has ended the step."""
+        step_id = compiled.id
+        if isinstance(step, MapStep) and not self._has_members(step_id):
+            self.steps[step_id] = changed(self.steps[step_id], input=None)
+        if not self._hand_over(compiled):
+            return
+        if isinstance(step, MapStep):
+            self._begin_members(step_id)
+        else:
+            self.prepared.append(step_id)
 
     def _hand_over(self, compiled: CompiledStep) -> bool:
         """Map a step's input and let its contract judge it; False when that failed the step."""
@@ -177,7 +192,7 @@ class Execution(Waits):
         )
 
     def _lease(self, step_id: str) -> None:
-        step = self.workflow.steps[step_id].step
+        step = self.workflow.step(step_id).step
         assert isinstance(step, AgentStep)
         run = self.steps[step_id]
         run = self._step_moves(
@@ -288,7 +303,7 @@ class Execution(Waits):
             for step_id in sources:
                 if self.steps[step_id].status is StepStatus.FAILED:
                     return step_id
-                if isinstance(self.workflow.steps[step_id].step, (AgentStep, GateStep)):
+                if isinstance(self.workflow.steps[step_id].step, (AgentStep, MapStep, GateStep)):
                     nearest = nearest or step_id
             seen.update(sources)
             layer = sources

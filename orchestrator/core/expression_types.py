@@ -157,6 +157,24 @@ def kinds_of(schema: JsonValue, depth: int = 12) -> frozenset[str]:
     return kinds
 
 
+def entry_of(schema: JsonValue, depth: int = 12) -> JsonObject:
+    """The schema of a list's entries; empty when nothing is said of them."""
+    if not isinstance(schema, dict) or depth == 0:
+        return {}
+    items = schema.get("items")
+    if isinstance(items, dict):
+        return items
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        branches = schema.get(keyword)
+        if isinstance(branches, list):
+            lists = [
+                entry_of(branch, depth - 1) for branch in branches if "array" in kinds_of(branch)
+            ]
+            if lists:
+                return union_of(*lists)
+    return {}
+
+
 def kinds_text(schema: JsonValue) -> str:
     """The kinds of a schema in words."""
     kinds = kinds_of(schema)
@@ -294,7 +312,7 @@ class _Checker:
                 f"Only lists can be gone through, not {kinds_text(over.schema)}.",
                 node,
             )
-        item = _Typed(_items(over.schema)) if "array" in kinds else _Typed({"type": "string"})
+        item = _Typed(entry_of(over.schema)) if "array" in kinds else _Typed({"type": "string"})
         inner = {**names, node.variable: item, node.accumulator: _ANYTHING}
         self.type_of(node.condition, inner)
         self.type_of(node.step, inner)
@@ -351,7 +369,7 @@ class _Checker:
             return self._member(operand, key.value, node)
         kinds = kinds_of(operand.schema)
         if "array" in kinds:
-            return _Typed(_items(operand.schema), may_be_absent=True)
+            return _Typed(entry_of(operand.schema), may_be_absent=True)
         return _Typed({}, may_be_absent=True)
 
     def _equality(self, node: Call, left: _Typed, right: _Typed) -> None:
@@ -494,24 +512,6 @@ def _constant_schema(node: Constant) -> JsonObject:
             return {"type": "null"}
         case _:
             return {}
-
-
-def _items(schema: JsonValue, depth: int = 12) -> JsonObject:
-    """The schema of a list's entries."""
-    if not isinstance(schema, dict) or depth == 0:
-        return {}
-    items = schema.get("items")
-    if isinstance(items, dict):
-        return items
-    for keyword in ("anyOf", "oneOf", "allOf"):
-        branches = schema.get(keyword)
-        if isinstance(branches, list):
-            lists = [
-                _items(branch, depth - 1) for branch in branches if "array" in kinds_of(branch)
-            ]
-            if lists:
-                return union_of(*lists)
-    return {}
 
 
 def _options(schema: JsonObject) -> list[str]:

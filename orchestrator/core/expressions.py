@@ -185,7 +185,7 @@ class CompiledExpression:
         """
         found: dict[Path, NumberTree] = {}
         for path in self.used:
-            tree = _subtree(numbers.get(path[0], False), path[1:])
+            tree = numbers_at(numbers, path)
             if tree:
                 found[path] = tree
         return replace(self, _numbers=found) if found else self
@@ -283,6 +283,11 @@ def number_tree(schema: JsonValue, depth: int = 8) -> NumberTree:
         for branch in branches if isinstance(branches, list) else ():
             found = _both(found, number_tree(branch, depth - 1))
     return found or False
+
+
+def numbers_at(numbers: Mapping[str, NumberTree], path: Path) -> NumberTree:
+    """Where the value at a path says `number`."""
+    return _subtree(numbers.get(path[0], False), path[1:])
 
 
 def _both(left: NumberTree, right: NumberTree) -> NumberTree:

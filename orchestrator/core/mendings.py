@@ -17,6 +17,7 @@ from orchestrator.core.definition import (
     EndStep,
     GateStep,
     Link,
+    MapStep,
     OutcomeKind,
     RouterStep,
     StartStep,
@@ -429,11 +430,23 @@ class Mender:
     def unknown_agent(self, finding: Finding) -> Iterator[Mending]:
         """Use the newest version that there is."""
         step = self.definition.steps[finding.step or ""]
-        assert isinstance(step, AgentStep)
+        assert isinstance(step, (AgentStep, MapStep))
         numbers = [key[1] for key in self.shapes.catalogue.agents if key[0] == step.uses.agent]
         if numbers:
             path = pointer(("steps", finding.step or "", "uses", "version"))
             yield _mending("choose", f"Use version {max(numbers)}", _set(path, max(numbers)))
+
+    def not_a_list(self, finding: Finding) -> Iterator[Mending]:
+        """Choose a value that is a list."""
+        step_id = finding.step or ""
+        lists = [
+            one
+            for one in self._readables(step_id)
+            if one.kinds == {"array"} and one.path[0] != "item"
+        ]
+        for one in lists[:MAX_OFFERS]:
+            path = pointer(("steps", step_id, "items"))
+            yield _mending("choose", f"Go through '{one.label}'", _set(path, one.expression))
 
     def _policy_outcome(self, finding: Finding) -> tuple[str, str]:
         """Where a policy names an outcome, and which."""
@@ -564,6 +577,7 @@ _MENDERS: Mapping[str, Callable[[Mender, Finding], Iterator[Mending]]] = {
     "undeclared_outcome": Mender.undeclared_outcome,
     "outcome_is_success": Mender.outcome_is_success,
     "unknown_agent": Mender.unknown_agent,
+    "not_a_list": Mender.not_a_list,
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from orchestrator.core.compilation import CompiledWorkflow
+from orchestrator.core.definition import is_member
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import Basis, BasisKind, StepResult, Value
 from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatus
@@ -24,8 +25,8 @@ _WAITS_FOR: Final = frozenset({"exception", "retry"})
 
 def takes_result(workflow: CompiledWorkflow, step_id: str) -> bool:
     """Whether a person may ever give this step's result: an agent's, with a way on for it."""
-    compiled = workflow.steps[step_id]
-    leads_on = "next" in compiled.by_port or "next" in compiled.back
+    compiled = workflow.step(step_id)
+    leads_on = "next" in compiled.by_port or "next" in compiled.back or is_member(step_id)
     return compiled.output_contract is not None and leads_on
 
 

@@ -25,6 +25,8 @@ round (`core/rounds.py`): the target is ready at once, everything after it is pe
 had under way is broken off, and the results of the former round stay readable until the steps end
 again. Each back link may be taken `max_rounds` times, then its port counts as not linked.
 
+A map is made of step runs of its own, its members; `core/members.py` says how they begin and end.
+
 A failure that is not tried again goes to the step's next agent, if it has one that takes over
 (`core/fallbacks.py`). A result that has no linked port, and a failure that is left, belong to the
 exception policy: the step waits for a person (`waiting_for` "exception"), or the run ends. A step
@@ -69,6 +71,7 @@ from orchestrator.core.definition import (
     AgentStep,
     EndStep,
     GateStep,
+    MapStep,
     StartStep,
     WaitStep,
 )
@@ -306,7 +309,7 @@ class _Planner(Execution):
 
     def _judged(self, step_id: str, result: StepResult) -> StepResult:
         """A value below the step's confidence threshold is uncertain; a stand-in is named."""
-        step, fallback = self.workflow.steps[step_id].step, self.steps[step_id].fallback
+        step, fallback = self.workflow.step(step_id).step, self.steps[step_id].fallback
         if isinstance(step, AgentStep) and fallback:
             result = with_stand_in(step_id, step, fallback, result)
         if not isinstance(step, AgentStep) or not isinstance(result, Value):
@@ -338,7 +341,7 @@ class _Planner(Execution):
 
     def _fail(self, step_id: str, result: Failed) -> None:
         """Try again, let another agent take over, or end the step."""
-        compiled, run = self.workflow.steps[step_id], self.steps[step_id]
+        compiled, run = self.workflow.step(step_id), self.steps[step_id]
         if calls_once(compiled, run.fallback) and result.kind in _AMBIGUOUS:
             unknown = _unknown_outcome(result)
             self._open_exception(step_id, unknown, unknown.reason)
@@ -353,7 +356,7 @@ class _Planner(Execution):
             self._leave(step_id, result)
 
     def _fall_back(self, step_id: str, following: int, result: Failed) -> None:
-        run, step = self.steps[step_id], self.workflow.steps[step_id].step
+        run, step = self.steps[step_id], self.workflow.step(step_id).step
         assert isinstance(step, AgentStep)
         self.events.append(
             FallbackChosen(
@@ -385,7 +388,7 @@ class _Planner(Execution):
         )
 
     def _plan_retry(self, step_id: str, result: Failed) -> None:
-        run, step = self.steps[step_id], self.workflow.steps[step_id].step
+        run, step = self.steps[step_id], self.workflow.step(step_id).step
         assert isinstance(step, AgentStep)
         delay = retry_delay_seconds(
             step.retry,
@@ -527,7 +530,7 @@ class _Planner(Execution):
         self.commands.append(CancelTimer(timer=review_timer(step_id, run)))
 
     def _breaks_contract(self, step_id: str, output: JsonObject) -> tuple[Violation, ...]:
-        contract = self.workflow.steps[step_id].output_contract
+        contract = self.workflow.step(step_id).output_contract
         return contract.check(output) if contract is not None else ()
 
     def _give(self, event: ResultGiven | ExceptionDecided) -> None:
@@ -535,7 +538,7 @@ class _Planner(Execution):
         output = event.output or {}
         violations = self._breaks_contract(event.step, output)
         if violations:
-            name = self.workflow.steps[event.step].step.name
+            name = self.workflow.step(event.step).step.name
             refused = input_refused(name, violations)
             self._open_exception(event.step, refused, refused.reason)
             return
@@ -553,7 +556,7 @@ class _Planner(Execution):
             or run.waiting_for != waiting_for
         ):
             return None, None
-        return self.workflow.steps[step_id], run
+        return self.workflow.step(step_id), run
 
     def _note_task(self, step_id: str, task: str) -> None:
         run = self.steps[step_id]
@@ -566,10 +569,10 @@ class _Planner(Execution):
         same. Edited input, a call that was answered, and every step that calls nothing start the
         next one.
         """
-        run, step = self.steps[step_id], self.workflow.steps[step_id].step
+        run, step = self.steps[step_id], self.workflow.step(step_id).step
         is_edited = edited is not None and edited != run.input
         was_answered = run.result is not None and not isinstance(run.result, Failed)
-        goes_on = isinstance(step, AgentStep) and not was_answered
+        goes_on = isinstance(step, (AgentStep, MapStep)) and not was_answered
         is_new_round = is_edited or not goes_on
         changes: dict[str, Any] = {"result": None, "port": None, "ended_at": None}
         if is_new_round:
@@ -579,7 +582,7 @@ class _Planner(Execution):
             }
         else:
             changes |= {"free_attempts": run.attempt, "fallback": 0}
-            if run.attempt == 0:
+            if run.attempt == 0 and not self._has_members(step_id):
                 changes["input"] = None
         self._make_ready(step_id, **changes)
 
@@ -587,9 +590,9 @@ class _Planner(Execution):
         if self.status not in {RunStatus.RUNNING, RunStatus.WAITING}:
             return False
         self._run_moves("run_paused")
-        for step_id in self.workflow.order:
+        for step_id in sorted(self.steps, key=self._turn):
             run = self.steps[step_id]
-            once = calls_once(self.workflow.steps[step_id], run.fallback)
+            once = calls_once(self.workflow.step(step_id), run.fallback)
             if run.status is StepStatus.RUNNING and not once:
                 self.commands.append(
                     CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
@@ -728,7 +731,7 @@ def _may_resume_at(workflow: CompiledWorkflow, state: RunState, step_id: str) ->
     if isinstance(step, StartStep):
         return False
     if run.status is StepStatus.SUCCEEDED:
-        return isinstance(step, (AgentStep, GateStep))
+        return isinstance(step, (AgentStep, MapStep, GateStep))
     return run.status in {StepStatus.FAILED, StepStatus.CANCELLED}
 
 

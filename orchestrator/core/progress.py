@@ -34,6 +34,8 @@ from orchestrator.core.context import (
 from orchestrator.core.definition import (
     AgentStep,
     JoinStep,
+    is_member,
+    owner_of,
 )
 from orchestrator.core.events import (
     DerivedEvent,
@@ -166,6 +168,7 @@ class Progress:
         self.steps = Touched(state.steps)
         self.links = Touched(state.links)
         self.rounds = state.rounds
+        self.groups = dict(state.groups)
         self.changes: dict[str, Any] = {}
         self.commands: list[Command] = []
         self.events: list[DerivedEvent] = []
@@ -183,8 +186,8 @@ class Progress:
     def _count(self, step_id: str, status: StepStatus, more: int) -> None:
         """Note that a step has come to a status (1) or left it (-1)."""
         if status is StepStatus.READY:
-            is_agent = isinstance(self.workflow.steps[step_id].step, AgentStep)
-            steps = self.open.ready_agents if is_agent else self.open.ready
+            is_call = is_member(step_id) or isinstance(self.workflow.steps[step_id].step, AgentStep)
+            steps = self.open.ready_agents if is_call else self.open.ready
             (steps.add if more > 0 else steps.discard)(step_id)
         elif status is StepStatus.RUNNING:
             self.open.running += more
@@ -204,7 +207,7 @@ class Progress:
     def _open_exception(self, step_id: str, result: StepResult, reason: str) -> None:
         """Ask a person what to do about a result that the workflow has no way for."""
         policy = self.definition.policies.exceptions
-        run, name = self.steps[step_id], self.workflow.steps[step_id].step.name
+        run, name = self.steps[step_id], self.workflow.step(step_id).step.name
         due_at = self.now + timedelta(seconds=policy.due_seconds)
         self._await_person(
             step_id,
@@ -321,7 +324,7 @@ class Progress:
         self.status = next_status(RUN_TRANSITIONS, self.status, event)
 
     def _rank(self, step_id: str) -> int:
-        return self.workflow.steps[step_id].rank
+        return self.workflow.steps[owner_of(step_id)].rank
 
     def _start_run_timer(self, resumes: int) -> None:
         seconds = self.definition.policies.run_timeout_seconds
@@ -435,6 +438,7 @@ class Progress:
             steps=self.steps,
             links=self.links,
             rounds=self.rounds,
+            groups=self.groups,
             **self.changes,
         )
         return Plan(

@@ -20,6 +20,7 @@ from orchestrator.core.definition import (
     GateStep,
     GateType,
     JoinStep,
+    MapStep,
     RouterMode,
     RouterStep,
     StartStep,
@@ -29,7 +30,7 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
     ports_of,
 )
-from orchestrator.core.expression_types import ALL_KINDS, kinds_of, member
+from orchestrator.core.expression_types import ALL_KINDS, kinds_of, member, union_of
 from orchestrator.core.expressions import Path, path_expression
 from orchestrator.core.flow import Flow, Ports
 from orchestrator.core.joins import PARTIAL
@@ -45,10 +46,10 @@ _FAR = 50
 """The distance of what a loop leads back from: offered after everything that comes before."""
 
 OUTPUT_PORTS = frozenset(
-    {"next", "uncertain", "approved", "rejected", "returned", "filled", "adjudicated"}
+    {"next", "partial", "uncertain", "approved", "rejected", "returned", "filled", "adjudicated"}
 )
 REASON_PORTS = frozenset({"not_found", "uncertain", "refused", "failed", "expired"})
-_SPOKEN_PORTS = REASON_PORTS | {"rejected", "returned"}
+_SPOKEN_PORTS = REASON_PORTS | {"rejected", "returned", "partial"}
 
 _TYPE_WORDS = {
     "string": "text",
@@ -62,6 +63,7 @@ _TYPE_WORDS = {
 _NAMED_WORDS = {"Money": "money", "Artefact": "file", "Date": "date", "Instant": "time"}
 _FORMAT_WORDS = {"date": "date", "date-time": "time"}
 _NULL = frozenset({"null"})
+_INDEX: JsonObject = {"type": "integer", "minimum": 0}
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _JOINED: JsonObject = {
     "type": "object",
@@ -127,13 +129,18 @@ class Readable:
 
 
 class Shapes:
-    """The schemas of one definition. `outputs` is filled as the steps are checked in order."""
+    """The schemas of one definition.
+
+    `outputs`, and for maps `items` (of each entry of the list), are filled as the steps are checked
+    in order.
+    """
 
     def __init__(self, definition: WorkflowDefinition, catalogue: Catalogue, flow: Flow) -> None:
         self.definition = definition
         self.catalogue = catalogue
         self.flow = flow
         self.outputs: dict[str, JsonObject] = {}
+        self.items: dict[str, JsonObject] = {}
         self._inlined: dict[int, JsonObject] = {}
         self._views: dict[tuple[str, Ports | None], JsonObject] = {}
         self._listed: dict[tuple[str, Ports | None], tuple[Readable, ...]] = {}
@@ -153,7 +160,7 @@ class Shapes:
 
     def interface(self, step: Step) -> AgentInterface | None:
         """The agent version that a step calls, if it calls one that exists."""
-        if not isinstance(step, AgentStep):
+        if not isinstance(step, (AgentStep, MapStep)):
             return None
         return self.catalogue.agents.get((step.uses.agent, step.uses.version))
 
@@ -161,7 +168,7 @@ class Shapes:
         """What the step takes; None for steps that are not mapped to."""
         step = self.definition.steps[step_id]
         match step:
-            case AgentStep():
+            case AgentStep() | MapStep():
                 interface = self.interface(step)
                 contract = interface.input_schema if interface else None
                 return Target("input", contract, step.input)
@@ -182,9 +189,10 @@ class Shapes:
         match step:
             case StartStep():
                 return self.inlined(self.definition.input)
-            case AgentStep():
+            case AgentStep() | MapStep():
                 interface = self.interface(step)
-                return self.inlined(interface.output_schema) if interface else {}
+                schema = self.inlined(interface.output_schema) if interface else {}
+                return gathered(schema) if isinstance(step, MapStep) else schema
             case RouterStep():
                 ports: list[JsonValue] = [*(route.port for route in step.routes), "default"]
                 if step.mode is RouterMode.ALL:
@@ -200,7 +208,7 @@ class Shapes:
                 return self.inlined(step.contract)
             case WaitStep():
                 return self._waited(step)
-            case TransformStep() | EndStep():
+            case _:
                 return {}
 
     def _waited(self, step: WaitStep) -> JsonObject:
@@ -211,17 +219,26 @@ class Shapes:
         content = self.inlined(step.awaits.contract)
         return closed_object({"event": content, "source": text, "id": text, "at": instant})
 
-    def variables(self, step_id: str | None, read: Collection[str]) -> dict[str, JsonObject]:
+    def variables(
+        self, step_id: str | None, read: Collection[str], *, per_item: bool = False
+    ) -> dict[str, JsonObject]:
         """The schemas of `input` and `steps` for an expression that reads these steps.
 
-        Without a step: as seen when any step may or may not have run.
+        Without a step: as seen when any step may or may not have run. `per_item`: with those of
+        `item` and `index`.
         """
         facts = {} if step_id is None else self.flow.facts[step_id]
         properties: JsonObject = {}
         for other in read:
             seen = step_id is None or self.may_read(other, step_id)
             properties[other] = self.view(other, facts.get(other)) if seen else {}
-        return {"input": self.inlined(self.definition.input), "steps": closed_object(properties)}
+        seen_by_all: dict[str, JsonObject] = {
+            "input": self.inlined(self.definition.input),
+            "steps": closed_object(properties),
+        }
+        if not per_item or step_id is None:
+            return seen_by_all
+        return {**seen_by_all, "item": self.items.get(step_id, {}), "index": _INDEX}
 
     def may_read(self, other: str, step_id: str) -> bool:
         """Whether a step has run before, or a loop leads from it back to the reader."""
@@ -237,8 +254,11 @@ class Shapes:
         return self._views[key]
 
     def readables(self, step_id: str) -> list[Readable]:
-        """What the step may read: the input, then by step, nearest first; at most 600 values."""
-        found = list(self._input_readables())
+        """What the step may read: the input, then by step, nearest first; at most 600 values.
+
+        A map reads the item in hand before all.
+        """
+        found = [*self._item_readables(step_id), *self._input_readables()]
         facts = self.flow.facts.get(step_id, {})
         for other, distance in self.flow.before(step_id, MAX_READ_STEPS):
             for one in self._step_readables(other, facts.get(other)):
@@ -269,10 +289,10 @@ class Shapes:
             "round": {"type": "integer", "minimum": 1},
         }
         required: list[JsonValue] = ["result", "round"]
-        is_calling = isinstance(step, (AgentStep, GateStep, JoinStep, WaitStep))
+        is_calling = isinstance(step, (AgentStep, MapStep, GateStep, JoinStep, WaitStep))
         with_output = possible & _with_output(step) if is_calling else possible
         if with_output or possible & {"not_found", "refused"}:
-            properties["output"] = self.outputs.get(step_id, {}) if with_output else {}
+            properties["output"] = self._given(step_id, possible) if with_output else {}
             if with_output == possible:
                 required.append("output")
         if possible <= REASON_PORTS - _with_output(step):
@@ -284,10 +304,26 @@ class Shapes:
             "additionalProperties": False,
         }
 
+    def _given(self, step_id: str, ports: Ports) -> JsonObject:
+        """The output of a step that left by one of these ports."""
+        step = self.definition.steps[step_id]
+        interface = self.interface(step)
+        if isinstance(step, MapStep) and ports == {"next"} and interface is not None:
+            return gathered(self.inlined(interface.output_schema), is_whole=True)
+        return self.outputs.get(step_id, {})
+
     def _input_readables(self) -> Iterator[Readable]:
         schema = self.inlined(self.definition.input)
         sample = sample_of(schema)
         yield from listed(("input",), schema, certain=True, sample=sample)
+
+    def _item_readables(self, step_id: str) -> Iterator[Readable]:
+        if isinstance(self.definition.steps[step_id], MapStep):
+            schema = self.items.get(step_id, {})
+            sample = sample_of(schema)
+            yield _readable(("item",), "The item", schema, certain=True, sample=sample)
+            yield from listed(("item",), schema, certain=True, sample=sample)
+            yield _readable(("index",), "Its place in the list, from 0", _INDEX, certain=True)
 
     def _step_readables(self, step_id: str, ports: Ports | None) -> tuple[Readable, ...]:
         key = (step_id, ports)
@@ -315,7 +351,7 @@ class Shapes:
 
     def _said(self, step_id: str, possible: Ports) -> Iterator[str]:
         step = self.definition.steps[step_id]
-        if isinstance(step, (AgentStep, GateStep, JoinStep, WaitStep)):
+        if isinstance(step, (AgentStep, MapStep, GateStep, JoinStep, WaitStep)):
             yield "result"
             if possible & _SPOKEN_PORTS:
                 yield "reason"
@@ -325,7 +361,7 @@ class Shapes:
             yield "score"
 
     def _output_sample(self, step: Step) -> JsonValue:
-        interface = self.interface(step)
+        interface = None if isinstance(step, MapStep) else self.interface(step)
         for example in interface.examples if interface else ():
             if example.output is not None:
                 return example.output
@@ -336,7 +372,7 @@ def listed(
     path: Path, schema: JsonObject, *, certain: bool, sample: JsonValue = None, label: str = ""
 ) -> Iterator[Readable]:
     """The fields of an object, each followed by its own fields, down to depth 4."""
-    depth = len(path) - (1 if path[0] == "input" else 3)
+    depth = len(path) - (3 if path[0] == "steps" else 1)
     kinds = kinds_of(schema)
     if depth >= MAX_DEPTH or "object" not in kinds or kinds == ALL_KINDS:
         return
@@ -352,6 +388,20 @@ def listed(
         full = f"{label} / {words}" if label else words
         yield _readable((*path, name), full, inner, certain=is_certain, sample=shown)
         yield from listed((*path, name), inner, certain=is_certain, sample=shown, label=full)
+
+
+def gathered(output: JsonObject, *, is_whole: bool = False) -> JsonObject:
+    """What a map gives whose agent gives this; null where an item failed, unless it is whole."""
+    texts: JsonObject = {"kind": {"type": "string"}, "reason": {"type": "string"}}
+    failure = closed_object({"index": {"type": "integer"}, **texts})
+    entry = output if is_whole else union_of(output, {"type": "null"})
+    return closed_object(
+        {
+            "items": {"type": "array", "items": entry},
+            "failed": {"type": "array", "items": failure},
+            "count": {"type": "integer"},
+        }
+    )
 
 
 def _readable(

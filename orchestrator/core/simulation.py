@@ -232,7 +232,7 @@ class _Simulation:
         self._later(at, f"event/{command.timer}", event)
 
     def _call(self, command: InvokeAgent) -> None:
-        step = self.workflow.definition.steps[command.step]
+        step = self.workflow.step(command.step).step
         assert isinstance(step, AgentStep)
         result = self._judged(command.step, self.agents(command, step))
         at = self.now + timedelta(seconds=min(self.agent_seconds, command.timeout_seconds))
@@ -250,7 +250,7 @@ class _Simulation:
 
     def _judged(self, step_id: str, result: StepResult) -> StepResult:
         """Hold a value against its agent's output contract."""
-        contract = self.workflow.steps[step_id].output_contract
+        contract = self.workflow.step(step_id).output_contract
         if contract is None or not isinstance(result, Value):
             return result
         violations = contract.check(result.output)

@@ -90,13 +90,14 @@ class StepRunState(Model):
     within the iteration (0 before the first). `port` is the port that was left by. `input` is what
     the agent saw after mapping and repair (for a gate: the proposal); `input_override` what a
     person gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry`,
-    `exception`, `time` or `event`. `free_attempts` are those that no longer count against the retry
-    policy, because a person let the step run again, a pause aborted them, or another agent took
-    over. `reviews` counts the reviews that were opened for the step and names their timers;
-    `fallback` is the place of the agent in use among the step's agents (0: its own);
-    `decided_tasks` are the review tasks whose decisions were applied. `round` grows each time a
-    back link starts the step anew. Until it ends again (or is skipped) in its new round,
-    expressions still read `former`: the result of its iteration `former_iteration`.
+    `exception`, `time`, `event` or `members` (the step runs that it is made of). `free_attempts`
+    are those that no longer count against the retry policy, because a person let the step run
+    again, a pause aborted them, or another agent took over. `reviews` counts the reviews that were
+    opened for the step and names their timers; `fallback` is the place of the agent in use among
+    the step's agents (0: its own); `decided_tasks` are the review tasks whose decisions were
+    applied. `round` grows each time a back link starts the step anew. Until it ends again (or is
+    skipped) in its new round, expressions still read `former`: the result of its iteration
+    `former_iteration`.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -118,11 +119,29 @@ class StepRunState(Model):
     former_iteration: int | None = None
 
 
+class MemberGroup(Model):
+    """How far a step is with the step runs that it is made of, in one of its iterations.
+
+    The first `begun` of `total` items have been begun, `open` of them are under way (once the step
+    has ended: were cut off), `failed` are the indices of those that ended without a value.
+    `is_again`: the iteration is continued, and what has succeeded in it stays.
+    """
+
+    iteration: int
+    total: int
+    begun: int
+    open: int
+    failed: tuple[int, ...]
+    is_again: bool
+
+
 class RunState(Model):
     """Everything the planner knows of a run. `input` is the run's input.
 
-    `resumes` counts how often a failed run was resumed; it names the timer of the run's time limit.
-    `rounds` counts per back link how often it was taken since its loop was entered.
+    `steps` holds the step runs: one per step, and those that a step is made of (`<step>.<member>`).
+    `groups` is about the latter, by step. `resumes` counts how often a failed run was resumed; it
+    names the timer of the run's time limit. `rounds` counts per back link how often it was taken
+    since its loop was entered.
     """
 
     run_id: str
@@ -130,6 +149,7 @@ class RunState(Model):
     input: JsonObject = Field(default_factory=dict)
     steps: dict[str, StepRunState] = Field(default_factory=dict)
     links: dict[str, LinkStatus] = Field(default_factory=dict)
+    groups: dict[str, MemberGroup] = Field(default_factory=dict)
     outcome: str | None = None
     result: JsonObject | None = None
     failed_step: str | None = None
@@ -163,7 +183,7 @@ def patch_of(
     left out of the stored form.
     """
     patch: JsonObject = {}
-    if len(before.steps) != len(after.steps):  # it has started
+    if not before.steps:  # it has started
         steps, links = after.steps, after.links
     patch["steps"] = {name: stored_step(after.steps[name]) for name in steps}
     patch["links"] = {link: after.links[link].value for link in links}
@@ -251,6 +271,7 @@ STEP_TRANSITIONS: StepTable = {
         "attempt_leased": StepStatus.RUNNING,
         "review_opened": StepStatus.WAITING,
         "wait_begun": StepStatus.WAITING,
+        "members_begun": StepStatus.WAITING,
         "step_succeeded": StepStatus.SUCCEEDED,
         "step_failed": StepStatus.FAILED,
         "step_cancelled": StepStatus.CANCELLED,

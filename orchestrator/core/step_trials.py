@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core.catalogue import Catalogue
 from orchestrator.core.checks import examine
-from orchestrator.core.compilation import CompiledStep, branch_of, compile_step
+from orchestrator.core.compilation import (
+    ITEM_VARIABLES,
+    CompiledStep,
+    branch_of,
+    compile_step,
+)
 from orchestrator.core.context import build, text_or_none
 from orchestrator.core.contracts import Validator
 from orchestrator.core.definition import (
@@ -20,6 +25,7 @@ from orchestrator.core.definition import (
     GateStep,
     GateType,
     JoinStep,
+    MapStep,
     Moment,
     RouterStep,
     StartStep,
@@ -29,6 +35,7 @@ from orchestrator.core.definition import (
 )
 from orchestrator.core.examples import sample_document
 from orchestrator.core.expressions import (
+    RUN_VARIABLES,
     ExpressionError,
     Path,
     compile_expression,
@@ -117,6 +124,8 @@ def tried_step(
             return _mapped(compiled, scope, port="next")
         case WaitStep():
             return _waited(compiled, compiled.step, scope)
+        case MapStep():
+            return _listed(compiled, scope)
         case EndStep() | AgentStep():
             return _mapped(compiled, scope, port=None)
 
@@ -163,7 +172,8 @@ def _read_paths(definition: WorkflowDefinition, step_id: str) -> tuple[Path, ...
     paths: dict[Path, None] = {}
     for text in _texts(definition, step_id):
         try:
-            paths.update(dict.fromkeys(compile_expression(text).used))
+            used = compile_expression(text, variables=ITEM_VARIABLES).used
+            paths.update(dict.fromkeys(path for path in used if path[0] in RUN_VARIABLES))
         except ExpressionError:
             continue  # it is reported when the step is tried
     return tuple(
@@ -177,6 +187,9 @@ def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
     step = definition.steps[step_id]
     match step:
         case AgentStep():
+            yield from step.input.values()
+        case MapStep():
+            yield step.items
             yield from step.input.values()
         case RouterStep():
             yield from (route.when for route in step.routes)
@@ -261,6 +274,22 @@ def _waited(compiled: CompiledStep, step: WaitStep, scope: JsonObject) -> Tried:
         reason = "is neither an instant nor a date"
         return _failed((Violation(path="/awaits/at", rule="instant", reason=reason),))
     return Tried("waiting", None, {"until": until.isoformat()}, "It waits until then.")
+
+
+def _listed(compiled: CompiledStep, scope: JsonObject) -> Tried:
+    """A map's list, and what is made of its first item; nothing is called."""
+    listed = _mapped(compiled, scope, port=None)
+    items = (listed.output or {}).get("items")
+    if listed.result != "value" or not isinstance(items, list) or compiled.member is None:
+        return listed
+    counted = "1 item" if len(items) == 1 else f"{len(items)} items"
+    if not items:
+        return replace(listed, port="next", reason="The list is empty.")
+    first = _mapped(compiled.member, {**scope, "item": items[0], "index": 0}, port=None)
+    if first.result != "value":
+        return replace(first, reason=f"The first of {counted}: {first.reason}")
+    reason = f"{counted}. The first is handed over like this."
+    return replace(first, reason=reason)
 
 
 def _mapped(compiled: CompiledStep, scope: JsonObject, *, port: str | None) -> Tried:

@@ -13,6 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from orchestrator.core.definition import is_member
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.state import RunStatus
@@ -112,6 +113,34 @@ class RunStepReviewSerializer(serializers.Serializer[Any]):
     due_at = serializers.DateTimeField(allow_null=True)
 
 
+class RunMemberCountsSerializer(serializers.Serializer[Any]):
+    """How far a step is with the step runs that it is made of."""
+
+    total = serializers.IntegerField()
+    done = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    open = serializers.IntegerField()
+
+
+class RunMemberSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField(help_text="The id of its step run: `<step>.<index>`.")
+    index = serializers.IntegerField()
+    status = serializers.CharField()
+    waiting_for = serializers.CharField(allow_blank=True)
+    result_tag = serializers.CharField(allow_blank=True)
+    iteration = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    reason = serializers.CharField(allow_blank=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class RunMembersSerializer(serializers.Serializer[Any]):
+    members = RunMemberSerializer(many=True)
+    counts = serializers.DictField(child=serializers.IntegerField())
+    total = serializers.IntegerField()
+
+
 class RunStepSerializer(serializers.Serializer[Any]):
     """A step of a run. A step that was never begun has only the first four fields."""
 
@@ -137,6 +166,7 @@ class RunStepSerializer(serializers.Serializer[Any]):
     )
     attempts = RunAttemptSerializer(many=True)
     review = RunStepReviewSerializer(allow_null=True)
+    members = RunMemberCountsSerializer(required=False)
 
 
 class RunHandoffSerializer(serializers.Serializer[Any]):
@@ -212,6 +242,7 @@ class RunViewSet(ApiViewSet):
         "events": "run.read",
         "messages": "run.read",
         "step": "run.read",
+        "members": "run.read",
         "cancel": "run.cancel",
         "pause": "run.pause",
         "resume_paused": "run.pause",
@@ -227,6 +258,7 @@ class RunViewSet(ApiViewSet):
         "list": ("status", "workflow", "needs_attention", "search", "mode"),
         "retrieve": ("view",),
         "events": ("after",),
+        "members": ("status", "start"),
     }
 
     @extend_schema(
@@ -298,13 +330,33 @@ class RunViewSet(ApiViewSet):
         parameters=[OpenApiParameter("step", str, OpenApiParameter.PATH)],
         responses=RunStepSerializer,
     )
-    @action(detail=True, methods=["get"], url_path="steps/<slug:step>")
+    @action(detail=True, methods=["get"], url_path="steps/<str:step>")
     def step(self, _request: Request, pk: UUID, step: str) -> Response:
         selectors.get_run(self.actor, pk)
-        steps = cast("dict[str, JsonObject]", selectors.run_snapshot(pk, self.actor)["steps"])
+        snapshot = selectors.run_snapshot(pk, self.actor, member=step if is_member(step) else "")
+        steps = cast("dict[str, JsonObject]", snapshot["steps"])
         if step not in steps:
             raise NotFoundError("The run has no such step.")
         return Response(steps[step])
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("step", str, OpenApiParameter.PATH),
+            OpenApiParameter("status", str, description="Only members of this status."),
+            OpenApiParameter("start", int, description="How many of them to pass over."),
+        ],
+        responses=RunMembersSerializer,
+    )
+    @action(
+        detail=True, methods=["get"], url_path="steps/<slug:step>/members", pagination_class=None
+    )
+    def members(self, request: Request, pk: UUID, step: str) -> Response:
+        """The step runs that a step is made of, what needs a look first; 50 at a time."""
+        selectors.get_run(self.actor, pk)
+        query = request.query_params
+        start = _number(query.get("start", "0"), "start")
+        found = selectors.list_members(pk, step, status=query.get("status", ""), start=start)
+        return Response({"members": found.rows, "counts": found.counts, "total": found.total})
 
     @extend_schema(request=RunReasonSerializer, responses={202: RunSerializer})
     @action(detail=True, methods=["post"])

@@ -15,6 +15,7 @@ from orchestrator.core.definition import (
     StartStep,
     Step,
     WorkflowDefinition,
+    is_member,
 )
 from orchestrator.core.gates import OWN, TAKE, takeable
 from orchestrator.core.json import JsonObject, JsonValue
@@ -38,8 +39,8 @@ _PORT_OF_CHOICE = {"edited": "approved"}
 def review_evidence(command: OpenReview, compiled: CompiledWorkflow, state: RunState) -> JsonObject:
     """The document of `approvals/evidence.py` for a gate's question or an exception."""
     definition = compiled.definition
-    step = definition.steps[command.step]
-    contract = compiled.steps[command.step].contract
+    asking = compiled.step(command.step)
+    step, contract = asking.step, asking.contract
     document: JsonObject = {
         "asked_by": step.name,
         "proposal": command.proposal,
@@ -57,9 +58,9 @@ def review_evidence(command: OpenReview, compiled: CompiledWorkflow, state: RunS
         }
         if takes_result(compiled, command.step):
             choices = (RETRY, END, GIVE)
-            on = effect(definition, command.step, "next")
-            effects[GIVE] = f"Takes the result that you give, in your name. {on}"
-            document |= _result_asked(compiled.steps[command.step], command)
+            on = "" if is_member(command.step) else effect(definition, command.step, "next")
+            effects[GIVE] = f"Takes the result that you give, in your name. {on}".rstrip()
+            document |= _result_asked(asking, command)
         document["effects"] = effects
         if command.result is not None:
             document["failure"] = _failure(command.step, step, command.result)

@@ -228,6 +228,10 @@ SELECT r.id AS run_id, s.step FROM runs_run r JOIN runs_steprun s ON s.run_id = 
 WHERE r.status NOT IN ({_ENDED_RUN}) AND s.status IN ('ready', 'running', 'waiting')
     AND r.owner IS NULL AND r.rung_at IS NULL AND r.inbox_seq = r.drained_seq
     AND NOT (r.status = 'paused' AND s.status = 'ready')
+    AND NOT (s.waiting_for = 'members' AND EXISTS (
+        SELECT 1 FROM runs_steprun m WHERE m.run_id = r.id
+            AND m.status IN ('ready', 'running', 'waiting')
+            AND substr(m.step, 1, length(s.step) + 1) = s.step || '.'))
     AND NOT (s.status = 'waiting' AND EXISTS (
         SELECT 1 FROM runs_timer t WHERE t.run_id = r.id AND t.step = s.step))
     AND NOT (s.status = 'waiting' AND EXISTS (

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 
 from audit.governed import GovernedModel
 from orchestrator.ids import new_id
+
+STEP_RUN_LENGTH: Final = 127
+"""A step's id, a dot, and a member of it."""
 
 
 class DefinitionSnapshot(models.Model):
@@ -127,7 +132,7 @@ class StepRun(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="step_runs", db_index=False)
-    step = models.CharField(max_length=63)
+    step = models.CharField(max_length=STEP_RUN_LENGTH)
     iteration = models.PositiveIntegerField(default=1)
     status = models.CharField(max_length=16)
     attempt = models.PositiveIntegerField(default=0)
@@ -159,7 +164,7 @@ class Attempt(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts", db_index=False)
-    step = models.CharField(max_length=63)
+    step = models.CharField(max_length=STEP_RUN_LENGTH)
     iteration = models.PositiveIntegerField()
     number = models.PositiveIntegerField()
     agent_version_id = models.UUIDField()
@@ -238,9 +243,9 @@ class Timer(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="timers", db_index=False)
-    key = models.CharField(max_length=120)
+    key = models.CharField(max_length=200)
     purpose = models.CharField(max_length=16)
-    step = models.CharField(max_length=63, blank=True)
+    step = models.CharField(max_length=STEP_RUN_LENGTH, blank=True)
     iteration = models.PositiveIntegerField(null=True, blank=True)
     due_at = models.DateTimeField(db_index=True)
     correlation = models.CharField(max_length=64, blank=True, default="", db_default="")
@@ -445,7 +450,7 @@ class Handoff(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="handoffs", db_index=False)
     seq = models.PositiveIntegerField()
-    step = models.CharField(max_length=63)
+    step = models.CharField(max_length=STEP_RUN_LENGTH)
     iteration = models.PositiveIntegerField()
     links = models.JSONField()
     verdict = models.CharField(max_length=16)

@@ -11,18 +11,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
+from orchestrator.core.compilation import CompiledWorkflow, member_word
 from orchestrator.core.definition import (
     AgentStep,
     EndStep,
     GateStep,
     GateType,
     JoinStep,
+    MapStep,
     RouterStep,
     StartStep,
     Step,
     TransformStep,
     WaitStep,
     WorkflowDefinition,
+    agents_of,
+    is_member,
+    owner_of,
 )
 from orchestrator.core.json import JsonValue
 from orchestrator.core.loops import forward_links
@@ -42,6 +47,7 @@ _WAITING: Final[Mapping[str, Look]] = {
     "retry": Look("caution", "late", "Waits to retry"),
     "time": Look("idle", "late", "Waits for its time"),
     "event": Look("idle", "late", "Waits for an event"),
+    "members": Look("busy", "running", "Running"),
 }
 _FOR_PEOPLE: Final = frozenset({"review", "exception"})
 _RESULTS: Final = frozenset({"not_found", "uncertain", "refused"})
@@ -92,6 +98,8 @@ def kind_word(step: Step) -> str:
     match step:
         case AgentStep():
             return "Agent step"
+        case MapStep():
+            return "Map"
         case GateStep():
             return f"{step.type.value.capitalize()} gate"
         case JoinStep():
@@ -113,6 +121,8 @@ def icon_of(step: Step) -> str:
     match step:
         case AgentStep():
             return "agent"
+        case MapStep():
+            return "layers"
         case GateStep():
             return _GATE_ICONS[step.type]
         case JoinStep():
@@ -255,7 +265,8 @@ _PIPS: Final[Mapping[str, str]] = {
 
 def pips_of(steps: Sequence[tuple[str, str]]) -> Pips:
     """Marks of the steps in order, given as (status, what it waits for)."""
-    statuses = ["failed" if waiting == "exception" else status for status, waiting in steps]
+    shown = {"exception": "failed", "members": "running"}
+    statuses = [shown.get(waiting, status) for status, waiting in steps]
     counts: dict[str, int] = {}
     for status in statuses:
         counts[status] = counts.get(status, 0) + 1
@@ -275,6 +286,60 @@ def _shortened(kinds: list[str]) -> list[str]:
         kinds[int(i * size) : max(int((i + 1) * size), int(i * size) + 1)] for i in range(MAX_PIPS)
     )
     return [min(group, key=urgency.index) for group in groups]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLine:
+    """One member of a step in a list; `place` counts from one."""
+
+    id: str
+    place: int
+    look: Look
+    reason: str
+    took: str
+    iteration: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """A page of a step's members: `filters` are (status, word, count), `next` where to go on."""
+
+    lines: tuple[MemberLine, ...]
+    filters: tuple[tuple[str, str, int], ...]
+    status: str
+    total: int
+    next: int | None
+
+
+def member_page(
+    found: Sequence[Mapping[str, Any]],
+    counts: Mapping[str, int],
+    *,
+    status: str,
+    start: int,
+    total: int,
+    now: datetime,
+) -> MemberPage:
+    """Members as the page lists them; `total` counts those of the status that was asked for."""
+    lines = []
+    for one in found:
+        begun, ended = instant_of(one["started_at"]), instant_of(one["ended_at"])
+        lines.append(
+            MemberLine(
+                id=one["id"],
+                place=one["index"] + 1,
+                look=look_of("failed") if one["status"] == "failed" else step_look(one),
+                reason=one["reason"],
+                took=duration(((ended or now) - begun).total_seconds()) if begun else "",
+                iteration=one["iteration"],
+                tries=one["attempt"],
+            )
+        )
+    order = ("failed", "waiting", "running", "ready", "cancelled", "succeeded")
+    filters = tuple((key, look_of(key).word, counts[key]) for key in order if counts.get(key))
+    end = start + len(lines)
+    return MemberPage(tuple(lines), filters, status, total, end if end < total else None)
 
 
 def not_reached(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> str:
@@ -311,6 +376,7 @@ _GRAPH_STEP: Final[Mapping[str, Any]] = {
     "started_at": None,
     "ended_at": None,
     "review": None,
+    "members": None,
 }
 _GRAPH_RUN: Final = ("id", "title", "status", "outcome", "seq", "links")
 
@@ -322,9 +388,12 @@ def graph_of(run: Snapshot) -> dict[str, Any]:
         "steps": {
             name: {key: step.get(key) or default for key, default in _GRAPH_STEP.items()}
             for name, step in run["steps"].items()
+            if not is_member(name)
         },
         "handoffs": [
-            {key: made[key] for key in ("step", "links", "verdict")} for made in run["handoffs"]
+            {key: made[key] for key in ("step", "links", "verdict")}
+            for made in run["handoffs"]
+            if not is_member(made["step"])
         ],
     }
 
@@ -373,12 +442,14 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Everything the page says about one step."""
+    """Everything the page says about one step; `owner` is the step that it is a member of."""
 
     id: str
     name: str
     icon: str
     kind: str
+    owner: str
+    owner_name: str
     agent: str
     summary: str
     look: Look
@@ -421,9 +492,9 @@ _FAILURES: Final[Mapping[str, str]] = {
 }
 
 
-def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: datetime) -> Panel:
-    """What the step's panel shows."""
-    step = definition.steps[step_id]
+def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datetime) -> Panel:
+    """What the panel of a step, or of a member of one, shows."""
+    definition, step = compiled.definition, compiled.step(step_id).step
     state: StepSnapshot = run["steps"].get(step_id, {})
     begun, ended = instant_of(state.get("started_at")), instant_of(state.get("ended_at"))
     handoff = _handoff_of(run, step_id)
@@ -435,7 +506,9 @@ def panel_of(run: Snapshot, definition: WorkflowDefinition, step_id: str, now: d
         name=step.name,
         icon=icon_of(step),
         kind=kind_word(step),
-        agent=f"{step.uses.agent} v{step.uses.version}" if isinstance(step, AgentStep) else "",
+        owner=owner_of(step_id) if is_member(step_id) else "",
+        owner_name=definition.steps[owner_of(step_id)].name,
+        agent=", ".join(f"{one.agent} v{one.version}" for one in agents_of(step)),
         summary=step.summary,
         look=step_look(state),
         status=str(state.get("status", "pending")),
@@ -635,7 +708,7 @@ def port_word(step: Step, port: str) -> str:
 def _way_word(definition: WorkflowDefinition, step_id: str, state: StepSnapshot) -> str:
     """Which way the step was left by, when there was a choice."""
     port = state.get("port")
-    if not port:
+    if not port or is_member(step_id):
         return ""
     step = definition.steps[step_id]
     targets = [
@@ -702,8 +775,10 @@ def _message_look(tag: str) -> Look:
 
 
 def _step_name(definition: WorkflowDefinition, step_id: str) -> str:
-    step = definition.steps.get(step_id)
-    return step.name if step else step_id
+    step = definition.steps.get(owner_of(step_id))
+    if step is None:
+        return step_id
+    return f"{step.name}, {member_word(step_id)}" if is_member(step_id) else step.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -768,7 +843,7 @@ def kept_steps(run: Snapshot, definition: WorkflowDefinition, step_id: str) -> t
         definition.steps[one].name
         for one in outline(definition)
         if one != step_id
-        and isinstance(definition.steps[one], AgentStep | GateStep)
+        and isinstance(definition.steps[one], AgentStep | MapStep | GateStep)
         and run["steps"].get(one, {}).get("status") == "succeeded"
     )
 

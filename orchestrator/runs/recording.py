@@ -80,7 +80,7 @@ _WITHDRAWN: Final[Mapping[str, str]] = {
     "run_ended": "The run ended.",
     "answered": "Somebody gave the result on the run's page.",
     "round_begun": "The run went back to an earlier step.",
-    "not_needed": "The run went on without this branch.",
+    "not_needed": "The run goes on without it.",
 }
 MAX_PATCHES: Final = 64
 """After so many commits that wrote only what changed of the state, the whole of it is written."""
@@ -628,7 +628,7 @@ class Recording:
         What a test run asks is put to those who may test-run, the starter among them: nothing real
         depends on it, and reviewers' lists shall not fill up with it.
         """
-        step = self.facts.compiled.definition.steps[command.step]
+        step = self.facts.compiled.step(command.step).step
         title = self._review_title(command) or step.name
         starter = [self.facts.starter.id] if self.facts.starter.kind == "user" else []
         is_test = self.facts.mode == "test"
@@ -750,7 +750,7 @@ class Recording:
         """What came of a step, on what basis; port `exception`: a person is asked how to go on."""
         name, run_step, result = ended.name, ended.step, ended.step.result
         assert result is not None
-        step = self.facts.compiled.definition.steps[name]
+        step = self.facts.compiled.step(name).step
         decision = _decision_of(result)
         if ended.port:
             decision["port"] = ended.port

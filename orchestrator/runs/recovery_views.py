@@ -50,7 +50,7 @@ def override(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
     context = {
         "run": run,
         "step": step,
-        "panel": presentation.panel_of(snapshot, compiled.definition, step, timezone.now()),
+        "panel": presentation.panel_of(snapshot, compiled, step, timezone.now()),
         "form": form,
         "is_possible": bool(override_address(run, snapshot, step)),
         "error": error,

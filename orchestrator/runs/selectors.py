@@ -19,7 +19,7 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.selectors import get_workspace
 from orchestrator.core.compilation import CompiledWorkflow
-from orchestrator.core.definition import WorkflowDefinition
+from orchestrator.core.definition import WorkflowDefinition, is_member, member_of, owner_of
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import giver_of_basis
@@ -27,6 +27,7 @@ from orchestrator.core.planner import overridable_steps, resumable_steps
 from orchestrator.core.state import (
     TERMINAL_RUN,
     AttemptStatus,
+    MemberGroup,
     RunState,
     RunStatus,
     StepStatus,
@@ -55,6 +56,11 @@ METRIC_DAYS: Final = 30
 METRIC_RUNS: Final = 2_000
 """Figures look at the newest runs only: their cost does not grow with the history."""
 JOURNAL_PAGE: Final = 500
+MEMBER_PAGE: Final = 50
+_MEMBER_COLUMNS: Final = (
+    *("step", "status", "waiting_for", "result_tag", "iteration", "attempt", "result"),
+    *("started_at", "ended_at"),
+)
 FAILURE_RUNS: Final = 500
 FAILURE_ROWS: Final = 1_000
 """The handoff map looks at so many of the latest runs, and refusals, only."""
@@ -227,6 +233,7 @@ def briefs_of(actor: Actor, runs: Sequence[Run]) -> dict[UUID, RunBrief]:
         for run_id, step, result in StepRun.objects.filter(
             Q(status=StepStatus.FAILED) | Q(waiting_for="exception"), run_id__in=ids
         )
+        .exclude(step__contains=".")
         .order_by("iteration")
         .values_list("run_id", "step", "result")
     }
@@ -251,11 +258,13 @@ def briefs_of(actor: Actor, runs: Sequence[Run]) -> dict[UUID, RunBrief]:
 # ---- one run -------------------------------------------------------------------------------------
 
 
-def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
+def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") -> JsonObject:
     """Everything the run page shows, as JSON; eight queries, however large the run is.
 
-    `can` says what the actor may ask of the run now (nothing without an actor). A step that is
-    planned and that no worker has begun yet is shown as `ready`.
+    Members of steps are counted (`members` of their step), and listed by `list_members`; only
+    `member` stands among the steps, when there is such a one. `can` says what the
+    actor may ask of the run now (nothing without an actor). A step that is planned and that no
+    worker has begun yet is shown as `ready`.
 
     Raises:
         NotFoundError: there is no such run.
@@ -265,11 +274,12 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None) -> JsonObject:
     if run is None or detail is None:
         raise NotFoundError("There is no such run.")
     definition = compiled_run(run).definition
-    step_runs = list(StepRun.objects.filter(run_id=run_id).order_by("iteration"))
-    attempts = list(Attempt.objects.filter(run_id=run_id).order_by("iteration", "number"))
+    shown = ~Q(step__contains=".") | Q(step=member)
+    step_runs = list(StepRun.objects.filter(shown, run_id=run_id).order_by("iteration"))
+    attempts = list(Attempt.objects.filter(shown, run_id=run_id).order_by("iteration", "number"))
     reviews = approvals.reviews_of_run(run_id)
     inputs = {(row.step, row.iteration): row.input for row in step_runs}
-    handoffs = Handoff.objects.filter(run_id=run_id).order_by("seq", "id")
+    handoffs = Handoff.objects.filter(shown, run_id=run_id).order_by("seq", "id")
     _bring_up_to_date(run)
     links = run.state.get("links", {})
     return {
@@ -354,6 +364,62 @@ def message_log(run_id: UUID) -> list[JsonObject]:
             elif one["type"] == "step_ended" and row is not None:
                 messages.append(_answer(event, one, row))
     return messages
+
+
+@dataclass(frozen=True, slots=True)
+class MemberList:
+    """A page of a step's members in their latest iterations; `counts` is by status, of all."""
+
+    rows: tuple[JsonObject, ...]
+    counts: Mapping[str, int]
+    total: int
+
+
+def list_members(
+    run_id: UUID, step: str, *, status: str = "", start: int = 0, size: int = MEMBER_PAGE
+) -> MemberList:
+    """The members of a step, what needs a look first; without their inputs and outputs.
+
+    Each `{"id", "index", "status", "waiting_for", "result_tag", "iteration", "attempt", "reason",
+    "started_at", "ended_at"}`. `status` keeps those of one status, `total` counts them.
+    """
+    groups = _stored_states([run_id])[run_id].get("groups")
+    group = groups.get(step) if isinstance(groups, dict) else None
+    total = MemberGroup.model_validate(group).total if group else 0
+    latest: dict[int, JsonObject] = {}
+    rows = StepRun.objects.filter(run_id=run_id, step__startswith=f"{step}.").order_by("iteration")
+    for row in rows.values(*_MEMBER_COLUMNS):
+        index = int(member_of(row["step"]))
+        if index < total:
+            latest[index] = _member(row, index)
+    counts: dict[str, int] = defaultdict(int)
+    for one in latest.values():
+        counts[str(one["status"])] += 1
+    shown = sorted(
+        (one for one in latest.values() if status in {"", one["status"]}), key=_member_urgency
+    )
+    return MemberList(tuple(shown[start : start + size]), dict(counts), len(shown))
+
+
+def _member(row: Mapping[str, Any], index: int) -> JsonObject:
+    """A member as lists show it. One that ended without a value counts as failed."""
+    result = row["result"] or {}
+    is_bad = row["result_tag"] not in {"", "value"} and row["status"] == StepStatus.SUCCEEDED
+    return {
+        "id": row["step"],
+        "index": index,
+        "status": StepStatus.FAILED.value if is_bad else row["status"],
+        **{name: row[name] for name in ("waiting_for", "result_tag", "iteration", "attempt")},
+        "reason": result.get("reason") or "",
+        "started_at": _at(row["started_at"]),
+        "ended_at": _at(row["ended_at"]),
+    }
+
+
+def _member_urgency(one: JsonObject) -> tuple[int, object]:
+    order = ("failed", "waiting", "running", "ready", "cancelled", "succeeded")
+    status = str(one["status"])
+    return order.index(status) if status in order else len(order), one["index"]
 
 
 def run_state(run: Run) -> RunState:
@@ -682,16 +748,30 @@ def _steps(
     for attempt in attempts:
         tries[attempt.step].append(attempt)
     asked = {review.subject_id.split("/")[1]: review for review in reviews}  # newest last
-    stored = run.state.get("steps", {})
-    return {
-        name: _step(
+    stored, groups = run.state.get("steps", {}), run.state.get("groups", {})
+    found: JsonObject = {}
+    for name in (*definition.steps, *filter(is_member, latest)):
+        step = _step(
             latest.get(name),
             stored.get(name, {}),
             tries.get(name, []),
             asked.get(name),
             agents=agents,
         )
-        for name in definition.steps
+        if name in groups:
+            step["members"] = _member_counts(MemberGroup.model_validate(groups[name]))
+        found[name] = step
+    return found
+
+
+def _member_counts(group: MemberGroup) -> JsonObject:
+    """How far a step is with its members; `open` ones of a run that has ended were cut off."""
+    failed = len(group.failed)
+    return {
+        "total": group.total,
+        "done": group.begun - group.open - failed,
+        "failed": failed,
+        "open": group.open,
     }
 
 
@@ -784,7 +864,9 @@ def _handed_over(
         "seq": made.seq,
         "at": _at(made.at),
         "type": "handoff",
-        "from": [definition.links[link].source for link in made.links],
+        "from": [owner_of(made.step)]
+        if is_member(made.step)
+        else [definition.links[link].source for link in made.links],
         "to": made.step,
         "iteration": made.iteration,
         "verdict": made.verdict,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orchestrator.core.definition import WorkflowDefinition
+from orchestrator.core.compilation import member_word
+from orchestrator.core.definition import WorkflowDefinition, is_member, owner_of
 
 _RESULTS: Final[Mapping[str, str]] = {
     "value": "gave its answer",
@@ -63,8 +64,11 @@ class _Names:
         self._definition = definition
 
     def step(self, step_id: str | None) -> str:
-        step = self._definition.steps.get(step_id or "")
-        return f"“{step.name}”" if step else f"“{step_id}”"
+        step = self._definition.steps.get(owner_of(step_id or ""))
+        if step is None:
+            return f"“{step_id}”"
+        member = f", {member_word(step_id)}" if step_id and is_member(step_id) else ""
+        return f"“{step.name}”{member}"
 
     def outcome(self, name: str | None) -> str:
         outcome = self._definition.outcomes.get(name or "")

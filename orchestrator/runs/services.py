@@ -438,9 +438,9 @@ def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> No
 
 
 def _accept_step_input(compiled: CompiledWorkflow, step: str, given: JsonObject) -> JsonObject:
-    name = compiled.definition.steps[step].name
+    name = compiled.step(step).step.name
     refusal = f"The input does not fit what “{name}” takes."
-    return _accepted(compiled.steps[step].contract, given, refusal)
+    return _accepted(compiled.step(step).contract, given, refusal)
 
 
 def _accepted(contract: Validator | None, given: JsonObject, refusal: str) -> JsonObject:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from orchestrator.core.definition import AgentStep, GateStep, Step, WaitStep, WorkflowDefinition
+from orchestrator.core.definition import (
+    AgentStep,
+    GateStep,
+    MapStep,
+    Step,
+    WaitStep,
+    WorkflowDefinition,
+)
 from orchestrator.runs.presentation import (
     Snapshot,
     StepSnapshot,
@@ -136,7 +143,7 @@ def timeline_of(run: Snapshot, definition: WorkflowDefinition, now: datetime) ->
     shown = [
         step_id
         for step_id in sorted(definition.steps, key=when)
-        if isinstance(definition.steps[step_id], AgentStep | GateStep)
+        if isinstance(definition.steps[step_id], AgentStep | MapStep | GateStep)
         or steps.get(step_id, {}).get("status") == "failed"
     ]
     picture = _Picture(run, definition, axis, ended or now)
@@ -196,7 +203,12 @@ def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) ->
             yield from _gap(attempt, at, begun)
         yield _attempt(attempt, begun, over)
         at = max(at, over)
-    if isinstance(step, GateStep) or state.get("review"):
+    if isinstance(step, MapStep) and not state.get("review"):
+        over = ended or until
+        if over > at:
+            words = "Took" if ended else "Running for"
+            yield "agent", at, over, f"{words} {duration((over - at).total_seconds())}"
+    elif isinstance(step, GateStep) or state.get("review"):
         over = ended or until
         if over > at:
             words = "Needed a person" if ended else "Waiting for a person"

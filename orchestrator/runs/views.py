@@ -25,7 +25,7 @@ from orchestrator.access import Actor
 from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.contracts import Validator
-from orchestrator.core.definition import RouterStep
+from orchestrator.core.definition import RouterStep, is_member
 from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
 from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject
@@ -309,12 +309,17 @@ class _Page:
         self.actor = actor_of(request)
         self.run = selectors.get_run(self.actor, run_id)
         self.now = timezone.now()
-        self.snapshot = selectors.run_snapshot(run_id, self.actor)
-        self.definition = selectors.compiled_run(self.run).definition
-        self.steps = cast("Mapping[str, Mapping[str, Any]]", self.snapshot["steps"])
         asked = request.GET.get("step", "")
+        self.snapshot = selectors.run_snapshot(
+            run_id, self.actor, member=asked if is_member(asked) else ""
+        )
+        self.compiled = selectors.compiled_run(self.run)
+        self.definition = self.compiled.definition
+        self.steps = cast("Mapping[str, Mapping[str, Any]]", self.snapshot["steps"])
         shown = presentation.step_to_show(self.snapshot, self.definition)
-        self.asked = asked if asked in self.definition.steps else ""
+        self.asked = asked if asked in self.steps else ""
+        self.member_status = request.GET.get("members", "")
+        self.member_start = _place(request.GET.get("from", ""))
         self.selected = self.asked or shown
         self.tab = _one_of(request.GET.get("tab", ""), STEP_TABS)
         self.view = _one_of(request.GET.get("log", ""), LOG_VIEWS)
@@ -358,7 +363,12 @@ class _Page:
         }
 
     def head(self) -> dict[str, Any]:
-        running = sum(step["status"] == "running" for step in self.steps.values())
+        running = sum(
+            step["members"]["open"] if step.get("waiting_for") == "members" else 1
+            for name, step in self.steps.items()
+            if not is_member(name)
+            and (step["status"] == "running" or step.get("waiting_for") == "members")
+        )
         return {
             "running": running if self.run.status != "running" or running > 1 else 0,
             "actions": _offered(self.actor, self.run),
@@ -386,7 +396,7 @@ class _Page:
     def step(self) -> dict[str, Any]:
         if self.selected is None:
             return {"panel": None}
-        panel = presentation.panel_of(self.snapshot, self.definition, self.selected, self.now)
+        panel = presentation.panel_of(self.snapshot, self.compiled, self.selected, self.now)
         context: dict[str, Any] = {
             "panel": panel,
             "resume": _resume_offer(self.actor, self.run, self.snapshot, self.selected),
@@ -400,10 +410,27 @@ class _Page:
             ]
         elif self.tab == "journal":
             context["step_events"] = presentation.events_about(self._events(), self.selected)
-        elif isinstance(self.definition.steps[self.selected], RouterStep):
+        elif "members" in self.steps[self.selected]:
+            context["members"] = self._members(self.selected)
+            context["members_from"] = self.member_start
+            context["counted"] = self.steps[self.selected]["members"]
+        elif isinstance(self.compiled.step(self.selected).step, RouterStep):
             events = self._events()
             context["route"] = presentation.route_of(events, self.definition, self.selected)
         return context
+
+    def _members(self, step_id: str) -> presentation.MemberPage:
+        found = selectors.list_members(
+            self.run.id, step_id, status=self.member_status, start=self.member_start
+        )
+        return presentation.member_page(
+            found.rows,
+            found.counts,
+            status=self.member_status,
+            start=self.member_start,
+            total=found.total,
+            now=self.now,
+        )
 
     def _events(self) -> list[Mapping[str, Any]]:
         """The whole journal; long ones are read in pages."""
@@ -478,7 +505,7 @@ def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
             )
             return redirect(f"{reverse('runs:detail', args=[run.id])}?step={step}")
     offer = _resume_offer(actor, run, snapshot, step)
-    panel = presentation.panel_of(snapshot, compiled.definition, step, timezone.now())
+    panel = presentation.panel_of(snapshot, compiled, step, timezone.now())
     context = {
         "run": run,
         "snapshot": snapshot,
@@ -619,6 +646,11 @@ def person_named(person_id: str) -> str:
         return ""
     person = UUID(person_id)
     return accounts.names_of({person}).get(person, "somebody who has left")
+
+
+def _place(text: str) -> int:
+    """Where a page begins; anything that is no number is the beginning."""
+    return int(text) if text.isdecimal() and len(text) < 6 else 0
 
 
 def _one_of(value: str, known: Mapping[str, str]) -> str:

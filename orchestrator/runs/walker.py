@@ -277,7 +277,7 @@ class _Walk:
             self.flights[key_of(call)] = _Flight.begin(call, prepared, interest, self.wakes)
 
     def _prepared(self, call: InvokeAgent, interest: _Interest) -> PreparedCall:
-        step = self.facts.compiled.definition.steps[call.step]
+        step = self.facts.compiled.step(call.step).step
         assert isinstance(step, AgentStep)
         version_id, sha256 = self.facts.agent_of(call.uses)
         context = InvocationContext(
@@ -359,7 +359,7 @@ class _Walk:
 
     def _call_of(self, key: AttemptKey, row: JsonObject) -> InvokeAgent:
         """The command that a planned attempt was written for."""
-        step = self.facts.compiled.definition.steps[key[0]]
+        step = self.facts.compiled.step(key[0]).step
         assert isinstance(step, AgentStep)
         return InvokeAgent(
             step=key[0],

@@ -157,6 +157,20 @@ export interface Link {
 /** What becomes of steps that lead only to a join that has gone on without them. */
 export type Losers = "cancel" | "ignore";
 
+/** Calls an agent once for each item of a list. Ports: next, partial, failed. */
+export interface MapStep {
+  name: string;
+  summary?: string;
+  kind: "map";
+  items: string;
+  uses: AgentRef;
+  input?: { [key: string]: string };
+  max_parallel?: number;
+  tolerated_failures?: number;
+  timeout?: TimeoutPolicy;
+  retry?: RetryPolicy;
+}
+
 /** A wait until an instant: `at` gives an RFC 3339 instant, or a date (its begin in UTC). */
 export interface Moment {
   type: "until";
@@ -299,7 +313,7 @@ export interface WorkflowDefinition {
   input: { [key: string]: JsonValue };
   run_title?: string | null;
   outcomes: { [key: string]: Outcome };
-  steps: { [key: string]: StartStep | AgentStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep };
+  steps: { [key: string]: StartStep | AgentStep | MapStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep };
   links: { [key: string]: Link };
   policies: RunPolicies;
   triggers?: { [key: string]: Trigger };
@@ -360,6 +374,27 @@ export const USUAL: { [part: string]: JsonObject } = {
     "policy": "all",
     "n": null,
     "losers": "cancel"
+  },
+  "map": {
+    "summary": "",
+    "input": {},
+    "max_parallel": 8,
+    "tolerated_failures": 0,
+    "timeout": {
+      "attempt_seconds": 30.0
+    },
+    "retry": {
+      "max_attempts": 3,
+      "kinds": [
+        "timeout",
+        "unavailable",
+        "lost"
+      ],
+      "backoff_seconds": 1.0,
+      "backoff_factor": 2.0,
+      "max_backoff_seconds": 60.0,
+      "jitter": 0.2
+    }
   },
   "router": {
     "summary": "",

@@ -53,6 +53,29 @@ def agent(label, *, uses="scripted", **more):
     }
 
 
+def each(items='["a", "b", "c"]', **more):
+    """A map that calls a scripted agent for each label of a list."""
+    return {
+        "kind": "map",
+        "name": "Each",
+        "items": items,
+        "uses": {"agent": "scripted", "version": 1},
+        "input": {"label": "item", "text": "input.text"},
+        "retry": RETRY_SOON,
+        **more,
+    }
+
+
+def mapped(**more):
+    """start → each → done; partial → done; failed → broken."""
+    steps = {
+        "each": each(**more),
+        "broken": {"kind": "end", "name": "Broken", "outcome": "broken"},
+    }
+    links = ["start.next-each", "each.next-done", "each.partial-done", "each.failed-broken"]
+    return definition(steps, links)
+
+
 def gate(name="Approve", **more):
     """A gate that asks a reviewer to approve."""
     return {

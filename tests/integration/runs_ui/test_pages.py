@@ -8,7 +8,7 @@ import pytest
 from orchestrator.runs import examples
 from orchestrator.runs.models import Run
 from orchestrator.runs.walker import walk
-from tests.integration.runs.world import INPUT, chain, definition
+from tests.integration.runs.world import INPUT, chain, definition, mapped
 from tests.integration.runs_ui.conftest import client_of
 from tests.integration.runs_ui.flows import failed, finished, fresh, troubled, waiting
 
@@ -378,3 +378,58 @@ class TestBreakers:
         assert operator.post(address, {"reason": "It is back."}).status_code == 302
         assert "left alone" not in operator.get("/agents/scripted/").content.decode()
         assert "not left alone" in text_of(operator.get(address))
+
+
+class TestItems:
+    def test_a_map_lists_its_items_with_filters_and_each_has_a_page_of_its_own(
+        self, world, doorbells, fakes, operator
+    ):
+        refusal = {
+            "type": "failed",
+            "kind": "agent_error",
+            "reason_code": "no",
+            "reason": "No <b>.",
+        }
+        fakes.script("b", {**refusal, "retryable": False})
+        run = world.start(mapped(tolerated_failures=1))
+        walk(run.id)
+        page = operator.get(f"/runs/{run.id}/?step=each")
+        text = text_of(page)
+        assert "2 done · 1 failed · of 3" in text
+        assert text.index("Item 2") < text.index("Item 1") < text.index("Item 3")
+        assert "No &lt;b&gt;." in page.content.decode()
+        failed = operator.get(f"/runs/{run.id}/parts/step/?step=each&members=failed")
+        assert "Item 2" in text_of(failed)
+        assert "Item 3" not in text_of(failed)
+        item = text_of(operator.get(f"/runs/{run.id}/?step=each.1"))
+        assert "Each, item 2" in item
+        assert "Back to Each" in item
+        for tab in ("messages", "attempts", "journal"):
+            shown = operator.get(f"/runs/{run.id}/parts/step/?step=each.1&tab={tab}")
+            assert shown.status_code == 200
+        assert operator.get(f"/runs/{run.id}/?step=each.9").status_code == 200
+
+    def test_a_run_that_failed_at_a_map_shows_the_item_that_did_it(
+        self, world, doorbells, fakes, operator
+    ):
+        run = world.start(mapped(items='[1, "b"]', max_parallel=1))
+        walk(run.id)
+        page = operator.get(f"/runs/{run.id}/?step=each.0")
+        assert "cannot take this input" in text_of(page)
+        part = operator.get(f"/runs/{run.id}/parts/step/?step=each.0")
+        assert b"/resume/" not in part.content
+
+    def test_the_api_lists_items_and_gives_one_with_its_values(
+        self, world, doorbells, fakes, operator
+    ):
+        run = world.start(mapped())
+        walk(run.id)
+        listed = operator.get(f"/api/v1/runs/{run.id}/steps/each/members/?start=1").json()
+        assert [one["id"] for one in listed["members"]] == ["each.1", "each.2"]
+        assert (listed["counts"], listed["total"]) == ({"succeeded": 3}, 3)
+        one = operator.get(f"/api/v1/runs/{run.id}/steps/each.2/").json()
+        assert one["input"] == {"label": "c", "text": "hello"}
+        assert operator.get(f"/api/v1/runs/{run.id}/steps/each.7/").status_code == 404
+        graph = operator.get(f"/api/v1/runs/{run.id}/?view=graph").json()
+        assert set(graph["steps"]) == {"start", "each", "done", "broken"}
+        assert graph["steps"]["each"]["members"]["done"] == 3

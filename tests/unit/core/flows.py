@@ -54,6 +54,17 @@ def call(slug="work", **more):
     }
 
 
+def each(items="input.items", slug="work", **more):
+    """A map that calls an agent for each item."""
+    return {
+        "kind": "map",
+        "name": more.pop("name", "Each"),
+        "items": items,
+        "uses": {"agent": slug, "version": 1},
+        **more,
+    }
+
+
 def links(*texts):
     """`"a.next-b"` or `"a-b"` (port next); after a space a join's branch, or `^3`: back, 3 times."""
     found = {}
@@ -103,7 +114,7 @@ class Flow:
     def __init__(self, steps, arrows, *agents, types=None, **more):
         known = {item.slug: item for item in agents}
         for step in steps.values():
-            if step["kind"] == "agent":
+            if "uses" in step:
                 known.setdefault(step["uses"]["agent"], agent(step["uses"]["agent"]))
         self.definition = definition(steps, arrows, **more)
         self.catalogue = catalogue(*known.values(), types=types)

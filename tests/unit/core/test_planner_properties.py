@@ -14,7 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.compilation import compile_workflow
-from orchestrator.core.definition import JoinStep, Link, ports_of
+from orchestrator.core.definition import (
+    JoinStep,
+    Link,
+    MapStep,
+    is_member,
+    owner_of,
+    ports_of,
+)
 from orchestrator.core.events import (
     AttemptFailed,
     AttemptLost,
@@ -47,18 +54,10 @@ from orchestrator.core.waits import arrived
 from tests.unit.core.flows import START, agent, catalogue, definition, not_found, refused
 
 KINDS = (
-    "agent",
-    "agent",
-    "agent",
-    "once",
-    "join",
-    "gate",
-    "fill",
-    "router",
-    "transform",
-    "wait",
+    *("agent", "agent", "map", "once", "join", "gate", "fill", "router", "transform", "wait"),
     "hear",
 )
+LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
 AGENTS = (agent("work"), agent("once", effect="once"), agent("spare"))
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
@@ -134,6 +133,17 @@ def random_step(rnd, name, before):
                 {"agent": one, "version": 1}
                 for one in ("spare", "once")[: rnd.choice([0, 0, 1, 2])]
             ],
+        }
+    if kind == "map":
+        return {
+            **named,
+            "kind": "map",
+            "items": rnd.choice(LISTS),
+            "uses": {"agent": rnd.choice(["work", "work", "once"]), "version": 1},
+            "input": {"v": rnd.choice(["item", "index", read])},
+            "retry": {"max_attempts": rnd.randint(1, 2)},
+            "max_parallel": rnd.choice([1, 2, 8]),
+            "tolerated_failures": rnd.choice([0, 0, 1, 3]),
         }
     if kind == "join":
         policy = rnd.choice(["all", "best_effort", "first", "n_of_m"])
@@ -303,10 +313,26 @@ class World:
             assert not all(step.status in TERMINAL_STEP for step in steps.values())
             assert run_timer(state) in self.timers
             waiting = {t.step for t in self.timers.values() if t.step}
-            assert waiting == {k for k, s in steps.items() if s.status.value == "waiting"}
+            timed = {
+                k
+                for k, s in steps.items()
+                if s.status.value == "waiting" and s.waiting_for != "members"
+            }
+            assert waiting == timed
             busy = {"ready", "running"} & {step.status.value for step in steps.values()}
             assert state.status.value == "paused" or (state.status.value == "running") == bool(busy)
         self.check_links()
+        self.check_members()
+
+    def check_members(self):
+        """A step that waits for members has some under way, and not more than it may."""
+        for name, step in self.state.steps.items():
+            if step.waiting_for != "members":
+                continue
+            members = [s for k, s in self.state.steps.items() if k.startswith(f"{name}.")]
+            under_way = [s for s in members if s.status not in TERMINAL_STEP]
+            assert 0 < len(under_way) <= self.workflow.steps[name].step.max_parallel
+            assert len(under_way) == self.state.groups[name].open
 
     def check_links(self):
         for link_id, status in self.state.links.items():
@@ -355,7 +381,7 @@ class World:
             found.append(kind(reason="pause", actor="otto"))
         if state.status.value == "failed" and state.resumes < 4:
             for step in resumable_steps(self.workflow, state):
-                input_ = rnd.choice([None, {"v": rnd.randint(0, 9)}])
+                input_ = rnd.choice([None, self.edited(step)])
                 found.append(RunResumed(step=step, input=input_, reason="again", actor="otto"))
         if rnd.random() < 0.3:
             for step in overridable_steps(self.workflow, state):
@@ -370,6 +396,11 @@ class World:
                 )
         return found
 
+    def edited(self, step):
+        if isinstance(self.workflow.step(step).step, MapStep):
+            return {"items": [self.rnd.randint(0, 9)] * self.rnd.randint(0, 3)}
+        return {"v": self.rnd.randint(0, 9)}
+
     def decision(self, step):
         run, rnd = self.state.steps[step], self.rnd
         self.tasks += 1
@@ -383,7 +414,7 @@ class World:
         if run.waiting_for == "exception":
             choice = rnd.choice(["retry", "retry", "end", "give"])
             output = {"v": rnd.randint(0, 9)} if choice == "give" else None
-            input_ = rnd.choice([None, {"v": rnd.randint(0, 9)}]) if choice == "retry" else None
+            input_ = rnd.choice([None, self.edited(step)]) if choice == "retry" else None
             return ExceptionDecided(**place, choice=choice, input=input_, output=output)
         is_fill = self.workflow.definition.steps[step].type == "fill"
         outcome = (
@@ -418,7 +449,7 @@ def results(rnd):
 @given(st.integers(0, 2**32).map(random.Random))
 def test_whatever_happens_the_run_stays_sound(rnd):
     world = World(rnd)
-    world.send(RunStarted(input={"n": rnd.randint(0, 5)}))
+    world.send(RunStarted(input={"n": rnd.randint(0, 5), "xs": [4, 5]}))
     for _ in range(60):
         options = world.options()
         if not options:
@@ -431,12 +462,18 @@ def test_whatever_happens_the_run_stays_sound(rnd):
             ):
                 assert not world.send(late), f"a late event took effect: {late}"
     state = world.state
+    for owner in {owner_of(name) for name in state.steps if is_member(name)}:
+        assert state.steps[owner].waiting_for == "members" or all(
+            run.status in TERMINAL_STEP
+            for name, run in state.steps.items()
+            if is_member(name) and owner_of(name) == owner
+        ), "a member outlives its step"
     assert replay(world.workflow, "run-1", world.journal) == state
     assert RunState.model_validate_json(state.model_dump_json()) == state
     joins = [
         (e.step, e.iteration)
         for e in world.ended
-        if isinstance(world.workflow.definition.steps[e.step], JoinStep)
+        if isinstance(world.workflow.step(e.step).step, JoinStep)
     ]
     assert len(joins) == len(set(joins)), "a join fired twice"
 

@@ -413,6 +413,7 @@ def test_every_field_of_every_step_kind_is_compared():
     elsewhere = {
         "StartStep": set(),
         "AgentStep": {"uses", "input", "timeout", "retry", "fallbacks"},
+        "MapStep": {"uses", "input", "timeout", "retry"},
         "RouterStep": {"routes"},
         "JoinStep": set(),
         "GateStep": {"proposal", "contract", "evidence", "preset_reasons", "choices", "proposals"},

@@ -1,13 +1,16 @@
 """What the run pages say, worked out from a snapshot."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orchestrator.core.compilation import compile_workflow
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.runs import presentation as shown
 from orchestrator.runs.timeline import timeline_of
+from tests.unit.core.flows import agent, catalogue
 
 T0 = datetime(2026, 11, 20, 16, 29, 38, tzinfo=UTC)
 
@@ -245,9 +248,33 @@ class TestTimeline:
         assert rows["look"].note == "the run ended before it came here"
 
 
+def test_members_are_listed_with_filters_by_status_and_a_next_page():
+    rows = [
+        {"id": "each.1", "index": 1, "status": "failed", "waiting_for": "", "result_tag": "refused",
+         "iteration": 1, "attempt": 2, "reason": "Not allowed.", "started_at": at(0), "ended_at": at(2)},
+        {"id": "each.0", "index": 0, "status": "waiting", "waiting_for": "retry", "result_tag": "",
+         "iteration": 1, "attempt": 1, "reason": "", "started_at": None, "ended_at": None},
+    ]  # fmt: skip
+    counts = {"succeeded": 70, "failed": 1, "waiting": 1}
+    page = shown.member_page(rows, counts, status="", start=0, total=72, now=T0)
+    assert [(one.place, one.look.word, one.tries) for one in page.lines] == [
+        (2, "Failed", 2),
+        (1, "Waits to retry", 1),
+    ]
+    assert [(key, count) for key, _, count in page.filters] == [
+        ("failed", 1),
+        ("waiting", 1),
+        ("succeeded", 70),
+    ]
+    assert page.next == 2
+    assert shown.member_page(rows, counts, status="", start=70, total=72, now=T0).next is None
+
+
 class TestPanel:
     def panel(self, definition, step_id, steps, **more):
-        return shown.panel_of(snapshot(steps, **more), definition, step_id, T0)
+        known = catalogue(replace(agent("a"), version=2), agent("b"))
+        compiled = compile_workflow(definition, known)
+        return shown.panel_of(snapshot(steps, **more), compiled, step_id, T0)
 
     def test_the_start_shows_what_the_run_was_given(self, definition):
         panel = self.panel(definition, "start", {"start": step("succeeded")})

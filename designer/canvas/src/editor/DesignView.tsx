@@ -122,7 +122,7 @@ function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
       </button>
     );
   }
-  const owner = step.step.kind === "agent" ? agentOf(step.step, context.agents)?.owner : undefined;
+  const owner = step.step.kind === "agent" || step.step.kind === "map" ? agentOf(step.step, context.agents)?.owner : undefined;
   return (
     <button {...shared} className={`step${step.step.kind === "gate" ? " step--person" : ""}${marks}`}>
       <span className="step__head">
@@ -237,6 +237,7 @@ function StepFacts({
   readonly agents: Readonly<Record<string, AgentCard>>;
 }) {
   switch (step.kind) {
+    case "map":
     case "agent": {
       const agent = agentOf(step, agents);
       const retry = step.retry;
@@ -254,14 +255,17 @@ function StepFacts({
                 {retry?.max_attempts ?? 3}, waiting {duration((retry?.backoff_seconds ?? 1) * 1000)} to{" "}
                 {duration((retry?.max_backoff_seconds ?? 60) * 1000)}
               </Fact>
-              {!!step.fallbacks?.length && (
+              {step.kind === "map" && <Fact name="For each of">{step.items}</Fact>}
+              {step.kind === "map" && <Fact name="At the same time">{step.max_parallel ?? 8} at most</Fact>}
+              {step.kind === "map" && <Fact name="May fail">{step.tolerated_failures ?? 0} at most</Fact>}
+              {step.kind === "agent" && !!step.fallbacks?.length && (
                 <Fact name="If it cannot">
                   {step.fallbacks
                     .map((one) => `${agents[agentKey(one.agent, one.version)]?.name ?? one.agent} v${one.version}`)
                     .join(", then ")}
                 </Fact>
               )}
-              {step.confidence_threshold != null && (
+              {step.kind === "agent" && step.confidence_threshold != null && (
                 <Fact name="Confidence needed">
                   {step.confidence_threshold.toFixed(2)}, below it: uncertain
                 </Fact>
@@ -393,7 +397,7 @@ function targets(definition: WorkflowDefinition, stepId: string, port: string): 
 }
 
 function subtitle(step: Step, agents: Readonly<Record<string, AgentCard>>): string {
-  if (step.kind === "agent") {
+  if (step.kind === "agent" || step.kind === "map") {
     return `${agentOf(step, agents)?.name ?? step.uses.agent} v${step.uses.version}`;
   }
   if (step.kind === "gate") {
@@ -405,7 +409,7 @@ function subtitle(step: Step, agents: Readonly<Record<string, AgentCard>>): stri
 }
 
 function agentOf(
-  step: Step & { kind: "agent" },
+  step: Step & { kind: "agent" | "map" },
   agents: Readonly<Record<string, AgentCard>>,
 ): AgentCard | undefined {
   return agents[`${step.uses.agent}@${step.uses.version}`];

@@ -33,6 +33,8 @@ export function iconOf(step: Step): string {
       return "i-play";
     case "agent":
       return "i-agent";
+    case "map":
+      return "i-layers";
     case "router":
       return "i-branch";
     case "join":
@@ -64,6 +66,8 @@ export function kindWord(step: Step): string {
       return "start";
     case "agent":
       return "agent step";
+    case "map":
+      return "map";
     case "router":
       return "router";
     case "join":

@@ -14,9 +14,10 @@ export const GATES = {
 
 /** The second line of a card: who does it. */
 export function subtitleOf(step: Step, agents: Readonly<Record<string, AgentCard>>): string {
-  if (step.kind === "agent") {
+  if (step.kind === "agent" || step.kind === "map") {
     const { agent, version } = step.uses;
-    return `${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
+    const each = step.kind === "map" ? "Each item: " : "";
+    return `${each}${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
   }
   if (step.kind === "gate") return `${GATES[step.type]} · ${(step.assign_role ?? "reviewer").replace("-", " ")}`;
   if (step.kind === "transform") {
@@ -35,7 +36,7 @@ export function waitWord({ awaits }: WaitStep): string {
 }
 
 export function ownerOf(step: Step, agents: Readonly<Record<string, AgentCard>>): string {
-  if (step.kind !== "agent") return "";
+  if (step.kind !== "agent" && step.kind !== "map") return "";
   return agents[agentKey(step.uses.agent, step.uses.version)]?.owner ?? "";
 }
 

@@ -28,7 +28,9 @@ const WORDS: Readonly<Record<string, string>> = {
   timeout_outcome: "outcome when time runs out",
   exceptions: "exceptions",
   run_timeout_seconds: "time limit of a run",
-  max_parallel: "steps at the same time",
+  max_parallel: "at the same time",
+  items: "list",
+  tolerated_failures: "failed items allowed",
 };
 
 /** Every place at which the two documents differ; moves on the canvas are one entry. */

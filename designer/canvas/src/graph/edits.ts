@@ -47,7 +47,7 @@ export type StepChoice =
   | { readonly kind: "agent"; readonly agent: AgentChoice }
   | { readonly kind: "gate"; readonly type: GateStep["type"] }
   | { readonly kind: "wait"; readonly type: "duration" | "event" }
-  | { readonly kind: "start" | "router" | "join" | "transform" | "end" };
+  | { readonly kind: "start" | "router" | "join" | "map" | "transform" | "end" };
 
 /** Steps with the links between them, as they are copied. */
 export interface Clip {
@@ -250,7 +250,8 @@ export function setAgent(
   definition: Definition,
   { step, agent, version }: { readonly step: string; readonly agent: string; readonly version: number },
 ): Definition {
-  if (definition.steps[step]?.kind !== "agent") return definition;
+  const kind = definition.steps[step]?.kind;
+  if (kind !== "agent" && kind !== "map") return definition;
   return setStepField(definition, { step, path: ["uses"], value: { agent, version } });
 }
 
@@ -429,6 +430,7 @@ export type MappingKey = "input" | "proposal" | "output" | "result";
 export function mappingKey(step: Step): MappingKey | undefined {
   const keys: Readonly<Partial<Record<Step["kind"], MappingKey>>> = {
     agent: "input",
+    map: "input",
     gate: "proposal",
     transform: "output",
     end: "result",
@@ -742,6 +744,7 @@ const NAMES: Readonly<Record<string, string>> = {
   start: "Start",
   router: "Router",
   join: "Join",
+  map: "For each",
   transform: "Set values",
   end: "End",
   approve: "Approve",
@@ -765,6 +768,9 @@ const QUESTIONS: Readonly<Record<GateStep["type"], string>> = {
   choose: "How shall it go on?",
   adjudicate: "Which of these is right?",
 };
+
+/** What a new map calls until somebody chooses an agent; the checks ask for one. */
+const NO_AGENT = { agent: "choose-an-agent", version: 1 } as const;
 
 function nameOf(definition: Definition, choice: StepChoice): string {
   if (choice.kind === "agent") return choice.agent.name.slice(0, 110) || choice.agent.slug;
@@ -790,6 +796,8 @@ function stepOf(definition: Definition, choice: StepChoice): Step {
       const gate = { kind: "gate", name, type: choice.type, question, proposal: {}, contract: CLOSED } as const;
       return choice.type === "choose" ? { ...gate, choices: [...CHOICES] } : gate;
     }
+    case "map":
+      return { kind: "map", name, items: "[]", uses: NO_AGENT, input: {} };
     case "router":
       return { kind: "router", name, routes: [{ port: "way_1", title: "Way 1", when: "false" }] };
     case "transform":

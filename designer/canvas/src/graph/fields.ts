@@ -55,7 +55,7 @@ const DOMAIN_WORDS: Readonly<Record<string, string>> = {
 };
 const MAX_SAMPLE = 60;
 const MAX_CHOICES = 200;
-const PLAIN_PATH = /^(input|steps)((\.[A-Za-z_]\w*)|(\["(?:[^"\\]|\\.)*"\]))*$/;
+const PLAIN_PATH = /^(input|steps|item|index)((\.[A-Za-z_]\w*)|(\["(?:[^"\\]|\\.)*"\]))*$/;
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** What a schema takes, in a word or two: "text", "whole number", "list of texts", "money". */
@@ -146,8 +146,7 @@ export function spokenExpression(
   if (constant !== undefined) return spokenConstant(constant);
   if (!isPlainPath(expression)) return expression;
   const known = scope?.find((field) => field.expression === expression);
-  const step = stepOfPath(expression);
-  const from = step ? (definition.steps[step]?.name ?? step) : "Run input";
+  const from = originOf(expression, stepOfPath(expression), definition);
   return `${known?.label ?? pathLabel(expression)} · ${from}`;
 }
 
@@ -226,8 +225,14 @@ export function inputScope(definition: WorkflowDefinition, types: DomainTypes = 
   return found;
 }
 
+/** Where a value comes from: a step, the item that a map has in hand, or the run's input. */
+function originOf(expression: string, step: string | null, definition: WorkflowDefinition): string {
+  if (step) return definition.steps[step]?.name ?? step;
+  return /^(item|index)\b/.test(expression) ? "Each item" : "Run input";
+}
+
 function fieldChoice(field: Readable, definition: WorkflowDefinition, fits: boolean): Choice {
-  const group = field.step ? (definition.steps[field.step]?.name ?? field.step) : "Run input";
+  const group = originOf(field.expression, field.step, definition);
   const type = field.domain_type ? `${field.type}, ${humanName(spaced(field.domain_type))}` : field.type;
   return {
     kind: "field",

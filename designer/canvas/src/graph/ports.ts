@@ -1,6 +1,7 @@
 // The ports of each step kind and the words for them. Mirrors `ports_of` in orchestrator/core/definition.py.
 import type { GateStep, Link, Step, WorkflowDefinition } from "../schema.gen";
 
+const MAP_PORTS = ["next", "partial", "failed"] as const;
 const AGENT_PORTS = ["next", "not_found", "uncertain", "refused", "failed"] as const;
 
 const PORT_WORDS: Readonly<Record<string, string>> = {
@@ -16,6 +17,7 @@ const PORT_WORDS: Readonly<Record<string, string>> = {
   expired: "expired",
   filled: "filled in",
   adjudicated: "adjudicated",
+  partial: "some failed",
 };
 
 /** Every port that the step can leave by, in drawing order. */
@@ -23,6 +25,8 @@ export function portsOf(step: Step): readonly string[] {
   switch (step.kind) {
     case "agent":
       return AGENT_PORTS;
+    case "map":
+      return MAP_PORTS;
     case "start":
     case "transform":
       return ["next"];

@@ -1,5 +1,5 @@
 // Where steps are named in expressions: `steps.<id>`. Needed when an id changes and when steps are copied.
-import type { GateStep, Step, WaitStep, WorkflowDefinition } from "../schema.gen";
+import type { GateStep, MapStep, Step, WaitStep, WorkflowDefinition } from "../schema.gen";
 
 type Fields = Readonly<Record<string, string>>;
 
@@ -34,6 +34,8 @@ export function mapExpressions(step: Step, change: (expression: string) => strin
   switch (step.kind) {
     case "agent":
       return step.input ? withFields(step, "input", mapFields(step.input, change)) : step;
+    case "map":
+      return mapEach(step, change);
     case "router": {
       const routes = step.routes.map((route) => ({ ...route, when: change(route.when) }));
       return routes.some((route, index) => route.when !== step.routes[index]?.when)
@@ -64,6 +66,12 @@ export function mapAllExpressions(
   );
   const title = definition.run_title;
   return { ...definition, steps, ...(title == null ? {} : { run_title: change(title) }) };
+}
+
+function mapEach(step: MapStep, change: (expression: string) => string): MapStep {
+  const items = change(step.items);
+  const whole = items === step.items ? step : { ...step, items };
+  return step.input ? withFields(whole, "input", mapFields(step.input, change)) : whole;
 }
 
 function mapGate(step: GateStep, change: (expression: string) => string): GateStep {

@@ -23,6 +23,8 @@ export const LIMITS = {
   "retry.jitter": [0, 1],
   confidence_threshold: [0, 1],
   due_seconds: [60, 90 * 86_400],
+  max_parallel: [1, 64],
+  tolerated_failures: [0, 1_000],
   "awaits.seconds": [1, 366 * 86_400],
   "policies.run_timeout_seconds": [1, 366 * 86_400],
   "policies.max_parallel": [1, 256],
@@ -48,6 +50,18 @@ const AWAITED: Readonly<Record<string, Rule>> = {
 };
 
 const BASE = { name, summary: optional(note) };
+const uses = shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) });
+const timeout = optional(shape({ attempt_seconds: optional(within("timeout.attempt_seconds")) }));
+const retry = optional(
+  shape({
+    max_attempts: optional(within("retry.max_attempts")),
+    kinds: optional(list(oneOf(FAILURES), 0, FAILURES.length)),
+    backoff_seconds: optional(within("retry.backoff_seconds")),
+    backoff_factor: optional(within("retry.backoff_factor")),
+    max_backoff_seconds: optional(within("retry.max_backoff_seconds")),
+    jitter: optional(within("retry.jitter")),
+  }),
+);
 const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   start: shape({ kind: text(1, 9), ...BASE }),
   join: shape({
@@ -77,22 +91,24 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   agent: shape({
     kind: text(1, 9),
     ...BASE,
-    uses: shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) }),
+    uses,
     input: optional(mapping),
-    timeout: optional(shape({ attempt_seconds: optional(within("timeout.attempt_seconds")) })),
-    retry: optional(
-      shape({
-        max_attempts: optional(within("retry.max_attempts")),
-        kinds: optional(list(oneOf(FAILURES), 0, FAILURES.length)),
-        backoff_seconds: optional(within("retry.backoff_seconds")),
-        backoff_factor: optional(within("retry.backoff_factor")),
-        max_backoff_seconds: optional(within("retry.max_backoff_seconds")),
-        jitter: optional(within("retry.jitter")),
-      }),
-    ),
+    timeout,
+    retry,
     confidence_threshold: nullable(within("confidence_threshold")),
     fallbacks: optional(list(shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) }), 0, 3)),
     fallback_on: optional(list(oneOf(FAILURES), 0, FAILURES.length)),
+  }),
+  map: shape({
+    kind: text(1, 9),
+    ...BASE,
+    items: expression,
+    uses,
+    input: optional(mapping),
+    max_parallel: optional(within("max_parallel")),
+    tolerated_failures: optional(within("tolerated_failures")),
+    timeout,
+    retry,
   }),
   gate: shape({
     kind: text(1, 9),

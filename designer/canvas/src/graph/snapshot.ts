@@ -20,6 +20,15 @@ export interface StepState {
   readonly started_at: string | null;
   readonly ended_at: string | null;
   readonly review: { readonly id: string; readonly status: string; readonly due_at: string } | null;
+  /** How far a step is that is made of step runs, such as a map. */
+  readonly members?: MemberCounts | null;
+}
+
+export interface MemberCounts {
+  readonly total: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly open: number;
 }
 
 export interface HandoffMark {

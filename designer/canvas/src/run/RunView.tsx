@@ -166,6 +166,10 @@ function noteOf(step: Step, state: StepState, now: number): string {
 }
 
 function progressOf(step: Step, state: StepState, now: number): string {
+  if (state.members && (state.waiting_for === "members" || state.members.failed)) {
+    const { total, done, failed } = state.members;
+    return `${done + failed} of ${total}${failed ? `, ${failed} failed` : ""}`;
+  }
   if (state.status === "running") {
     const limit = step.kind === "agent" ? (step.retry?.max_attempts ?? 3) : 0;
     if (limit && state.attempt > 1) return `try ${state.attempt} of ${limit}`;
@@ -175,7 +179,7 @@ function progressOf(step: Step, state: StepState, now: number): string {
     const left = Date.parse(state.review.due_at) - now;
     return left > 0 ? `${roughly(left)} left` : "late";
   }
-  if (state.started_at && state.ended_at && (step.kind === "agent" || step.kind === "gate")) {
+  if (state.started_at && state.ended_at && ["agent", "map", "gate"].includes(step.kind)) {
     const took = duration(Date.parse(state.ended_at) - Date.parse(state.started_at));
     return state.attempt > 1 ? `try ${state.attempt} · ${took}` : took;
   }
@@ -192,6 +196,7 @@ function arrivedOf(stepId: string, run: RunSnapshot): string {
 
 function statusClass(state: StepState): string {
   if (state.waiting_for === "exception") return "is-failed";
+  if (state.waiting_for === "members") return "is-running";
   switch (state.status) {
     case "succeeded":
       return "is-done";

@@ -1,9 +1,10 @@
-// An agent step: which agent at which version, what it gets, how sure it must be, and when it fails.
-import { useState } from "react";
+// A step that calls an agent, once or for each item of a list: which agent at which version, what it gets,
+// how sure it must be, and when it fails.
+import { useMemo, useState } from "react";
 import { setAgent, setStepField } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import { duration } from "../../graph/words";
-import type { AgentStep, JsonValue, RetryPolicy } from "../../schema.gen";
+import type { AgentStep, JsonValue, MapStep, RetryPolicy } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FieldList } from "./ContractField";
@@ -13,6 +14,7 @@ import { FAILURE_WORDS } from "./failures";
 import { Fallbacks } from "./Fallbacks";
 import { Mapping, Mendings } from "./Mapping";
 import { TryStep } from "./TryStep";
+import { ValueField } from "./ValueField";
 
 const USUAL: Required<RetryPolicy> = {
   max_attempts: 3,
@@ -30,7 +32,13 @@ const EFFECTS: Readonly<Record<string, string>> = {
   irreversible: "cannot be undone",
 };
 
-export function AgentPanel({ stepId, step }: { readonly stepId: string; readonly step: AgentStep }) {
+export function AgentPanel({
+  stepId,
+  step,
+}: {
+  readonly stepId: string;
+  readonly step: AgentStep | MapStep;
+}) {
   const { agents, apply, types } = useInspector();
   const agent = agents[agentKey(step.uses.agent, step.uses.version)];
   const [isChoosing, setChoosing] = useState(false);
@@ -48,6 +56,7 @@ export function AgentPanel({ stepId, step }: { readonly stepId: string; readonly
   ].filter(Boolean);
   return (
     <>
+      {step.kind === "map" && <ListFields stepId={stepId} step={step} set={set} />}
       <section className="pane__section stack" aria-label="Agent">
         <div className="field" data-place="uses">
           <span className="label" id="agent-label">
@@ -92,25 +101,31 @@ export function AgentPanel({ stepId, step }: { readonly stepId: string; readonly
         part="input"
         mapping={step.input ?? {}}
         contract={agent?.input ?? null}
-        title="Field mapping"
+        title={step.kind === "map" ? "Input of each item" : "Field mapping"}
         empty="The agent asks for nothing."
       />
-      <Section title="Confidence needed" aside="Below it: uncertain">
-        <NumberField
-          label="From 0 to 1"
-          place="confidence_threshold"
-          value={step.confidence_threshold ?? null}
-          min={0}
-          max={1}
-          optional="Any confidence will do"
-          onCommit={(value) => {
-            set(["confidence_threshold"], value ?? undefined, "Change the confidence");
-          }}
-        />
-      </Section>
+      {step.kind === "agent" && (
+        <Section title="Confidence needed" aside="Below it: uncertain">
+          <NumberField
+            label="From 0 to 1"
+            place="confidence_threshold"
+            value={step.confidence_threshold ?? null}
+            min={0}
+            max={1}
+            optional="Any confidence will do"
+            onCommit={(value) => {
+              set(["confidence_threshold"], value ?? undefined, "Change the confidence");
+            }}
+          />
+        </Section>
+      )}
       <FailureFields step={step} set={set} />
-      <Fallbacks stepId={stepId} step={step} />
-      <Section title="Output" open={false} aside="What later steps can read">
+      {step.kind === "agent" && <Fallbacks stepId={stepId} step={step} />}
+      <Section
+        title={step.kind === "map" ? "Output of each item" : "Output"}
+        open={false}
+        aside="What later steps can read"
+      >
         <FieldList schema={agent?.output ?? null} types={types} none="The contract of the output is open." />
       </Section>
       <TryStep stepId={stepId} step={step} />
@@ -118,11 +133,67 @@ export function AgentPanel({ stepId, step }: { readonly stepId: string; readonly
   );
 }
 
+/** What a map goes through, how much at once, and how much of it may fail. */
+function ListFields({
+  stepId,
+  step,
+  set,
+}: {
+  readonly stepId: string;
+  readonly step: MapStep;
+  readonly set: (path: readonly string[], value: JsonValue | undefined, what: string) => void;
+}) {
+  const { definition, scope } = useInspector();
+  const outside = useMemo(() => scope?.filter((field) => !/^(item|index)\b/.test(field.expression)) ?? null, [scope]);
+  const lists = (outside ?? []).filter((field) => field.type === "list").map((field) => field.expression);
+  return (
+    <Section title="For each item" aside="At most 1,000">
+      <ValueField
+        label="Of the list"
+        place="items"
+        value={step.items}
+        definition={definition}
+        scope={outside}
+        candidates={lists}
+        onCommit={(items) => {
+          set(["items"], items, "Change the list");
+        }}
+      />
+      <Mendings stepId={stepId} place="items" />
+      <div className="field-pair">
+        <NumberField
+          label="At the same time"
+          place="max_parallel"
+          value={step.max_parallel ?? 8}
+          min={1}
+          max={64}
+          whole
+          onCommit={(value) => {
+            if (value !== null) set(["max_parallel"], value, "Change how many run at once");
+          }}
+        />
+        <NumberField
+          label="Items that may fail"
+          place="tolerated_failures"
+          value={step.tolerated_failures ?? 0}
+          min={0}
+          max={1_000}
+          whole
+          hint="Beyond it the step fails and the rest is cancelled"
+          onCommit={(value) => {
+            if (value !== null) set(["tolerated_failures"], value, "Change how many items may fail");
+          }}
+        />
+      </div>
+    </Section>
+  );
+}
+
 function FailureFields({
   step,
   set,
 }: {
-  readonly step: AgentStep;
+  readonly step: AgentStep | MapStep;
   readonly set: (path: readonly string[], value: JsonValue | undefined, what: string) => void;
 }) {
   const retry = { ...USUAL, ...step.retry };

@@ -40,6 +40,7 @@ export function StepHead({ stepId, step }: { readonly stepId: string; readonly s
 function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
   switch (step.kind) {
     case "agent":
+    case "map":
       return <AgentPanel stepId={stepId} step={step} />;
     case "router":
       return <RouterPanel stepId={stepId} step={step} />;
