@@ -9,7 +9,6 @@ from orchestrator.core.contracts import Validator, check_repair
 from orchestrator.core.definition import AgentStep, EvidenceKind, GateStep
 from tests.unit.agents.papers import TODAY
 
-CARD = (220, 64)
 REPAIRED_AT_RUN_TIME = {
     ("check_coverage", "input.registration"),
     ("look_up_policy", "input.policy_number"),

@@ -24,9 +24,9 @@ import type { Drawing, LinkEdge, StepNode } from "./drawing";
 import { EditLink } from "./EditLink";
 import { EditStep } from "./EditStep";
 import { GraphContext, type GraphActions } from "./graphContext";
-import { Icon } from "./Icon";
 import { Minimap } from "./Minimap";
 import { followPointer, hitAt } from "./pointer";
+import { ZoomBar, ZoomButton } from "./ZoomBar";
 
 const DIRECTIONS: Readonly<Record<string, Direction>> = {
   ArrowDown: "down",
@@ -212,7 +212,10 @@ export function EditGraph({ drawing, commands, initial }: EditGraphProps) {
         <WireLine drawing={drawing} />
         {box && <SelectionBox area={box} frame={frame} />}
         <Minimap drawing={drawing} onGo={view.centre} />
-        <ZoomTools view={view} onTidy={() => void commands.tidy()} />
+        <ZoomBar label="Zoom and layout" view={view}>
+          <ZoomButton label="Show everything (F)" icon="i-fit" onPress={view.fit} />
+          <ZoomButton label="Tidy: lay all steps out (L)" icon="i-tidy" onPress={() => void commands.tidy()} />
+        </ZoomBar>
       </div>
     </GraphContext>
   );
@@ -665,35 +668,6 @@ function SelectionBox({
     element.current.style.height = `${bottom - top}px`;
   });
   return <div className="selection-box" ref={element} />;
-}
-
-function ZoomTools({ view, onTidy }: { readonly view: ViewTools; readonly onTidy: () => void }) {
-  const zoom = useFlowStore((state) => Math.round(state.transform[2] * 100));
-  return (
-    <div className="canvas__zoom floating" role="group" aria-label="Zoom and layout">
-      <ZoomTool label="Zoom out" icon="i-minus" onPress={view.zoomOut} />
-      <span className="num small">{zoom} %</span>
-      <ZoomTool label="Zoom in" icon="i-plus" onPress={view.zoomIn} />
-      <ZoomTool label="Show everything (F)" icon="i-fit" onPress={view.fit} />
-      <ZoomTool label="Tidy: lay all steps out (L)" icon="i-tidy" onPress={onTidy} />
-    </div>
-  );
-}
-
-function ZoomTool({
-  label,
-  icon,
-  onPress,
-}: {
-  readonly label: string;
-  readonly icon: string;
-  readonly onPress: () => void;
-}) {
-  return (
-    <button className="icon-button" type="button" aria-label={label} title={label} onClick={onPress}>
-      <Icon name={icon} />
-    </button>
-  );
 }
 
 function isTouch(event: PointerEvent): boolean {

@@ -33,7 +33,7 @@ import type { Graph, GraphLink, GraphStep } from "../graph/model";
 import { MIN_ZOOM, viewportAt, type Layout } from "../graph/layout";
 import { routeLinks, type Route } from "../graph/routes";
 import { nextStep, readingOrder, type Direction } from "../graph/traverse";
-import { Icon } from "./Icon";
+import { ZoomBar, ZoomButton } from "./ZoomBar";
 
 export interface StepFaceProps {
   readonly step: GraphStep;
@@ -259,7 +259,9 @@ function View({
           Arrow keys follow the links, Enter opens the step, plus and minus zoom, 0 shows everything or the
           open step.
         </p>
-        <ZoomButtons actions={zoom} isWhole={isWhole} />
+        <ZoomBar label="Zoom" view={zoom}>
+          <ZoomButton label={isWhole ? "Show the open step" : "Show everything"} icon="i-fit" onPress={zoom.fit} />
+        </ZoomBar>
       </div>
     </SharedContext>
   );
@@ -320,44 +322,6 @@ function LinkDrawing({
         </EdgeLabelRenderer>
       )}
     </>
-  );
-}
-
-function ZoomButtons({
-  actions,
-  isWhole,
-}: {
-  readonly actions: ZoomActions;
-  readonly isWhole: boolean;
-}) {
-  const zoom = useStore((state) => Math.round(state.transform[2] * 100));
-  return (
-    <div className="canvas__zoom floating" role="group" aria-label="Zoom">
-      <ZoomButton label="Zoom out" icon="i-minus" onPress={actions.zoomOut} />
-      <span className="num small">{zoom} %</span>
-      <ZoomButton label="Zoom in" icon="i-plus" onPress={actions.zoomIn} />
-      <ZoomButton
-        label={isWhole ? "Show the open step" : "Show everything"}
-        icon="i-fit"
-        onPress={actions.fit}
-      />
-    </div>
-  );
-}
-
-function ZoomButton({
-  label,
-  icon,
-  onPress,
-}: {
-  readonly label: string;
-  readonly icon: string;
-  readonly onPress: () => void;
-}) {
-  return (
-    <button className="icon-button" type="button" aria-label={label} title={label} onClick={onPress}>
-      <Icon name={icon} />
-    </button>
   );
 }
 

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { sendJson } from "../../api";
 import { countOf } from "../../graph/examination";
 import { useActions, useEditData, useGetState } from "../context";
+import { BlockingErrors } from "./BlockingErrors";
 import { Dialog } from "./Dialog";
 import { TextField } from "./controls";
 import { useErrors } from "./useErrors";
@@ -16,7 +17,7 @@ interface Submitted {
 
 export function SubmitDialog({ onClose }: { readonly onClose: () => void }) {
   const { urls, workflow } = useEditData();
-  const { save, show } = useActions();
+  const { save } = useActions();
   const getState = useGetState();
   const [reason, setReason] = useState("");
   const [isBusy, setBusy] = useState(false);
@@ -61,22 +62,7 @@ export function SubmitDialog({ onClose }: { readonly onClose: () => void }) {
       {errors.length > 0 ? (
         <div className="stack stack--s">
           <VerdictWord tone="bad" shape="s-misfit" word={errors.length === 1 ? "Mend 1 error first" : `Mend ${errors.length} errors first`} />
-          <ul className="stack stack--s small">
-            {errors.slice(0, 8).map((finding) => (
-              <li key={`${finding.code} ${finding.step ?? ""} ${finding.field ?? ""} ${finding.message}`}>
-                <button
-                  className="link"
-                  type="button"
-                  onClick={() => {
-                    onClose();
-                    show({ step: finding.step ?? null, link: finding.link ?? null, field: finding.field ?? null });
-                  }}
-                >
-                  {finding.message}
-                </button>
-              </li>
-            ))}
-          </ul>
+          <BlockingErrors errors={errors} onClose={onClose} />
         </div>
       ) : (
         <Warnings count={countOf(findings ?? [], "warning")} isKnown={findings !== null} />

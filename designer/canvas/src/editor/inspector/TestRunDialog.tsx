@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "react";
 import { sendJson } from "../../api";
 import { targetsOf } from "../../graph/fields";
 import { useActions, useEditor, useEditData } from "../context";
+import { BlockingErrors } from "./BlockingErrors";
 import { Dialog } from "./Dialog";
 import { useErrors } from "./useErrors";
 
@@ -13,7 +14,7 @@ interface Started {
 
 export function TestRunDialog({ onClose }: { readonly onClose: () => void }) {
   const { urls, workflow } = useEditData();
-  const { save, show } = useActions();
+  const { save } = useActions();
   const definition = useEditor((state) => state.definition);
   const [problem, setProblem] = useState("");
   const begun = useRef(false);
@@ -43,22 +44,7 @@ export function TestRunDialog({ onClose }: { readonly onClose: () => void }) {
       {isBlocked && (
         <>
           <p>This draft cannot run yet:</p>
-          <ul className="stack stack--s small">
-            {errors.slice(0, 8).map((finding) => (
-              <li key={`${finding.code} ${finding.step ?? ""} ${finding.field ?? ""} ${finding.message}`}>
-                <button
-                  className="link"
-                  type="button"
-                  onClick={() => {
-                    onClose();
-                    show({ step: finding.step ?? null, link: finding.link ?? null, field: finding.field ?? null });
-                  }}
-                >
-                  {finding.message}
-                </button>
-              </li>
-            ))}
-          </ul>
+          <BlockingErrors errors={errors} onClose={onClose} />
         </>
       )}
       {!isBlocked && !problem && (
