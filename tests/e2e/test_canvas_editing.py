@@ -15,6 +15,8 @@ import uuid
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.test_accessibility import Walk
+
 AUTOSAVE_MS = 4_000
 
 
@@ -119,6 +121,7 @@ class Canvas:
 
 @pytest.fixture
 def canvas(person) -> Canvas:
+    person.page.emulate_media(reduced_motion="no-preference")
     return Canvas.blank(person)
 
 
@@ -236,26 +239,75 @@ def test_steps_are_moved_copied_and_removed_and_everything_is_undone(canvas: Can
     canvas.leads("start.next-done")
 
 
-def test_a_killed_tab_loses_nothing(canvas: Canvas, server):
+def close_unsaved(canvas: Canvas) -> None:
+    """Add a step that does not reach the server, and kill the tab; another one is there."""
     page = canvas.page
-    canvas.focus("Start")
-    canvas.add("approve", "Approve")
-    canvas.saved()
-    # What follows does not reach the server before the tab is gone.
     page.route(
         "**/draft/", lambda route: None if route.request.method == "PUT" else route.continue_()
     )
     canvas.add("set values", "Set values")
-    page.wait_for_timeout(500)
+    page.wait_for_function("() => JSON.stringify({...localStorage}).includes('set_values')")
     context = page.context
     context.new_page()
     page.close(run_before_unload=False)
-
     canvas.page = context.pages[-1]
+
+
+def save_as_colleague(canvas: Canvas, server) -> None:
+    """A colleague renames the approval step of the draft that the server has."""
+    draft = canvas.document(server)
+    theirs = json.loads(json.dumps(draft["definition"]))
+    theirs["steps"]["approve"]["name"] = "Approve by the board"
+    token = server.token("business-owner-2", "workflows:read", "workflows:write")
+    address = f"/api/v1/workflows/{canvas.slug}/draft/"
+    body = {"revision": draft["revision"], "definition": theirs}
+    status, _ = server.api("PUT", address, token, body)
+    assert status == 200
+
+
+def must_be_answered(page: Page, title: str):
+    """The dialog of this title: accessible at each width in both themes, and Escape does not close it."""
+    dialog = page.get_by_role("dialog", name=title)
+    expect(dialog).to_be_visible()
+    for _ in range(3):
+        page.keyboard.press("Escape")
+    expect(dialog).to_be_visible()
+    assert dialog.evaluate("(one) => one.contains(document.activeElement)")
+    page.emulate_media(reduced_motion="reduce")  # so that no colour is seen on its way
+    walk = Walk(page)
+    walk.at_each_width(title)
+    walk.end()
+    return dialog
+
+
+def test_a_killed_tab_loses_nothing(canvas: Canvas, server):
+    canvas.focus("Start")
+    canvas.add("approve", "Approve")
+    canvas.saved()
+    close_unsaved(canvas)
     canvas.open()
     expect(canvas.step("Set values")).to_be_visible()
     canvas.saved()
     assert "set_values" in canvas.document(server)["definition"]["steps"]
+
+
+def test_what_a_killed_tab_kept_is_offered_when_somebody_has_saved_since(canvas: Canvas, server):
+    canvas.focus("Start")
+    canvas.add("approve", "Approve")
+    canvas.saved()
+    close_unsaved(canvas)
+    save_as_colleague(canvas, server)
+    page = canvas.page
+    page.goto(f"/workflows/{canvas.slug}/design/")
+    expect(canvas.step("Approve by the board")).to_be_visible()
+    dialog = must_be_answered(page, "This browser has changes that were not saved")
+    expect(dialog.get_by_role("button", name="Restore them")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(canvas.step("Set values")).to_be_visible()
+    canvas.saved()
+    page.keyboard.press("Control+z")
+    expect(canvas.step("Approve by the board")).to_be_visible()
 
 
 def test_two_people_never_overwrite_each_other_unseen(canvas: Canvas, server):
@@ -263,24 +315,16 @@ def test_two_people_never_overwrite_each_other_unseen(canvas: Canvas, server):
     canvas.focus("Start")
     canvas.add("approve", "Approve")
     canvas.saved()
-    draft = canvas.document(server)
-    theirs = json.loads(json.dumps(draft["definition"]))
-    theirs["steps"]["approve"]["name"] = "Approve by the board"
-    token = server.token("business-owner-2", "workflows:read", "workflows:write")
-    status, _ = server.api(
-        "PUT",
-        f"/api/v1/workflows/{canvas.slug}/draft/",
-        token,
-        {"revision": draft["revision"], "definition": theirs},
-    )
-    assert status == 200
+    save_as_colleague(canvas, server)
 
     canvas.add("set values", "Set values")
     dialog = page.get_by_role("dialog", name="Somebody else has saved this draft")
     expect(dialog).to_contain_text("Tomas Lindqvist")
     dialog.get_by_role("button", name=re.compile("^Compare")).click()
     expect(dialog.get_by_role("table")).to_contain_text("Approve by the board")
+    must_be_answered(page, "Somebody else has saved this draft")
     dialog.get_by_role("button", name="Keep both").click()
+    expect(dialog).to_have_count(0)
 
     expect(canvas.step("Approve by the board")).to_be_visible()
     expect(canvas.step("Set values")).to_be_visible()
@@ -303,6 +347,10 @@ def test_an_expired_session_keeps_the_work_until_signing_in_again(canvas: Canvas
     status = page.locator("#editor-status")
     expect(status).to_contain_text("signed out", timeout=AUTOSAVE_MS)
     expect(page.get_by_role("link", name=re.compile("^Sign in")).first).to_be_visible()
+    page.emulate_media(reduced_motion="reduce")
+    walk = Walk(page)
+    walk.at_each_width("signed out")
+    walk.end()
 
     context.add_cookies(cookies)
     page.evaluate("() => window.dispatchEvent(new Event('focus'))")

@@ -70,8 +70,10 @@ async function ask(
   if (response.ok) return answer;
   const problem = (answer ?? {}) as Problem;
   const detail = typeof problem.detail === "string" ? problem.detail : undefined;
+  // Why a session is no longer good says nothing to a person; what to do does.
+  const told = response.status === 401 ? undefined : detail;
   const message =
-    detail ?? SENTENCES[response.status] ?? problem.title ?? "The server did not answer.";
+    told ?? SENTENCES[response.status] ?? problem.title ?? "The server did not answer.";
   throw new ApiError(response.status, message, problem.code ?? "", { ...problem });
 }
 

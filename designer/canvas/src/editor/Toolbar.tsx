@@ -53,7 +53,10 @@ function SaveMark() {
   return (
     <span className={`autosave small tone-${look.tone}`} role="status" title={look.title}>
       <Icon name={look.icon} small />
-      <span>{save.kind === "saved" && save.at !== null ? <Ago at={save.at} /> : look.word}</span>
+      <span>
+        {save.kind === "saved" && save.at !== null ? <Ago at={save.at} /> : look.word}
+        {look.why && <span className="autosave__why">: {look.why}</span>}
+      </span>
       {save.kind === "offline" && (
         <button className="button button--s" type="button" onClick={actions.retry}>
           Try now
@@ -70,6 +73,8 @@ function SaveMark() {
 
 interface SaveLook {
   readonly word: string;
+  /** Read out everywhere, seen where there is room. */
+  readonly why?: string;
   readonly icon: string;
   readonly tone: string;
   readonly title: string;
@@ -84,11 +89,11 @@ function saveLook(save: SaveState): SaveLook {
     case "saving":
       return { word: "Saving", icon: "i-pen", tone: "idle", title: "On its way to the server." };
     case "offline":
-      return { word: "Not saved: offline", icon: "i-wifi-off", tone: "caution", title: `${save.message} Kept in this browser; tried again by itself.` };
+      return { word: "Not saved", why: "offline", icon: "i-wifi-off", tone: "caution", title: `${save.message} Kept in this browser; tried again by itself.` };
     case "signed_out":
-      return { word: "Not saved: signed out", icon: "i-key", tone: "caution", title: "Kept in this browser. Saved as soon as you are signed in again." };
+      return { word: "Not saved", why: "signed out", icon: "i-key", tone: "caution", title: "Kept in this browser. Saved as soon as you are signed in again." };
     case "conflict":
-      return { word: "Not saved: changed by somebody else", icon: "i-users", tone: "bad", title: "Choose which changes count." };
+      return { word: "Not saved", why: "changed by somebody else", icon: "i-users", tone: "bad", title: "Choose which changes count." };
     case "refused":
       return { word: "Not saved", icon: "i-triangle", tone: "bad", title: save.message };
   }

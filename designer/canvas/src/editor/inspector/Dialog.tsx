@@ -1,4 +1,5 @@
-// A modal dialog of the page's own kind; the focus goes back to where it was.
+// A modal dialog of the page's own kind. The focus begins at what is marked `data-first`, else at the first
+// control, and goes back to where it was.
 import { useEffect, useId, useRef, type ReactNode } from "react";
 import { IconButton } from "./controls";
 
@@ -23,7 +24,7 @@ export function Dialog({
   useEffect(() => {
     const element = dialog.current;
     const before = document.activeElement;
-    if (element && !element.open) element.showModal();
+    if (element && !element.open) show(element);
     return () => {
       element?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
@@ -40,7 +41,10 @@ export function Dialog({
         if (!mustChoose) onClose();
       }}
       onClose={(event) => {
-        if (event.target === dialog.current) onClose();
+        if (event.target !== dialog.current) return;
+        // A browser closes a dialog at the second Escape, whatever it was told at the first.
+        if (mustChoose) show(dialog.current);
+        else onClose();
       }}
     >
       <header className="spread">
@@ -51,4 +55,9 @@ export function Dialog({
       {foot && <footer className="dialog__foot">{foot}</footer>}
     </dialog>
   );
+}
+
+function show(dialog: HTMLDialogElement): void {
+  dialog.showModal();
+  dialog.querySelector<HTMLElement>("[data-first]")?.focus();
 }

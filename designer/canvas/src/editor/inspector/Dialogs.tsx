@@ -167,6 +167,7 @@ function RestoreDialog({ at }: { readonly at: number }) {
           <button
             className="button button--primary"
             type="button"
+            data-first
             onClick={() => {
               restore(true);
             }}
