@@ -12,6 +12,7 @@ import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,10 @@ class LiveServer:
     home: Path
     process: subprocess.Popen[bytes]
     tokens: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
+    sessions: dict[str, list[Any]] = field(default_factory=dict)
+    """The cookies of each demo role that has signed in, by the words on its card."""
+    drawn: dict[str, Any] = field(default_factory=dict)
+    """Definitions that were drawn by hand once, to begin from again."""
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a management command beside the server, on its data folder."""
@@ -69,14 +74,22 @@ class LiveServer:
                 return error.code, raw
 
     def token(self, user: str, *scopes: str) -> str:
-        """A token of a demo person; made once for the same scopes."""
+        """A token of a demo person; made once for the same scopes.
+
+        The first of a person comes from the command, which takes seconds; it makes the narrower ones.
+        """
         import json
 
-        if (user, scopes) not in self.tokens:
-            arguments = [word for scope in scopes or ("*",) for word in ("--scope", scope)]
-            answer = self.manage("create_token", user, *arguments, "--json")
-            self.tokens[user, scopes] = str(json.loads(answer.stdout)["token"])
-        return self.tokens[user, scopes]
+        if (user, ("*",)) not in self.tokens:
+            answer = self.manage("create_token", user, "--scope", "*", "--json")
+            self.tokens[user, ("*",)] = str(json.loads(answer.stdout)["token"])
+        wanted = scopes or ("*",)
+        if (user, wanted) not in self.tokens:
+            body = {"name": "journey", "scopes": list(wanted)}
+            status, made = self.api("POST", "/api/v1/tokens/", self.tokens[user, ("*",)], body)
+            assert status == 201, made
+            self.tokens[user, wanted] = made["token"]
+        return self.tokens[user, wanted]
 
 
 def pytest_collection_modifyitems(items):
@@ -149,29 +162,43 @@ def browser_type_launch_args():
 
 @pytest.fixture(scope="session")
 def browser_context_args(browser_context_args, server):
-    """Pages open relative to the server, at the size the design was made for."""
+    """Pages open relative to the server, at the size the design was made for.
+
+    Nothing glides: each movement would be waited for. The tests of the canvas see it move.
+    """
     return {
         **browser_context_args,
         "base_url": server.url,
         "viewport": {"width": 1440, "height": 900},
+        "reduced_motion": "reduce",
     }
 
 
 class Person:
     """Somebody at a browser."""
 
-    def __init__(self, page, problems):
+    def __init__(self, page, problems, server):
         self.page = page
         self.problems = problems
+        self.server = server
 
-    def sign_in(self, role_title: str):
-        """Continue as a demo role from the landing page."""
-        self.page.context.clear_cookies()
+    def sign_in(self, role_title: str, at: str = "/"):
+        """Continue as a demo role from the landing page; whoever was there before has his cookies."""
+        context = self.page.context
+        context.clear_cookies()
+        if role_title in self.server.sessions:
+            context.add_cookies(self.server.sessions[role_title])
+            self.page.goto(at)
+            self.page.get_by_role("heading", level=1).first.wait_for(state="attached")
+            return self
         self.page.goto("/")
         self.page.get_by_role(
             "button", name=re.compile(f"^(Continue as )?{role_title}", re.I)
         ).click()
         self.page.get_by_role("heading", level=1).wait_for()
+        self.server.sessions[role_title] = context.cookies()
+        if at != "/":
+            self.page.goto(at)
         return self
 
     def run_of(self, title: str) -> str:
@@ -188,7 +215,7 @@ class Person:
 
 
 @pytest.fixture
-def person(page):
+def person(page, server):
     """One person; at the end no console error and no refused request may have been seen."""
     problems: list[str] = []
     page.on(
@@ -201,5 +228,5 @@ def person(page):
     )
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.set_default_timeout(15_000)
-    yield Person(page, problems)
+    yield Person(page, problems, server)
     assert problems == []

@@ -8,11 +8,13 @@ import time
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.sync_api import ViewportSize
 
-DESK = {"width": 1440, "height": 900}
-TABLET = {"width": 768, "height": 1024}
-PHONE = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1440, "height": 900}
+TABLET: ViewportSize = {"width": 768, "height": 1024}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+WIDTHS = (DESK, TABLET, PHONE)
 COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules that a theme can break: nothing else differs between light and dark."""
 RUN_AXE = """async (wanted) => {
@@ -35,8 +37,6 @@ OWNER = (
     "/",
     "/workflows/",
     DESIGN,
-    f"{DESIGN}?tab=outline",
-    f"{DESIGN}?tab=text",
     "/workflows/insurance-claim/handoffs/",
     "/workflows/insurance-claim/versions/",
     "/workflows/insurance-claim/versions/1/",
@@ -77,12 +77,20 @@ class Walk:
         if press:
             page.keyboard.press(press)
             page.locator(opened).wait_for()
-        page.evaluate(self.axe)
-        for width in (DESK, TABLET, PHONE):
-            page.set_viewport_size(width)
-            self._look(f"{name} at {width['width']} px")
+        self.at_each_width(name, in_dark=(DESK, PHONE))
 
-    def _look(self, name: str) -> None:
+    def at_each_width(self, name: str, in_dark: tuple[ViewportSize, ...] = WIDTHS) -> None:
+        """Look at what is there at a desk, on a tablet and on a phone. A tablet's colours are those
+        of the desk, so that for whole pages these two are enough in the dark."""
+        self.page.evaluate(self.axe)
+        for width in WIDTHS:
+            self.page.set_viewport_size(width)
+            self.look(f"{name} at {width['width']} px", is_seen_in_dark=width in in_dark)
+        self.page.set_viewport_size(DESK)
+        self.page.evaluate("() => window.baton.setTheme('light')")
+
+    def look(self, name: str, *, is_seen_in_dark: bool = True) -> None:
+        """Judge the page as it stands; in the dark only what a theme can break."""
         shape = self.page.evaluate(SHAPE)
         self._say(name, shape["headings"] == 1, f"{shape['headings']} main headings")
         self._say(name, shape["language"] == "en", f"language {shape['language']!r}")
@@ -90,7 +98,7 @@ class Walk:
         self._say(
             name, shape["over"] <= 0, f"scrolls sideways by {shape['over']}: {shape['widest']}"
         )
-        for theme, wanted in (("light", TAGS), ("dark", COLOURS)):
+        for theme, wanted in (("light", TAGS), ("dark", COLOURS))[: 1 + is_seen_in_dark]:
             self.page.evaluate("(theme) => window.baton.setTheme(theme)", theme)
             for violation in self.page.evaluate(RUN_AXE, wanted):
                 self.findings.append(f"{name}, {theme}: {violation}")
@@ -120,8 +128,7 @@ class Walk:
 
 @pytest.fixture
 def walk(person) -> Walk:
-    """A walk that ends with nothing found. Motion is off, so that no colour is seen on its way."""
-    person.page.emulate_media(reduced_motion="reduce")
+    """A walk that ends with nothing found."""
     return Walk(person.page)
 
 
@@ -154,9 +161,7 @@ def test_the_pages_of_a_business_owner(walk, person):
 
 def test_the_editor_and_its_dialogs(walk, person):
     person.sign_in("Business owner")
-    walk.visit(f"{DESIGN}#step=check_coverage")
     walk.visit(f"{DESIGN}#step=triage")
-    walk.visit(f"{DESIGN}#step=approve_payment")
     walk.visit(f"{DESIGN}#step=check_coverage", opened="dialog[open]", press="n")
     walk.visit(f"{DESIGN}#step=check_coverage", opened="dialog[open]", press="c")
     walk.end()

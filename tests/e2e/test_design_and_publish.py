@@ -24,8 +24,8 @@ def picture(person):
     """Keeps what the page looks like: for the guide when asked for, else in screenshots/."""
 
     def keep(name: str) -> None:
-        person.page.wait_for_timeout(400)
         if os.environ.get("BATON_GUIDE_PICTURES"):
+            person.page.wait_for_timeout(400)  # until nothing moves any more
             person.page.screenshot(path=str(GUIDE / f"{name}.png"))
         else:
             person.screenshot(f"guide-{name}")
