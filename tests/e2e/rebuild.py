@@ -420,7 +420,7 @@ class Builder:
             self.type_into(line.get_by_label("Line 1, value", exact=True), value)
 
     def fill_join(self, step_id: str, step: dict[str, Any], definition: dict[str, Any]) -> None:
-        self.segment("Policy", "All branches" if step["policy"] == "all" else "Best effort")
+        self.choose("Policy", step["policy"])
         for link in definition["links"].values():
             if link["target"] == step_id and link.get("branch"):
                 source = definition["steps"][link["source"]]

@@ -203,7 +203,7 @@ def test_a_link_that_cannot_be_says_why(canvas: Canvas):
     box = port.bounding_box()
     assert box
     canvas.drag((box["x"] + box["width"] / 2, box["y"] + 6), canvas.centre("Set values"))
-    canvas.says("That would be a loop: Set values → Join → Set values")
+    canvas.says("Join leads back when next: then it leads nowhere else")
 
 
 def test_steps_are_moved_copied_and_removed_and_everything_is_undone(canvas: Canvas, server):
@@ -243,7 +243,8 @@ def close_unsaved(canvas: Canvas) -> None:
     """Add a step that does not reach the server, and kill the tab; another one is there."""
     page = canvas.page
     page.route(
-        "**/draft/", lambda route: None if route.request.method == "PUT" else route.continue_()
+        "**/draft/",
+        lambda route: route.abort() if route.request.method == "PUT" else route.continue_(),
     )
     canvas.add("set values", "Set values")
     page.wait_for_function("() => JSON.stringify({...localStorage}).includes('set_values')")

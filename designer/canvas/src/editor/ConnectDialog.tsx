@@ -123,7 +123,7 @@ function TargetList({
 }
 
 const NEW = "+";
-const GROUPS = ["Follows now", "Steps", "Not possible"];
+const GROUPS = ["Follows now", "Steps", "Earlier steps", "Not possible"];
 
 function rankOf({ group }: { readonly group: string }): number {
   return GROUPS.indexOf(group);
@@ -141,16 +141,13 @@ function targetsOf(
       const ends = { source, port, target: id };
       const isLinked = linkId(ends) in definition.links;
       const barred = isLinked ? null : whyNotConnect(definition, ends);
+      const isBack = !isLinked && !barred && leadsBack(definition, ends);
       return {
         id,
-        group: isLinked ? "Follows now" : barred ? "Not possible" : "Steps",
+        group: isLinked ? "Follows now" : barred ? "Not possible" : isBack ? "Earlier steps" : "Steps",
         icon: isLinked ? "i-check" : iconOf(step),
         title: step.name,
-        note: isLinked
-          ? "Enter disconnects it"
-          : !barred && leadsBack(definition, ends)
-            ? `leads back, ${roundsWord(USUAL_ROUNDS)}`
-            : kindWord(step),
+        note: isLinked ? "Enter disconnects it" : isBack ? `leads back, ${roundsWord(USUAL_ROUNDS)}` : kindWord(step),
         barred: barred ?? undefined,
         words: id,
       };
