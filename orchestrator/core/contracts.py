@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from typing import Literal
 
 import jsonschema_rs
@@ -22,7 +23,7 @@ from jsonschema_rs import canonical
 
 from orchestrator.core.catalogue import DomainType, Repair
 from orchestrator.core.examples import examples_of
-from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.json import JsonObject, JsonValue, printable
 from orchestrator.core.results import Violation
 from orchestrator.core.schemas import (
     DIALECT,
@@ -55,6 +56,7 @@ MAX_DEPTH = 64
 MAX_SIZE = 2_000_000
 """Characters of text plus eight per other value: a cheap bound on a payload's size."""
 MAX_VIOLATIONS = 50
+MAX_SHOWN_NAME = 200
 MAX_REPAIRED_TEXT = 200
 MAX_KEPT_FITS = 8_192
 
@@ -191,9 +193,8 @@ class Validator:
 
     def _violations(self, payload: JsonValue) -> tuple[Violation, ...]:
         found: dict[tuple[str, str, str], Violation] = {}
-        for error in self._engine.iter_errors(payload):
-            for violation in self._explain(error):
-                found.setdefault((violation.path, violation.rule, violation.reason), violation)
+        for violation in chain.from_iterable(map(self._explain, self._engine.iter_errors(payload))):
+            found.setdefault((violation.path, violation.rule, violation.reason), violation)
             if len(found) >= MAX_VIOLATIONS:
                 break
         return tuple(sorted(found.values(), key=lambda item: (item.path, item.rule)))
@@ -218,8 +219,9 @@ class Validator:
                 jsonschema_rs.ValidationErrorKind.UnevaluatedProperties()
             ):
                 for name in kind.unexpected:
+                    shown = name if len(name) <= MAX_SHOWN_NAME else printable(name, MAX_SHOWN_NAME)
                     yield Violation(
-                        path=pointer((*place, name)),
+                        path=pointer((*place, shown)),
                         rule=kind.name,
                         reason="is not a field of the contract",
                     )

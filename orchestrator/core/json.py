@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections.abc import Iterator
 from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -14,13 +17,23 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 
 MAX_DEPTH = 64
 MAX_BYTES = 1_000_000
+MAX_EXACT = 2**53
+"""Canonical JSON writes no integer from here on exactly, and large fractions as such integers."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SHOWN_KEYS = 8
+_SHOWN_CHARACTERS = 60
+
+
+class TooLargeError(InvalidInputError):
+    """A value has more parts than its place allows."""
 
 
 def clean_text(value: str) -> str:
     """Return the text, or refuse NUL bytes and lone surrogates (PostgreSQL stores neither)."""
     if "\x00" in value:
         raise ValueError("must not contain a NUL byte")
-    if any("\ud800" <= char <= "\udfff" for char in value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise ValueError("must not contain a lone surrogate")
     return value
 
@@ -32,6 +45,12 @@ class Model(BaseModel):
     """Base of everything that is stored or sent: frozen, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def printable(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
+    """The beginning of a text from outside, with escapes for what cannot be seen or stored."""
+    shown = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text[:limit])
+    return f"{shown}…" if len(text) > limit else shown
 
 
 def parse_json(
@@ -47,74 +66,123 @@ def parse_json(
         raise InvalidInputError(f"The JSON is {size} bytes; at most {max_bytes} are allowed.")
     try:
         value: JsonValue = json.loads(
-            raw, object_pairs_hook=_object_without_duplicates, parse_constant=_refuse_constant
+            _text_of(raw),
+            object_pairs_hook=_object_without_duplicates,
+            parse_constant=_refuse_constant,
         )
     except json.JSONDecodeError as error:
         raise InvalidInputError(
             f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             detail={"line": error.lineno, "column": error.colno},
         ) from None
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    except RecursionError:
+        raise InvalidInputError("This JSON cannot be read: it is nested too deeply.") from None
+    except ValueError as error:
+        # The parser's own words for a number of thousands of digits speak of its settings.
+        is_long = str(error).startswith("Exceeds the limit")
+        reason = "a number has too many digits" if is_long else str(error)
         raise InvalidInputError(f"This JSON cannot be read: {reason}.") from None
-    check_json(value, max_depth=max_depth)
+    check_json(value, max_depth=max_depth, max_size=max_bytes)
     return value
 
 
-def check_json(value: JsonValue, *, max_depth: int = MAX_DEPTH) -> None:
+def check_json(value: object, *, max_depth: int = MAX_DEPTH, max_size: int | None = None) -> None:
     """Refuse a value that the database or canonical JSON could not hold.
 
+    `max_size` bounds the number of values and characters, which is never more than the bytes of the
+    JSON text; with it the walk ends also where one list stands in many places.
+
     Raises:
-        InvalidInputError: names the place as a JSON pointer.
+        TooLargeError: more than `max_size`.
+        InvalidInputError: names the place as a JSON pointer, in `detail["violations"]` as well.
     """
-    stack: list[tuple[JsonValue, str, int]] = [(value, "", 1)]
-    while stack:
-        node, path, depth = stack.pop()
-        if depth > max_depth:
-            raise InvalidInputError(
-                f"The JSON is nested deeper than {max_depth} levels.",
-                detail={
-                    "violations": [
-                        {
-                            "path": "/".join(path.split("/")[:9]),
-                            "rule": "depth",
-                            "reason": f"is nested deeper than {max_depth} levels",
-                        }
-                    ]
-                },
-            )
+    place: list[str] = []
+    levels: list[Iterator[tuple[object, object]]] = [iter([("", value)])]
+    left = math.inf if max_size is None else max_size
+    while levels:
+        following = next(levels[-1], None)
+        if following is None:
+            levels.pop()
+            continue
+        key, node = following
+        del place[len(levels) - 1 :]
+        if not isinstance(key, str) and not isinstance(levels[-1], enumerate):
+            raise _refusal(place, "json", f"a key is {_kind(key)} and not text")
+        place.append(str(key))
+        left -= 1 + (len(key) if isinstance(key, str) else 0)
+        if len(levels) > max_depth:
+            raise _refusal(place, "depth", f"is nested deeper than {max_depth} levels")
         if isinstance(node, dict):
-            for key, child in node.items():
-                _check_text(key, path)
-                stack.append((child, f"{path}/{key}", depth + 1))
+            levels.append(iter(node.items()))
         elif isinstance(node, list):
-            stack.extend((child, f"{path}/{index}", depth + 1) for index, child in enumerate(node))
+            levels.append(enumerate(node))
         else:
-            _check_scalar(node, path)
+            left -= len(node) if isinstance(node, str) else 0
+            _check_scalar(node, place)
+        if left < 0:
+            raise _refusal(place, "size", f"is larger than {max_size:,} values and characters")
+        if isinstance(key, str):
+            _check_text(key, place[:-1])
 
 
-def _check_scalar(node: str | bool | int | float | None, path: str) -> None:
+def detached(value: JsonValue) -> JsonValue:
+    """The same value in containers of its own: whoever changes it changes nobody else's.
+
+    For values whose depth has been checked.
+    """
+    if isinstance(value, dict):
+        return {key: detached(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [detached(child) for child in value]
+    return value
+
+
+def _text_of(raw: bytes | str) -> str:
+    if isinstance(raw, str):
+        return raw
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
+
+
+def _check_scalar(node: object, place: list[str]) -> None:
     if isinstance(node, str):
-        _check_text(node, path)
+        _check_text(node, place)
     elif isinstance(node, (int, float)) and not isinstance(node, bool):
-        if node != node or node in (float("inf"), float("-inf")):
-            raise InvalidInputError(f"{path or '/'}: NaN and infinities are not JSON.")
-        if abs(node) >= 2**53:  # canonical JSON would write a large fraction as such an integer
-            raise InvalidInputError(f"{path or '/'}: numbers beyond 2^53 are not exact.")
+        if isinstance(node, float) and not math.isfinite(node):
+            raise _refusal(place, "json", "NaN and infinities are not JSON")
+        if abs(node) >= MAX_EXACT:
+            raise _refusal(place, "json", "numbers beyond 2^53 are not exact")
+    elif node is not None and not isinstance(node, bool):
+        raise _refusal(place, "json", f"is {_kind(node)} and not JSON")
 
 
-def _check_text(text: str, path: str) -> None:
+def _check_text(text: str, place: list[str]) -> None:
     try:
         clean_text(text)
     except ValueError as error:
-        raise InvalidInputError(f"{path or '/'}: text {error}.") from None
+        raise _refusal(place, "json", f"text {error}") from None
+
+
+def _refusal(place: list[str], rule: str, reason: str) -> InvalidInputError:
+    # The first entry of a place is the whole document.
+    path = "".join(f"/{printable(key)}" for key in place[1 : _SHOWN_KEYS + 1])
+    violation: JsonObject = {"path": path, "rule": rule, "reason": reason}
+    message = f"{path or '/'}: {reason}." if rule == "json" else f"The JSON {reason}."
+    kind = TooLargeError if rule == "size" else InvalidInputError
+    return kind(message, detail={"violations": [violation]})
+
+
+def _kind(value: object) -> str:
+    return printable(f"a value of type {type(value).__name__}")
 
 
 def _object_without_duplicates(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     result: JsonObject = {}
     for key, value in pairs:
         if key in result:
-            raise ValueError(f"the key '{key}' stands twice in one object")
+            raise ValueError(f"the key '{printable(key)}' stands twice in one object")
         result[key] = value
     return result
 

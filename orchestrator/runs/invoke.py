@@ -35,9 +35,16 @@ from orchestrator.core.breakers import Breaker, counts_as_answer, counts_as_fail
 from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.contracts import Validator
 from orchestrator.core.errors import DomainError, InvalidInputError
-from orchestrator.core.json import JsonObject, check_json
+from orchestrator.core.json import JsonObject, JsonValue, TooLargeError, check_json
 from orchestrator.core.policies import FailureKind
-from orchestrator.core.results import Failed, Refused, StepResult, Violation
+from orchestrator.core.results import (
+    Failed,
+    Refused,
+    StepResult,
+    Uncertain,
+    Value,
+    Violation,
+)
 from orchestrator.egress import Destination
 from orchestrator.files import selectors as files
 from orchestrator.runs import breakers
@@ -71,6 +78,8 @@ STATUS_SECONDS = 1.0
 """How old the kill switch's state may be when a call begins."""
 MAX_OUTPUT_DEPTH = 32
 MAX_INPUT_BYTES = 2_000_000
+MAX_REASONS_SIZE = 20_000
+"""Values and characters of a result beside its output; an audit entry holds 65,535 bytes."""
 HARMLESS = frozenset({"none", "read"})
 """Side effects of agents that a test run calls, and that may be tried."""
 
@@ -424,10 +433,22 @@ def _judged(
     prepared: PreparedCall, version: registry.RegisteredVersion, result: StepResult
 ) -> StepResult:
     """The result, if it keeps what the manifest promises; else the failure that it is."""
+    try:
+        return _judge(prepared, version, result)
+    except Exception as error:  # an output may be anything, and do anything when it is looked at
+        logger.exception("output cannot be judged", extra=_fields(prepared.context))
+        return stopped_with_error(type(error).__name__)
+
+
+def _judge(
+    prepared: PreparedCall, version: registry.RegisteredVersion, result: StepResult
+) -> StepResult:
+    if unfit := _unfit_reasons(result):
+        return unfit
     if isinstance(result, Failed):
         return _never_again(version, result)
-    output = result.output
-    if output is None:
+    output: JsonValue = result.output
+    if output is None and not isinstance(result, Value | Uncertain):
         return result
     violations = _output_violations(version, output)
     promised = prepared.context.promised
@@ -445,16 +466,35 @@ def _judged(
     )
 
 
-def _output_violations(
-    version: registry.RegisteredVersion, output: JsonObject
-) -> tuple[Violation, ...]:
+def _unfit_reasons(result: StepResult) -> Failed | None:
+    """What stands beside the output goes into the audit log, so it must be small and exact."""
+    if not result.basis and not isinstance(result, Failed):
+        return None
     try:
-        check_json(output, max_depth=MAX_OUTPUT_DEPTH)
-        size = len(json.dumps(output, ensure_ascii=False).encode())
-    except (InvalidInputError, ValueError, TypeError) as error:
-        reason = error.message if isinstance(error, InvalidInputError) else "It is not JSON."
-        return (Violation(path="", rule="json", reason=reason[:1_000]),)
+        beside = result.model_dump(mode="json", exclude={"output"})
+        check_json(beside, max_depth=MAX_OUTPUT_DEPTH, max_size=MAX_REASONS_SIZE)
+    except InvalidInputError as error:
+        return Failed(
+            kind=FailureKind.AGENT_ERROR,
+            reason_code="unfit_reasons",
+            reason=f"The agent's reasons cannot be kept. {error.message}"[:2_000],
+            retryable=False,
+        )
+    return None
+
+
+def _output_violations(
+    version: registry.RegisteredVersion, output: JsonValue
+) -> tuple[Violation, ...]:
     limit = version.manifest.max_output_bytes
+    if not isinstance(output, dict):
+        return (Violation(path="", rule="type", reason="It must be an object."),)
+    try:
+        check_json(output, max_depth=MAX_OUTPUT_DEPTH, max_size=limit)
+    except InvalidInputError as error:
+        rule = "size" if isinstance(error, TooLargeError) else "json"
+        return (Violation(path="", rule=rule, reason=error.message[:1_000]),)
+    size = len(json.dumps(output, ensure_ascii=False).encode())
     if size > limit:
         reason = f"The output is {size:,} bytes; at most {limit:,} are allowed."
         return (Violation(path="", rule="size", reason=reason),)

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, TypeAlias
 
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
-from orchestrator.core.json import JsonObject
+from orchestrator.core.json import JsonObject, printable
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult
 from orchestrator.egress import Destination
@@ -101,8 +101,9 @@ def cancelled() -> Failed:
 
 def stopped_with_error(error_name: str) -> Failed:
     """The result of an agent that raised. Only the error's kind is told, never its text."""
+    name = printable(error_name)
     return Failed(
         kind=FailureKind.AGENT_ERROR,
         reason_code="agent_stopped",
-        reason=f"The agent stopped with an error ({error_name[:80]}). Its text is in the log.",
+        reason=f"The agent stopped with an error ({name}). Its text is in the log.",
     )

@@ -6,6 +6,9 @@ too many of them drains and restarts. A thread that has ended its call in time w
 one, because starting a thread costs more than many a function. Functions marked `isolated` run in a
 child process instead, which is killed.
 
+An agent may do anything with what it is given and return anything: it gets copies, and what comes
+back is no result before it has been read as one.
+
 Both kinds speak with the caller by messages: *done* with the result, *raised* with the name of an
 error, *open* to ask for a file. The caller answers *open* itself, because only its thread may use
 the database connection.
@@ -13,12 +16,16 @@ the database connection.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import queue
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
+
+from pydantic import ValidationError
 
 from orchestrator.agents import FUNCTIONS
 from orchestrator.agents.base import (
@@ -27,6 +34,7 @@ from orchestrator.agents.base import (
     ArtefactMissingError,
     FunctionAgent,
 )
+from orchestrator.core.json import detached, printable
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
 from orchestrator.runs.invokers import isolated
@@ -46,6 +54,10 @@ logger = logging.getLogger("baton.runs.function")
 
 POLL_SECONDS = 0.5
 """How often a waiting caller looks whether the call was cancelled."""
+MAX_FRAMES = 20
+MAX_CAUSES = 4
+MAX_LOGGED = 2_000
+"""How much of an error goes into the log: calls, causes, characters."""
 
 MAX_IDLE = 16
 """How many threads may wait for their next call; the others end."""
@@ -68,7 +80,7 @@ def call_function(call: AgentCall) -> StepResult:
             return _converse(call, process.messages)
     exchange = _Exchange()
     context = AgentContext(
-        parameters=config.parameters,
+        parameters={name: detached(value) for name, value in config.parameters.items()},
         today=call.today,
         deadline_seconds=call.timeout_seconds,
         open_artefact=exchange.open_artefact,
@@ -115,12 +127,28 @@ def _open(call: AgentCall, sha256: str) -> ArtefactFile | None:
 
 
 def _as_result(result: object) -> StepResult:
+    """What the function returned as a step result; its output is judged at the door."""
     if isinstance(result, Value | NotFound | Uncertain | Refused | Failed):
-        return result
+        fields = dict(vars(result))
+        output = fields.get("output")
+        if output is not None:
+            fields["output"] = {}
+        try:
+            read = type(result).model_validate(fields)
+        except ValidationError as error:
+            wrong = printable(str(error.errors()[0]["loc"][0]))
+            return _no_result(f"a result whose '{wrong}' is not what it should be")
+        return read if output is None else read.model_copy(update={"output": output})
+    if inspect.iscoroutine(result):
+        result.close()
+    return _no_result(f"{printable(type(result).__name__)}, which is not a step result")
+
+
+def _no_result(what: str) -> Failed:
     return Failed(
         kind=FailureKind.AGENT_ERROR,
         reason_code="no_result",
-        reason=f"The function returned {type(result).__name__}, which is not a step result.",
+        reason=f"The function returned {what}.",
         retryable=False,
     )
 
@@ -162,10 +190,12 @@ class _Work:
         """Run the function and say what came of it."""
         message: Message
         try:
-            message = Done(self.function.call(self.call.input, self.context))
+            given = {name: detached(value) for name, value in self.call.input.items()}
+            message = Done(self.function.call(given, self.context))
         except BaseException as error:  # an agent may raise anything; this thread must say so
-            logger.exception("agent raised", extra={"function": self.function.name})
-            message = Raised(type(error).__name__)
+            message = Raised(str(type(error).__name__))
+            told = {"function": self.function.name, "traceback": _traceback_of(error)}
+            logger.error("agent raised", extra=told)
         self.is_answered = True
         self.exchange.messages.put(message)
 
@@ -220,3 +250,21 @@ def _begin_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_in_child)
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Where it was raised and what it says, with its causes; that may be anything of any length."""
+    told: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(told) < MAX_CAUSES:
+        frames = "".join(traceback.format_tb(cause.__traceback__, limit=-MAX_FRAMES))
+        told.append(f"{frames}{type(cause).__name__}: {_text_of(cause)}")
+        cause = cause.__cause__ or cause.__context__
+    return "\ncaused by\n".join(told)
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)[:MAX_LOGGED]
+    except Exception:
+        return "(it cannot say what it is)"

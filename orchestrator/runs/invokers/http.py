@@ -13,7 +13,7 @@ from urllib.parse import quote
 from orchestrator import egress
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.errors import InvalidInputError
-from orchestrator.core.json import JsonObject, JsonValue, parse_json
+from orchestrator.core.json import JsonObject, JsonValue, parse_json, printable
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import (
     Failed,
@@ -140,9 +140,9 @@ def _result_of(config: HttpConfig, answer: Answer) -> StepResult:
     body: JsonValue = None
     if needs_body:
         if answer.media != "application/json" and not answer.media.endswith("+json"):
+            media = printable(answer.media) or "no type"
             return _contract(
-                "wrong_media_type",
-                f"The service answered with '{answer.media or 'no type'}' instead of JSON.",
+                "wrong_media_type", f"The service answered with '{media}' instead of JSON."
             )
         try:
             body = parse_json(answer.body, max_bytes=config.max_bytes)

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from orchestrator.core.canonical import canonical_bytes, content_sha256
 from orchestrator.core.errors import InvalidInputError
-from orchestrator.core.json import Model, Text, check_json, parse_json
+from orchestrator.core.json import (
+    Model,
+    Text,
+    TooLargeError,
+    check_json,
+    detached,
+    parse_json,
+    printable,
+)
 
 VALUES = st.recursive(
     st.none()
@@ -90,3 +98,70 @@ def test_models_refuse_unknown_fields_and_unstorable_text():
         Named(name="a\x00")
     with pytest.raises(ValueError, match="frozen"):
         Named(name="a").name = "b"
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+        ('{"a": "ë"}'.encode("latin-1"), "byte 8 is not UTF-8"),
+        (b"[" + b"9" * 5_000 + b"]", "too many digits"),
+        (rb'{"\ud800": 1, "\ud800": 2}', r"the key '\\ud800' stands twice"),
+        (b'{"' + b"k" * 9_000 + b'": NaN}', "NaN is not JSON"),
+        (b'{"' + b"k" * 9_000 + b'": [1e400]}', "k{60}…/0: NaN and infinities"),
+    ],
+)
+def test_the_reason_is_for_people_and_short(raw, words):
+    with pytest.raises(InvalidInputError, match=words) as found:
+        parse_json(raw)
+    assert len(found.value.message) < 200
+    assert found.value.message.isprintable()
+
+
+def test_a_mark_at_the_beginning_of_the_text_is_passed_over():
+    assert parse_json(b"\xef\xbb\xbf[1]") == [1]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"a": {1, 2}}, "/a: is a value of type set and not JSON"),
+        ({"a": (1,)}, "/a: is a value of type tuple"),
+        ({"a": b"x"}, "/a: is a value of type bytes"),
+        ({"a": {1: 2}}, "a key is a value of type int"),
+        ({"a": [{None: 2}]}, "a key is a value of type NoneType"),
+    ],
+)
+def test_what_only_python_can_hold_is_refused_at_its_place(value, words):
+    with pytest.raises(InvalidInputError, match=words):
+        check_json(value)
+
+
+def test_a_walk_ends_where_one_list_stands_in_many_places_or_in_itself():
+    value: list = ["x"]
+    for _ in range(30):
+        value = [value] * 10
+    with pytest.raises(TooLargeError, match="larger than 1,000"):
+        check_json(value, max_size=1_000)
+    value.append(value)
+    with pytest.raises(InvalidInputError):
+        check_json(value, max_size=1_000)
+
+
+@given(VALUES)
+def test_no_text_is_shorter_than_the_size_that_is_counted(value):
+    check_json(value, max_size=len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))))
+
+
+@given(VALUES)
+def test_a_detached_value_is_equal_and_shares_nothing(value):
+    copy = detached(value)
+    assert copy == value
+    if isinstance(copy, dict):
+        copy["new"] = 1
+        assert value != copy
+
+
+def test_printable_text_shows_what_cannot_be_seen():
+    assert printable("a\u202eb\x00\ud800") == r"a\u202eb\u0000\ud800"
+    assert printable("ä" * 100, 3) == "äää…"
