@@ -39,15 +39,15 @@ def main() -> None:
     ask(order, "http", poison.GOOD_PAGE)
     ask(order, "function", poison.GOOD_PAGE)
     before = resident_bytes()
-    results = {
-        f"{kind} {name}": ask(order, kind, name)
-        for kind, names in (
-            ("http", [*poison.ANSWERS, *poison.ENDLESS]),
-            ("function", poison.FUNCTIONS),
-        )
-        for name in names
-    }
-    afterwards = [ask(order, kind, poison.GOOD_PAGE) for kind in ("http", "function")]
+    results, afterwards = {}, []
+    for kind, names in (
+        ("http", [*poison.ANSWERS, *poison.ENDLESS]),
+        ("function", poison.FUNCTIONS),
+    ):
+        for name in names:
+            results[f"{kind} {name}"] = ask(order, kind, name)
+            # What works again keeps its breaker closed.
+            afterwards.append(ask(order, kind, poison.GOOD_PAGE).get("output"))
     grown = resident_bytes() - before
     json.dump({"results": results, "afterwards": afterwards, "grown": grown}, sys.stdout)
     sys.stdout.flush()

@@ -82,6 +82,7 @@ def test_a_run_that_swallows_poison_asks_a_person_and_its_pages_and_the_log_stay
             runs[page] = run = world.start(menu[kind], page)
             walk(run.id)
             assert status_of(run) == "waiting", page
+            walk(world.start(menu[kind], poison.GOOD_PAGE).id)  # which keeps its breaker closed
     for page, run in runs.items():
         task = review_of(run, "exception")
         assert task is not None, page
