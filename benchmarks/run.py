@@ -1,6 +1,6 @@
 """Run all benchmarks, or those named, each in a process of its own, and write the results.
 
-    python -m benchmarks.run [NAME ...]
+    python -m benchmarks.run [NAME ...]     (canvas, checks, lists, W1 ... W9)
 
 A benchmark is a module `benchmarks/bench_<name>.py` that prints, as its last line, one JSON
 object: figure -> value. `GOALS` says in words what each figure should be. `benchmarks/latest.json`
@@ -19,6 +19,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 LATEST = HERE / "latest.json"
 REPORT = HERE.parent / "docs" / "performance.md"
+
+PYTHONPATH = (HERE.parent, HERE.parent / "tests" / "fake_dist")
 
 GOALS = {
     "canvas": {
@@ -47,16 +49,16 @@ GOALS = {
 
 def main() -> int:
     """Measure, keep, report; returns how many benchmarks failed."""
-    known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
+    known = sorted(_name_of(path) for path in HERE.glob("bench_*.py"))
     wanted = sys.argv[1:] or known
     latest = json.loads(LATEST.read_text()) if LATEST.exists() else {}
     failed = 0
     for name in wanted:
         print(f"== {name}", flush=True)
         done = subprocess.run(
-            [sys.executable, "-m", f"benchmarks.bench_{name}"],
+            [sys.executable, "-m", f"benchmarks.bench_{name.lower()}"],
             cwd=HERE.parent,
-            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PYTHONPATH))},
             stdout=subprocess.PIPE,
             text=True,
             check=False,
@@ -70,6 +72,12 @@ def main() -> int:
     LATEST.write_text(json.dumps(latest, indent=2, sort_keys=True) + "\n")
     REPORT.write_text(_report(latest))
     return failed
+
+
+def _name_of(path: Path) -> str:
+    """The workloads of the engine are called W1, W2, ..., everything else in small letters."""
+    name = path.stem.removeprefix("bench_")
+    return name.upper() if name[1:].isdigit() else name
 
 
 def _report(latest: dict[str, dict[str, float]]) -> str:

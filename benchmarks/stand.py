@@ -67,7 +67,8 @@ class Stand:
 
         self.world = World.make()
         self.world = World()
-        self.world.register("light", config={"function": "fake.light"})
+        for slug in ("light", "pause", "compute"):
+            self.world.register(slug, config={"function": f"fake.{slug}"})
 
     # ---- processes -------------------------------------------------------------------------------
 
@@ -112,11 +113,36 @@ class Stand:
         with self.processes(("manage.py", "run_scheduler")) as (one,):
             yield one
 
+    @contextmanager
+    def floor_workers(self) -> Iterator[list[psutil.Process]]:
+        """Two plain Celery workers of one prefork child each, on a Redis database of their own."""
+        from benchmarks import floor_app
+
+        os.environ["FLOOR_REDIS"] = f"{self.servers.redis_url}/5"
+        self.environment["FLOOR_REDIS"] = os.environ["FLOOR_REDIS"]
+        floor_app.app.conf.update(
+            broker_url=os.environ["FLOOR_REDIS"], result_backend=os.environ["FLOOR_REDIS"]
+        )
+        commands = [worker_command(number, app="benchmarks.floor_app") for number in (7, 8)]
+        with self.processes(*commands) as begun:
+            for _ in range(8):
+                floor_app.noop.delay("x").get(timeout=60)
+            yield begun
+
+    def run_one(self, run_id: UUID, seconds: float = 30) -> float:
+        """Ring for a run and wait for its end; returns the seconds that took."""
+        begun = time.perf_counter()
+        self.ring([run_id])
+        self.await_end([run_id], seconds, every=0.0005)
+        return time.perf_counter() - begun
+
     # ---- CPU -------------------------------------------------------------------------------------
 
     def server_cpu(self) -> dict[str, float]:
         """Seconds of CPU that PostgreSQL and Redis have used so far, ended backends included."""
-        postmaster = psutil.Process(self.servers.postgres.get_pid())
+        pid = self.servers.postgres.get_pid()
+        assert pid is not None
+        postmaster = psutil.Process(pid)
         redis = psutil.Process(self.servers.redis_process.pid)
         return {"postgres": cpu_of(postmaster), "redis": cpu_of(redis)}
 
@@ -146,7 +172,8 @@ class Stand:
         from orchestrator.runs.models import Run
 
         mine = Run.objects.filter(id__in=runs)
-        wait_until(lambda: not mine.exclude(status__in=OVER).exists(), seconds, every)
+        going_on = mine.exclude(status__in=OVER).order_by()
+        wait_until(lambda: not going_on.exists(), seconds, every)
         assert mine.filter(status="succeeded").count() == len(runs)
 
     def await_sequencer(self, seconds: float = 60) -> None:
@@ -175,12 +202,12 @@ def stand() -> Iterator[Stand]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def worker_command(number: int, *more: str) -> tuple[str, ...]:
+def worker_command(number: int, app: str = "orchestrator.celery") -> tuple[str, ...]:
     """A worker as `make stack` starts it."""
     return (
-        *("-m", "celery", "-A", "orchestrator.celery", "worker", "--pool", "prefork"),
+        *("-m", "celery", "-A", app, "worker", "--pool", "prefork"),
         *("--concurrency", "1", "--without-gossip", "--without-mingle"),
-        *("--loglevel", "error", "-n", f"worker{number}@bench", *more),
+        *("--loglevel", "error", "-n", f"worker{number}@bench"),
     )
 
 
@@ -210,32 +237,35 @@ def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.0
         time.sleep(every)
 
 
-def light(name: str, **more: Any) -> dict[str, Any]:
-    """An agent step that costs nothing itself."""
+def step(name: str, uses: str = "light") -> dict[str, Any]:
+    """An agent step; a light one costs nothing itself."""
     from tests.integration.runs.world import agent
 
-    return agent(name, uses="light", **more)
+    return agent(name, uses=uses)
 
 
-def chain_of(steps: int) -> dict[str, Any]:
-    """start, so many light steps one after another, done."""
+def chain_of(steps: int, uses: str = "light") -> dict[str, Any]:
+    """start, so many steps one after another, done."""
     from itertools import pairwise
 
     from tests.integration.runs.world import definition
 
     names = [f"s{number}" for number in range(1, steps + 1)]
     links = [f"{a}.next-{b}" for a, b in pairwise(["start", *names, "done"])]
-    return definition({name: light(name) for name in names}, links)
+    return definition({name: step(name, uses) for name in names}, links)
 
 
-def fan_of(steps: dict[str, Any]) -> dict[str, Any]:
-    """start, these steps side by side, a join, done."""
+def fan_of(width: int, uses: str = "light") -> dict[str, Any]:
+    """start, so many steps side by side, a join, done."""
     from tests.integration.runs.world import definition
 
+    steps = {f"s{number}": step(f"s{number}", uses) for number in range(1, width + 1)}
     links = [f"start.next-{name}" for name in steps]
     links += [f"{name}.next-collect" for name in steps]
     collect = {"kind": "join", "name": "Collect", "policy": "all"}
-    return definition({**steps, "collect": collect}, [*links, "collect.next-done"])
+    return definition(
+        {**steps, "collect": collect}, [*links, "collect.next-done"], max_parallel=width
+    )
 
 
 def median(values: Sequence[float], digits: int = 3) -> float:

@@ -23,6 +23,8 @@ from orchestrator.agents.base import AgentContext, FunctionAgent
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import StepResult, Value
 
+PAUSE_SECONDS = 0.02
+COMPUTE_SECONDS = 0.01
 DIST = Path(__file__).parent / "fake_dist"
 INPUT: JsonObject = {
     "type": "object",
@@ -111,7 +113,35 @@ def _light(given: JsonObject, context: AgentContext) -> StepResult:
     return Value(output={"label": given["label"], "text": given["text"]})
 
 
+def _pause(given: JsonObject, context: AgentContext) -> StepResult:
+    time.sleep(PAUSE_SECONDS)
+    return _light(given, context)
+
+
+def _compute(given: JsonObject, context: AgentContext) -> StepResult:
+    until = time.thread_time() + COMPUTE_SECONDS
+    while time.thread_time() < until:
+        pass
+    return _light(given, context)
+
+
 AGENTS = (
+    FunctionAgent(
+        name="fake.pause",
+        title="Pause",
+        summary="Waits a little and gives back what it gets.",
+        call=_pause,
+        input_schema=INPUT,
+        output_schema=OUTPUT,
+    ),
+    FunctionAgent(
+        name="fake.compute",
+        title="Compute",
+        summary="Computes a little and gives back what it gets.",
+        call=_compute,
+        input_schema=INPUT,
+        output_schema=OUTPUT,
+    ),
     FunctionAgent(
         name="fake.light",
         title="Light",

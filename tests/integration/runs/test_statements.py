@@ -184,7 +184,7 @@ def test_a_start_that_is_rolled_back_leaves_nothing(world, doorbells):
 
 
 @pytest.mark.postgres
-def test_a_step_is_one_statement_and_one_commit(world, doorbells):
+def test_a_step_is_one_statement_and_one_commit(world, doorbells, monkeypatch):
     from django.test.utils import CaptureQueriesContext
 
     run = world.start(chain("a", "b"))
@@ -193,17 +193,19 @@ def test_a_step_is_one_statement_and_one_commit(world, doorbells):
     at = now()
     recording.apply(succeeded(), at)
     seen = []
-    real = statements._fetch
 
-    def counted(sql, values):
-        seen.append(sql)
-        return real(sql, values)
+    def counting(name):
+        real = getattr(statements, name)
 
-    statements._fetch = counted
-    try:
-        with CaptureQueriesContext(connection) as others:
-            committed(recording, claim, now=at)
-    finally:
-        statements._fetch = real
+        def counted(sql, values):
+            seen.append(sql)
+            return real(sql, values)
+
+        monkeypatch.setattr(statements, name, counted)
+
+    counting("_fetch")
+    counting("_fetch_at_once")
+    with CaptureQueriesContext(connection) as others:
+        committed(recording, claim, now=at)
     assert len(seen) == 1
     assert len(others) == 0
