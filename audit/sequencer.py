@@ -87,6 +87,12 @@ HAS_UNPLACED: Final = {
           AND NOT EXISTS (SELECT 1 FROM audit_auditentry e WHERE e.outbox_id = o.id)
         LIMIT 1""",
 }
+INSERT: Final = {
+    "sqlite": "INSERT INTO audit_auditentry (seq, outbox_id, leaf_sha256) VALUES (%s, %s, %s)",
+    "postgresql": """
+        INSERT INTO audit_auditentry (seq, outbox_id, leaf_sha256)
+        SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::bytea[])""",
+}
 SAFE_POSITION: Final = {
     "sqlite": "SELECT COALESCE(MAX(rowid), 0) FROM audit_auditoutbox",
     "postgresql": "SELECT pg_snapshot_xmin(pg_current_snapshot())::text",
@@ -262,19 +268,14 @@ def _unplaced(low: int) -> list[Unplaced]:
 
 
 def _insert(entries: list[Entry]) -> None:
-    """Insert entries by hand: there are some for each step of a run, and the ORM takes ten times."""
-    columns = "audit_auditentry (seq, outbox_id, leaf_sha256)"
+    """Insert entries by hand: each step of a run brings some, and the ORM is ten times slower."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             rows = [(seq, outbox_id.hex, leaf) for seq, outbox_id, leaf in entries]
-            cursor.executemany(f"INSERT INTO {columns} VALUES (%s, %s, %s)", rows)
+            cursor.executemany(INSERT["sqlite"], rows)
         else:
             values = [list(column) for column in zip(*entries, strict=True)]
-            cursor.execute(
-                f"INSERT INTO {columns} SELECT * FROM "
-                "unnest(%s::bigint[], %s::uuid[], %s::bytea[])",
-                values,
-            )
+            cursor.execute(INSERT["postgresql"], values)
 
 
 # Tree and heads

@@ -160,6 +160,8 @@ class Attempt(models.Model):
 
     A walker calls inline, so the lease of an attempt is its run's claim: `owner` is the walker's
     boot, `fence` the claim's. `owner` NULL while leased: planned, but no walker has begun it yet.
+    Leased attempts are found by their claimed runs: an index of their own would be written to at
+    the beginning and at the end of each, and keep the update from staying in the page.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -183,11 +185,6 @@ class Attempt(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=("run", "step", "iteration", "number"), name="one_attempt_number"
-            ),
-        )
-        indexes = (
-            models.Index(
-                fields=("owner",), condition=models.Q(status="leased"), name="attempt_leased"
             ),
         )
 

@@ -168,6 +168,7 @@ def in_flight_of(actor: Actor, agent_version_ids: Iterable[UUID]) -> dict[UUID, 
             agent_version_id__in=ids,
             status=AttemptStatus.LEASED,
             owner__isnull=False,
+            run__owner__isnull=False,
             run__workspace_id__in=readable,
         )
         .values_list("agent_version_id")

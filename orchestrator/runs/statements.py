@@ -971,9 +971,9 @@ def _numbered(sql: str) -> str:
 def _fetch_at_once(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
     """As `_fetch`, in one call of libpq, for the statement that is run at every step.
 
-    All values are text, bytes or None; what comes back is text as bytes. Inside a transaction, which
-    psycopg begins by itself, it is `_fetch`. psycopg's way of adapting values and of waiting costs
-    as much as PostgreSQL's share of the step.
+    All values are text, bytes or None; what comes back is text as bytes. Inside a transaction,
+    which psycopg begins by itself, it is `_fetch`. psycopg's way of adapting values and of waiting
+    costs half as much as PostgreSQL's share of the step.
     """
     from psycopg.pq import ExecStatus
 
