@@ -262,6 +262,7 @@ class Recording:
         """
         holder = None if release == "hand_back" else owner
         whole = release != "hold" or self._pending.whole or self._patches >= MAX_PATCHES
+        whole = whole or is_terminal(self.state.status)
         what = Commit(
             run=self._run_row(drained_seq, whole=whole),
             rows=self._rows(holder, fence),
