@@ -975,7 +975,7 @@ def _fetch_at_once(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
     which psycopg begins by itself, it is `_fetch`. psycopg's way of adapting values and of waiting
     costs half as much as PostgreSQL's share of the step.
     """
-    from psycopg.pq import ExecStatus
+    from psycopg.pq import DiagnosticField, ExecStatus
 
     connection.ensure_connection()
     raw: Any = connection.connection
@@ -984,8 +984,11 @@ def _fetch_at_once(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
     parameters = [one.encode() if isinstance(one, str) else one for one in values]
     formats = [int(isinstance(one, bytes)) for one in values]
     with connection.wrap_database_errors:
-        name = _prepared(raw, sql)
-        result = raw.pgconn.exec_prepared(name, parameters, formats)
+        result = raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats)
+        if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
+            # psycopg deallocates everything after a rollback.
+            _prepared_names.pop(raw)
+            result = raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats)
         _refuse(raw, result, ExecStatus.TUPLES_OK)
         columns = range(result.nfields)
         return [
@@ -994,6 +997,7 @@ def _fetch_at_once(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         ]
 
 
+_UNKNOWN_STATEMENT: Final = b"26000"
 _prepared_names: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
 
 

@@ -184,6 +184,21 @@ def test_a_start_that_is_rolled_back_leaves_nothing(world, doorbells):
 
 
 @pytest.mark.postgres
+def test_a_step_is_committed_after_a_rollback_has_forgotten_what_was_prepared(world, doorbells):
+    for _ in range(2):
+        run = world.start(chain("a", "b"))
+        claim = statements.claim(run.id, new_id())
+        recording = recording_of(claim)
+        recording.apply(succeeded(), now())
+        with suppress(RuntimeError), transaction.atomic():
+            connection.ensure_connection()
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            raise RuntimeError
+        assert committed(recording, claim, now=now()) is not None
+
+
+@pytest.mark.postgres
 def test_a_step_is_one_statement_and_one_commit(world, doorbells, monkeypatch):
     from django.test.utils import CaptureQueriesContext
 
