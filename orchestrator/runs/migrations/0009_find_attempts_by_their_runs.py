@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("runs", "0007_leave_agents_alone"),
+        ("runs", "0008_leave_room_for_members"),
     ]
 
     operations = [
