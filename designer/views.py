@@ -24,6 +24,7 @@ from designer import handoffs as handoff_map
 from designer import presentation, selectors, services, words
 from designer.acts import ACTS, Act, Asked
 from designer.documents import TextFormat, write_text
+from designer.frames import frame_of
 from designer.lifecycle import LIFECYCLE
 from designer.models import Workflow, WorkflowVersion, WorkflowVersionStatus
 from designer.patterns import BLANK
@@ -233,7 +234,7 @@ def design(request: HttpRequest, slug: str) -> HttpResponse:
     version = selectors.shown_version(workflow, waiting if asked is None and can_edit else asked)
     findings = selectors.findings_of(version)
     context = {
-        **_frame(actor, workflow, version, tab),
+        **frame_of(actor, workflow, version, tab),
         "asked": asked,
         "waiting": waiting if asked is None and can_edit else None,
         "problems": [one for one in findings if one.severity != "info"],
@@ -301,7 +302,7 @@ def handoffs(request: HttpRequest, slug: str) -> HttpResponse:
     keys = {one.link: f"{workflow.pk}/{one.link}" for one in page}
     failures = panels.panels(HANDOFF_FAILURES, request, keys.values())
     context = {
-        **_frame(actor, workflow, version, "handoffs"),
+        **frame_of(actor, workflow, version, "handoffs"),
         "asked": asked,
         "rows": page,
         "left_out": len(shown) - len(page),
@@ -322,33 +323,10 @@ def _csv(rows: Iterable[Sequence[str]], name: str) -> HttpResponse:
     return answer
 
 
-def _frame(actor: Actor, workflow: Workflow, version: WorkflowVersion, tab: str) -> dict[str, Any]:
-    """What the head and the tabs of a workflow's pages show.
-
-    `query` keeps the version from tab to tab; `canvas_query` does not for the draft of somebody who
-    may edit it: his canvas is the editor.
-    """
-    found = list(workflow.versions.all())
-    query = f"?version={version.number}" if version.revision else ""
-    is_draft = version.status == WorkflowVersionStatus.DRAFT
-    edits = is_draft and access.can(actor, "workflow.edit", workflow)
-    is_active = any(one.status == WorkflowVersionStatus.ACTIVE for one in found)
-    return {
-        "workflow": workflow,
-        "version": version,
-        "versions": found,
-        "tab": tab,
-        "query": query,
-        "canvas_query": "" if edits else query,
-        "badges": presentation.badges_of(found if edits else [version]),
-        "can_start": is_active and access.can(actor, "run.start", workflow),
-    }
-
-
 def _editor(request: HttpRequest, actor: Actor, workflow: Workflow) -> HttpResponse:
     """The page with the canvas island that edits the draft (`data-view="edit"`)."""
     draft = selectors.editable_draft(workflow)
-    context = _frame(actor, workflow, draft, "canvas")
+    context = frame_of(actor, workflow, draft, "canvas")
     context["canvas"] = {
         "workflow": {
             "slug": workflow.slug,
@@ -382,7 +360,7 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
     signings = selectors.signings_of(page)
     asked_day = _day(request)
     context = {
-        **_frame(actor, workflow, selectors.shown_version(workflow), "versions"),
+        **frame_of(actor, workflow, selectors.shown_version(workflow), "versions"),
         "rows": [
             presentation.version_row(
                 one, compared[one.number], _acts_of(actor, workflow, one, signings.get(one.pk))
@@ -417,7 +395,7 @@ def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     signing = selectors.signings_of([shown.version]).get(shown.version.pk)
     used = registry.versions_used_in([selectors.definition_of(one) for one in shown.both])
     context = {
-        **_frame(actor, workflow, shown.version, "versions"),
+        **frame_of(actor, workflow, shown.version, "versions"),
         "compared": shown,
         "counts": presentation.change_counts(shown.changes),
         "problems": [one for one in findings if one.severity != "info"],
@@ -466,7 +444,7 @@ def act(request: HttpRequest, slug: str, number: int, verb: str) -> HttpResponse
             return redirect("designer:version", slug, number)
     draft = selectors.draft_of(workflow) if chosen.is_about_draft else None
     context = {
-        **_frame(actor, workflow, shown.version, "versions"),
+        **frame_of(actor, workflow, shown.version, "versions"),
         "act": chosen,
         "compared": shown,
         "draft": draft,

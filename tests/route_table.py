@@ -54,6 +54,7 @@ RUN_ACTIONS: Final = (
     ("dismiss", "run.override"),
 )
 REASON: Final = {"reason": "because"}
+HOOK: Final = {"slug": "hooked", "name": "hook"}
 FIRST: Final = {"number": "1"}
 DRAFT: Final = {"number": "2"}
 """The second version of the world's agent is a draft."""
@@ -431,6 +432,15 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
         "run.resume", "run", body={}, path={"step": "{step}"}
     ),
     ("POST", "hooks/<slug:address>/"): Row(PUBLIC, path={"address": "x"}, also=NOT_SET_UP),
+    ("GET", "events/"): Row("run.read"),
+    ("GET", "workflows/<slug:slug>/triggers/"): Row("workflow.read", "workflow"),
+    ("GET", "workflows/<slug:slug>/triggers/<slug:name>/"): Row(
+        "workflow.read", "hooked", path=HOOK
+    ),
+    ("POST", "workflows/<slug:slug>/triggers/<slug:name>/do/<slug:verb>/"): tuple(
+        Row("run.start", "hooked", body=REASON, path={**HOOK, "verb": verb})
+        for verb in ("pause", "resume", "try", "rotate")
+    ),
     ("GET", "api/v1/triggers/"): api("workflow.read"),
     ("GET", "api/v1/triggers/<uuid:pk>/"): api("workflow.read", "trigger"),
     ("GET", "api/v1/triggers/<uuid:pk>/counts/"): api("run.read", "trigger"),

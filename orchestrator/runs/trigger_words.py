@@ -21,6 +21,12 @@ FIRING_LOOKS: Final[Mapping[str, Look]] = {
     "suppressed": Look("idle", "skipped", "Suppressed"),
     "failed": Look("bad", "failed", "Failed"),
 }
+EVENT_LOOKS: Final[Mapping[str, Look]] = {
+    "received": Look("busy", "pending", "Received"),
+    "delivered": Look("good", "succeeded", "Delivered"),
+    "parked": Look("caution", "late", "Parked"),
+    "unheard": Look("idle", "skipped", "Unheard"),
+}
 STATUS_LOOKS: Final[Mapping[str, Look]] = {
     "active": Look("good", "succeeded", "Active"),
     "paused": Look("idle", "paused", "Paused"),

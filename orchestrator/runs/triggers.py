@@ -19,6 +19,7 @@ A run that a trigger started and that leads to events carries the depth of its c
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -619,6 +620,11 @@ def definition_of(trigger: Trigger) -> TriggerDefinition:
 def compiled_of(trigger: Trigger) -> CompiledTrigger:
     """The trigger ready to be asked."""
     return _compiled(trigger.version_id, trigger.name)
+
+
+def sample_text(value: JsonValue) -> str:
+    """A sample as people edit it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 @lru_cache(maxsize=512)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from orchestrator.runs import recovery_views, trial_views, views
+from orchestrator.runs import recovery_views, trial_views, trigger_views, views
 from orchestrator.runs.api import AgentTrialViewSet, BreakerViewSet, RunViewSet, StepTrialViewSet
 from orchestrator.runs.event_api import EventViewSet
 from orchestrator.runs.hooks import hook
@@ -22,6 +22,14 @@ urlpatterns = [
     path("workflows/<slug:slug>/try-step/form/", trial_views.step_form, name="try-step-form"),
     path("workflows/<slug:slug>/try-step/result/", trial_views.step_result, name="try-step-result"),
     path("agents/<slug:slug>/try/", trial_views.try_agent, name="try-agent"),
+    path("workflows/<slug:slug>/triggers/", trigger_views.workflow_triggers, name="triggers"),
+    path("workflows/<slug:slug>/triggers/<slug:name>/", trigger_views.trigger, name="trigger"),
+    path(
+        "workflows/<slug:slug>/triggers/<slug:name>/do/<slug:verb>/",
+        trigger_views.act,
+        name="trigger-act",
+    ),
+    path("events/", trigger_views.events, name="events"),
     path("hooks/<slug:address>/", hook, name="hook"),
     path(
         "agents/<slug:slug>/breakers/<int:number>/reset/",

@@ -132,6 +132,7 @@ class World:
             **self._reviews(claims),
             "entry": self._entry(claims),
             "trigger": self._trigger(claims),
+            "hooked": "hooked",
         }
 
     def _trigger(self, workspace):
