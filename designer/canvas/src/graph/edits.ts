@@ -14,6 +14,7 @@ import type {
   RunPolicies,
   Step,
   WorkflowDefinition,
+  Trigger,
   WaitStep,
 } from "../schema.gen";
 import { pathOf, settle, withValue, type Change, type Path } from "./document";
@@ -612,6 +613,31 @@ export function setOutcome(
 ): Definition {
   if (!(outcome in definition.outcomes)) return definition;
   return settle(definition, withValue(definition, ["outcomes", outcome, field], value));
+}
+
+/** The id that a new trigger of this name gets. */
+export function newTriggerId(definition: Definition, name: string): string {
+  return freeId(name, (id) => id in (definition.triggers ?? {}), "trigger");
+}
+
+export function addTrigger(definition: Definition, { name }: { readonly name: string }): Definition {
+  const id = newTriggerId(definition, name);
+  const trigger: Trigger = { name, source: { type: "schedule", cron: "0 8 * * 1-5", zone: "UTC" }, input: {} };
+  return settle(definition, { ...definition, triggers: { ...definition.triggers, [id]: trigger } });
+}
+
+export function removeTrigger(definition: Definition, { trigger }: { readonly trigger: string }): Definition {
+  const { [trigger]: gone, ...triggers } = definition.triggers ?? {};
+  return gone === undefined ? definition : settle(definition, { ...definition, triggers });
+}
+
+/** A part of a trigger by its path; undefined takes it away. */
+export function setTriggerField(
+  definition: Definition,
+  { trigger, path, value }: { readonly trigger: string; readonly path: Path; readonly value: JsonValue | undefined },
+): Definition {
+  if (!(trigger in (definition.triggers ?? {})) || path.length === 0) return definition;
+  return settle(definition, withValue(definition, ["triggers", trigger, ...path], value));
 }
 
 /** Another key, in the ends and policies too. */

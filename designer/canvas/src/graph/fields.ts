@@ -55,7 +55,7 @@ const DOMAIN_WORDS: Readonly<Record<string, string>> = {
 };
 const MAX_SAMPLE = 60;
 const MAX_CHOICES = 200;
-const PLAIN_PATH = /^(input|steps|item|index)((\.[A-Za-z_]\w*)|(\["(?:[^"\\]|\\.)*"\]))*$/;
+const PLAIN_PATH = /^(input|steps|item|index|event)((\.[A-Za-z_]\w*)|(\["(?:[^"\\]|\\.)*"\]))*$/;
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** What a schema takes, in a word or two: "text", "whole number", "list of texts", "money". */
@@ -225,9 +225,36 @@ export function inputScope(definition: WorkflowDefinition, types: DomainTypes = 
   return found;
 }
 
-/** Where a value comes from: a step, the item that a map has in hand, or the run's input. */
+/** What a trigger's expressions may read of an event whose data obey the contract. */
+export function eventScope(contract: JsonObject | null | undefined, types: DomainTypes = {}): readonly Readable[] {
+  const found: Readable[] = EVENT_FIELDS.map(([name, label, type]) => ({
+    expression: `event.${name}`,
+    step: null,
+    label,
+    type,
+  }));
+  const walk = (schema: JsonObject, path: string, depth: number) => {
+    for (const target of targetsOf(schema, types)) {
+      const expression = `${path}.${target.name}`;
+      found.push({ expression, step: null, label: target.label, type: target.word });
+      if (depth < 4) walk(target.schema, expression, depth + 1);
+    }
+  };
+  if (contract) walk(contract, "event.data", 1);
+  return found;
+}
+
+const EVENT_FIELDS = [
+  ["key", "Subject", "text"],
+  ["at", "When it happened", "date and time"],
+  ["id", "Id", "text"],
+  ["source", "Source", "text"],
+] as const;
+
+/** Where a value comes from: a step, the item that a map has in hand, an event, or the run's input. */
 function originOf(expression: string, step: string | null, definition: WorkflowDefinition): string {
   if (step) return definition.steps[step]?.name ?? step;
+  if (/^event\b/.test(expression)) return "Event";
   return /^(item|index)\b/.test(expression) ? "Each item" : "Run input";
 }
 

@@ -69,6 +69,19 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     const after = anyStep(definition, random);
     return (one) => edits.addStep(one, { choice: { kind: "gate", type }, after });
   },
+  "add trigger": (_definition, random) => {
+    const name = word(random);
+    return (one) => edits.addTrigger(one, { name });
+  },
+  "change trigger": (definition, random) => {
+    const trigger = pick(Object.keys(definition.triggers ?? {}), random) ?? "";
+    const value = pick([{ type: "webhook" }, { type: "event", event: "order.paid" }], random) ?? null;
+    return (one) => edits.setTriggerField(one, { trigger, path: ["source"], value });
+  },
+  "remove trigger": (definition, random) => {
+    const trigger = pick(Object.keys(definition.triggers ?? {}), random) ?? "";
+    return (one) => edits.removeTrigger(one, { trigger });
+  },
   "add wait": (definition, random) => {
     const type = pick(["duration", "event"] as const, random) ?? "event";
     const after = anyStep(definition, random);

@@ -21,6 +21,7 @@ import { AddLine, IconButton, NumberField, Section, Segments, SelectField, SpanF
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
 import { focusPlace } from "./focus";
+import { Triggers } from "./Triggers";
 import { ValueField } from "./ValueField";
 
 const ROLES = [
@@ -99,6 +100,7 @@ export function WorkflowPanel({ hideHead = false }: { readonly hideHead?: boolea
           }}
         />
       </Section>
+      <Triggers />
       <Outcomes />
       <Policies />
     </>
