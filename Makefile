@@ -47,6 +47,7 @@ fix: setup-dev
 
 schema: setup-dev
 	@$(PY) designer/canvas/generate_schema.py
+	@$(PY) scripts/lifecycles.py
 
 build:
 	@bash scripts/node.sh build

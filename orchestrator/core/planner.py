@@ -5,8 +5,10 @@ Theory of operation
 A run is a set of steps and links. Tokens move along links: when a step ends, each link that leaves
 it becomes *taken* (it hangs on the port that the step left by) or *dead*. A step whose incoming
 links are all resolved is *ready* when at least one is taken; when all are dead it is skipped and
-its own links die too. Exclusive choice, fan-out, synchronising merge and partial joins are all this
-one rule.
+its own links die too. Exclusive choice, multiple choice, fan-out and synchronising merge are all
+this one rule. Only a join of the policies `first` and `n_of_m` does not wait for every link: it is
+ready as soon as what is still open cannot change its answer (`core/joins.py`). It fires once, and
+then closes, or ignores, the steps whose every way leads into it.
 
 One call to `plan` applies one driving event and then goes on as far as it can without the world:
 

@@ -93,6 +93,8 @@ const FAR_ZOOM = 0.4;
 const MAX_ZOOM = 1.5;
 /** A canvas narrower than this has no room beside what lies over it. */
 const ROOMY = 700;
+/** Room at the right for links that lead back, which run beside the cards, and for their words. */
+const BACK_ROOM = 130;
 const GLIDE_MS = 220;
 const NODE_TYPES = { step: memo(StepNodeView) };
 const EDGE_TYPES = { link: memo(LinkEdgeView) };
@@ -132,11 +134,13 @@ function View({
     (duration: number) => {
       const { clientWidth: width = 0, clientHeight: height = 0 } = frame.current ?? {};
       if (!width || !height) return;
-      const room = { width, height, left: beside && width > ROOMY ? beside.offsetWidth : 0 };
+      const aside = graph.links.some(({ isBack }) => isBack) && width > ROOMY ? BACK_ROOM : 0;
+      const left = beside && width > ROOMY ? beside.offsetWidth : 0;
+      const room = { width: width - aside, height, left };
       const wanted = isWhole ? null : lead;
       void flow.setViewport(viewportAt(layout, room, wanted), { duration });
     },
-    [beside, flow, isWhole, layout, lead],
+    [beside, flow, graph, isWhole, layout, lead],
   );
   useKeepFitted(moved, fit);
 

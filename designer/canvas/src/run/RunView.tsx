@@ -2,7 +2,7 @@
 // told by two events on the document: `baton:step` (a step was opened) and `baton:run` (the run moved).
 import { createContext, useCallback, useContext, useEffect, useMemo } from "react";
 import { useStore } from "zustand";
-import { graphOf, type GraphLink } from "../graph/model";
+import { graphOf, shapeOf, type GraphLink } from "../graph/model";
 import { neighboursOf, readingOrder } from "../graph/traverse";
 import { duration, roughly, stepLook, type Look } from "../graph/words";
 import type { RunSnapshot, StepState } from "../graph/snapshot";
@@ -162,7 +162,10 @@ function useRunLinkLook(link: GraphLink): LinkLook {
 
 function noteOf(step: Step, state: StepState, now: number): string {
   const note = progressOf(step, state, now);
-  return state.round > 1 ? [`round ${state.round}`, note].filter(Boolean).join(" · ") : note;
+  if (state.round < 2 || shapeOf(step) === "pill" || state.status === "pending") return note;
+  // A card has room for one of the two; until when somebody is asked stands in the panel as well.
+  const round = `round ${state.round}`;
+  return state.status === "waiting" || !note ? round : `${round} · ${note}`;
 }
 
 function progressOf(step: Step, state: StepState, now: number): string {
