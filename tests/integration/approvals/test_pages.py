@@ -176,6 +176,65 @@ def test_a_result_is_given_in_a_form_of_its_own_and_judged_by_its_own_contract(w
     )
 
 
+CHOOSING = {
+    "decision": {
+        "choices": ["repair", "end"],
+        "recorded_as": "chosen",
+        "words": {"repair": "Repair it", "end": "Leave it"},
+    }
+}
+ADJUDICATING = {
+    "proposal": {"note": "as priced"},
+    "alternatives": [
+        {"title": "Desk", "choice": "take_1", "value": PROPOSAL},
+        {"title": "Site", "choice": "", "missing": "/settlement is required"},
+    ],
+    "decision": {
+        "choices": ["take_1", "own"],
+        "recorded_as": "adjudicated",
+        "words": {"take_1": "Take: Desk", "own": "Write your own"},
+    },
+}
+
+
+def test_ways_to_choose_from_are_buttons_with_their_titles_and_need_no_reason(world, visitor):
+    task = live_task(world, **CHOOSING)
+    page = visitor.get(address(task)).content.decode()
+    assert "Repair it" in page
+    assert "Leave it" in page
+    assert 'name="reason_end"' not in page
+    assert visitor.post(address(task, "decide"), form(task, "end")).status_code == 302
+    decision = Decision.objects.get(task=task)
+    assert (decision.outcome, decision.choice) == ("chosen", "end")
+    assert "Leave it" in visitor.get(address(task)).content.decode()
+
+
+def test_proposals_stand_side_by_side_and_one_is_taken_as_it_is(world, visitor):
+    task = live_task(world, **ADJUDICATING)
+    page = visitor.get(address(task)).content.decode()
+    assert page.count('class="card alternative') == 2
+    assert "Cannot be taken: " in page
+    assert "/settlement is required" in page
+    visitor.post(address(task, "decide"), form(task, "take_1", **{"output.note": "half typed"}))
+    decision = Decision.objects.get(task=task)
+    assert (decision.outcome, decision.choice, decision.output) == ("adjudicated", "take_1", None)
+
+
+def test_ones_own_in_the_place_of_proposals_needs_its_fields_and_a_reason(world, visitor):
+    task = live_task(world, **ADJUDICATING)
+    assert visitor.post(address(task, "decide"), form(task, "own", **MONEY)).status_code == 422
+    wrong = {**MONEY, "output.settlement.minor": "much", "reason_own": "Both are wrong."}
+    assert visitor.post(address(task, "decide"), form(task, "own", **wrong)).status_code == 422
+    right = {**MONEY, "reason_own": "Both are wrong."}
+    assert visitor.post(address(task, "decide"), form(task, "own", **right)).status_code == 302
+    decision = Decision.objects.get(task=task)
+    assert (decision.choice, decision.output, decision.reason) == (
+        "own",
+        PROPOSAL,
+        "Both are wrong.",
+    )
+
+
 def test_without_a_contract_the_value_is_edited_as_json(world, visitor):
     evidence = {"decision": {"choices": ["retry", "end"]}, "contract": None}
     task = live_task(world, kind="exception", role="operator", **evidence)
