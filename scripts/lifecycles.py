@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -25,7 +24,9 @@ Every change of a status in the engine goes through a table in `orchestrator/cor
 of status and event that is not in its table is refused. These diagrams are made from the tables:
 run `make schema` after changing one, a test holds this page to it.
 """
-TABLES: Final[tuple[tuple[str, str, Mapping[StrEnum, Mapping[str, StrEnum]]], ...]] = (
+Table: TypeAlias = Mapping[Any, Mapping[str, Any]]
+"""Status -> what happens -> status."""
+TABLES: Final[tuple[tuple[str, str, Table], ...]] = (
     ("Run", "Succeeded and cancelled are final; a failed run may be resumed.", RUN_TRANSITIONS),
     (
         "Step run",
@@ -42,7 +43,7 @@ def page() -> str:
     return "\n".join([HEAD, *(section(*one) for one in TABLES)])
 
 
-def section(title: str, words: str, table: Mapping[StrEnum, Mapping[str, StrEnum]]) -> str:
+def section(title: str, words: str, table: Table) -> str:
     """One lifecycle: what is special, and its diagram."""
     lines = [f"## {title}", "", words, "", "```mermaid", "stateDiagram-v2"]
     lines.append(f"    [*] --> {next(iter(table)).value}")
