@@ -179,6 +179,57 @@ def _router(name: str) -> JsonObject:
     )
 
 
+def _loop(name: str) -> JsonObject:
+    usual = "Thank you. We look into it and come back to you within two working days."
+    return _definition(
+        name,
+        "A reply is written; of a long message a person reads it first and may return it.",
+        given={"sender": _SENDER, "message": _MESSAGE},
+        outcomes={
+            "answered": _success("Answered", reply=_LETTER),
+            "held": _success("Held back by a person"),
+        },
+        run_title='"Reply to " + input.sender',
+        steps={
+            "start": _start("Message received"),
+            "write": _agent(
+                "Write reply",
+                "reply-writer",
+                name="input.sender",
+                answer=f'has(steps.review.reason) ? steps.review.reason : "{usual}"',
+            ),
+            "long": {
+                "kind": "router",
+                "name": "Long message?",
+                "summary": "Above 400 characters a person reads the reply.",
+                "routes": [{"port": "long", "title": "Long", "when": "size(input.message) > 400"}],
+            },
+            "review": {
+                "kind": "gate",
+                "type": "approve",
+                "name": "Read the reply",
+                "summary": "Returned with other words, it is written again with them.",
+                "question": "May this reply go out?",
+                "title": '"Reply to " + input.sender',
+                "proposal": {"reply": "steps.write.output.text"},
+                "contract": _object({"reply": _LETTER}),
+                "evidence": [{"title": "The message", "kind": "text", "value": "input.message"}],
+            },
+            "sent": _end("Answered", "answered", reply="steps.write.output.text"),
+            "held": _end("Held back", "held"),
+        },
+        links=[
+            "start.next-write",
+            "write.next-long",
+            "long.default-sent",
+            "long.long-review",
+            "review.approved-sent",
+            "review.rejected-held",
+            "review.returned-write ^3",
+        ],
+    )
+
+
 def _approval(name: str) -> JsonObject:
     return _definition(
         name,
@@ -436,7 +487,7 @@ def _definition(
         "input": _object(given),
         "outcomes": {**outcomes, "failed": failed},
         "steps": dict(steps),
-        "links": {key: _link(key) for key in links},
+        "links": {text.partition(" ")[0]: _link(text) for text in links},
         "policies": {
             "exceptions": {"mode": "inbox", "outcome": "failed", "assign_role": "operator"},
             "timeout_outcome": "failed",
@@ -445,10 +496,13 @@ def _definition(
     return document if run_title is None else {**document, "run_title": run_title}
 
 
-def _link(key: str) -> JsonObject:
+def _link(text: str) -> JsonObject:
+    """`"a.port-b"`; followed by `^3` it leads back, at most three times."""
+    key, _, rounds = text.partition(" ^")
     start, _, target = key.partition("-")
     source, _, port = start.partition(".")
-    return {"source": source, "port": port, "target": target}
+    link: JsonObject = {"source": source, "port": port, "target": target}
+    return {**link, "max_rounds": int(rounds)} if rounds else link
 
 
 def _start(name: str) -> JsonObject:
@@ -530,6 +584,15 @@ STARTERS: tuple[Starter, ...] = (
         "Request triage",
         ("request-sorter", "reply-writer"),
         _router,
+    ),
+    Starter(
+        "loop",
+        "Write, review, return",
+        "A person may return what was written; it is written again.",
+        "loop",
+        "Reviewed reply",
+        ("reply-writer",),
+        _loop,
     ),
     Starter(
         "approval",

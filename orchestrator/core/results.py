@@ -11,7 +11,8 @@ from orchestrator.core.json import JsonObject, Model, Text
 from orchestrator.core.policies import FailureKind
 
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Reason = Annotated[Text, Field(min_length=1, max_length=2_000)]
+REASON_LENGTH = 2_000
+Reason = Annotated[Text, Field(min_length=1, max_length=REASON_LENGTH)]
 
 
 class ResultTag(StrEnum):

@@ -35,6 +35,7 @@ from orchestrator.core.expressions import Path, path_expression
 from orchestrator.core.flow import Flow, Ports
 from orchestrator.core.joins import PARTIAL
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.results import REASON_LENGTH
 from orchestrator.core.schemas import inline
 
 MAX_DEPTH = 4
@@ -284,7 +285,7 @@ class Shapes:
         possible = ports if ports is not None else frozenset(ports_of(step))
         properties: JsonObject = {
             "result": {"enum": ["value", "not_found", "uncertain", "refused", "failed"]},
-            "reason": {"type": "string"},
+            "reason": {"type": "string", "minLength": 1, "maxLength": REASON_LENGTH},
             "score": {"type": "number"},
             "round": {"type": "integer", "minimum": 1},
         }

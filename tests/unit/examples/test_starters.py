@@ -21,6 +21,7 @@ EXPECTED = {
     "pipeline": "noted",
     "fan-out": "briefed",
     "router": "answered",
+    "loop": "answered",
     "approval": "ordered",
     "repair": "accepted",
     "second-opinion": "ordered",
@@ -106,6 +107,14 @@ def test_the_router_asks_a_person_about_what_no_rule_knows(workshop):
     state = workshop.run(workshop.read(starter("router")), given, people)
     assert (asked, state.outcome) == (["by_hand"], "answered")
     assert "We call you." in state.result["reply"]
+
+
+def test_a_returned_reply_is_written_again_with_the_persons_words(workshop):
+    answers = iter([Answer("returned", None, "We open at nine."), Answer("approved")])
+    given = {"sender": "A. Sample", "message": "When do you open? " * 30}
+    state = workshop.run(workshop.read(starter("loop")), given, lambda review: next(answers))
+    assert (state.outcome, state.steps["write"].round) == ("answered", 2)
+    assert "We open at nine." in state.result["reply"]
 
 
 @pytest.mark.parametrize(("said", "outcome"), [("approved", "ordered"), ("rejected", "rejected")])
