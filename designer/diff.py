@@ -20,6 +20,7 @@ from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
     AgentRef,
     AgentStep,
+    BudgetPolicy,
     EndStep,
     EventAwaited,
     GateStep,
@@ -155,6 +156,10 @@ def _seconds(value: float) -> str:
     return seconds_words(value, units=4) if float(value).is_integer() else f"{value:.15g} s"
 
 
+def _budget(value: BudgetPolicy | None) -> str:
+    return NONE if value is None else f"{value.calls:,} at most"
+
+
 def _share(value: float | None) -> str:
     return (
         NONE if value is None else f"{value:.2f}" if round(value, 2) == value else f"{value:.15g}"
@@ -254,6 +259,7 @@ _EVIDENCE: Final[Mapping[str, _Fact]] = {
 _POLICIES: Final[Mapping[str, _Fact]] = {
     "run_timeout_seconds": _Fact("Time limit of the whole run", _seconds),
     "max_parallel": _Fact("Branches at the same time, at most", _text),
+    "budget": _Fact("Calls of agents in a run", _budget),
 }
 _EXCEPTIONS: Final[Mapping[str, _Fact]] = {
     "mode": _Fact(

@@ -472,6 +472,20 @@ class _Checker:
                     hint="Name an outcome of kind failure.",
                 )
 
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        budget = self.definition.policies.budget
+        callers = sum(1 for step in self.definition.steps.values() if agents_of(step))
+        if budget is not None and budget.calls < callers:
+            self.add(
+                "warning",
+                "budget_below_steps",
+                f"{callers} steps call agents, and the budget of a run allows {budget.calls:,}.",
+                at=_Place(field="policies.budget.calls"),
+                hint="Allow at least one call for each step on the longest way.",
+            )
+
     def _check_contracts(self) -> None:
         self._usable(self.definition.input, _Place(field="input"))
         for name, outcome in self.definition.outcomes.items():

@@ -445,13 +445,25 @@ class ExceptionPolicy(Model):
     due_seconds: Annotated[int, Field(ge=60, le=90 * 86_400)] = 2 * 86_400
 
 
-class RunPolicies(Model):
+class BudgetPolicy(Model):
+    """What one run may use. `calls`: calls of agents, further tries and items of a list included.
+
+    A step that would call once more than that fails (kind `budget`, `core/budgets.py`).
+    """
+
+    calls: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class RunPolicies(Part):
     """Limits and rules of the whole run. `timeout_outcome` is a declared failure."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"budget"})
 
     exceptions: ExceptionPolicy
     run_timeout_seconds: Annotated[int, Field(ge=1, le=366 * 86_400)] = 30 * 86_400
     timeout_outcome: PortName
     max_parallel: Annotated[int, Field(ge=1, le=256)] = 16
+    budget: BudgetPolicy | None = None
 
 
 class ScheduleSource(Model):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal, assert_never
 
+from orchestrator.core.budgets import spent
 from orchestrator.core.commands import (
     InvokeAgent,
     OpenReview,
@@ -130,6 +131,8 @@ class Execution(Members, Waits):
             return
         if isinstance(step, MapStep):
             self._begin_members(step_id)
+        elif failed := spent(self.definition.policies.budget, self.calls + len(self.prepared)):
+            self._leave(step_id, failed)
         else:
             self.prepared.append(step_id)
 
@@ -201,6 +204,8 @@ class Execution(Members, Waits):
             attempt=run.attempt + 1,
             started_at=run.started_at or self.now,
         )
+        if self.definition.policies.budget is not None:
+            self.calls += 1
         self.events.append(
             AttemptLeased(step=step_id, iteration=run.iteration, attempt=run.attempt)
         )

@@ -19,7 +19,8 @@ One call to `plan` applies one driving event and then goes on as far as it can w
    (`core/waits.py`).
 3. Prepare ready *calling* steps: map their input, let the contract judge it (the handoff), open
    gates. What fails here is treated like any failure and may make further steps ready: go to 2.
-4. Lease prepared agent steps, at most `max_parallel` running at once; the others stay ready.
+4. Lease prepared agent steps, at most `max_parallel` running at once; the others stay ready. Of a
+   run that has a budget each lease counts, and who finds it spent fails (`core/budgets.py`).
 5. Say what the run is doing now: running, waiting (nothing ready or running), paused or ended.
 
 A *back link* leads to a step that every way to its source has passed. Taking it begins the next
@@ -55,6 +56,7 @@ from functools import partial
 from typing import Any, TypeAlias, assert_never
 
 from orchestrator.core.breakers import BREAKER_OPEN
+from orchestrator.core.budgets import is_spent
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
@@ -498,6 +500,8 @@ class _Planner(Execution):
             self._make_ready(event.step, **next_iteration(self.steps[event.step]))
             self._give(event)
         else:
+            if is_spent(run.result):
+                self.calls = 0
             self._run_again(event.step, event.input)
         return True
 
@@ -630,6 +634,7 @@ class _Planner(Execution):
         """Let a failed run go on at a step; `begin` makes that step ready."""
         self._run_moves("run_resumed")
         resumes = self.before.resumes + 1
+        self.calls = 0
         self.changes |= {
             "outcome": None,
             "result": None,

@@ -168,6 +168,7 @@ class Progress:
         self.steps = Touched(state.steps)
         self.links = Touched(state.links)
         self.rounds = state.rounds
+        self.calls = state.calls
         self.groups = dict(state.groups)
         self.changes: dict[str, Any] = {}
         self.commands: list[Command] = []
@@ -438,6 +439,7 @@ class Progress:
             steps=self.steps,
             links=self.links,
             rounds=self.rounds,
+            calls=self.calls,
             groups=self.groups,
             **self.changes,
         )

@@ -141,7 +141,8 @@ class RunState(Model):
     `steps` holds the step runs: one per step, and those that a step is made of (`<step>.<member>`).
     `groups` is about the latter, by step. `resumes` counts how often a failed run was resumed; it
     names the timer of the run's time limit. `rounds` counts per back link how often it was taken
-    since its loop was entered.
+    since its loop was entered. `calls` counts the calls of a run that has a budget, since a person
+    last let it go on.
     """
 
     run_id: str
@@ -158,6 +159,7 @@ class RunState(Model):
     ended_at: datetime | None = None
     resumes: int = 0
     rounds: dict[str, int] = Field(default_factory=dict)
+    calls: int = 0
 
     def stored(self) -> JsonObject:
         """The control part as JSON: without inputs and outputs, which the step rows hold."""

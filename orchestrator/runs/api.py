@@ -181,6 +181,13 @@ class RunHandoffSerializer(serializers.Serializer[Any]):
     payload = serializers.JSONField(allow_null=True)
 
 
+class BudgetSerializer(serializers.Serializer[Any]):
+    """Calls of agents since a person last let the run go on, and how many the workflow allows."""
+
+    calls = serializers.IntegerField()
+    limit = serializers.IntegerField()
+
+
 class RunSnapshotSerializer(serializers.Serializer[Any]):
     """Everything about a run. `?view=graph` leaves out the definition and all payloads."""
 
@@ -198,6 +205,7 @@ class RunSnapshotSerializer(serializers.Serializer[Any]):
     needs_attention = serializers.BooleanField()
     failed_step = serializers.CharField(allow_null=True)
     end_reason = serializers.CharField(allow_blank=True)
+    budget = BudgetSerializer(allow_null=True)
     input = serializers.JSONField()
     result = serializers.JSONField(allow_null=True)
     can = serializers.JSONField(help_text="What you may ask of the run now.")

@@ -303,6 +303,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
         "needs_attention": run.needs_attention,
         "failed_step": run.state.get("failed_step"),
         "end_reason": detail.end_reason,
+        "budget": _budget(definition, run),
         "input": detail.input,
         "result": detail.result,
         "started_by": {"kind": detail.started_by_kind, "id": detail.started_by},
@@ -319,6 +320,12 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
         "links": {name: links.get(name, "open") for name in definition.links},
         "handoffs": [_handoff(row, inputs) for row in handoffs],
     }
+
+
+def _budget(definition: WorkflowDefinition, run: Run) -> JsonObject | None:
+    """The calls of agents that count, and how many may be made; None without a budget."""
+    budget = definition.policies.budget
+    return {"calls": run.state.get("calls", 0), "limit": budget.calls} if budget else None
 
 
 def run_journal(run_id: UUID, after_seq: int = 0, limit: int = JOURNAL_PAGE) -> JsonObject:

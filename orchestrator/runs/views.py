@@ -375,6 +375,7 @@ class _Page:
             "starter": _name_of(self.snapshot["started_by"]),
             "elapsed": presentation.elapsed(self.snapshot, self.now),
             "outcome": self.snapshot["outcome_title"],
+            "budget": self.snapshot["budget"],
             "reason": self.snapshot["end_reason"],
             "failed_step": self._failed_step(),
         }

@@ -39,6 +39,11 @@ export interface AgentStep {
   confidence_threshold?: number | null;
 }
 
+/** What one run may use. `calls`: calls of agents, further tries and items of a list included. */
+export interface BudgetPolicy {
+  calls: number;
+}
+
 /** What comes within `window_seconds` of the first becomes one run. */
 export interface Coalescing {
   window_seconds: number;
@@ -247,6 +252,7 @@ export interface RunPolicies {
   run_timeout_seconds?: number;
   timeout_outcome: string;
   max_parallel?: number;
+  budget?: BudgetPolicy | null;
 }
 
 /** Fires by the clock. `cron` has five fields, in the time zone `zone` (an IANA name). */
@@ -433,6 +439,7 @@ export const USUAL: { [part: string]: JsonObject } = {
   "policies": {
     "run_timeout_seconds": 2592000,
     "max_parallel": 16,
+    "budget": null,
     "exceptions": {
       "mode": "inbox",
       "assign_role": "operator",

@@ -115,6 +115,15 @@ class TestTheRunPage:
         assert "No rate to be had." in text
         assert "Dismiss" in text
 
+    def test_a_spent_budget_is_told_with_its_numbers(self, world, doorbells, operator):
+        document = chain("a", "b")
+        document["policies"]["budget"] = {"calls": 1}
+        run = world.start(document)
+        walk(run.id)
+        text = text_of(operator.get(f"/runs/{run.id}/"))
+        assert "Calls 1 of 1" in text
+        assert "has used the one call of agents that its budget allows" in text
+
     def test_an_exception_leads_to_its_decision(self, world, doorbells, fakes, operator):
         run = troubled(world, fakes)
         text = text_of(operator.get(f"/runs/{run.id}/"))

@@ -429,3 +429,11 @@ def test_where_several_ways_are_taken_each_leads_onwards():
     assert ("route_leads_nowhere", "r", "big") in errors(steps, arrows)
     assert ("route_leads_back", "r", "big") in errors(steps, [*arrows, "r.big-a ^1"])
     assert not errors(steps, [*arrows, "r.big-done"])
+
+
+@pytest.mark.parametrize(("calls", "is_told"), [(1, True), (2, False), (None, False)])
+def test_a_budget_below_the_steps_that_call_is_a_warning(calls, is_told):
+    steps = {"a": work(), "b": work()}
+    policies = {"budget": calls and {"calls": calls}}
+    result = found(check(steps, ("start-a", "a-b", "b-done"), policies=policies), "warning")
+    assert (("budget_below_steps", None, "policies.budget.calls") in result) == is_told

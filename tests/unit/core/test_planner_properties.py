@@ -78,6 +78,7 @@ def random_definition(rnd):
             "exceptions": {"mode": rnd.choice(["inbox", "inbox", "end"]), "outcome": "failed"},
             "timeout_outcome": "failed",
             "max_parallel": rnd.choice([1, 2, 16]),
+            "budget": rnd.choice([None, None, {"calls": rnd.randint(1, 6)}]),
         },
     )
     for index, name in enumerate(names):
@@ -221,6 +222,8 @@ class World:
         self.journal = []
         self.calls = set()
         self.invoked = set()
+        self.allowances = 1
+        """How often the budget was given: at the start, and by people since."""
         self.inputs = {}
         self.reviews = set()
         self.timers = {}
@@ -237,6 +240,7 @@ class World:
         changed = made.state is not before
         if changed:
             self.take_out(event)
+            self.allowances += isinstance(event, (ExceptionDecided, RunResumed, ResultGiven))
         self.ended += [e for e in made.events if e.type == "step_ended"]
         for command in made.commands:
             getattr(self, command.type)(command, before)
@@ -323,6 +327,15 @@ class World:
             assert state.status.value == "paused" or (state.status.value == "running") == bool(busy)
         self.check_links()
         self.check_members()
+        self.check_budget()
+
+    def check_budget(self):
+        budget = self.workflow.definition.policies.budget
+        if budget is None:
+            assert self.state.calls == 0
+            return
+        assert self.state.calls <= budget.calls
+        assert len(self.invoked) <= budget.calls * self.allowances
 
     def check_members(self):
         """A step that waits for members has some under way, and not more than it may."""

@@ -301,6 +301,7 @@ def test_outcomes_and_limits_are_told():
             "timeout_outcome": "late",
             "run_timeout_seconds": 86_400,
             "max_parallel": 4,
+            "budget": {"calls": 1_200},
         }
         document["run_title"] = "string(input.amount)"
         document["name"] = "Amount check"
@@ -313,6 +314,7 @@ def test_outcomes_and_limits_are_told():
         "Outcome: “Too late”. It counts as failure.",
         "Time limit of the whole run 30 d → 1 d",
         "Branches at the same time, at most 16 → 4",
+        "Calls of agents in a run none → 1,200 at most",
         "What no link takes goes to a person → ends the run",
         "Exceptions are due within 2 d → 1 h",
         "A run that takes too long ends as “Could not be checked” → “Too late”",

@@ -28,6 +28,7 @@ export const LIMITS = {
   "awaits.seconds": [1, 366 * 86_400],
   "policies.run_timeout_seconds": [1, 366 * 86_400],
   "policies.max_parallel": [1, 256],
+  "policies.budget.calls": [1, 1_000_000],
 } as const satisfies Readonly<Record<string, readonly [number, number]>>;
 
 const name = text(1, 120);
@@ -200,6 +201,7 @@ const DEFINITION = shape({
     run_timeout_seconds: optional(within("policies.run_timeout_seconds")),
     timeout_outcome: pattern(ID_PATTERN),
     max_parallel: optional(within("policies.max_parallel")),
+    budget: optional(nullable(shape({ calls: within("policies.budget.calls") }))),
   }),
   triggers: optional(record(ID_PATTERN, TRIGGER)),
   positions: optional(

@@ -252,7 +252,7 @@ function Policies() {
   const failures = Object.entries(definition.outcomes)
     .filter(([, outcome]) => outcome.kind === "failure")
     .map(([value, { title }]) => ({ value, title }));
-  const set = (path: readonly string[], value: JsonValue, what: string) => {
+  const set = (path: readonly string[], value: JsonValue | undefined, what: string) => {
     apply(what, (document) => setPolicy(document, { path, value }), `policies.${path.join(".")}`);
   };
   return (
@@ -331,6 +331,19 @@ function Policies() {
         whole
         onCommit={(count) => {
           if (count !== null) set(["max_parallel"], count, "Change how many agents run at once");
+        }}
+      />
+      <NumberField
+        label="Calls of agents in a run"
+        place="policies.budget.calls"
+        value={limits.budget?.calls ?? null}
+        min={1}
+        max={1_000_000}
+        whole
+        optional="As many as it takes"
+        hint="Further tries and items of a list count too. The step that would need one more fails."
+        onCommit={(calls) => {
+          set(["budget"], calls === null ? undefined : { calls }, "Change the budget of a run");
         }}
       />
     </Section>

@@ -1,0 +1,159 @@
+"""What a run may use: counted exactly, spent by further tries and items too, given anew by people."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from orchestrator.core.definition import BudgetPolicy
+from orchestrator.core.events import RunResumed
+from tests.unit.core.flows import Flow, agent, call, each
+
+END = {"kind": "end", "name": "Bad", "outcome": "failed"}
+
+
+def chain(*names, budget, **policies):
+    """start -> one agent after another -> done."""
+    arrows = [
+        f"{one}-{other}" for one, other in zip(("start", *names), (*names, "done"), strict=True)
+    ]
+    steps = {name: call(name) for name in names}
+    return Flow(steps, arrows, policies={"budget": {"calls": budget}, **policies})
+
+
+def test_a_run_within_its_budget_goes_on_as_without():
+    flow = chain("a", "b", budget=2)
+    flow.start(n=1)
+    flow.succeed("a")
+    flow.succeed("b")
+    assert flow.state.outcome == "done"
+    assert flow.state.calls == 2
+
+
+def test_the_step_that_would_call_once_more_asks_a_person_and_says_why():
+    flow = chain("a", "b", budget=1)
+    flow.start(n=1)
+    flow.succeed("a")
+    step = flow.step("b")
+    assert not flow.emitted("invoke_agent")
+    assert (step.waiting_for, step.attempt) == ("exception", 0)
+    assert (step.result.kind, step.result.reason_code) == ("budget", "budget_spent")
+    assert step.result.reason == "The run has used the one call of agents that its budget allows."
+    assert step.result.basis[0].values == {"calls": 1, "limit": 1}
+
+
+def test_with_the_policy_to_end_the_run_ends():
+    flow = chain("a", "b", budget=1, exceptions={"mode": "end", "outcome": "failed"})
+    flow.start(n=1)
+    flow.succeed("a")
+    assert (flow.state.status, flow.state.outcome) == ("failed", "failed")
+
+
+def test_a_way_out_of_the_step_is_taken_instead():
+    steps = {"a": call("a"), "b": call("b"), "bad": END}
+    arrows = ("start-a", "a-b", "b-done", "b.failed-bad")
+    flow = Flow(steps, arrows, policies={"budget": {"calls": 1}})
+    flow.start(n=1)
+    flow.succeed("a")
+    assert flow.step("b").port == "failed"
+    assert flow.state.outcome == "failed"
+
+
+def test_further_tries_spend_it_and_it_is_not_tried_again_without():
+    flow = Flow(
+        {"a": call("a", retry={"max_attempts": 5, "jitter": 0})},
+        ("start-a", "a-done"),
+        policies={"budget": {"calls": 2}},
+    )
+    flow.start(n=1)
+    flow.fail("a", "unavailable")
+    flow.fire("a")
+    flow.fail("a", "unavailable")
+    flow.fire("a")
+    assert flow.step("a").waiting_for == "exception"
+    assert flow.step("a").result.kind == "budget"
+    assert flow.step("a").attempt == 2
+
+
+def test_whoever_lets_the_step_run_again_allows_as_many_calls_again():
+    flow = chain("a", "b", "c", budget=1)
+    flow.start(n=1)
+    flow.succeed("a")
+    flow.decide_exception("b", "retry")
+    assert flow.calls() == ["b"]
+    assert flow.state.calls == 1
+    flow.succeed("b")
+    assert flow.step("c").result.kind == "budget"
+
+
+def test_another_exception_gives_nothing():
+    flow = chain("a", "b", budget=2)
+    flow.start(n=1)
+    flow.fail("a", retryable=False)
+    flow.decide_exception("a", "retry")
+    flow.succeed("a")
+    assert flow.step("b").result.kind == "budget"
+
+
+def test_a_resumed_run_has_its_budget_again():
+    flow = chain("a", "b", budget=1, exceptions={"mode": "end", "outcome": "failed"})
+    flow.start(n=1)
+    flow.succeed("a")
+    flow.send(RunResumed(step="b", input=None, reason="worth it", actor="otto"))
+    assert flow.calls() == ["b"]
+    flow.succeed("b")
+    assert flow.state.outcome == "done"
+
+
+def test_of_many_branches_exactly_as_many_call_as_the_budget_allows():
+    names = [f"s{number}" for number in range(990)]
+    join = {"kind": "join", "name": "Join", "policy": "best_effort"}
+    arrows = [f"start-{name}" for name in names]
+    arrows += [f"{name}{port}-join" for name in names for port in ("", ".failed")]
+    flow = Flow(
+        {**{name: call(name) for name in names}, "join": join},
+        [*arrows, "join-done"],
+        agent("work"),
+        policies={"budget": {"calls": 300}, "max_parallel": 256},
+    )
+    flow.start(n=1)
+    called = flow.calls()
+    waiting = list(called)
+    while waiting:
+        flow.succeed(waiting.pop())
+        called += flow.calls()
+        waiting += flow.calls()
+    assert len(called) == len(set(called)) == 300
+    spent = [one for one in flow.state.steps.values() if one.result and one.result.type == "failed"]
+    assert len(spent) == 690
+    assert flow.state.outcome == "done"
+
+
+def test_items_of_a_list_spend_it_and_what_is_left_of_the_list_is_not_called():
+    flow = Flow(
+        {"each": each(input={"n": "item"}), "bad": END},
+        ("start-each", "each-done", "each.failed-bad"),
+        policies={"budget": {"calls": 3}, "max_parallel": 1},
+    )
+    flow.start(items=[1, 2, 3, 4, 5])
+    for index in range(3):
+        flow.succeed(f"each.{index}", {"v": index})
+    assert not flow.emitted("invoke_agent")
+    result = flow.step("each").result
+    assert (result.kind, result.reason_code) == ("budget", "items_failed")
+    assert "Item 4: The run has used the 3 calls" in result.reason
+    assert flow.state.outcome == "failed"
+
+
+@pytest.mark.parametrize("calls", [0, -1, 1_000_001, "many", 1.5])
+def test_a_budget_that_is_none_is_refused(calls):
+    with pytest.raises(ValidationError):
+        BudgetPolicy(calls=calls)
+
+
+def test_a_definition_without_budget_keeps_its_hash():
+    without = chain("a", budget=1).definition
+    policies = without.policies.model_copy(update={"budget": None})
+    plain = without.model_copy(update={"policies": policies})
+    assert "budget" not in plain.hashed()["policies"]
+    assert without.hashed()["policies"]["budget"] == {"calls": 1}
