@@ -15,6 +15,7 @@ from orchestrator.core.compilation import CompiledWorkflow, member_word
 from orchestrator.core.definition import (
     AgentStep,
     EndStep,
+    EventAwaited,
     GateStep,
     GateType,
     JoinStep,
@@ -75,10 +76,23 @@ def step_look(step: StepSnapshot) -> Look:
     return look_of(status)
 
 
-def run_look(status: str, *, waits_for_person: bool = True, is_troubled: bool = False) -> Look:
+def waits_outside(waiting_for: Iterable[str]) -> bool:
+    """Whether a run waits for time to pass or for an event, by what its steps wait for."""
+    return any(one in {"time", "event"} for one in waiting_for)
+
+
+def run_look(
+    status: str,
+    *,
+    waits_for_person: bool = True,
+    is_troubled: bool = False,
+    is_outside: bool = False,
+) -> Look:
     """How a run is shown; one that waits because something went wrong does not just wait."""
     if status == "waiting" and is_troubled:
         return _WAITING["exception"]
+    if status == "waiting" and not waits_for_person and is_outside:
+        return Look("idle", "late", "Waiting")
     if status == "waiting" and not waits_for_person:
         return look_of("waiting_timer")
     return look_of("waiting_person") if status == "waiting" else look_of(status)
@@ -132,7 +146,7 @@ def icon_of(step: Step) -> str:
         case TransformStep():
             return "transform"
         case WaitStep():
-            return "clock"
+            return "bell" if isinstance(step.awaits, EventAwaited) else "clock"
         case StartStep():
             return "play"
         case EndStep():

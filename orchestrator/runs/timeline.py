@@ -143,7 +143,7 @@ def timeline_of(run: Snapshot, definition: WorkflowDefinition, now: datetime) ->
     shown = [
         step_id
         for step_id in sorted(definition.steps, key=when)
-        if isinstance(definition.steps[step_id], AgentStep | MapStep | GateStep)
+        if isinstance(definition.steps[step_id], AgentStep | MapStep | GateStep | WaitStep)
         or steps.get(step_id, {}).get("status") == "failed"
     ]
     picture = _Picture(run, definition, axis, ended or now)

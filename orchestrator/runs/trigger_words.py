@@ -8,6 +8,7 @@ from typing import Final
 from django.conf import settings
 from django.urls import reverse
 
+from designer.words import seconds_words
 from orchestrator.core.definition import Trigger as TriggerDefinition
 from orchestrator.runs.models import Trigger
 from orchestrator.web.templatetags.baton import Look
@@ -50,11 +51,11 @@ def rule_words(definition: TriggerDefinition) -> list[str]:
         words.append(f"Only of schema {', '.join(definition.schemas)}")
     if definition.deduplicate is not None:
         rule = definition.deduplicate
-        words.append(f"Once for the same {rule.key} within {rule.window_seconds} s")
+        words.append(f"Once for the same {rule.key} within {seconds_words(rule.window_seconds)}")
     if definition.coalesce is not None:
         gathered = definition.coalesce
         kept = "the latest counts" if gathered.keep == "latest" else "as one list"
-        words.append(f"Gathered for {gathered.window_seconds} s, {kept}")
+        words.append(f"Gathered for {seconds_words(gathered.window_seconds)}, {kept}")
     if definition.limit is not None:
         over = "the rest waits" if definition.limit.overflow == "park" else "the rest is dropped"
         words.append(f"At most {definition.limit.per_minute} a minute, {over}")

@@ -208,6 +208,7 @@ def _shown_rows(actor: Actor, rows: list[Run]) -> dict[UUID, dict[str, Any]]:
             "look": presentation.run_look(
                 run.status,
                 waits_for_person=briefs[run.id].review_id is not None,
+                is_outside=presentation.waits_outside(one for _, one in briefs[run.id].steps),
                 is_troubled=run.needs_attention,
             ),
             "took": presentation.took(run.started_at, run.ended_at),
@@ -344,6 +345,9 @@ class _Page:
         look = presentation.run_look(
             self.run.status,
             waits_for_person=self._waits_for_person(),
+            is_outside=presentation.waits_outside(
+                str(step.get("waiting_for") or "") for step in self.steps.values()
+            ),
             is_troubled=self.run.needs_attention,
         )
         return {

@@ -119,6 +119,9 @@ class TestLooks:
     def test_a_run_that_waits_for_a_timer_does_not_wait_for_a_person(self):
         assert shown.run_look("waiting").word == "Waiting for a person"
         assert "person" not in shown.run_look("waiting", waits_for_person=False).word
+        assert shown.waits_outside(["", "event"])
+        outside = shown.run_look("waiting", waits_for_person=False, is_outside=True)
+        assert outside.word == "Waiting"
 
 
 def test_the_outline_lists_each_step_after_those_that_lead_to_it(definition):
