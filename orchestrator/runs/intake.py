@@ -22,6 +22,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from orchestrator import access
 from orchestrator.access import Actor
@@ -83,7 +84,7 @@ def settle_received(now: datetime) -> int:
     """Deliver events that came in, or park them; returns how many were looked at."""
     events = list(ReceivedEvent.objects.filter(status="received").order_by("id")[:BATCH])
     keys = {event.correlation for event in events if event.correlation}
-    waited_for = _waits(Timer.objects.filter(correlation__in=keys)) if keys else {}
+    waited_for = _waits(_timers().filter(correlation__in=keys)) if keys else {}
     told = triggers.take_events(events, now)
     quiet: list[ReceivedEvent] = []
     for event in events:
@@ -102,7 +103,7 @@ def deliver_parked(now: datetime, *, since: datetime | None) -> int:
     expired.update(status="unheard", reason="Nothing waited for it in time.", parked_until=None)
     if not parked.exists():
         return 0
-    waits = Timer.objects.exclude(correlation="")
+    waits = _timers().exclude(correlation="")
     if since is not None:
         waits = waits.filter(id__gte=_first_id(since))
     found = 0
@@ -142,6 +143,11 @@ def _row(event: IncomingEvent, sent: _Sending) -> ReceivedEvent:
     )
 
 
+def _timers() -> QuerySet[Timer]:
+    """Timers, each with what is asked of its run."""
+    return Timer.objects.select_related("run").only("id", "correlation", "run__mode")
+
+
 def _waits(timers: Iterable[Timer]) -> dict[str, list[Timer]]:
     found: dict[str, list[Timer]] = {}
     for timer in timers:
@@ -150,15 +156,22 @@ def _waits(timers: Iterable[Timer]) -> dict[str, list[Timer]]:
 
 
 def _settle(event: ReceivedEvent, waits: Sequence[Timer], now: datetime) -> bool:
-    """Deliver an event to each wait that is still there; False: none was, or it is settled."""
+    """Deliver an event to each wait that is still there; False: no live run heard it.
+
+    A test run hears it too, but does not use it up: it may still be meant for a live one.
+    """
     with transaction.atomic():
-        delivered = ReceivedEvent.objects.filter(
-            id=event.id, status__in=("received", "parked")
-        ).update(status="delivered", reason="", parked_until=None)
-        heard = sum(_deliver(event, timer.id, now) for timer in waits) if delivered else 0
-        if not heard:
+        mine = ReceivedEvent.objects.filter(id=event.id, status__in=("received", "parked"))
+        was_open = mine.update(status="delivered", reason="", parked_until=None)
+        heard = [wait for wait in waits if _deliver(event, wait.id, now)] if was_open else []
+        is_live = any(wait.run.mode == "live" for wait in heard)
+        if heard and not is_live:
+            ReceivedEvent.objects.filter(id=event.id).update(
+                status=event.status, reason=event.reason, parked_until=event.parked_until
+            )
+        elif not heard:
             transaction.set_rollback(True)
-    return heard > 0
+    return is_live
 
 
 def _deliver(event: ReceivedEvent, timer_id: UUID, now: datetime) -> bool:

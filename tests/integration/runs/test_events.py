@@ -9,7 +9,7 @@ from django.db import connections
 from orchestrator.core.cloudevents import IncomingEvent
 from orchestrator.core.errors import PermissionDeniedError
 from orchestrator.runs import intake
-from orchestrator.runs.models import InboxEvent, ReceivedEvent, RunDetail, StepRun, Timer
+from orchestrator.runs.models import InboxEvent, ReceivedEvent, Run, RunDetail, StepRun, Timer
 from orchestrator.runs.sweeper import Sweeper, fire_due_timers
 from orchestrator.runs.walker import walk
 from tests.integration.runs.world import (
@@ -175,6 +175,19 @@ def test_one_event_ends_every_wait_of_its_key_and_the_next_one_is_parked(world, 
         walk(run.id)
         assert status_of(run) == "succeeded"
     assert fate() == ["delivered", "parked"]
+
+
+def test_a_test_run_hears_an_event_and_leaves_it_to_live_ones(world, doorbells):
+    tried = begun(world)
+    Run.objects.filter(id=tried.id).update(mode="test")
+    send(world, paid())
+    intake.settle_received(now())
+    assert InboxEvent.objects.filter(run=tried).count() == 1
+    assert fate() == ["parked"]
+    live = begun(world)
+    assert intake.deliver_parked(now(), since=None) == 1
+    assert InboxEvent.objects.filter(run=live).count() == 1
+    assert fate() == ["delivered"]
 
 
 def test_time_passes_by_the_sweeper(world, doorbells):
