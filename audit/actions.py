@@ -38,6 +38,15 @@ ACTIONS: Mapping[str, Action] = {
     "run.resumed": Action(
         "Resumed a run", "A failed run went on from one step; the input may be new."
     ),
+    "run.rollback_requested": Action(
+        "Asked to roll a run back", "A person had what an ended run has done undone."
+    ),
+    "run.rollback_begun": Action(
+        "Began a rollback", "Steps are undone, the latest first; what cannot be is named."
+    ),
+    "run.rolled_back": Action(
+        "Rolled a run back", "The rollback is over; steps that were not undone are named."
+    ),
     "run.dismissed": Action("Dismissed a failure", "A person took a run off the attention list."),
     "step.overridden": Action(
         "Gave a step's result", "A person gave a result in an agent's place; the run goes on."
@@ -50,6 +59,10 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "step.retry_planned": Action(
         "Planned another try", "An attempt failed and the retry policy allows another one."
+    ),
+    "step.compensated": Action("Undid a step", "The step's compensation undid what it had done."),
+    "step.not_undone": Action(
+        "Did not undo a step", "The step's compensation failed for good; somebody has to do it."
     ),
     "step.fallback_chosen": Action(
         "Let another agent take over", "An agent failed for good; the step's next agent is called."
@@ -245,6 +258,7 @@ GROUPS: Mapping[str, Group] = {
             "decision.undone",
             "run.resumed",
             "step.overridden",
+            "run.rollback_requested",
             "run.dismissed",
             "run.cancel_requested",
         ),

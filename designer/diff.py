@@ -41,7 +41,7 @@ from orchestrator.core.definition import (
     Trigger,
     WaitStep,
     WorkflowDefinition,
-    agents_of,
+    doers_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
 from registry.presentation import words_of
@@ -250,6 +250,7 @@ _OUTCOME: Final[Mapping[str, _Fact]] = {
     "title": _Fact("title", _quoted),
     "kind": _Fact("counts as", _counts),
     "summary": _Fact("description", _quoted),
+    "rollback": _Fact("undoing what was done", lambda on: "yes" if on else "no"),
 }
 _EVIDENCE: Final[Mapping[str, _Fact]] = {
     "kind": _Fact("shown as", lambda kind: str(kind.value)),
@@ -349,8 +350,9 @@ class _Comparison:
             case AgentStep() | MapStep():
                 if old.uses != new.uses:
                     yield spot.change("agent", self._agent(old.uses), self._agent(new.uses))
-                if agents_of(old)[1:] != agents_of(new)[1:]:
+                if doers_of(old)[1:] != doers_of(new)[1:]:
                     yield spot.change("fallback agents", self._others(old), self._others(new))
+                yield from self._undoing(spot, old, new)
                 yield from _mapping(spot, "gets", old.input, new.input)
                 yield from _facts(spot, _TIMEOUT, old.timeout, new.timeout)
                 yield from _facts(spot, _RETRY, old.retry, new.retry)
@@ -417,8 +419,17 @@ class _Comparison:
         key = (called.agent, called.version)
         return self.agents.get(key, f"{called.agent} v{called.version}")
 
+    def _undoing(self, spot: _Spot, old: Step, new: Step) -> Iterator[Change]:
+        """Which agent undoes the step, and what that is given."""
+        ways = [one.compensation if isinstance(one, AgentStep) else None for one in (old, new)]
+        uses = [self._agent(one.uses) if one is not None else "nobody" for one in ways]
+        if uses[0] != uses[1]:
+            yield spot.change("undone by", *uses)
+        inputs = [one.input if one is not None else {} for one in ways]
+        yield from _mapping(spot, "is undone with", *inputs)
+
     def _others(self, step: Step) -> str:
-        return ", then ".join(self._agent(one) for one in agents_of(step)[1:]) or "none"
+        return ", then ".join(self._agent(one) for one in doers_of(step)[1:]) or "none"
 
     def _outcome(self, definition: WorkflowDefinition, step: EndStep) -> str:
         return _title(definition, step.outcome)

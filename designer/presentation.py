@@ -378,6 +378,9 @@ def _agent_facts(step: AgentStep | MapStep) -> list[tuple[str, str]]:
         others = ", then ".join(f"{one.agent} v{one.version}" for one in step.fallbacks)
         kinds = ", ".join(kind.value.replace("_", " ") for kind in step.fallback_on)
         facts.append(("Otherwise", f"{others}, after {kinds}"))
+    if step.compensation is not None:
+        uses = step.compensation.uses
+        facts.append(("Undone by", f"{uses.agent} v{uses.version}, when the run is rolled back"))
     if step.confidence_threshold is not None:
         facts.append(
             ("Confidence", f"below {step.confidence_threshold:.2f} it counts as uncertain")

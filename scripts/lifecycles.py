@@ -27,7 +27,7 @@ run `make schema` after changing one, a test holds this page to it.
 Table: TypeAlias = Mapping[Any, Mapping[str, Any]]
 """Status -> what happens -> status."""
 TABLES: Final[tuple[tuple[str, str, Table], ...]] = (
-    ("Run", "Succeeded and cancelled are final; a failed run may be resumed.", RUN_TRANSITIONS),
+    ("Run", "A failed run may be resumed, and an ended one rolled back.", RUN_TRANSITIONS),
     (
         "Step run",
         "Out of a final status only by a back link, by resuming a failed run, or by compensation.",

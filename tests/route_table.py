@@ -52,6 +52,7 @@ RUN_ACTIONS: Final = (
     ("pause", "run.pause"),
     ("continue", "run.pause"),
     ("dismiss", "run.override"),
+    ("roll-back", "run.override"),
 )
 REASON: Final = {"reason": "because"}
 HOOK: Final = {"slug": "hooked", "name": "hook"}
@@ -468,6 +469,7 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("POST", "api/v1/runs/<uuid:pk>/pause/"): api("run.pause", "run", body=REASON),
     ("POST", "api/v1/runs/<uuid:pk>/continue/"): api("run.pause", "run", body=REASON),
     ("POST", "api/v1/runs/<uuid:pk>/dismiss/"): api("run.override", "run", body=REASON),
+    ("POST", "api/v1/runs/<uuid:pk>/roll-back/"): api("run.override", "run", body=REASON),
     ("GET", "runs/<uuid:run_id>/steps/<slug:step>/override/"): Row(
         "run.override", "run", path={"step": "{step}"}
     ),

@@ -31,6 +31,7 @@ from orchestrator.core.contracts import (
 from orchestrator.core.definition import (
     AgentRef,
     AgentStep,
+    Compensation,
     EndStep,
     EventAwaited,
     EventSource,
@@ -51,7 +52,7 @@ from orchestrator.core.definition import (
     Trigger,
     WaitStep,
     WorkflowDefinition,
-    agents_of,
+    doers_of,
     ports_of,
 )
 from orchestrator.core.expression_types import (
@@ -476,7 +477,7 @@ class _Checker:
 
     def _check_budget(self) -> None:
         budget = self.definition.policies.budget
-        callers = sum(1 for step in self.definition.steps.values() if agents_of(step))
+        callers = sum(1 for step in self.definition.steps.values() if doers_of(step))
         if budget is not None and budget.calls < callers:
             self.add(
                 "warning",
@@ -666,12 +667,60 @@ class _Checker:
         self._check_mapping(step_id, "input", step.input, contract=interface.input_schema)
         if isinstance(step, AgentStep):
             self._check_fallbacks(step_id, step, interface)
+            if step.compensation is not None:
+                self._check_compensation(step_id, step.compensation)
+
+    def _check_compensation(self, step_id: str, undoes: Compensation) -> None:
+        """The agent that undoes the step exists and gets what it needs."""
+        called, place = undoes.uses, _Place(step_id, "compensation.uses")
+        interface = self.catalogue.agents.get((called.agent, called.version))
+        if interface is None:
+            self._unknown_agent(step_id, called, place)
+            return
+        wanted = self.shapes.inlined(interface.input_schema)
+        stated = wanted.get("required")
+        for name in stated if isinstance(stated, list) else ():
+            if name not in undoes.input:
+                self.add(
+                    "error",
+                    "missing_field",
+                    f"Undoing {self.name(step_id)} needs '{name}', and nothing is mapped to it.",
+                    at=_Place(step_id, f"compensation.input.{name}"),
+                    hint="Choose a value for this field.",
+                )
+        for name, text in sorted(undoes.input.items()):
+            self._check_undo_field(step_id, name, text, wanted)
+
+    def _check_undo_field(self, step_id: str, name: str, text: str, wanted: JsonObject) -> None:
+        """An expression that may also read what the step itself gave."""
+        place = _Place(step_id, f"compensation.input.{name}")
+        read = [one for one in _steps_read(text, self.definition, RUN_VARIABLES) if one != step_id]
+        if self._reads_wrong_steps(read, place):
+            return
+        scope = self.shapes.variables(step_id, read)
+        steps, own = scope["steps"], self.shapes.view(step_id, frozenset({"next"}))
+        known = steps.get("properties")
+        others = known if isinstance(known, dict) else {}
+        typed = self._typed_in(
+            text, place, {**scope, "steps": closed_object({**others, step_id: own})}
+        )
+        takes = None if typed.has_errors else member(wanted, name)
+        if takes is None or not typed.schema:
+            return
+        fit = fits(typed.schema, takes[0], self.catalogue.types)
+        if fit.verdict is FitVerdict.DOES_NOT_FIT:
+            self.add(
+                "error",
+                "does_not_fit",
+                f"What undoing {self.name(step_id)} gets as '{name}' does not fit: {fit.reason}.",
+                at=place,
+            )
 
     def _check_fallbacks(self, step_id: str, step: AgentStep, own: AgentInterface) -> None:
         """Each fallback agent exists, is another one, and can stand in for the step's own."""
         for number, called in enumerate(step.fallbacks):
             place = _Place(step_id, f"fallbacks.{number}")
-            if called in agents_of(step)[: number + 1]:
+            if called in doers_of(step)[: number + 1]:
                 self.add(
                     "error",
                     "repeated_fallback",

@@ -83,6 +83,15 @@ class CompiledEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledCompensation:
+    """How a step is undone: the agent that does it, what that is given, and what it takes."""
+
+    interface: AgentInterface
+    mapping: CompiledMapping
+    contract: Validator
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledStep:
     """One step. Fields that its kind does not have are empty.
 
@@ -114,6 +123,7 @@ class CompiledStep:
     mapping: CompiledMapping = ()
     contract: Validator | None = None
     output_contract: Validator | None = None
+    compensation: CompiledCompensation | None = None
     routes: tuple[tuple[Route, CompiledExpression], ...] = ()
     why: CompiledExpression | None = None
     title: CompiledExpression | None = None
@@ -424,6 +434,7 @@ class _Compiler:
             self._mapped(base, self.mapping(step.input), contract),
             interface=interface,
             interfaces=interfaces,
+            compensation=self._compensation(step, interfaces),
             output_contract=Validator(interface.output_schema, self.catalogue.types),
         )
 
@@ -456,6 +467,15 @@ class _Compiler:
             member=member,
             reads=_reads([items]),
         )
+
+    def _compensation(
+        self, step: AgentStep, interfaces: tuple[AgentInterface, ...]
+    ) -> CompiledCompensation | None:
+        if step.compensation is None:
+            return None
+        interface = interfaces[-1]  # as in `agents_of`
+        contract = Validator(interface.input_schema, self.catalogue.types)
+        return CompiledCompensation(interface, self.mapping(step.compensation.input), contract)
 
     def _interface(self, step_id: str, name: str, called: AgentRef) -> AgentInterface:
         interface = self.catalogue.agents.get((called.agent, called.version))

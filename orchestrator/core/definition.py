@@ -90,22 +90,6 @@ class OutcomeKind(StrEnum):
     FAILURE = "failure"
 
 
-class Outcome(Model):
-    """A declared end state of the workflow."""
-
-    kind: OutcomeKind
-    title: Name
-    summary: Note = ""
-    result: Schema | None = None
-
-
-class AgentRef(Model):
-    """The agent version that a step calls: pinned by number."""
-
-    agent: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    version: Annotated[int, Field(ge=1)]
-
-
 class Part(Model):
     """A part of the document to which fields were added after definitions had been signed off.
 
@@ -124,11 +108,42 @@ class Part(Model):
         return dumped
 
 
+class Outcome(Part):
+    """A declared end state of the workflow.
+
+    With `rollback` a run that ends in it undoes what its steps have done (`core/rollback.py`).
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"rollback"})
+    kind: OutcomeKind
+    title: Name
+    summary: Note = ""
+    result: Schema | None = None
+    rollback: bool = False
+
+
+class AgentRef(Model):
+    """The agent version that a step calls: pinned by number."""
+
+    agent: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    version: Annotated[int, Field(ge=1)]
+
+
 class StepBase(Part):
     """What every step has."""
 
     name: Name
     summary: Note = ""
+
+
+class Compensation(Model):
+    """How a step is undone: the agent that does it, and what that is given.
+
+    `input` may read the input of the run, every step that ran, and the step's own output.
+    """
+
+    uses: AgentRef
+    input: Mapping = Field(default_factory=dict)
 
 
 class StartStep(StepBase):
@@ -142,14 +157,16 @@ class AgentStep(StepBase):
 
     A value whose score is below `confidence_threshold` is treated as uncertain. When the agent has
     failed for good with one of the kinds in `fallback_on`, the first of `fallbacks` is called with
-    the same input, then the next; each has the tries of the retry policy.
+    the same input, then the next; each has the tries of the retry policy. When the run is rolled
+    back, `compensation` undoes what the step has done.
     """
 
-    added: ClassVar[frozenset[str]] = frozenset({"fallbacks", "fallback_on"})
+    added: ClassVar[frozenset[str]] = frozenset({"fallbacks", "fallback_on", "compensation"})
     kind: Literal["agent"] = "agent"
     uses: AgentRef
     fallbacks: Annotated[tuple[AgentRef, ...], Field(max_length=3)] = ()
     fallback_on: tuple[FailureKind, ...] = FALLBACK_KINDS
+    compensation: Compensation | None = None
     input: Mapping = Field(default_factory=dict)
     timeout: TimeoutPolicy = TimeoutPolicy()
     retry: RetryPolicy = RetryPolicy()
@@ -589,11 +606,18 @@ class WorkflowDefinition(Model):
         return (self.links[key] for key in sorted(self.links) if self.links[key].source == step_id)
 
 
-def agents_of(step: Step) -> tuple[AgentRef, ...]:
-    """The agent versions that the step may call, in the order in which it turns to them."""
+def doers_of(step: Step) -> tuple[AgentRef, ...]:
+    """The agent versions that may do the step's work, in the order in which it turns to them."""
     if isinstance(step, AgentStep):
         return (step.uses, *step.fallbacks)
     return (step.uses,) if isinstance(step, MapStep) else ()
+
+
+def agents_of(step: Step) -> tuple[AgentRef, ...]:
+    """The agent versions that the step may call, the one that undoes it at the end."""
+    if isinstance(step, AgentStep) and step.compensation is not None:
+        return (*doers_of(step), step.compensation.uses)
+    return doers_of(step)
 
 
 AGENT_PORTS = ("next", "not_found", "uncertain", "refused", "failed")

@@ -180,6 +180,14 @@ class ResultGiven(EventBase):
     actor: ActorId
 
 
+class RollbackRequested(EventBase):
+    """An operator has an ended run undone."""
+
+    type: Literal["rollback_requested"] = "rollback_requested"
+    reason: Text
+    actor: ActorId
+
+
 DrivingEvent = Annotated[
     RunStarted
     | AttemptSucceeded
@@ -193,7 +201,8 @@ DrivingEvent = Annotated[
     | PauseRequested
     | ContinueRequested
     | RunResumed
-    | ResultGiven,
+    | ResultGiven
+    | RollbackRequested,
     Field(discriminator="type"),
 ]
 
@@ -345,6 +354,40 @@ class RunEnded(EventBase):
     reason: Text | None = None
 
 
+class RollbackBegun(EventBase):
+    """The run is undone: these steps in this order; the others cannot be, each with its reason."""
+
+    type: Literal["rollback_begun"] = "rollback_begun"
+    undo: tuple[str, ...]
+    not_undone: dict[str, Text]
+
+
+class StepCompensated(EventBase):
+    """What the step did is undone."""
+
+    type: Literal["step_compensated"] = "step_compensated"
+    step: str
+    iteration: int
+    result: StepResult
+
+
+class StepNotUndone(EventBase):
+    """Undoing the step failed for good. `kind`: of the failure, or the tag of the answer."""
+
+    type: Literal["step_not_undone"] = "step_not_undone"
+    step: str
+    iteration: int
+    kind: str
+    reason: Text
+
+
+class RunRolledBack(EventBase):
+    """The rollback is over; `not_undone` gives per step the reason why it was not undone."""
+
+    type: Literal["run_rolled_back"] = "run_rolled_back"
+    not_undone: dict[str, Text]
+
+
 class RunStatusChanged(EventBase):
     """The run moved between running, waiting and paused."""
 
@@ -367,6 +410,10 @@ DerivedEvent = Annotated[
     | StepClosed
     | LinkResolved
     | RunEnded
+    | RollbackBegun
+    | StepCompensated
+    | StepNotUndone
+    | RunRolledBack
     | RunStatusChanged,
     Field(discriminator="type"),
 ]

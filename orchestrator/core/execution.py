@@ -48,7 +48,7 @@ from orchestrator.core.events import (
     HandoffMade,
     RouteChosen,
 )
-from orchestrator.core.fallbacks import agent_in_use, key_of_call
+from orchestrator.core.fallbacks import agent_called, key_of_call
 from orchestrator.core.gates import proposals_of
 from orchestrator.core.joins import PARTIAL
 from orchestrator.core.json import JsonObject
@@ -204,7 +204,7 @@ class Execution(Members, Waits):
             attempt=run.attempt + 1,
             started_at=run.started_at or self.now,
         )
-        if self.definition.policies.budget is not None:
+        if self.definition.policies.budget is not None and not run.undo:
             self.calls += 1
         self.events.append(
             AttemptLeased(step=step_id, iteration=run.iteration, attempt=run.attempt)
@@ -214,7 +214,7 @@ class Execution(Members, Waits):
                 step=step_id,
                 iteration=run.iteration,
                 attempt=run.attempt,
-                uses=agent_in_use(step, run.fallback),
+                uses=agent_called(step, run),
                 input=run.input or {},
                 timeout_seconds=step.timeout.attempt_seconds,
                 idempotency_key=key_of_call(self.before.run_id, step_id, run),

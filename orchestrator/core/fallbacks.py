@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from orchestrator.core.compilation import CompiledStep
-from orchestrator.core.definition import AgentRef, AgentStep, agents_of
+from orchestrator.core.definition import AgentRef, AgentStep, doers_of
 from orchestrator.core.results import Basis, BasisKind, Failed, StepResult
 from orchestrator.core.state import StepRunState
 
@@ -27,7 +27,14 @@ NOT_REACHED: Final = frozenset(
 
 def agent_in_use(step: AgentStep, fallback: int) -> AgentRef:
     """The agent version that the step calls now."""
-    return agents_of(step)[fallback]
+    return doers_of(step)[fallback]
+
+
+def agent_called(step: AgentStep, run: StepRunState) -> AgentRef:
+    """The agent version that the step calls now: the one in use, or the one that undoes it."""
+    if run.undo and step.compensation is not None:
+        return step.compensation.uses
+    return agent_in_use(step, run.fallback)
 
 
 def calls_once(compiled: CompiledStep, fallback: int) -> bool:
@@ -43,12 +50,14 @@ def next_fallback(compiled: CompiledStep, run: StepRunState, failed: Failed) -> 
     if calls_once(compiled, run.fallback) and failed.reason_code not in NOT_REACHED:
         return None
     following = run.fallback + 1
-    return following if following < len(agents_of(step)) else None
+    return following if following < len(doers_of(step)) else None
 
 
 def key_of_call(run_id: str, step_id: str, run: StepRunState) -> str:
     """The idempotency key of the step's calls: the same at every try of the same request."""
     key = f"{run_id}/{step_id}/{run.iteration}"
+    if run.undo:
+        return f"{key}/undo"
     return f"{key}/{run.fallback}" if run.fallback else key
 
 

@@ -34,7 +34,7 @@ def waits_for_result(workflow: CompiledWorkflow, state: RunState, step_id: str) 
     """Whether a person may give this step's result in a run that is going on."""
     run = state.steps[step_id]
     return (
-        state.status not in {RunStatus.PENDING, RunStatus.FAILED}
+        state.status in {RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED}
         and run.status is StepStatus.WAITING
         and run.waiting_for in _WAITS_FOR
         and takes_result(workflow, step_id)

@@ -37,6 +37,9 @@ whose exception ended the run keeps its links open, so that a resumed run can go
 person may also give an agent's result in its place (`core/overrides.py`): the step's next iteration
 ends with it at once, and a failed run goes on from there as if it had been resumed.
 
+An ended run may be rolled back (`core/rollback.py`): the steps that say how are undone one after
+another, the latest first, each as its own next iteration; the run is `rolling_back` meanwhile.
+
 When a run ends everything open ends with it in the same plan: calls are cancelled, reviews
 withdrawn, timers dropped; commands of this very plan that would start something are not emitted in
 the first place.
@@ -93,12 +96,12 @@ from orchestrator.core.events import (
     ResultGiven,
     RetryPlanned,
     ReviewDecided,
+    RollbackRequested,
     RunResumed,
     RunStarted,
     StepClosed,
     TimerFired,
 )
-from orchestrator.core.execution import Execution
 from orchestrator.core.expressions import ExpressionError
 from orchestrator.core.fallbacks import (
     agent_in_use,
@@ -143,6 +146,7 @@ from orchestrator.core.state import (
     StepStatus,
     is_terminal,
 )
+from orchestrator.core.undoing import Undoing
 
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 _AMBIGUOUS = frozenset({FailureKind.LOST, FailureKind.TIMEOUT})
@@ -254,7 +258,7 @@ def title_of(workflow: CompiledWorkflow, state: RunState) -> str:
     return value if isinstance(value, str) else ""
 
 
-class _Planner(Execution):
+class _Planner(Undoing):
     """Steps 1 to 5 for one event."""
 
     # ---- step 1: the event ---------------------------------------------------------------------
@@ -267,6 +271,10 @@ class _Planner(Execution):
             return self._resume(event)
         if isinstance(event, ResultGiven):
             return self._result_given(event)
+        if isinstance(event, RollbackRequested):
+            return self._rollback_requested()
+        if self.status is RunStatus.ROLLING_BACK and not _concerns_calls(event):
+            return False
         return not is_terminal(self.status) and self._apply_to_open(event)
 
     def _apply_to_open(self, event: _OpenRunEvent) -> bool:
@@ -308,7 +316,10 @@ class _Planner(Execution):
     def _attempt_succeeded(self, event: AttemptSucceeded) -> bool:
         if not self._is_current_attempt(event):
             return False
-        self._leave(event.step, self._judged(event.step, event.result))
+        if self.steps[event.step].undo:
+            self._undo_ended(event.step, event.result)
+        else:
+            self._leave(event.step, self._judged(event.step, event.result))
         return True
 
     def _judged(self, step_id: str, result: StepResult) -> StepResult:
@@ -346,6 +357,9 @@ class _Planner(Execution):
     def _fail(self, step_id: str, result: Failed) -> None:
         """Try again, let another agent take over, or end the step."""
         compiled, run = self.workflow.step(step_id), self.steps[step_id]
+        if run.undo:
+            self._undo_failed(compiled, run, result)
+            return
         if calls_once(compiled, run.fallback) and result.kind in _AMBIGUOUS:
             unknown = _unknown_outcome(result)
             self._open_exception(step_id, unknown, unknown.reason)
@@ -358,6 +372,15 @@ class _Planner(Execution):
             self._fall_back(step_id, following, result)
         else:
             self._leave(step_id, result)
+
+    def _undo_failed(self, compiled: CompiledStep, run: StepRunState, result: Failed) -> None:
+        """Try to undo the step again, or give it up."""
+        undoes = compiled.compensation
+        is_once = undoes is not None and undoes.interface.effect == "once"
+        if self._may_retry(compiled, run, result) and not (is_once and result.kind in _AMBIGUOUS):
+            self._plan_retry(compiled.id, result)
+        else:
+            self._undo_ended(compiled.id, result)
 
     def _fall_back(self, step_id: str, following: int, result: Failed) -> None:
         run, step = self.steps[step_id], self.workflow.step(step_id).step
@@ -704,6 +727,13 @@ class _Planner(Execution):
     def _ended_without_port(self, step_id: str) -> bool:
         step = self.workflow.steps[step_id].step
         return self.steps[step_id].port is None and not isinstance(step, EndStep)
+
+
+def _concerns_calls(event: DrivingEvent) -> bool:
+    """Whether an event is about a call, or the next try of one: all that a rollback hears."""
+    if isinstance(event, TimerFired):
+        return event.purpose == "retry"
+    return isinstance(event, (AttemptSucceeded, AttemptFailed, AttemptLost))
 
 
 _LOST = Failed(

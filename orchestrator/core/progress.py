@@ -431,7 +431,7 @@ class Progress:
 
     def finish(self) -> Plan:
         """The plan: the new state, and what the run is doing now (step 5)."""
-        if not is_terminal(self.status):
+        if not is_terminal(self.status) and self.status is not RunStatus.ROLLING_BACK:
             self._say_what_it_does()
         state = changed(
             self.before,

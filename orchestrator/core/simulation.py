@@ -251,7 +251,8 @@ class _Simulation:
     def _judged(self, step_id: str, result: StepResult) -> StepResult:
         """Hold a value against its agent's output contract."""
         contract = self.workflow.step(step_id).output_contract
-        if contract is None or not isinstance(result, Value):
+        is_undo = self.state.steps[step_id].undo
+        if contract is None or is_undo or not isinstance(result, Value):
             return result
         violations = contract.check(result.output)
         if not violations:

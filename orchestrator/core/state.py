@@ -97,7 +97,7 @@ class StepRunState(Model):
     the step's agents (0: its own); `decided_tasks` are the review tasks whose decisions were
     applied. `round` grows each time a back link starts the step anew. Until it ends again (or is
     skipped) in its new round, expressions still read `former`: the result of its iteration
-    `former_iteration`.
+    `former_iteration`. `undo`: this iteration undoes the one before it.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -117,6 +117,7 @@ class StepRunState(Model):
     round: int = 1
     former: StepResult | None = None
     former_iteration: int | None = None
+    undo: bool = False
 
 
 class MemberGroup(Model):
@@ -142,7 +143,8 @@ class RunState(Model):
     `groups` is about the latter, by step. `resumes` counts how often a failed run was resumed; it
     names the timer of the run's time limit. `rounds` counts per back link how often it was taken
     since its loop was entered. `calls` counts the calls of a run that has a budget, since a person
-    last let it go on.
+    last let it go on. While a run is rolled back, `undo` are the steps that are still to be undone,
+    in order; `not_undone` gives per step the reason why it was not undone.
     """
 
     run_id: str
@@ -160,6 +162,8 @@ class RunState(Model):
     resumes: int = 0
     rounds: dict[str, int] = Field(default_factory=dict)
     calls: int = 0
+    undo: tuple[str, ...] = ()
+    not_undone: dict[str, str] = Field(default_factory=dict)
 
     def stored(self) -> JsonObject:
         """The control part as JSON: without inputs and outputs, which the step rows hold."""
@@ -282,6 +286,7 @@ STEP_TRANSITIONS: StepTable = {
     StepStatus.RUNNING: {
         "step_succeeded": StepStatus.SUCCEEDED,
         "step_failed": StepStatus.FAILED,
+        "step_compensated": StepStatus.COMPENSATED,
         "retry_planned": StepStatus.WAITING,
         "review_opened": StepStatus.WAITING,
         "step_readied": StepStatus.READY,  # the run was paused and the call aborted
@@ -296,11 +301,11 @@ STEP_TRANSITIONS: StepTable = {
         "step_cancelled": StepStatus.CANCELLED,
         "step_returned": StepStatus.PENDING,
     },
-    # Out of a final status only by a back link, or when a failed run is resumed.
+    # Out of a final status only by a back link, or when a failed run is resumed or an ended one
+    # rolled back.
     StepStatus.SUCCEEDED: {
         "step_readied": StepStatus.READY,
         "step_returned": StepStatus.PENDING,
-        "step_compensated": StepStatus.COMPENSATED,
     },
     StepStatus.FAILED: {
         "step_readied": StepStatus.READY,
@@ -340,10 +345,13 @@ RUN_TRANSITIONS: RunTable = {
         "run_failed": RunStatus.FAILED,
         "run_cancelled": RunStatus.CANCELLED,
     },
-    RunStatus.SUCCEEDED: {},
-    RunStatus.FAILED: {"run_resumed": RunStatus.RUNNING},
-    RunStatus.CANCELLED: {},
-    RunStatus.ROLLING_BACK: {},
+    RunStatus.SUCCEEDED: {"rollback_begun": RunStatus.ROLLING_BACK},
+    RunStatus.FAILED: {
+        "run_resumed": RunStatus.RUNNING,
+        "rollback_begun": RunStatus.ROLLING_BACK,
+    },
+    RunStatus.CANCELLED: {"rollback_begun": RunStatus.ROLLING_BACK},
+    RunStatus.ROLLING_BACK: {"run_rolled_back": RunStatus.ROLLED_BACK},
     RunStatus.ROLLED_BACK: {},
 }
 

@@ -204,6 +204,10 @@ class RunSnapshotSerializer(serializers.Serializer[Any]):
     ended_at = serializers.DateTimeField(allow_null=True)
     needs_attention = serializers.BooleanField()
     failed_step = serializers.CharField(allow_null=True)
+    not_undone = serializers.DictField(
+        child=serializers.CharField(),
+        help_text="After a rollback: the steps that were not undone, each with the reason.",
+    )
     end_reason = serializers.CharField(allow_blank=True)
     budget = BudgetSerializer(allow_null=True)
     input = serializers.JSONField()
@@ -257,6 +261,7 @@ class RunViewSet(ApiViewSet):
         "resume": "run.resume",
         "override": "run.override",
         "dismiss": "run.override",
+        "roll_back": "run.override",
     }
     serializer_class = RunSerializer
     lookup_value_converter = "uuid"
@@ -385,6 +390,12 @@ class RunViewSet(ApiViewSet):
     @action(detail=True, methods=["post"])
     def dismiss(self, _request: Request, pk: UUID) -> Response:
         return self._ask(pk, services.dismiss_run)
+
+    @extend_schema(request=RunReasonSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"], url_path="roll-back", url_name="roll-back")
+    def roll_back(self, _request: Request, pk: UUID) -> Response:
+        """Have what an ended run has done undone, the latest step first."""
+        return self._ask(pk, services.roll_back_run)
 
     @extend_schema(request=RunResumeSerializer, responses={202: RunSerializer})
     @action(detail=True, methods=["post"])

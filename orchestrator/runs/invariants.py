@@ -190,7 +190,7 @@ def ends_are_audited_once() -> Count:
         _count(
             "SELECT count(*) FROM runs_run r WHERE (SELECT count(*) FROM audit_auditoutbox o "
             "WHERE o.run_id = r.id AND o.action = 'run.ended') <> "
-            f"{resumes} + CASE WHEN r.status IN ({_ENDED_RUN}) THEN 1 ELSE 0 END"
+            f"{resumes} + CASE WHEN r.status IN ({_ENDED_RUN}, 'rolling_back') THEN 1 ELSE 0 END"
         ),
         _count("SELECT count(*) FROM runs_run"),
     )

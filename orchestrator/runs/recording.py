@@ -570,7 +570,9 @@ class Recording:
             "status": state.status.value,
             "title": self.title,
             "outcome": state.outcome or "",
-            "needs_attention": state.status is RunStatus.FAILED or bool(self._excepted),
+            "needs_attention": state.status is RunStatus.FAILED
+            or bool(self._excepted)
+            or bool(state.not_undone and is_terminal(state.status)),
             "seq": self.seq,
             "drained_seq": drained_seq,
             "started_at": state.started_at,
@@ -722,10 +724,8 @@ class Recording:
                     yield self._retry_entry(event, one, now)
                 case events.FallbackChosen():
                     yield self._fallback_entry(one, now)
-                case events.RunEnded():
-                    yield self._end_entry(event, one, now)
                 case _:
-                    pass
+                    yield from self._closing_entries(event, one, now)
 
     def _handoff_entry(self, made: events.HandoffMade, now: datetime) -> PreparedEntry:
         detail: JsonObject = {}
@@ -842,6 +842,63 @@ class Recording:
                 "agent": chosen.agent,
                 "in_place_of": chosen.in_place_of,
             },
+        )
+
+    def _closing_entries(
+        self, event: DrivingEvent, one: DerivedEvent, now: datetime
+    ) -> Iterator[PreparedEntry]:
+        """The entries of the end of a run, and of undoing it."""
+        match one:
+            case events.RunEnded():
+                yield self._end_entry(event, one, now)
+            case events.RollbackBegun() | events.RunRolledBack():
+                yield self._rollback_entry(one, now)
+            case events.StepCompensated() | events.StepNotUndone():
+                yield self._undo_entry(one, now)
+            case _:
+                pass
+
+    def _rollback_entry(
+        self, one: events.RollbackBegun | events.RunRolledBack, now: datetime
+    ) -> PreparedEntry:
+        """The rollback begins or is over; why steps are not undone stands beside the log."""
+        begins = isinstance(one, events.RollbackBegun)
+        left: JsonObject = dict(one.not_undone)
+        decision: JsonObject = {"outcome": "begun" if begins else "rolled_back"}
+        if isinstance(one, events.RollbackBegun):
+            decision["undo"] = list(one.undo)
+        decision["not_undone"] = list(left)
+        return self._entry(
+            "run.rollback_begun" if begins else "run.rolled_back",
+            now,
+            subject=Subject("run", str(self.facts.run_id)),
+            decision=decision,
+            payloads={"not_undone": left} if left else {},
+        )
+
+    def _undo_entry(
+        self, one: events.StepCompensated | events.StepNotUndone, now: datetime
+    ) -> PreparedEntry:
+        """What came of undoing a step, and by which agent."""
+        step = self.facts.compiled.definition.steps[one.step]
+        assert isinstance(step, AgentStep)
+        assert step.compensation is not None
+        called = step.compensation.uses
+        decision: JsonObject = {"outcome": "compensated", "agent": self._agent_named(called)}
+        payloads: JsonObject = {"input": self.state.steps[one.step].input or {}}
+        if isinstance(one, events.StepNotUndone):
+            decision |= {"outcome": "not_undone", "kind": one.kind}
+        elif not isinstance(one.result, Failed) and one.result.output is not None:
+            payloads["output"] = one.result.output
+        return self._entry(
+            "step.compensated" if isinstance(one, events.StepCompensated) else "step.not_undone",
+            now,
+            actor=self._agent_actor(called),
+            step=one.step,
+            subject=self._step_subject(one.step, one.iteration),
+            reason=one.reason if isinstance(one, events.StepNotUndone) else "",
+            decision=decision,
+            payloads=payloads,
         )
 
     def _end_entry(

@@ -24,6 +24,7 @@ from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import giver_of_basis
 from orchestrator.core.planner import overridable_steps, resumable_steps
+from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
 from orchestrator.core.state import (
     TERMINAL_RUN,
     AttemptStatus,
@@ -302,6 +303,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
         "ended_at": _at(run.ended_at),
         "needs_attention": run.needs_attention,
         "failed_step": run.state.get("failed_step"),
+        "not_undone": run.state.get("not_undone", {}),
         "end_reason": detail.end_reason,
         "budget": _budget(definition, run),
         "input": detail.input,
@@ -713,7 +715,7 @@ def _allowed(
 ) -> JsonObject:
     if actor is None:
         return {}
-    going_on = not is_terminal(RunStatus(run.status))
+    going_on = not is_terminal(RunStatus(run.status)) and run.status != RunStatus.ROLLING_BACK
     failed = run.status == RunStatus.FAILED
     paused = run.status == RunStatus.PAUSED
     resumable: tuple[str, ...] = ()
@@ -732,7 +734,13 @@ def _allowed(
         "resume": bool(resumable),
         "resume_at": list(resumable),
         "override_at": list(overridable),
-        "dismiss": failed and run.needs_attention and access.can(actor, "run.override", run),
+        "dismiss": run.status in {RunStatus.FAILED, RunStatus.ROLLED_BACK}
+        and run.needs_attention
+        and access.can(actor, "run.override", run),
+        "roll_back": run.status in MAY_BE_ROLLED_BACK
+        and run.mode == "live"
+        and access.can(actor, "run.override", run)
+        and not rollback_plan(compiled_run(run), _state_of(run, step_runs, detail)).is_empty,
     }
 
 

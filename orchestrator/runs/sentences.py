@@ -111,6 +111,7 @@ def _asked(step: str, asked: str, event: Mapping[str, Any]) -> str:
         "continue_requested": "let the run go on",
         "run_resumed": f"resumed the run at {step}{edited}",
         "result_given": f"gave the result of {step}",
+        "rollback_requested": "had the run rolled back",
     }
     return f"Somebody {said.get(asked, asked)}{_because(event)}."
 
@@ -154,8 +155,24 @@ def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
             return f"{said}: {reached}." if reached else f"{said}."
         case "run_status_changed" if derived["to"] == "waiting":
             return "The run waits."
+        case "rollback_begun" | "step_compensated" | "step_not_undone" | "run_rolled_back":
+            return _undone(names, step, derived)
         case _:
             return _waits(step, derived)
+
+
+def _undone(names: _Names, step: str, derived: Mapping[str, Any]) -> str:
+    match derived["type"]:
+        case "rollback_begun":
+            steps = ", ".join(names.step(one) for one in derived["undo"]) or "nothing"
+            return f"The run is rolled back: {steps} in this order."
+        case "step_compensated":
+            return f"{step} is undone."
+        case "step_not_undone":
+            return f"{step} is not undone. {derived['reason']}"
+        case _:
+            left = len(derived["not_undone"])
+            return f"The run is rolled back{f'; {left} not undone' if left else ''}."
 
 
 def _tried(step: str, derived: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ from orchestrator.core.events import DrivingEvent
 from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.planner import initial_state, overridable_steps, resumable_steps
 from orchestrator.core.reading import read_text
+from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
 from orchestrator.core.state import RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
@@ -71,6 +72,12 @@ class StepNotResumableError(ConflictError):
     """The failed run cannot go on at this step; `detail["steps"]` lists where it can."""
 
     code = "step_not_resumable"
+
+
+class NothingToUndoError(ConflictError):
+    """No step of the run has changed anything."""
+
+    code = "nothing_to_undo"
 
 
 class StepNotOverridableError(ConflictError):
@@ -409,20 +416,52 @@ def override_result(
         )
 
 
-def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
-    """Take a failed run off the attention list; it stays failed. Twice changes nothing.
+def roll_back_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """Have what an ended run has done undone, step after step, the latest first.
+
+    What cannot be undone is listed; see `core/rollback.py`.
 
     Raises:
-        IllegalTransitionError: it has not failed.
+        IllegalTransitionError: it has not ended, or was rolled back before.
+        NothingToUndoError: no step has changed anything, or it is a test run.
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.override", run)
     reason = _reason(reason)
-    if run.status != RunStatus.FAILED:
+    if run.status not in MAY_BE_ROLLED_BACK:
+        raise IllegalTransitionError(run.status, "rollback_requested")
+    compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
+    if run.mode == "test" or rollback_plan(compiled, selectors.run_state(run)).is_empty:
+        raise NothingToUndoError("No step of this run has changed anything that could be undone.")
+    event = events.RollbackRequested(reason=reason, actor=actor.id)
+    _ask(
+        run,
+        event,
+        "run.rollback_requested",
+        reason,
+        actor=actor,
+        now=now,
+        statuses=tuple(MAY_BE_ROLLED_BACK),
+        drained=True,
+    )
+
+
+def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """Take a run off the attention list that failed, or was not undone as a whole.
+
+    It stays as it is. Twice changes nothing.
+
+    Raises:
+        IllegalTransitionError: it has not failed, and was not rolled back.
+    """
+    run = selectors.get_run(actor, run_id)
+    access.require(actor, "run.override", run)
+    reason = _reason(reason)
+    if run.status not in {RunStatus.FAILED, RunStatus.ROLLED_BACK}:
         raise IllegalTransitionError(run.status, "dismiss")
     with transaction.atomic():
         dismissed = Run.objects.filter(
-            id=run.id, status=RunStatus.FAILED, needs_attention=True, owner__isnull=True
+            id=run.id, status=run.status, needs_attention=True, owner__isnull=True
         ).update(needs_attention=False)
         if dismissed:
             append_entry(

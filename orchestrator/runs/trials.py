@@ -27,7 +27,7 @@ from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
 from orchestrator.core.context import input_refused
 from orchestrator.core.contracts import Validator
-from orchestrator.core.definition import AgentRef, AgentStep, WorkflowDefinition, agents_of
+from orchestrator.core.definition import AgentRef, AgentStep, WorkflowDefinition, doers_of
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject, check_json
@@ -398,7 +398,7 @@ def _require_sound(findings: list[Finding]) -> None:
 def _require_harmless(definition: WorkflowDefinition, catalogue: Catalogue) -> None:
     writing: JsonObject = {}
     for step_id, step in definition.steps.items():
-        for called in agents_of(step):
+        for called in doers_of(step):
             interface = catalogue.agents[called.agent, called.version]
             if interface.side_effect not in HARMLESS:
                 writing[step_id] = f"'{step.name}' calls {interface.name}"

@@ -156,6 +156,18 @@ ACTIONS: Final[Mapping[str, RunAction]] = {
             services.dismiss_run,
             "The run no longer needs attention.",
         ),
+        RunAction(
+            "roll-back",
+            "Roll back",
+            "Undo what this run has done?",
+            "Steps that say how are undone, the latest first, by the agents that they name. What "
+            "cannot be undone is listed here afterwards, so that somebody deals with it.",
+            "undo",
+            "run.override",
+            services.roll_back_run,
+            "The run is being rolled back.",
+            is_danger=True,
+        ),
     )
 }
 
@@ -375,7 +387,8 @@ class _Page:
         )
         return {
             "running": running if self.run.status != "running" or running > 1 else 0,
-            "actions": _offered(self.actor, self.run),
+            "actions": _offered(self.actor, self.run, can_roll_back=self._can_roll_back()),
+            "not_undone": self._not_undone(),
             "starter": _name_of(self.snapshot["started_by"]),
             "elapsed": presentation.elapsed(self.snapshot, self.now),
             "outcome": self.snapshot["outcome_title"],
@@ -453,6 +466,19 @@ class _Page:
         return any(
             step.get("waiting_for") in {"review", "exception"} for step in self.steps.values()
         )
+
+    def _can_roll_back(self) -> bool:
+        can = self.snapshot["can"]
+        return isinstance(can, dict) and bool(can.get("roll_back"))
+
+    def _not_undone(self) -> list[dict[str, str]]:
+        left = self.snapshot["not_undone"]
+        steps = self.definition.steps
+        return [
+            {"id": step, "name": steps[step].name, "reason": str(reason)}
+            for step, reason in (left if isinstance(left, dict) else {}).items()
+            if step in steps
+        ]
 
     def _failed_step(self) -> dict[str, str] | None:
         step_id = self.snapshot["failed_step"]
@@ -575,13 +601,14 @@ class Offer:
     locked: str
 
 
-def _offered(actor: Actor, run: Run) -> list[Offer]:
+def _offered(actor: Actor, run: Run, *, can_roll_back: bool) -> list[Offer]:
     """The actions that fit the run's status, locked ones with the reason."""
     fitting = {
         "pause": run.status in {"pending", "running", "waiting"},
         "continue": run.status == "paused",
         "cancel": run.ended_at is None,
-        "dismiss": run.status == "failed" and run.needs_attention,
+        "dismiss": run.status in {"failed", "rolled_back"} and run.needs_attention,
+        "roll-back": can_roll_back,
     }
     found = []
     for name, fits in fitting.items():

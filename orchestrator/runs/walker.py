@@ -58,7 +58,7 @@ from orchestrator.access import Actor
 from orchestrator.core import events
 from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.definition import AgentStep
-from orchestrator.core.fallbacks import agent_in_use
+from orchestrator.core.fallbacks import agent_called
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult
@@ -293,9 +293,9 @@ class _Walk:
             mode=self.facts.mode,
             actor_id=self.facts.starter.id,
             types=types_of(self.facts.binding),
-            promised=None
-            if call.uses == step.uses
-            else self.facts.compiled.steps[call.step].output_contract,
+            promised=self.facts.compiled.step(call.step).output_contract
+            if call.uses in step.fallbacks and not self.recording.state.steps[call.step].undo
+            else None,
         )
         return prepare_call(context, call, is_cancelled=interest.is_gone)
 
@@ -365,7 +365,7 @@ class _Walk:
             step=key[0],
             iteration=key[1],
             attempt=key[2],
-            uses=agent_in_use(step, self.recording.state.steps[key[0]].fallback),
+            uses=agent_called(step, self.recording.state.steps[key[0]]),
             input=self.recording.state.steps[key[0]].input or {},
             timeout_seconds=step.timeout.attempt_seconds,
             idempotency_key=str(row["idempotency_key"]),

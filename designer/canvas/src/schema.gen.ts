@@ -33,6 +33,7 @@ export interface AgentStep {
   uses: AgentRef;
   fallbacks?: AgentRef[];
   fallback_on?: FailureKind[];
+  compensation?: Compensation | null;
   input?: { [key: string]: string };
   timeout?: TimeoutPolicy;
   retry?: RetryPolicy;
@@ -48,6 +49,12 @@ export interface BudgetPolicy {
 export interface Coalescing {
   window_seconds: number;
   keep?: "latest" | "list";
+}
+
+/** How a step is undone: the agent that does it, and what that is given. */
+export interface Compensation {
+  uses: AgentRef;
+  input?: { [key: string]: string };
 }
 
 /** What has the same key as a firing of the last `window_seconds` is suppressed. */
@@ -188,6 +195,7 @@ export interface Outcome {
   title: string;
   summary?: string;
   result?: { [key: string]: JsonValue } | null;
+  rollback?: boolean;
 }
 
 /** Whether a declared end state counts as success; a business "no" is a success. */
@@ -340,6 +348,7 @@ export const USUAL: { [part: string]: JsonObject } = {
       "agent_error",
       "lost"
     ],
+    "compensation": null,
     "input": {},
     "timeout": {
       "attempt_seconds": 30.0
@@ -424,7 +433,8 @@ export const USUAL: { [part: string]: JsonObject } = {
   },
   "outcome": {
     "summary": "",
-    "result": null
+    "result": null,
+    "rollback": false
   },
   "trigger": {
     "summary": "",

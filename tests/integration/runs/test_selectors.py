@@ -55,6 +55,7 @@ def test_a_snapshot_shows_steps_links_attempts_handoffs_and_what_may_be_done(
         "resume_at": [],
         "override_at": [],
         "dismiss": False,
+        "roll_back": False,
     }
     assert selectors.run_snapshot(run.id, world.reviewer)["can"]["cancel"] is False
     assert json.loads(json.dumps(shown)) == shown

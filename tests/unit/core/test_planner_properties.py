@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +34,7 @@ from orchestrator.core.events import (
     PauseRequested,
     ResultGiven,
     ReviewDecided,
+    RollbackRequested,
     RunResumed,
     RunStarted,
     TimerFired,
@@ -59,7 +61,8 @@ KINDS = (
 )
 LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
-AGENTS = (agent("work"), agent("once", effect="once"), agent("spare"))
+WRITER = replace(agent("writes"), side_effect="write")
+AGENTS = (agent("work"), agent("once", effect="once"), agent("spare"), WRITER)
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
 SMALL, LARGE = 7, 58
 """Mostly few steps, where oddities meet often; now and then as many as make 60 with start and ends."""
@@ -123,7 +126,8 @@ def random_step(rnd, name, before):
     read = f"steps.{rnd.choice(before)}.output.v" if before and rnd.random() < 0.5 else "input.n"
     named = {"name": name.upper()}
     if kind in {"agent", "once"}:
-        slug = "work" if kind == "agent" else "once"
+        slug = rnd.choice(["work", "writes"]) if kind == "agent" else "once"
+        undo = {"uses": {"agent": rnd.choice(["spare", "once"]), "version": 1}, "input": {"v": "1"}}
         return {
             **named,
             "kind": "agent",
@@ -134,6 +138,7 @@ def random_step(rnd, name, before):
                 {"agent": one, "version": 1}
                 for one in ("spare", "once")[: rnd.choice([0, 0, 1, 2])]
             ],
+            "compensation": undo if rnd.random() < 0.4 else None,
         }
     if kind == "map":
         return {
@@ -222,6 +227,7 @@ class World:
         self.journal = []
         self.calls = set()
         self.invoked = set()
+        self.undoing = set()
         self.allowances = 1
         """How often the budget was given: at the start, and by people since."""
         self.inputs = {}
@@ -274,6 +280,8 @@ class World:
         assert place not in self.invoked, "a call was started twice"
         assert self.state.status.value != "paused"
         self.invoked.add(place)
+        if command.idempotency_key.endswith("/undo"):
+            self.undoing.add(place)
         self.calls.add(place)
         request = (command.uses, command.input)
         known = self.inputs.setdefault(command.idempotency_key, request)
@@ -315,7 +323,9 @@ class World:
             assert not self.timers, "a timer outlives the run"
         elif steps:
             assert not all(step.status in TERMINAL_STEP for step in steps.values())
-            assert run_timer(state) in self.timers
+            is_undone = state.status.value == "rolling_back"
+            assert is_undone != (run_timer(state) in self.timers)
+            assert not is_undone or len(self.calls) + len(self.timers) == 1, "one after another"
             waiting = {t.step for t in self.timers.values() if t.step}
             timed = {
                 k
@@ -324,7 +334,8 @@ class World:
             }
             assert waiting == timed
             busy = {"ready", "running"} & {step.status.value for step in steps.values()}
-            assert state.status.value == "paused" or (state.status.value == "running") == bool(busy)
+            is_held = state.status.value == "paused" or is_undone
+            assert is_held or (state.status.value == "running") == bool(busy)
         self.check_links()
         self.check_members()
         self.check_budget()
@@ -335,7 +346,7 @@ class World:
             assert self.state.calls == 0
             return
         assert self.state.calls <= budget.calls
-        assert len(self.invoked) <= budget.calls * self.allowances
+        assert len(self.invoked - self.undoing) <= budget.calls * self.allowances
 
     def check_members(self):
         """A step that waits for members has some under way, and not more than it may."""
@@ -396,6 +407,8 @@ class World:
             for step in resumable_steps(self.workflow, state):
                 input_ = rnd.choice([None, self.edited(step)])
                 found.append(RunResumed(step=step, input=input_, reason="again", actor="otto"))
+        if state.status.value in {"succeeded", "failed", "cancelled"} and rnd.random() < 0.5:
+            found.append(RollbackRequested(reason="undo", actor="otto"))
         if rnd.random() < 0.3:
             for step in overridable_steps(self.workflow, state):
                 found.append(
@@ -471,7 +484,14 @@ def test_whatever_happens_the_run_stays_sound(rnd):
         if rnd.random() < 0.3:
             late = rnd.choice(world.journal)[0]
             if not isinstance(
-                late, (PauseRequested, ContinueRequested, CancelRequested, RunResumed)
+                late,
+                (
+                    PauseRequested,
+                    ContinueRequested,
+                    CancelRequested,
+                    RunResumed,
+                    RollbackRequested,
+                ),
             ):
                 assert not world.send(late), f"a late event took effect: {late}"
     state = world.state

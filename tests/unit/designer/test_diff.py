@@ -414,7 +414,7 @@ def test_whatever_changes_is_named_with_a_visible_difference(place, value):
 def test_every_field_of_every_step_kind_is_compared():
     elsewhere = {
         "StartStep": set(),
-        "AgentStep": {"uses", "input", "timeout", "retry", "fallbacks"},
+        "AgentStep": {"uses", "input", "timeout", "retry", "fallbacks", "compensation"},
         "MapStep": {"uses", "input", "timeout", "retry"},
         "RouterStep": {"routes"},
         "JoinStep": set(),

@@ -265,6 +265,13 @@ function StepFacts({
                     .join(", then ")}
                 </Fact>
               )}
+              {step.kind === "agent" && step.compensation && (
+                <Fact name="Undone by">
+                  {agents[agentKey(step.compensation.uses.agent, step.compensation.uses.version)]?.name ??
+                    step.compensation.uses.agent}{" "}
+                  v{step.compensation.uses.version}
+                </Fact>
+              )}
               {step.kind === "agent" && step.confidence_threshold != null && (
                 <Fact name="Confidence needed">
                   {step.confidence_threshold.toFixed(2)}, below it: uncertain

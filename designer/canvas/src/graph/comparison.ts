@@ -23,6 +23,8 @@ const WORDS: Readonly<Record<string, string>> = {
   confidence_threshold: "confidence needed",
   fallbacks: "agents that take over",
   fallback_on: "when others take over",
+  compensation: "how it is undone",
+  rollback: "undoing what was done",
   assign_role: "who is asked",
   due_seconds: "time to answer",
   timeout_outcome: "outcome when time runs out",

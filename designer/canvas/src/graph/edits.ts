@@ -267,6 +267,17 @@ export function addFallback(
   return setStepField(definition, { step, path: ["fallbacks"], value: [...others, { agent, version }] });
 }
 
+/** Let an agent undo what the step does; what it is given stays. */
+export function setCompensation(
+  definition: Definition,
+  { step, agent, version }: { readonly step: string; readonly agent: string; readonly version: number },
+): Definition {
+  const edited = definition.steps[step];
+  if (edited?.kind !== "agent") return definition;
+  const input = { ...edited.compensation?.input };
+  return setStepField(definition, { step, path: ["compensation"], value: { uses: { agent, version }, input } });
+}
+
 /** Another kind of question: links go along to the ports that mean the same, the others are removed. */
 export function setGateType(
   definition: Definition,

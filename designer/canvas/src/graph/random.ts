@@ -120,6 +120,11 @@ const MAKERS: Readonly<Record<string, Maker>> = {
         ? edits.addFallback(one, { step, agent: "spare", version })
         : one;
   },
+  "set compensation": (definition, random) => {
+    const step = anyOfKind(definition, "agent", random);
+    const version = Math.ceil(random() * 9);
+    return (one) => (step ? edits.setCompensation(one, { step, agent: "undo", version }) : one);
+  },
   "set agent policy": (definition, random) => {
     const step = anyOfKind(definition, "agent", random);
     const value = Math.ceil(random() * 20);

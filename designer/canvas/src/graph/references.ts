@@ -1,5 +1,5 @@
 // Where steps are named in expressions: `steps.<id>`. Needed when an id changes and when steps are copied.
-import type { GateStep, MapStep, Step, WaitStep, WorkflowDefinition } from "../schema.gen";
+import type { AgentStep, GateStep, MapStep, Step, WaitStep, WorkflowDefinition } from "../schema.gen";
 
 type Fields = Readonly<Record<string, string>>;
 
@@ -33,7 +33,7 @@ export function stepsReadBy(expression: string): readonly string[] {
 export function mapExpressions(step: Step, change: (expression: string) => string): Step {
   switch (step.kind) {
     case "agent":
-      return step.input ? withFields(step, "input", mapFields(step.input, change)) : step;
+      return mapAgent(step, change);
     case "map":
       return mapEach(step, change);
     case "router": {
@@ -72,6 +72,15 @@ function mapEach(step: MapStep, change: (expression: string) => string): MapStep
   const items = change(step.items);
   const whole = items === step.items ? step : { ...step, items };
   return step.input ? withFields(whole, "input", mapFields(step.input, change)) : whole;
+}
+
+function mapAgent(step: AgentStep, change: (expression: string) => string): AgentStep {
+  const mapped = step.input ? withFields(step, "input", mapFields(step.input, change)) : step;
+  const undoes = step.compensation;
+  if (!undoes?.input) return mapped;
+  const input = mapFields(undoes.input, change);
+  const isSame = Object.entries(undoes.input).every(([name, expression]) => input[name] === expression);
+  return isSame ? mapped : { ...mapped, compensation: { ...undoes, input } };
 }
 
 function mapGate(step: GateStep, change: (expression: string) => string): GateStep {

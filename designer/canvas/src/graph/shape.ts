@@ -36,6 +36,7 @@ const note = text(0, 2_000);
 const expression = text(1, MAX_EXPRESSION);
 const mapping = record(FIELD_PATTERN, expression);
 const schema: Rule = (value) => (isRecord(value) ? null : "is not an object");
+const yesOrNo: Rule = (value) => (typeof value === "boolean" ? null : "is neither yes nor no");
 
 const EVENT_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,119}$/;
 const AWAITED: Readonly<Record<string, Rule>> = {
@@ -99,6 +100,12 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     confidence_threshold: nullable(within("confidence_threshold")),
     fallbacks: optional(list(shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) }), 0, 3)),
     fallback_on: optional(list(oneOf(FAILURES), 0, FAILURES.length)),
+    compensation: nullable(
+      shape({
+        uses: shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) }),
+        input: optional(mapping),
+      }),
+    ),
   }),
   map: shape({
     kind: text(1, 9),
@@ -186,6 +193,7 @@ const DEFINITION = shape({
       title: name,
       summary: optional(note),
       result: nullable(schema),
+      rollback: optional(yesOrNo),
     }),
     1,
   ),

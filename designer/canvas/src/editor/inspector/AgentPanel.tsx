@@ -14,6 +14,7 @@ import { FAILURE_WORDS } from "./failures";
 import { Fallbacks } from "./Fallbacks";
 import { Mapping, Mendings } from "./Mapping";
 import { TryStep } from "./TryStep";
+import { Undo } from "./Undo";
 import { ValueField } from "./ValueField";
 
 const USUAL: Required<RetryPolicy> = {
@@ -121,6 +122,7 @@ export function AgentPanel({
       )}
       <FailureFields step={step} set={set} />
       {step.kind === "agent" && <Fallbacks stepId={stepId} step={step} />}
+      {step.kind === "agent" && <Undo stepId={stepId} step={step} />}
       <Section
         title={step.kind === "map" ? "Output of each item" : "Output"}
         open={false}

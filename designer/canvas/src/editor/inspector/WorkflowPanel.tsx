@@ -17,7 +17,7 @@ import { ID_PATTERN } from "../../graph/ids";
 import type { JsonValue, Outcome } from "../../schema.gen";
 import type { Look } from "../../graph/words";
 import { Icon, StateIcon } from "../Icon";
-import { AddLine, IconButton, NumberField, Section, Segments, SelectField, SpanField, TextField } from "./controls";
+import { AddLine, CheckField, IconButton, NumberField, Section, Segments, SelectField, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
 import { focusPlace } from "./focus";
@@ -199,6 +199,13 @@ function OutcomeFields({
         ]}
         onCommit={(kind) => {
           set("kind", kind);
+        }}
+      />
+      <CheckField
+        label="Undo what the run has done"
+        checked={outcome.rollback ?? false}
+        onCommit={(isOn) => {
+          set("rollback", isOn || undefined);
         }}
       />
       <TextField

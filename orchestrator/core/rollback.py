@@ -1,0 +1,142 @@
+"""Undoing what a run has done: which steps, in which order, and what cannot be undone.
+
+Theory of operation
+-------------------
+A run that has ended may be rolled back, by an operator or because the outcome that it ended in
+says so. Every agent step that has done something is looked at, the latest to end first. One that
+declares a `compensation` is undone: another agent is called with an input that is built from what
+the steps had answered *then* (all inputs are built before the first call). One that changed
+something and declares none, and one whose call was broken off so that nobody knows what it did, is
+listed in `RunState.not_undone` with the reason.
+
+The compensations run one after another. Each is the step's next iteration (`StepRunState.undo`),
+with the tries of the step's retry policy and an idempotency key of its own, the same at each of
+them. When it succeeds the step is *compensated*; when it fails for good the step is listed as not
+undone, and the next one has its turn. In the end the run is *rolled back*, and needs attention
+while something is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator.core.compilation import CompiledStep, CompiledWorkflow
+from orchestrator.core.context import Scope, build, views_of
+from orchestrator.core.definition import AgentStep, owner_of
+from orchestrator.core.fallbacks import agent_in_use
+from orchestrator.core.json import JsonObject
+from orchestrator.core.overrides import giver_of
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Failed, Refused, StepResult, Uncertain, Value
+from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatus
+
+CHANGING: Final = frozenset({"write", "irreversible"})
+MAY_BE_ROLLED_BACK: Final = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED})
+_UNKNOWN: Final = frozenset({FailureKind.LOST, FailureKind.TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPlan:
+    """What a rollback would do: per step the input of its compensation, in order; what is left."""
+
+    undo: tuple[tuple[str, JsonObject], ...] = ()
+    not_undone: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to undo and nothing to tell."""
+        return not self.undo and not self.not_undone
+
+
+def rollback_plan(workflow: CompiledWorkflow, state: RunState) -> RollbackPlan:
+    """What a rollback of an ended run would do now."""
+    scope: Scope = {"input": state.input, "steps": views_of(state.steps, workflow.order)}
+    undo: list[tuple[str, JsonObject]] = []
+    left: list[tuple[str, str]] = []
+    for compiled, run in _done(workflow, state):
+        if (reason := _unclear(compiled, run)) is not None:
+            left.append((compiled.id, reason))
+        elif run.status is StepStatus.SUCCEEDED:
+            _plan_step(compiled, run, scope, undo=undo, left=left)
+    of_steps = {owner_of(step_run): reason for step_run, reason in reversed(left)}
+    return RollbackPlan(tuple(undo), tuple(of_steps.items()))
+
+
+def compensates(result: StepResult) -> bool:
+    """Whether an answer of a compensating agent means that the step is undone."""
+    return not isinstance(result, (Failed, Refused, Uncertain))
+
+
+def why_not(result: StepResult) -> str:
+    """Why a step is not undone, in words."""
+    said = result.reason or "Nobody knows whether it was undone."
+    return f"Undoing it did not succeed: {said}"[:2_000]
+
+
+def _done(
+    workflow: CompiledWorkflow, state: RunState
+) -> Iterator[tuple[CompiledStep, StepRunState]]:
+    """The agent steps that were called, the latest to end first."""
+    ended = [
+        (run.ended_at, workflow.step(step_id).rank, step_id)
+        for step_id, run in state.steps.items()
+        if isinstance(workflow.step(step_id).step, AgentStep)
+        and run.attempt
+        and run.ended_at is not None
+    ]
+    for _, _, step_id in sorted(ended, reverse=True):
+        yield workflow.step(step_id), state.steps[step_id]
+
+
+def _plan_step(
+    compiled: CompiledStep,
+    run: StepRunState,
+    scope: Scope,
+    *,
+    undo: list[tuple[str, JsonObject]],
+    left: list[tuple[str, str]],
+) -> None:
+    if not isinstance(run.result, (Value, Uncertain)) or giver_of(run.result) is not None:
+        return  # there was nothing, or a person gave the result: no agent has done anything
+    if compiled.compensation is None:
+        if _changes_things(compiled, run):
+            left.append((compiled.id, "It changed something, and the step says no way to undo it."))
+        return
+    payload, violations = build(compiled.compensation.mapping, scope)
+    if not violations:
+        accepted = compiled.compensation.contract.accept(payload)
+        violations = accepted.violations if accepted.verdict == "refused" else ()
+        payload = accepted.payload if isinstance(accepted.payload, dict) else payload
+    if violations:
+        place = violations[0].path or "/"
+        left.append(
+            (compiled.id, f"What undoing it needs is not there: {place} {violations[0].reason}.")
+        )
+        return
+    undo.append((compiled.id, payload))
+    if run.round > 1:
+        left.append((compiled.id, f"It ran in {run.round} rounds; only the last one is undone."))
+
+
+def _unclear(compiled: CompiledStep, run: StepRunState) -> str | None:
+    """Why nobody knows whether a step that did not succeed has changed something."""
+    if not _changes_things(compiled, run):
+        return None
+    if run.status is StepStatus.CANCELLED:
+        return "Its call was broken off; it may have changed something."
+    if isinstance(run.result, Failed) and run.result.kind in _UNKNOWN:
+        return "Nobody knows what its call did; it may have changed something."
+    return None
+
+
+def _changes_things(compiled: CompiledStep, run: StepRunState) -> bool:
+    step = compiled.step
+    assert isinstance(step, AgentStep)
+    called = agent_in_use(step, run.fallback)
+    return any(
+        one.side_effect in CHANGING
+        for one in compiled.interfaces
+        if (one.slug, one.version) == (called.agent, called.version)
+    )
