@@ -37,6 +37,7 @@ from orchestrator.core.definition import (
     RouterStep,
     StartStep,
     Step,
+    TeamStep,
     TransformStep,
     Trigger,
     WaitStep,
@@ -217,6 +218,10 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
         "max_parallel": _Fact("items at the same time, at most", _text),
         "tolerated_failures": _Fact("failed items tolerated", _text),
     },
+    TeamStep: {
+        "ballot": _Fact("counted field", _text),
+        "rule": _Fact("decides by", lambda rule: str(rule.value)),
+    },
     RouterStep: {"mode": _Fact("ways taken", lambda mode: _MODES[mode])},
     JoinStep: {
         "policy": _Fact("rule", lambda policy: _JOINS[policy]),
@@ -347,12 +352,8 @@ class _Comparison:
     def _parts(self, spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
         """What is compared in a way of its own; both steps are of the same kind."""
         match new:
-            case AgentStep() | MapStep():
-                if old.uses != new.uses:
-                    yield spot.change("agent", self._agent(old.uses), self._agent(new.uses))
-                if doers_of(old)[1:] != doers_of(new)[1:]:
-                    yield spot.change("fallback agents", self._others(old), self._others(new))
-                yield from self._undoing(spot, old, new)
+            case AgentStep() | MapStep() | TeamStep():
+                yield from self._called(spot, old, new)
                 yield from _mapping(spot, "gets", old.input, new.input)
                 yield from _facts(spot, _TIMEOUT, old.timeout, new.timeout)
                 yield from _facts(spot, _RETRY, old.retry, new.retry)
@@ -398,10 +399,10 @@ class _Comparison:
         match step:
             case StartStep():
                 return "Start"
+            case MapStep() | TeamStep():
+                return self._what_group(step)
             case AgentStep():
                 return f"Agent step, {self._agent(step.uses)}"
-            case MapStep():
-                return f"Map, {self._agent(step.uses)} for each of {step.items}"
             case RouterStep():
                 return f"Router, {_listed([one.title for one in step.routes])} or otherwise"
             case JoinStep():
@@ -415,6 +416,22 @@ class _Comparison:
             case EndStep():
                 return f"End, {self._outcome(definition, step)}"
 
+    def _what_group(self, step: MapStep | TeamStep) -> str:
+        if isinstance(step, TeamStep):
+            return f"Team vote, {self._members(step)}"
+        return f"Map, {self._agent(step.uses)} for each of {step.items}"
+
+    def _called(self, spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
+        if isinstance(new, TeamStep):
+            if old.members != new.members:
+                yield spot.change("members", self._members(old), self._members(new))
+            return
+        if old.uses != new.uses:
+            yield spot.change("agent", self._agent(old.uses), self._agent(new.uses))
+        if doers_of(old)[1:] != doers_of(new)[1:]:
+            yield spot.change("fallback agents", self._others(old), self._others(new))
+        yield from self._undoing(spot, old, new)
+
     def _agent(self, called: AgentRef) -> str:
         key = (called.agent, called.version)
         return self.agents.get(key, f"{called.agent} v{called.version}")
@@ -427,6 +444,9 @@ class _Comparison:
             yield spot.change("undone by", *uses)
         inputs = [one.input if one is not None else {} for one in ways]
         yield from _mapping(spot, "is undone with", *inputs)
+
+    def _members(self, step: TeamStep) -> str:
+        return _listed([f"{self._agent(one.uses)} (weight {one.weight})" for one in step.members])
 
     def _others(self, step: Step) -> str:
         return ", then ".join(self._agent(one) for one in doers_of(step)[1:]) or "none"

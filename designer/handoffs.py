@@ -15,8 +15,9 @@ from orchestrator.core.definition import (
     Link,
     MapStep,
     Step,
+    TeamStep,
     WorkflowDefinition,
-    agents_of,
+    doers_of,
 )
 from orchestrator.core.findings import FieldVerdict, LinkVerdict, Verdict
 from orchestrator.core.json import JsonObject
@@ -43,6 +44,7 @@ ICONS: Final[Mapping[str, str]] = {
     "start": "play",
     "agent": "agent",
     "map": "layers",
+    "team": "team",
     "router": "branch",
     "join": "merge",
     "gate": "gate",
@@ -193,10 +195,14 @@ class _Map:
         otherwise = "the run ends" if exceptions.mode == "end" else inbox
         after = f"then {self.instead.get(step_id, otherwise)}"
         match target:
+            case TeamStep(retry=retry):
+                tries = f"{retry.max_attempts} tries" if retry.max_attempts > 1 else "1 try"
+                limit = seconds_words(target.timeout.attempt_seconds)
+                return f"{len(target.members)} members, each {tries} of {limit}, {after}"
             case AgentStep(retry=retry) | MapStep(retry=retry):
                 tries = f"{retry.max_attempts} tries" if retry.max_attempts > 1 else "1 try"
                 others = "".join(
-                    f"then {one.agent} v{one.version}, " for one in agents_of(target)[1:]
+                    f"then {one.agent} v{one.version}, " for one in doers_of(target)[1:]
                 )
                 limit = seconds_words(target.timeout.attempt_seconds)
                 return f"{tries} of {limit}, {others}{after}"

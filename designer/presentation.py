@@ -27,7 +27,9 @@ from orchestrator.core.definition import (
     RouterStep,
     StartStep,
     Step,
+    TeamStep,
     TransformStep,
+    VoteRule,
     WaitStep,
     WorkflowDefinition,
     ports_of,
@@ -325,10 +327,8 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
     match step:
         case StartStep():
             return _Described("play", "Start")
-        case AgentStep():
-            return _Described("agent", "Agent step", _agent_facts(step), "Input", step.input)
-        case MapStep():
-            return _Described("layers", "Map", _map_facts(step), "Input of each item", step.input)
+        case AgentStep() | MapStep() | TeamStep():
+            return _describe_calling(step)
         case RouterStep():
             taken = "Every way" if step.mode is RouterMode.ALL else "The first way"
             return _Described("branch", "Router", [("Rule", f"{taken} that holds is taken.")])
@@ -352,6 +352,27 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
             )
 
 
+def _describe_calling(step: AgentStep | MapStep | TeamStep) -> _Described:
+    match step:
+        case AgentStep():
+            return _Described("agent", "Agent step", _agent_facts(step), "Input", step.input)
+        case TeamStep():
+            return _Described("team", "Team vote", _team_facts(step), "Input of all", step.input)
+        case MapStep():
+            return _Described("layers", "Map", _map_facts(step), "Input of each item", step.input)
+
+
+def _team_facts(step: TeamStep) -> list[tuple[str, str]]:
+    members = [f"{one.uses.agent} v{one.uses.version}, weight {one.weight}" for one in step.members]
+    words = {VoteRule.MAJORITY: "more than half of the weight", VoteRule.UNANIMITY: "all of them"}
+    return [
+        ("Members", "; ".join(members)),
+        ("Vote", f"the field '{step.ballot}' of each answer"),
+        ("Decided by", words[step.rule]),
+        *_agent_facts(step),
+    ]
+
+
 def _map_facts(step: MapStep) -> list[tuple[str, str]]:
     allowed = step.tolerated_failures
     return [
@@ -362,7 +383,7 @@ def _map_facts(step: MapStep) -> list[tuple[str, str]]:
     ]
 
 
-def _agent_facts(step: AgentStep | MapStep) -> list[tuple[str, str]]:
+def _agent_facts(step: AgentStep | MapStep | TeamStep) -> list[tuple[str, str]]:
     retry = step.retry
     tries = "1, never repeated by itself"
     if retry.max_attempts > 1:

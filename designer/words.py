@@ -32,6 +32,7 @@ PORT_WORDS: Mapping[str, str] = {
     "expired": "not decided in time",
     "filled": "filled in",
     "partial": "some items failed",
+    "disagreed": "the team disagrees",
 }
 """What a way out of a step is called, by port."""
 _OWN_EVENTS: Mapping[str, str] = {
@@ -51,6 +52,7 @@ _WHEN_WORDS: Mapping[str, str] = {
     "expired": "when not decided in time",
     "filled": "when filled in",
     "partial": "when some items failed",
+    "disagreed": "when the team disagrees",
 }
 
 

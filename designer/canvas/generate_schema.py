@@ -77,6 +77,7 @@ def _usual_values() -> JsonObject:
         "gate": parts.GateStep,
         "join": parts.JoinStep,
         "map": parts.MapStep,
+        "team": parts.TeamStep,
         "router": parts.RouterStep,
         "start": parts.StartStep,
         "transform": parts.TransformStep,

@@ -48,6 +48,7 @@ from orchestrator.core.definition import (
     ScheduleSource,
     StartStep,
     Step,
+    TeamStep,
     TransformStep,
     Trigger,
     WaitStep,
@@ -98,6 +99,7 @@ _PORT_WORDS = {
     "filled": "is filled in",
     "adjudicated": "is adjudicated",
     "partial": "cannot do all items",
+    "disagreed": "does not agree",
 }
 _REPAIR_HINT = "It is checked and, where the type knows how, repaired when it runs."
 _RANK = {"error": 0, "warning": 1, "info": 2}
@@ -620,11 +622,8 @@ class _Checker:
         match step:
             case StartStep() | JoinStep():
                 return
-            case AgentStep():
-                self._check_agent(step_id, step)
-            case MapStep():
-                self._check_items(step_id, step)
-                self._check_agent(step_id, step)
+            case AgentStep() | MapStep() | TeamStep():
+                self._check_calling(step_id, step)
             case RouterStep():
                 for route in step.routes:
                     place = _Place(step_id, f"routes.{route.port}")
@@ -637,6 +636,14 @@ class _Checker:
                 self._check_wait(step_id, step)
             case EndStep():
                 self._check_end(step_id, step)
+
+    def _check_calling(self, step_id: str, step: AgentStep | MapStep | TeamStep) -> None:
+        if isinstance(step, TeamStep):
+            self._check_team(step_id, step)
+            return
+        if isinstance(step, MapStep):
+            self._check_items(step_id, step)
+        self._check_agent(step_id, step)
 
     def _check_items(self, step_id: str, step: MapStep) -> None:
         """The list of a map: it must be one; its entries are what the map's mapping sees."""
@@ -657,6 +664,32 @@ class _Checker:
         elif typed.may_be_absent and _is_plain(step.items):
             self._note_absence(place, "items", step.items, _Fit("fits"))
         self.shapes.items[step_id] = entry_of(typed.schema)
+
+    def _check_team(self, step_id: str, step: TeamStep) -> None:
+        """Each member exists, takes what all get, and has the field that is counted as its vote."""
+        known = 0
+        for index, one in enumerate(step.members):
+            place = _Place(step_id, f"members.{index}")
+            interface = self.catalogue.agents.get((one.uses.agent, one.uses.version))
+            if interface is None:
+                self._unknown_agent(step_id, one.uses, place)
+                continue
+            known += 1
+            self._usable(interface.input_schema, place)
+            self._usable(interface.output_schema, place)
+            self._check_mapping(step_id, "input", step.input, contract=interface.input_schema)
+            if self.shapes.ballot_of(step, index) is None:
+                named = ", ".join(sorted(field_names(self.shapes.inlined(interface.output_schema))))
+                self.add(
+                    "error",
+                    "no_ballot",
+                    f"{interface.name} gives no '{step.ballot}', so {self.name(step_id)} cannot "
+                    "count its vote.",
+                    at=place,
+                    hint=f"It gives: {named}." if named else "",
+                )
+        if not known:
+            self._built(step_id, "input", step.input)
 
     def _check_agent(self, step_id: str, step: AgentStep | MapStep) -> None:
         interface = self._interface(step_id, step)

@@ -29,6 +29,7 @@ from orchestrator.core.definition import (
     RouterStep,
     StartStep,
     Step,
+    TeamStep,
     TransformStep,
     WaitStep,
     WorkflowDefinition,
@@ -104,9 +105,10 @@ class CompiledStep:
     (transform) or result (end). `contract` judges that mapping, for a gate also what the person
     gives back; `output_contract` judges an agent's output that a person, or another agent, gives in
     its place. `interfaces` are those of all agents that the step may call, its own first. `reads`
-    are the steps whose results the expressions need. `member` is what each step run of a map is: an
-    agent step without links; the map's own mapping gives `{"items": list}`. For a wait, `moment`
-    gives the instant, `key` the key of the awaited event, and `arrival` judges that event's data.
+    are the steps whose results the expressions need. `members` is what the step runs of a map (one
+    for all) or of a team are: agent steps without links; a map's own mapping gives `{"items":
+    list}`. For a wait, `moment` gives the instant, `key` the key of the awaited event, and
+    `arrival` judges that event's data.
     """
 
     id: str
@@ -137,7 +139,7 @@ class CompiledStep:
     key: CompiledExpression | None = None
     arrival: Validator | None = None
     reads: frozenset[str] = frozenset()
-    member: CompiledStep | None = None
+    members: tuple[CompiledStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +164,12 @@ class CompiledWorkflow:
         found = self.steps.get(step_run)
         if found is not None:
             return found
-        member = self.steps[owner_of(step_run)].member
-        if member is None:
+        owner = self.steps[owner_of(step_run)]
+        if not owner.members:
             raise KeyError(step_run)
-        name = f"{member.step.name}, {member_word(step_run)}"
+        index = int(member_of(step_run)) if isinstance(owner.step, TeamStep) else 0
+        member = owner.members[index]
+        name = f"{member.step.name}, {member_word(owner.step, step_run)}"
         return replace(member, id=step_run, step=member.step.model_copy(update={"name": name}))
 
     def title_of(self, input_: JsonObject) -> str:
@@ -229,9 +233,10 @@ def compile_step(
     return _Compiler(definition, catalogue, _numbers(definition, catalogue)).step(step_id, 0)
 
 
-def member_word(step_run: str) -> str:
-    """Which member a step run is, for people, who count from one."""
-    return f"item {int(member_of(step_run)) + 1}"
+def member_word(step: Step, step_run: str) -> str:
+    """Which member of a step a step run is, for people, who count from one."""
+    word = "member" if isinstance(step, TeamStep) else "item"
+    return f"{word} {int(member_of(step_run)) + 1}"
 
 
 def step_order(definition: WorkflowDefinition) -> tuple[str, ...]:
@@ -386,7 +391,7 @@ class _Compiler:
         """Compile one step."""
         step, base = self.definition.steps[step_id], self._base(step_id, rank)
         match step:
-            case AgentStep() | MapStep():
+            case AgentStep() | MapStep() | TeamStep():
                 return self._calling(base, step)
             case GateStep():
                 return self._gate(base, step)
@@ -423,8 +428,14 @@ class _Compiler:
             back_in=tuple(self.back_in[step_id]),
         )
 
-    def _calling(self, base: CompiledStep, step: AgentStep | MapStep) -> CompiledStep:
-        return self._agent(base, step) if isinstance(step, AgentStep) else self._map(base, step)
+    def _calling(self, base: CompiledStep, step: AgentStep | MapStep | TeamStep) -> CompiledStep:
+        match step:
+            case AgentStep():
+                return self._agent(base, step)
+            case MapStep():
+                return self._map(base, step)
+            case TeamStep():
+                return self._team(base, step)
 
     def _agent(self, base: CompiledStep, step: AgentStep) -> CompiledStep:
         interfaces = tuple(self._interface(base.id, step.name, one) for one in agents_of(step))
@@ -440,13 +451,29 @@ class _Compiler:
 
     def _map(self, base: CompiledStep, step: MapStep) -> CompiledStep:
         """The list, and what each item's step run is: an agent step that has no links."""
-        interface = self._interface(base.id, step.name, step.uses)
         items = compile_expression(step.items).typed(self.numbers)
-        call = AgentStep(
-            name=step.name, uses=step.uses, input=step.input, timeout=step.timeout, retry=step.retry
+        return _with(
+            base,
+            mapping=(("items", items),),
+            contract=Validator(ITEMS_CONTRACT),
+            members=(self._member(base, step, step.uses, self.per_item(step.input, items)),),
+            reads=_reads([items]),
         )
-        mapping = self.per_item(step.input, items)
-        member = CompiledStep(
+
+    def _team(self, base: CompiledStep, step: TeamStep) -> CompiledStep:
+        """The input that every member gets, and the members; each judges it by its own contract."""
+        mapping = self.mapping(step.input)
+        members = tuple(self._member(base, step, one.uses, mapping) for one in step.members)
+        return _with(self._mapped(base, mapping, None), members=members)
+
+    def _member(
+        self, base: CompiledStep, step: MapStep | TeamStep, uses: AgentRef, mapping: CompiledMapping
+    ) -> CompiledStep:
+        interface = self._interface(base.id, step.name, uses)
+        call = AgentStep(
+            name=step.name, uses=uses, input=step.input, timeout=step.timeout, retry=step.retry
+        )
+        return CompiledStep(
             id=base.id,
             step=call,
             rank=base.rank,
@@ -459,13 +486,6 @@ class _Compiler:
             contract=Validator(interface.input_schema, self.catalogue.types),
             output_contract=Validator(interface.output_schema, self.catalogue.types),
             reads=_reads(expression for _, expression in mapping),
-        )
-        return _with(
-            base,
-            mapping=(("items", items),),
-            contract=Validator(ITEMS_CONTRACT),
-            member=member,
-            reads=_reads([items]),
         )
 
     def _compensation(

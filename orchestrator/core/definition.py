@@ -193,6 +193,41 @@ class MapStep(StepBase):
     retry: RetryPolicy = RetryPolicy()
 
 
+class TeamMember(Model):
+    """An agent that votes, and how much its vote weighs."""
+
+    uses: AgentRef
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class VoteRule(StrEnum):
+    """When a team has decided."""
+
+    MAJORITY = "majority"
+    """More than half of the weight of all members votes the same."""
+    UNANIMITY = "unanimity"
+    """Every member votes the same."""
+
+
+class TeamStep(StepBase):
+    """Asks several agents the same and counts their votes. Ports: next, disagreed, failed.
+
+    Every member gets `input`; its vote is the field `ballot` of its answer. A member that fails, or
+    gives no vote, is absent: its weight still counts in the whole. `next`: the rule is met;
+    `disagreed`: all that could still be voted would not meet it; `failed`: too many are absent for
+    any decision. Output: `{"decision" (unless disagreed), "weight", "of", "votes": [{"agent",
+    "vote", "weight"}], "absent": [{"agent", "kind", "reason"}]}`.
+    """
+
+    kind: Literal["team"] = "team"
+    members: Annotated[tuple[TeamMember, ...], Field(min_length=2, max_length=15)]
+    input: Mapping = Field(default_factory=dict)
+    ballot: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+    rule: VoteRule = VoteRule.MAJORITY
+    timeout: TimeoutPolicy = TimeoutPolicy()
+    retry: RetryPolicy = RetryPolicy()
+
+
 class Route(Model):
     """One way out of a router. `port` names it, `when` decides it."""
 
@@ -411,6 +446,7 @@ Step = Annotated[
     StartStep
     | AgentStep
     | MapStep
+    | TeamStep
     | RouterStep
     | JoinStep
     | GateStep
@@ -606,10 +642,16 @@ class WorkflowDefinition(Model):
         return (self.links[key] for key in sorted(self.links) if self.links[key].source == step_id)
 
 
+CALLING = (AgentStep, MapStep, TeamStep)
+"""The kinds of steps that call agents."""
+
+
 def doers_of(step: Step) -> tuple[AgentRef, ...]:
     """The agent versions that may do the step's work, in the order in which it turns to them."""
     if isinstance(step, AgentStep):
         return (step.uses, *step.fallbacks)
+    if isinstance(step, TeamStep):
+        return tuple(member.uses for member in step.members)
     return (step.uses,) if isinstance(step, MapStep) else ()
 
 
@@ -625,6 +667,7 @@ _FIXED_PORTS: dict[str, tuple[str, ...]] = {
     "start": ("next",),
     "agent": AGENT_PORTS,
     "map": ("next", "partial", "failed"),
+    "team": ("next", "disagreed", "failed"),
     "transform": ("next",),
     "join": ("next", "failed"),
     "end": (),
@@ -660,7 +703,8 @@ def _gate_ports(step: GateStep) -> tuple[str, ...]:
 
 # ---- step runs that a step is made of ------------------------------------------------------------
 #
-# A map makes one step run per item. Its id is `<step>.<member>`; ids of steps have no dot.
+# A map makes one step run per item, a team one per member. Its id is `<step>.<index>`; ids of steps
+# have no dot.
 
 
 def member_id(step_id: str, member: str | int) -> str:

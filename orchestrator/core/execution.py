@@ -28,6 +28,7 @@ from orchestrator.core.context import (
     value_or_none,
 )
 from orchestrator.core.definition import (
+    CALLING,
     AgentStep,
     EndStep,
     GateStep,
@@ -38,6 +39,7 @@ from orchestrator.core.definition import (
     MapStep,
     RouterStep,
     StartStep,
+    TeamStep,
     TransformStep,
     WaitStep,
     member_of,
@@ -105,7 +107,7 @@ class Execution(Members, Waits):
         match compiled.step:
             case StartStep():
                 self._end_step(step_id, Value.model_construct(output=self.changes["input"]), "next")
-            case AgentStep() | MapStep():
+            case AgentStep() | MapStep() | TeamStep():
                 self._prepare(compiled, compiled.step)
             case RouterStep():
                 self._route(compiled, compiled.step)
@@ -122,14 +124,14 @@ class Execution(Members, Waits):
             case _:
                 assert_never(compiled.step)
 
-    def _prepare(self, compiled: CompiledStep, step: AgentStep | MapStep) -> None:
+    def _prepare(self, compiled: CompiledStep, step: AgentStep | MapStep | TeamStep) -> None:
         """Hand its input to a step that calls; what is refused has ended the step."""
         step_id = compiled.id
-        if isinstance(step, MapStep) and not self._has_members(step_id):
+        if isinstance(step, (MapStep, TeamStep)) and not self._has_members(step_id):
             self.steps[step_id] = changed(self.steps[step_id], input=None)
         if not self._hand_over(compiled):
             return
-        if isinstance(step, MapStep):
+        if isinstance(step, (MapStep, TeamStep)):
             self._begin_members(step_id)
         elif failed := spent(self.definition.policies.budget, self.calls + len(self.prepared)):
             self._leave(step_id, failed)
@@ -308,7 +310,7 @@ class Execution(Members, Waits):
             for step_id in sources:
                 if self.steps[step_id].status is StepStatus.FAILED:
                     return step_id
-                if isinstance(self.workflow.steps[step_id].step, (AgentStep, MapStep, GateStep)):
+                if isinstance(self.workflow.steps[step_id].step, (*CALLING, GateStep)):
                     nearest = nearest or step_id
             seen.update(sources)
             layer = sources

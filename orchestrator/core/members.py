@@ -1,4 +1,4 @@
-"""Steps that are made of step runs: each item of a map is a step run of its own.
+"""Steps that are made of step runs: each item of a map, each member of a team is one of its own.
 
 Theory of operation
 -------------------
@@ -8,6 +8,9 @@ without links, which is handed over, leased, tried again, asked about and cancel
 (`CompiledWorkflow.step` says what it executes). Only as many members are begun as may be under way
 at once; the next one begins when one ends, so that one event costs the same however long the list
 is. `RunState.groups` counts them.
+
+A team that becomes ready begins all its members at once, with the same input; when all have ended
+their votes are counted (`core/consensus.py`).
 
 A member's end goes to its step instead of to links. When too many have failed the rest is cancelled
 and the step fails; when all have ended their outputs are gathered in the order of the list.
@@ -19,9 +22,12 @@ keeps the members that have succeeded and begins the others anew.
 from __future__ import annotations
 
 from orchestrator.core.compilation import CompiledStep, member_word
+from orchestrator.core.consensus import Verdict, Vote, tally
 from orchestrator.core.context import Scope
 from orchestrator.core.definition import (
     MapStep,
+    Step,
+    TeamStep,
     is_member,
     member_id,
     member_of,
@@ -31,7 +37,7 @@ from orchestrator.core.events import StepClosed
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import Broken, changed, reason_of
-from orchestrator.core.results import Failed, StepResult, Value
+from orchestrator.core.results import Basis, BasisKind, Failed, StepResult, Value
 from orchestrator.core.rounds import Rounds
 from orchestrator.core.state import TERMINAL_STEP, MemberGroup, StepRunState, StepStatus
 
@@ -44,7 +50,7 @@ class Members(Rounds):
         run = self.steps[step_id]
         self.groups[step_id] = MemberGroup(
             iteration=run.iteration,
-            total=len(_items(run)),
+            total=_total(self.workflow.steps[step_id].step, run),
             begun=0,
             open=0,
             failed=(),
@@ -62,9 +68,9 @@ class Members(Rounds):
     def _begin_more(self, step_id: str) -> None:
         """Begin members while there are free places; gather when none is under way any more."""
         group, step = self.groups[step_id], self.workflow.steps[step_id].step
-        assert isinstance(step, MapStep)
+        places = step.max_parallel if isinstance(step, MapStep) else group.total
         begun, under_way = group.begun, group.open
-        while begun < group.total and under_way < step.max_parallel:
+        while begun < group.total and under_way < places:
             under_way += self._begin_member(member_id(step_id, begun), keep=group.is_again)
             begun += 1
         self.groups[step_id] = changed(group, begun=begun, open=under_way)
@@ -73,9 +79,9 @@ class Members(Rounds):
 
     def _begin_member(self, step_run: str, *, keep: bool) -> bool:
         """Make a member ready; False when it has succeeded before and that is kept."""
-        run = self.steps.get(step_run)
+        run, given = self.steps.get(step_run), self._given_to_all(owner_of(step_run))
         if run is None:
-            self.steps[step_run] = StepRunState()
+            self.steps[step_run] = StepRunState(input_override=given)
             self._make_ready(step_run)
             return True
         if keep and isinstance(run.result, Value):
@@ -88,10 +94,18 @@ class Members(Rounds):
             return True
         self.passed.append((step_run, run))
         self.steps[step_run] = StepRunState(
-            iteration=run.iteration + 1, reviews=run.reviews, decided_tasks=run.decided_tasks
+            iteration=run.iteration + 1,
+            input_override=given,
+            reviews=run.reviews,
+            decided_tasks=run.decided_tasks,
         )
         self._make_ready(step_run)
         return True
+
+    def _given_to_all(self, step_id: str) -> JsonObject | None:
+        """What a person gave a team instead of its input; a map's items are given one by one."""
+        is_team = isinstance(self.workflow.steps[step_id].step, TeamStep)
+        return self.steps[step_id].input_override if is_team else None
 
     def _leave(self, step_id: str, result: StepResult, *, port: str | None = None) -> None:
         if not is_member(step_id):
@@ -100,11 +114,10 @@ class Members(Rounds):
         self._end_step(step_id, result, None)
         owner = owner_of(step_id)
         step, group = self.workflow.steps[owner].step, self.groups[owner]
-        assert isinstance(step, MapStep)
         is_good = isinstance(result, Value)
         failed = group.failed if is_good else (*group.failed, int(member_of(step_id)))
         self.groups[owner] = changed(group, open=group.open - 1, failed=failed)
-        if len(failed) > step.tolerated_failures:
+        if isinstance(step, MapStep) and len(failed) > step.tolerated_failures:
             self._give_up(owner, step, step_id)
         else:
             self._begin_more(owner)
@@ -119,7 +132,9 @@ class Members(Rounds):
         failed = Failed(
             kind=result.kind if isinstance(result, Failed) else FailureKind.AGENT_ERROR,
             reason_code="items_failed",
-            reason=f"{more}. {member_word(culprit).capitalize()}: {reason_of(result)}"[:2_000],
+            reason=f"{more}. {member_word(step, culprit).capitalize()}: {reason_of(result)}"[
+                :2_000
+            ],
             retryable=False,
         )
         self._leave(step_id, failed)
@@ -137,8 +152,11 @@ class Members(Rounds):
                 self.events.append(StepClosed(step=member, to="cancelled"))
 
     def _gather(self, step_id: str) -> None:
-        """Put the outputs together in the order of the list."""
-        group = self.groups[step_id]
+        """Put the outputs of a map together in the order of the list, or count a team's votes."""
+        group, step = self.groups[step_id], self.workflow.steps[step_id].step
+        if isinstance(step, TeamStep):
+            self._count_votes(step_id, step)
+            return
         outputs: list[JsonValue] = []
         failed: list[JsonValue] = []
         for index in range(group.total):
@@ -153,6 +171,49 @@ class Members(Rounds):
         gathered = Value.model_construct(output=output, reason=reason)
         self._leave(step_id, gathered, port="partial" if failed else "next")
 
+    def _count_votes(self, step_id: str, step: TeamStep) -> None:
+        votes: list[Vote] = []
+        shown: list[JsonValue] = []
+        absent: list[JsonValue] = []
+        for index, one in enumerate(step.members):
+            result = self.steps[member_id(step_id, index)].result
+            if isinstance(result, Value) and step.ballot in result.output:
+                vote = Vote(result.output[step.ballot], one.weight)
+                votes.append(vote)
+                shown.append({"agent": one.uses.agent, "vote": vote.ballot, "weight": one.weight})
+            else:
+                absent.append({"agent": one.uses.agent, **_absence(step.ballot, result)})
+        counted = tally(votes, step.rule, sum(one.weight for one in step.members))
+        weighed = f"{counted.weight} of {counted.of}"
+        if counted.verdict is Verdict.TOO_FEW:
+            failed = Failed(
+                kind=FailureKind.UNAVAILABLE,
+                reason_code="too_few_votes",
+                reason=f"Too few votes to decide: {len(absent)} of {len(step.members)} members "
+                f"gave none. {_first_reason(absent)}"[:2_000],
+                retryable=False,
+            )
+            self._leave(step_id, failed)
+            return
+        output: JsonObject = {
+            "weight": counted.weight,
+            "of": counted.of,
+            "votes": shown,
+            "absent": absent,
+        }
+        is_decided = counted.verdict is Verdict.DECIDED
+        if is_decided:
+            output["decision"] = counted.ballot
+        basis = Basis(
+            kind=BasisKind.RULE,
+            id=step_id,
+            row=step.rule.value,
+            values={"weight": counted.weight, "of": counted.of, "absent": len(absent)},
+        )
+        reason = None if is_decided else f"The team disagrees: the most weight is {weighed}."
+        gathered = Value.model_construct(basis=(basis,), output=output, reason=reason)
+        self._leave(step_id, gathered, port=counted.verdict.value)
+
     def _end_by_exception(self, step_id: str, reason: str) -> None:
         """A member that a person gives up takes its step, and the run, with it."""
         if not is_member(step_id):
@@ -165,7 +226,8 @@ class Members(Rounds):
         failed = Failed(
             kind=result.kind if isinstance(result, Failed) else FailureKind.AGENT_ERROR,
             reason_code="items_failed",
-            reason=f"{member_word(step_id).capitalize()}: {reason_of(result)}"[:2_000],
+            reason=f"{member_word(self.workflow.steps[owner].step, step_id).capitalize()}: "
+            f"{reason_of(result)}"[:2_000],
             retryable=False,
         )
         self._break_off(owner, "not_needed")
@@ -174,10 +236,29 @@ class Members(Rounds):
 
     def _scope(self, compiled: CompiledStep) -> Scope:
         scope = super()._scope(compiled)
-        if not is_member(compiled.id):
+        if not is_member(compiled.id) or isinstance(
+            self.workflow.steps[owner_of(compiled.id)].step, TeamStep
+        ):
             return scope
         index = int(member_of(compiled.id))
         return {**scope, "item": _items(self.steps[owner_of(compiled.id)])[index], "index": index}
+
+
+def _total(step: Step, run: StepRunState) -> int:
+    return len(step.members) if isinstance(step, TeamStep) else len(_items(run))
+
+
+def _absence(ballot: str, result: StepResult | None) -> JsonObject:
+    """Why a member has no vote."""
+    if isinstance(result, Value):
+        return {"kind": "contract", "reason": f"The answer has no '{ballot}'."}
+    failure = _failure(0, result)
+    return {"kind": failure["kind"], "reason": failure["reason"]}
+
+
+def _first_reason(absent: list[JsonValue]) -> str:
+    first = absent[0] if absent else None
+    return f"{first['agent']}: {first['reason']}" if isinstance(first, dict) else ""
 
 
 def _items(run: StepRunState) -> list[JsonValue]:

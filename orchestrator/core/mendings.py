@@ -21,6 +21,7 @@ from orchestrator.core.definition import (
     OutcomeKind,
     RouterStep,
     StartStep,
+    TeamStep,
     WorkflowDefinition,
     ports_of,
 )
@@ -430,10 +431,16 @@ class Mender:
     def unknown_agent(self, finding: Finding) -> Iterator[Mending]:
         """Use the newest version that there is."""
         step = self.definition.steps[finding.step or ""]
-        assert isinstance(step, (AgentStep, MapStep))
-        numbers = [key[1] for key in self.shapes.catalogue.agents if key[0] == step.uses.agent]
+        part, _, index = (finding.field or "").partition(".")
+        place: tuple[str, ...] = ("uses",)
+        if isinstance(step, TeamStep):
+            uses, place = step.members[int(index)].uses, (part, index, "uses")
+        else:
+            assert isinstance(step, (AgentStep, MapStep))
+            uses = step.uses
+        numbers = [key[1] for key in self.shapes.catalogue.agents if key[0] == uses.agent]
         if numbers:
-            path = pointer(("steps", finding.step or "", "uses", "version"))
+            path = pointer(("steps", finding.step or "", *place, "version"))
             yield _mending("choose", f"Use version {max(numbers)}", _set(path, max(numbers)))
 
     def not_a_list(self, finding: Finding) -> Iterator[Mending]:

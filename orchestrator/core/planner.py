@@ -28,7 +28,8 @@ round (`core/rounds.py`): the target is ready at once, everything after it is pe
 had under way is broken off, and the results of the former round stay readable until the steps end
 again. Each back link may be taken `max_rounds` times, then its port counts as not linked.
 
-A map is made of step runs of its own, its members; `core/members.py` says how they begin and end.
+Maps and teams are made of step runs of their own, their members; `core/members.py` says how they
+begin and end.
 
 A failure that is not tried again goes to the step's next agent, if it has one that takes over
 (`core/fallbacks.py`). A result that has no linked port, and a failure that is left, belong to the
@@ -75,10 +76,10 @@ from orchestrator.core.context import (
     views_of,
 )
 from orchestrator.core.definition import (
+    CALLING,
     AgentStep,
     EndStep,
     GateStep,
-    MapStep,
     StartStep,
     WaitStep,
 )
@@ -601,7 +602,7 @@ class _Planner(Undoing):
         run, step = self.steps[step_id], self.workflow.step(step_id).step
         is_edited = edited is not None and edited != run.input
         was_answered = run.result is not None and not isinstance(run.result, Failed)
-        goes_on = isinstance(step, (AgentStep, MapStep)) and not was_answered
+        goes_on = isinstance(step, CALLING) and not was_answered
         is_new_round = is_edited or not goes_on
         changes: dict[str, Any] = {"result": None, "port": None, "ended_at": None}
         if is_new_round:
@@ -768,7 +769,7 @@ def _may_resume_at(workflow: CompiledWorkflow, state: RunState, step_id: str) ->
     if isinstance(step, StartStep):
         return False
     if run.status is StepStatus.SUCCEEDED:
-        return isinstance(step, (AgentStep, MapStep, GateStep))
+        return isinstance(step, (*CALLING, GateStep))
     return run.status in {StepStatus.FAILED, StepStatus.CANCELLED}
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from orchestrator.core.catalogue import AgentInterface, Catalogue
 from orchestrator.core.contracts import SchemaError, bundle
 from orchestrator.core.definition import (
+    CALLING,
     AgentStep,
     EndStep,
     EventAwaited,
@@ -25,6 +26,7 @@ from orchestrator.core.definition import (
     RouterStep,
     StartStep,
     Step,
+    TeamStep,
     TransformStep,
     WaitStep,
     WorkflowDefinition,
@@ -47,10 +49,20 @@ _FAR = 50
 """The distance of what a loop leads back from: offered after everything that comes before."""
 
 OUTPUT_PORTS = frozenset(
-    {"next", "partial", "uncertain", "approved", "rejected", "returned", "filled", "adjudicated"}
+    {
+        "next",
+        "partial",
+        "disagreed",
+        "uncertain",
+        "approved",
+        "rejected",
+        "returned",
+        "filled",
+        "adjudicated",
+    }
 )
 REASON_PORTS = frozenset({"not_found", "uncertain", "refused", "failed", "expired"})
-_SPOKEN_PORTS = REASON_PORTS | {"rejected", "returned", "partial"}
+_SPOKEN_PORTS = REASON_PORTS | {"rejected", "returned", "partial", "disagreed"}
 
 _TYPE_WORDS = {
     "string": "text",
@@ -169,6 +181,10 @@ class Shapes:
         """What the step takes; None for steps that are not mapped to."""
         step = self.definition.steps[step_id]
         match step:
+            case TeamStep():
+                uses = step.members[0].uses
+                interface = self.catalogue.agents.get((uses.agent, uses.version))
+                return Target("input", interface.input_schema if interface else None, step.input)
             case AgentStep() | MapStep():
                 interface = self.interface(step)
                 contract = interface.input_schema if interface else None
@@ -194,6 +210,8 @@ class Shapes:
                 interface = self.interface(step)
                 schema = self.inlined(interface.output_schema) if interface else {}
                 return gathered(schema) if isinstance(step, MapStep) else schema
+            case TeamStep():
+                return self._voted(step, is_decided=False)
             case RouterStep():
                 ports: list[JsonValue] = [*(route.port for route in step.routes), "default"]
                 if step.mode is RouterMode.ALL:
@@ -211,6 +229,32 @@ class Shapes:
                 return self._waited(step)
             case _:
                 return {}
+
+    def _voted(self, step: TeamStep, *, is_decided: bool) -> JsonObject:
+        """What a team gives; the decision is certain only by the port of one."""
+        ballots = [self.ballot_of(step, index) for index in range(len(step.members))]
+        ballot = union_of(*(one or {} for one in ballots))
+        text: JsonObject = {"type": "string"}
+        number: JsonObject = {"type": "integer"}
+        vote = closed_object({"agent": text, "vote": ballot, "weight": number})
+        absence = closed_object({"agent": text, "kind": text, "reason": text})
+        return closed_object(
+            {
+                "decision": ballot,
+                "weight": number,
+                "of": number,
+                "votes": {"type": "array", "items": vote},
+                "absent": {"type": "array", "items": absence},
+            },
+            [*(["decision"] if is_decided else []), "weight", "of", "votes", "absent"],
+        )
+
+    def ballot_of(self, step: TeamStep, index: int) -> JsonObject | None:
+        """The schema of one member's vote; None when its answer has no such field."""
+        uses = step.members[index].uses
+        interface = self.catalogue.agents.get((uses.agent, uses.version))
+        found = member(self.inlined(interface.output_schema), step.ballot) if interface else None
+        return found[0] if found else None
 
     def _waited(self, step: WaitStep) -> JsonObject:
         instant: JsonObject = {"type": "string", "format": "date-time"}
@@ -290,7 +334,7 @@ class Shapes:
             "round": {"type": "integer", "minimum": 1},
         }
         required: list[JsonValue] = ["result", "round"]
-        is_calling = isinstance(step, (AgentStep, MapStep, GateStep, JoinStep, WaitStep))
+        is_calling = isinstance(step, (*CALLING, GateStep, JoinStep, WaitStep))
         with_output = possible & _with_output(step) if is_calling else possible
         if with_output or possible & {"not_found", "refused"}:
             properties["output"] = self._given(step_id, possible) if with_output else {}
@@ -309,6 +353,8 @@ class Shapes:
         """The output of a step that left by one of these ports."""
         step = self.definition.steps[step_id]
         interface = self.interface(step)
+        if isinstance(step, TeamStep) and ports == {"next"}:
+            return self._voted(step, is_decided=True)
         if isinstance(step, MapStep) and ports == {"next"} and interface is not None:
             return gathered(self.inlined(interface.output_schema), is_whole=True)
         return self.outputs.get(step_id, {})
@@ -352,7 +398,7 @@ class Shapes:
 
     def _said(self, step_id: str, possible: Ports) -> Iterator[str]:
         step = self.definition.steps[step_id]
-        if isinstance(step, (AgentStep, MapStep, GateStep, JoinStep, WaitStep)):
+        if isinstance(step, (*CALLING, GateStep, JoinStep, WaitStep)):
             yield "result"
             if possible & _SPOKEN_PORTS:
                 yield "reason"

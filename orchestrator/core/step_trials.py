@@ -29,6 +29,7 @@ from orchestrator.core.definition import (
     Moment,
     RouterStep,
     StartStep,
+    TeamStep,
     TransformStep,
     WaitStep,
     WorkflowDefinition,
@@ -126,7 +127,7 @@ def tried_step(
             return _waited(compiled, compiled.step, scope)
         case MapStep():
             return _listed(compiled, scope)
-        case EndStep() | AgentStep():
+        case EndStep() | AgentStep() | TeamStep():
             return _mapped(compiled, scope, port=None)
 
 
@@ -186,7 +187,7 @@ def _read_paths(definition: WorkflowDefinition, step_id: str) -> tuple[Path, ...
 def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
     step = definition.steps[step_id]
     match step:
-        case AgentStep():
+        case AgentStep() | TeamStep():
             yield from step.input.values()
         case MapStep():
             yield step.items
@@ -280,12 +281,12 @@ def _listed(compiled: CompiledStep, scope: JsonObject) -> Tried:
     """A map's list, and what is made of its first item; nothing is called."""
     listed = _mapped(compiled, scope, port=None)
     items = (listed.output or {}).get("items")
-    if listed.result != "value" or not isinstance(items, list) or compiled.member is None:
+    if listed.result != "value" or not isinstance(items, list) or not compiled.members:
         return listed
     counted = "1 item" if len(items) == 1 else f"{len(items)} items"
     if not items:
         return replace(listed, port="next", reason="The list is empty.")
-    first = _mapped(compiled.member, {**scope, "item": items[0], "index": 0}, port=None)
+    first = _mapped(compiled.members[0], {**scope, "item": items[0], "index": 0}, port=None)
     if first.result != "value":
         return replace(first, reason=f"The first of {counted}: {first.reason}")
     reason = f"{counted}. The first is handed over like this."

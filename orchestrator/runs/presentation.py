@@ -13,20 +13,19 @@ from typing import Any, Final, TypeAlias
 
 from orchestrator.core.compilation import CompiledWorkflow, member_word
 from orchestrator.core.definition import (
+    CALLING,
     AgentStep,
     EndStep,
     EventAwaited,
     GateStep,
     GateType,
-    JoinStep,
-    MapStep,
     RouterStep,
     StartStep,
     Step,
-    TransformStep,
+    TeamStep,
     WaitStep,
     WorkflowDefinition,
-    agents_of,
+    doers_of,
     is_member,
     owner_of,
 )
@@ -107,50 +106,34 @@ def trial_look(result: str) -> Look:
     return look_of(result)
 
 
+_KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "start": ("Start", "play"),
+    "agent": ("Agent step", "agent"),
+    "map": ("Map", "layers"),
+    "team": ("Team vote", "team"),
+    "join": ("Join", "merge"),
+    "router": ("Router", "branch"),
+    "transform": ("Transform", "transform"),
+    "wait": ("Wait", "clock"),
+    "end": ("End", "flag"),
+}
+"""What each kind of step but a gate is called, and its icon."""
+
+
 def kind_word(step: Step) -> str:
     """What a step is, in words."""
-    match step:
-        case AgentStep():
-            return "Agent step"
-        case MapStep():
-            return "Map"
-        case GateStep():
-            return f"{step.type.value.capitalize()} gate"
-        case JoinStep():
-            return "Join"
-        case RouterStep():
-            return "Router"
-        case TransformStep():
-            return "Transform"
-        case WaitStep():
-            return "Wait"
-        case StartStep():
-            return "Start"
-        case EndStep():
-            return "End"
+    if isinstance(step, GateStep):
+        return f"{step.type.value.capitalize()} gate"
+    return _KINDS[step.kind][0]
 
 
 def icon_of(step: Step) -> str:
     """The icon of a step, by what it is."""
-    match step:
-        case AgentStep():
-            return "agent"
-        case MapStep():
-            return "layers"
-        case GateStep():
-            return _GATE_ICONS[step.type]
-        case JoinStep():
-            return "merge"
-        case RouterStep():
-            return "branch"
-        case TransformStep():
-            return "transform"
-        case WaitStep():
-            return "bell" if isinstance(step.awaits, EventAwaited) else "clock"
-        case StartStep():
-            return "play"
-        case EndStep():
-            return "flag"
+    if isinstance(step, GateStep):
+        return _GATE_ICONS[step.type]
+    if isinstance(step, WaitStep) and isinstance(step.awaits, EventAwaited):
+        return "bell"
+    return _KINDS[step.kind][1]
 
 
 def outline(definition: WorkflowDefinition) -> tuple[str, ...]:
@@ -319,6 +302,7 @@ class MemberLine:
 class MemberPage:
     """A page of a step's members: `filters` are (status, word, count), `next` where to go on."""
 
+    word: str
     lines: tuple[MemberLine, ...]
     filters: tuple[tuple[str, str, int], ...]
     status: str
@@ -327,6 +311,7 @@ class MemberPage:
 
 
 def member_page(
+    step: Step,
     found: Sequence[Mapping[str, Any]],
     counts: Mapping[str, int],
     *,
@@ -353,7 +338,8 @@ def member_page(
     order = ("failed", "waiting", "running", "ready", "cancelled", "succeeded")
     filters = tuple((key, look_of(key).word, counts[key]) for key in order if counts.get(key))
     end = start + len(lines)
-    return MemberPage(tuple(lines), filters, status, total, end if end < total else None)
+    word = "Member" if isinstance(step, TeamStep) else "Item"
+    return MemberPage(word, tuple(lines), filters, status, total, end if end < total else None)
 
 
 def not_reached(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> str:
@@ -522,7 +508,7 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         kind=kind_word(step),
         owner=owner_of(step_id) if is_member(step_id) else "",
         owner_name=definition.steps[owner_of(step_id)].name,
-        agent=", ".join(f"{one.agent} v{one.version}" for one in agents_of(step)),
+        agent=", ".join(f"{one.agent} v{one.version}" for one in doers_of(step)),
         summary=step.summary,
         look=step_look(state),
         status=str(state.get("status", "pending")),
@@ -792,7 +778,7 @@ def _step_name(definition: WorkflowDefinition, step_id: str) -> str:
     step = definition.steps.get(owner_of(step_id))
     if step is None:
         return step_id
-    return f"{step.name}, {member_word(step_id)}" if is_member(step_id) else step.name
+    return f"{step.name}, {member_word(step, step_id)}" if is_member(step_id) else step.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -857,7 +843,7 @@ def kept_steps(run: Snapshot, definition: WorkflowDefinition, step_id: str) -> t
         definition.steps[one].name
         for one in outline(definition)
         if one != step_id
-        and isinstance(definition.steps[one], AgentStep | MapStep | GateStep)
+        and isinstance(definition.steps[one], (*CALLING, GateStep))
         and run["steps"].get(one, {}).get("status") == "succeeded"
     )
 

@@ -67,7 +67,7 @@ class _Names:
         step = self._definition.steps.get(owner_of(step_id or ""))
         if step is None:
             return f"“{step_id}”"
-        member = f", {member_word(step_id)}" if step_id and is_member(step_id) else ""
+        member = f", {member_word(step, step_id)}" if step_id and is_member(step_id) else ""
         return f"“{step.name}”{member}"
 
     def outcome(self, name: str | None) -> str:

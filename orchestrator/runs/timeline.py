@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 from orchestrator.core.definition import (
-    AgentStep,
+    CALLING,
     GateStep,
     MapStep,
     Step,
+    TeamStep,
     WaitStep,
     WorkflowDefinition,
 )
@@ -143,7 +144,7 @@ def timeline_of(run: Snapshot, definition: WorkflowDefinition, now: datetime) ->
     shown = [
         step_id
         for step_id in sorted(definition.steps, key=when)
-        if isinstance(definition.steps[step_id], AgentStep | MapStep | GateStep | WaitStep)
+        if isinstance(definition.steps[step_id], (*CALLING, GateStep, WaitStep))
         or steps.get(step_id, {}).get("status") == "failed"
     ]
     picture = _Picture(run, definition, axis, ended or now)
@@ -203,7 +204,7 @@ def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) ->
             yield from _gap(attempt, at, begun)
         yield _attempt(attempt, begun, over)
         at = max(at, over)
-    if isinstance(step, MapStep) and not state.get("review"):
+    if isinstance(step, (MapStep, TeamStep)) and not state.get("review"):
         over = ended or until
         if over > at:
             words = "Took" if ended else "Running for"

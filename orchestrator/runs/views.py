@@ -442,6 +442,7 @@ class _Page:
             self.run.id, step_id, status=self.member_status, start=self.member_start
         )
         return presentation.member_page(
+            self.definition.steps[step_id],
             found.rows,
             found.counts,
             status=self.member_status,

@@ -279,6 +279,25 @@ export interface StartStep {
   kind: "start";
 }
 
+/** An agent that votes, and how much its vote weighs. */
+export interface TeamMember {
+  uses: AgentRef;
+  weight?: number;
+}
+
+/** Asks several agents the same and counts their votes. Ports: next, disagreed, failed. */
+export interface TeamStep {
+  name: string;
+  summary?: string;
+  kind: "team";
+  members: TeamMember[];
+  input?: { [key: string]: string };
+  ballot: string;
+  rule?: VoteRule;
+  timeout?: TimeoutPolicy;
+  retry?: RetryPolicy;
+}
+
 /** Time limit of one attempt, in seconds. */
 export interface TimeoutPolicy {
   attempt_seconds?: number;
@@ -306,6 +325,9 @@ export interface Trigger {
   limit?: RateLimit | null;
 }
 
+/** When a team has decided. */
+export type VoteRule = "majority" | "unanimity";
+
 /** Waits for time to pass, or for an event from outside. Ports: next, expired. */
 export interface WaitStep {
   name: string;
@@ -327,7 +349,7 @@ export interface WorkflowDefinition {
   input: { [key: string]: JsonValue };
   run_title?: string | null;
   outcomes: { [key: string]: Outcome };
-  steps: { [key: string]: StartStep | AgentStep | MapStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep };
+  steps: { [key: string]: StartStep | AgentStep | MapStep | TeamStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep };
   links: { [key: string]: Link };
   policies: RunPolicies;
   triggers?: { [key: string]: Trigger };
@@ -395,6 +417,26 @@ export const USUAL: { [part: string]: JsonObject } = {
     "input": {},
     "max_parallel": 8,
     "tolerated_failures": 0,
+    "timeout": {
+      "attempt_seconds": 30.0
+    },
+    "retry": {
+      "max_attempts": 3,
+      "kinds": [
+        "timeout",
+        "unavailable",
+        "lost"
+      ],
+      "backoff_seconds": 1.0,
+      "backoff_factor": 2.0,
+      "max_backoff_seconds": 60.0,
+      "jitter": 0.2
+    }
+  },
+  "team": {
+    "summary": "",
+    "input": {},
+    "rule": "majority",
     "timeout": {
       "attempt_seconds": 30.0
     },

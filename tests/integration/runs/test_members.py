@@ -1,4 +1,6 @@
-"""Maps as they are walked: every item a step run with attempts, rows and audit of its own."""
+"""Maps and teams as they are walked: every member a step run with rows and audit of its own."""
+
+import json
 
 from audit.models import AuditOutbox
 from orchestrator.runs import services, walker
@@ -13,6 +15,7 @@ from tests.integration.runs.world import (
     status_of,
     steps_of,
     stored_and_replayed,
+    voting,
     wait_for,
 )
 
@@ -128,3 +131,31 @@ def test_a_snapshot_counts_the_items_and_a_list_shows_the_failed_ones_first(
     assert ([row["id"] for row in page.rows], page.total) == (["each.2"], 2)
     froms = {tuple(one["from"]) for one in message_log(run.id) if one["to"] == "each.1"}
     assert froms == {("each",)}
+
+
+def test_a_team_asks_all_its_members_and_its_decision_is_audited_with_the_count(
+    world, doorbells, fakes
+):
+    votes = [{"type": "value", "output": {"label": "vote", "text": text}} for text in "yny"]
+    fakes.script("vote", *votes)
+    run = world.start(voting(3))
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    team = StepRun.objects.get(run=run, step="team")
+    assert (team.output["decision"], team.output["weight"], team.output["of"]) == ("y", 2, 3)
+    assert len(fakes.calls("vote")) == 3
+    rows = AuditOutbox.objects.filter(run_id=run.id, action="step.completed", actor_kind="system")
+    entry = json.loads(bytes(rows.get(subject_id__contains="/team/").envelope))
+    assert entry["decision"]["basis"][0]["values"] == {"weight": 2, "of": 3, "absent": 0}
+    stored, replayed = stored_and_replayed(run)
+    assert stored == replayed
+    assert invariants() == {}
+
+
+def test_a_team_without_a_majority_goes_its_own_way(world, doorbells, fakes):
+    fakes.script("vote", FINE, {"type": "value", "output": {"label": "b", "text": "other"}})
+    run = world.start(voting(2))
+    walk(run.id)
+    run.refresh_from_db()
+    assert (run.status, run.outcome) == ("failed", "broken")
+    assert StepRun.objects.get(run=run, step="team").port == "disagreed"

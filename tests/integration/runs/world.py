@@ -76,6 +76,22 @@ def mapped(**more):
     return definition(steps, links)
 
 
+def voting(size, **more):
+    """start → a team that asks a scripted agent once per member → done; otherwise → broken."""
+    team = {
+        "kind": "team",
+        "name": "Panel",
+        "members": [{"uses": {"agent": "scripted", "version": 1}} for _ in range(size)],
+        "input": {"label": "'vote'", "text": "input.text"},
+        "ballot": "text",
+        "retry": RETRY_SOON,
+        **more,
+    }
+    steps = {"team": team, "broken": {"kind": "end", "name": "Broken", "outcome": "broken"}}
+    links = ["start.next-team", "team.next-done", "team.disagreed-broken", "team.failed-broken"]
+    return definition(steps, links)
+
+
 def gate(name="Approve", **more):
     """A gate that asks a reviewer to approve."""
     return {

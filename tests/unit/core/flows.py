@@ -114,8 +114,10 @@ class Flow:
     def __init__(self, steps, arrows, *agents, types=None, **more):
         known = {item.slug: item for item in agents}
         for step in steps.values():
-            if "uses" in step:
-                known.setdefault(step["uses"]["agent"], agent(step["uses"]["agent"]))
+            used = [step, *step.get("members", ())] if isinstance(step, dict) else []
+            for one in used:
+                if "uses" in one:
+                    known.setdefault(one["uses"]["agent"], agent(one["uses"]["agent"]))
         self.definition = definition(steps, arrows, **more)
         self.catalogue = catalogue(*known.values(), types=types)
         self.workflow = compile_workflow(self.definition, self.catalogue)

@@ -56,7 +56,19 @@ from orchestrator.core.waits import arrived
 from tests.unit.core.flows import START, agent, catalogue, definition, not_found, refused
 
 KINDS = (
-    *("agent", "agent", "map", "once", "join", "gate", "fill", "router", "transform", "wait"),
+    *(
+        "agent",
+        "agent",
+        "map",
+        "team",
+        "once",
+        "join",
+        "gate",
+        "fill",
+        "router",
+        "transform",
+        "wait",
+    ),
     "hear",
 )
 LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
@@ -150,6 +162,19 @@ def random_step(rnd, name, before):
             "retry": {"max_attempts": rnd.randint(1, 2)},
             "max_parallel": rnd.choice([1, 2, 8]),
             "tolerated_failures": rnd.choice([0, 0, 1, 3]),
+        }
+    if kind == "team":
+        return {
+            **named,
+            "kind": "team",
+            "members": [
+                {"uses": {"agent": slug, "version": 1}, "weight": rnd.choice([1, 1, 2])}
+                for slug in rnd.choices(["work", "work", "once"], k=rnd.choice([2, 3]))
+            ],
+            "input": {"v": read},
+            "ballot": "v",
+            "rule": rnd.choice(["majority", "unanimity"]),
+            "retry": {"max_attempts": rnd.randint(1, 2)},
         }
     if kind == "join":
         policy = rnd.choice(["all", "best_effort", "first", "n_of_m"])
@@ -355,7 +380,8 @@ class World:
                 continue
             members = [s for k, s in self.state.steps.items() if k.startswith(f"{name}.")]
             under_way = [s for s in members if s.status not in TERMINAL_STEP]
-            assert 0 < len(under_way) <= self.workflow.steps[name].step.max_parallel
+            limit = getattr(self.workflow.steps[name].step, "max_parallel", 3)
+            assert 0 < len(under_way) <= limit
             assert len(under_way) == self.state.groups[name].open
 
     def check_links(self):

@@ -251,7 +251,7 @@ class TestTimeline:
         assert rows["look"].note == "the run ended before it came here"
 
 
-def test_members_are_listed_with_filters_by_status_and_a_next_page():
+def test_members_are_listed_with_filters_by_status_and_a_next_page(definition):
     rows = [
         {"id": "each.1", "index": 1, "status": "failed", "waiting_for": "", "result_tag": "refused",
          "iteration": 1, "attempt": 2, "reason": "Not allowed.", "started_at": at(0), "ended_at": at(2)},
@@ -259,7 +259,9 @@ def test_members_are_listed_with_filters_by_status_and_a_next_page():
          "iteration": 1, "attempt": 1, "reason": "", "started_at": None, "ended_at": None},
     ]  # fmt: skip
     counts = {"succeeded": 70, "failed": 1, "waiting": 1}
-    page = shown.member_page(rows, counts, status="", start=0, total=72, now=T0)
+    page = shown.member_page(
+        definition.steps["damage"], rows, counts, status="", start=0, total=72, now=T0
+    )
     assert [(one.place, one.look.word, one.tries) for one in page.lines] == [
         (2, "Failed", 2),
         (1, "Waits to retry", 1),
@@ -270,7 +272,12 @@ def test_members_are_listed_with_filters_by_status_and_a_next_page():
         ("succeeded", 70),
     ]
     assert page.next == 2
-    assert shown.member_page(rows, counts, status="", start=70, total=72, now=T0).next is None
+    assert (
+        shown.member_page(
+            definition.steps["damage"], rows, counts, status="", start=70, total=72, now=T0
+        ).next
+        is None
+    )
 
 
 class TestPanel:

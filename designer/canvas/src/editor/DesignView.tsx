@@ -324,6 +324,24 @@ function StepFacts({
       );
     case "end":
       return <Fields title="Result" fields={step.result ?? {}} />;
+    case "team":
+      return (
+        <>
+          <div className="pane__section stack">
+            <h3>Team</h3>
+            <dl className="facts facts--tight">
+              {step.members.map(({ uses, weight }, index) => (
+                <Fact key={index} name={`Member ${index + 1}`}>
+                  {agents[agentKey(uses.agent, uses.version)]?.name ?? uses.agent} v{uses.version}, weight {weight ?? 1}
+                </Fact>
+              ))}
+              <Fact name="Counted">{step.ballot}</Fact>
+              <Fact name="Decided by">{step.rule === "unanimity" ? "all of them" : "more than half"}</Fact>
+            </dl>
+          </div>
+          <Fields title="Input of all" fields={step.input ?? {}} />
+        </>
+      );
     case "join":
     case "start":
       return null;

@@ -35,6 +35,8 @@ export function iconOf(step: Step): string {
       return "i-agent";
     case "map":
       return "i-layers";
+    case "team":
+      return "i-team";
     case "router":
       return "i-branch";
     case "join":
@@ -68,6 +70,8 @@ export function kindWord(step: Step): string {
       return "agent step";
     case "map":
       return "map";
+    case "team":
+      return "team vote";
     case "router":
       return "router";
     case "join":

@@ -19,6 +19,7 @@ export function subtitleOf(step: Step, agents: Readonly<Record<string, AgentCard
     const each = step.kind === "map" ? "Each item: " : "";
     return `${each}${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
   }
+  if (step.kind === "team") return `${step.members.length} agents, ${step.rule === "unanimity" ? "all agree" : "majority"}`;
   if (step.kind === "gate") return `${GATES[step.type]} · ${(step.assign_role ?? "reviewer").replace("-", " ")}`;
   if (step.kind === "transform") {
     const fields = Object.keys(step.output);

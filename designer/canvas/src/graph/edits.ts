@@ -48,7 +48,7 @@ export type StepChoice =
   | { readonly kind: "agent"; readonly agent: AgentChoice }
   | { readonly kind: "gate"; readonly type: GateStep["type"] }
   | { readonly kind: "wait"; readonly type: "duration" | "event" }
-  | { readonly kind: "start" | "router" | "join" | "map" | "transform" | "end" };
+  | { readonly kind: "start" | "router" | "join" | "map" | "team" | "transform" | "end" };
 
 /** Steps with the links between them, as they are copied. */
 export interface Clip {
@@ -443,6 +443,7 @@ export function mappingKey(step: Step): MappingKey | undefined {
   const keys: Readonly<Partial<Record<Step["kind"], MappingKey>>> = {
     agent: "input",
     map: "input",
+    team: "input",
     gate: "proposal",
     transform: "output",
     end: "result",
@@ -782,6 +783,7 @@ const NAMES: Readonly<Record<string, string>> = {
   router: "Router",
   join: "Join",
   map: "For each",
+  team: "Team vote",
   transform: "Set values",
   end: "End",
   approve: "Approve",
@@ -835,6 +837,8 @@ function stepOf(definition: Definition, choice: StepChoice): Step {
     }
     case "map":
       return { kind: "map", name, items: "[]", uses: NO_AGENT, input: {} };
+    case "team":
+      return { kind: "team", name, members: [{ uses: NO_AGENT }, { uses: NO_AGENT }], ballot: "decision", input: {} };
     case "router":
       return { kind: "router", name, routes: [{ port: "way_1", title: "Way 1", when: "false" }] };
     case "transform":

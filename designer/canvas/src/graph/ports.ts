@@ -1,6 +1,7 @@
 // The ports of each step kind and the words for them. Mirrors `ports_of` in orchestrator/core/definition.py.
 import type { GateStep, Link, Step, WorkflowDefinition } from "../schema.gen";
 
+const TEAM_PORTS = ["next", "disagreed", "failed"] as const;
 const MAP_PORTS = ["next", "partial", "failed"] as const;
 const AGENT_PORTS = ["next", "not_found", "uncertain", "refused", "failed"] as const;
 
@@ -18,6 +19,7 @@ const PORT_WORDS: Readonly<Record<string, string>> = {
   filled: "filled in",
   adjudicated: "adjudicated",
   partial: "some failed",
+  disagreed: "no agreement",
 };
 
 /** Every port that the step can leave by, in drawing order. */
@@ -27,6 +29,8 @@ export function portsOf(step: Step): readonly string[] {
       return AGENT_PORTS;
     case "map":
       return MAP_PORTS;
+    case "team":
+      return TEAM_PORTS;
     case "start":
     case "transform":
       return ["next"];

@@ -34,6 +34,8 @@ export function mapExpressions(step: Step, change: (expression: string) => strin
   switch (step.kind) {
     case "agent":
       return mapAgent(step, change);
+    case "team":
+      return step.input ? withFields(step, "input", mapFields(step.input, change)) : step;
     case "map":
       return mapEach(step, change);
     case "router": {

@@ -4,7 +4,7 @@ import { getJson } from "../../api";
 import { setAgent } from "../../graph/edits";
 import { agentKey, type AgentCard } from "../../graph/editing";
 import type { Examination, Finding } from "../../graph/examination";
-import type { AgentStep, MapStep, WorkflowDefinition } from "../../schema.gen";
+import type { AgentRef, WorkflowDefinition } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { Dialog } from "./Dialog";
 import { useInspector } from "./context";
@@ -23,7 +23,7 @@ export function AgentDialog({
   onChoose,
 }: {
   readonly stepId: string;
-  readonly step: AgentStep | MapStep;
+  readonly step: { readonly name: string; readonly uses: AgentRef };
   readonly title?: string;
   /** What choosing an agent does to the document, to judge it beforehand. */
   readonly edit?: (document: WorkflowDefinition, card: AgentCard) => WorkflowDefinition;

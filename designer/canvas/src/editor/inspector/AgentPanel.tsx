@@ -4,7 +4,7 @@ import { useMemo, useState } from "react";
 import { setAgent, setStepField } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import { duration } from "../../graph/words";
-import type { AgentStep, JsonValue, MapStep, RetryPolicy } from "../../schema.gen";
+import type { AgentStep, JsonValue, MapStep, RetryPolicy, TeamStep } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FieldList } from "./ContractField";
@@ -191,11 +191,11 @@ function ListFields({
   );
 }
 
-function FailureFields({
+export function FailureFields({
   step,
   set,
 }: {
-  readonly step: AgentStep | MapStep;
+  readonly step: AgentStep | MapStep | TeamStep;
   readonly set: (path: readonly string[], value: JsonValue | undefined, what: string) => void;
 }) {
   const retry = { ...USUAL, ...step.retry };

@@ -5,6 +5,7 @@ import { AgentPanel } from "./AgentPanel";
 import { GatePanel } from "./GatePanel";
 import { About, EndPanel, JoinPanel, StartPanel, TransformPanel } from "./panels";
 import { RouterPanel } from "./RouterPanel";
+import { TeamPanel } from "./TeamPanel";
 import { WaitPanel } from "./WaitPanel";
 import { Ways } from "./Ways";
 
@@ -42,6 +43,8 @@ function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: S
     case "agent":
     case "map":
       return <AgentPanel stepId={stepId} step={step} />;
+    case "team":
+      return <TeamPanel stepId={stepId} step={step} />;
     case "router":
       return <RouterPanel stepId={stepId} step={step} />;
     case "gate":
