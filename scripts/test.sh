@@ -9,7 +9,7 @@ run() { .venv/bin/pytest -q -m "not nightly" "$@"; }
 part "unit"; run tests/unit -n 2
 part "integration and faults on SQLite"; BATON_TEST_PROFILE=sqlite run tests/integration tests/chaos -n 2
 # What touches locks, statements, triggers, workers and files runs on both; pages and API on one.
-both=(test_databases.py approvals audit deployment files invoke runs)
+both=(test_databases.py approvals audit deployment files invoke/test_invoke.py runs)
 part "integration and faults on PostgreSQL and Redis"
 BATON_TEST_PROFILE=postgres run "${both[@]/#/tests/integration/}" tests/chaos -n 2
 # Two servers and two browsers; the tests of one file stay together and in order.

@@ -267,6 +267,7 @@ def test_every_single_entry_is_named_when_one_byte_of_it_changes():
         assert index in named(verdict_of(rewritten(content, change)))
 
 
+@pytest.mark.sqlite  # the bytes are the same wherever they come from
 @pytest.mark.parametrize("file_filter", [EntryFilter(), EntryFilter(action="step.completed")])
 @pytest.mark.usefixtures("log")
 def test_a_change_of_any_byte_of_the_file_is_found(file_filter):
@@ -278,6 +279,7 @@ def test_a_change_of_any_byte_of_the_file_is_found(file_filter):
         assert not verdict_of(bytes(changed)).ok, content[position - 20 : position + 20]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("file_filter", [EntryFilter(), EntryFilter(action="step.completed")])
 @pytest.mark.usefixtures("log")
 def test_a_truncated_file_is_found_at_every_length(file_filter):
