@@ -118,17 +118,21 @@ def random_definition(rnd):
 
 
 def random_back_links(rnd, made):
-    """From ports that lead nowhere yet, to steps that lie on every way there."""
+    """From ports that lead nowhere yet, to steps that lie on every way there; at most three."""
     found = {}
     names = [name for name in made.steps if name.startswith("s") and name != "start"]
     for source in names:
         linked = {link.port for link in made.links.values() if link.source == source}
         for port in ports_of(made.steps[source]):
-            if port in linked or rnd.random() < 0.3:
+            if port in linked or rnd.random() < 0.5 or len(found) == 3:
                 continue
-            link = Link(source=source, port=port, target=rnd.choice(names), max_rounds=1)
-            link = link.model_copy(update={"max_rounds": rnd.choice([1, 1, 2])})
-            if not way_around(made, link):
+            rounds = rnd.choice([1, 1, 2])
+            links = [
+                Link(source=source, port=port, target=target, max_rounds=rounds) for target in names
+            ]
+            allowed = [link for link in links if not way_around(made, link)]
+            if allowed:
+                link = rnd.choice(allowed)
                 found[link.id] = link.model_dump(mode="json")
     return found
 
