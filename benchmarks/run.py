@@ -23,6 +23,60 @@ REPORT = HERE.parent / "docs" / "performance.md"
 PYTHONPATH = (HERE.parent, HERE.parent / "tests" / "fake_dist")
 
 GOALS = {
+    "W1": {
+        "steps_per_second": "10-step sequential runs, two workers, everything on",
+        "cpu_ms_per_step": "workers, PostgreSQL, Redis and sequencer; goal: at most 1.1",
+        "cpu_ms_per_step_without_sequencer": "goal: at most 0.9",
+        "worker_cpu_ms_per_step": "of it, the two workers",
+        "postgres_cpu_ms_per_step": "of it, PostgreSQL while the runs are walked",
+        "sequencer_cpu_ms_per_step": "the scheduler's process: placing, hashing, checking entries",
+        "start_run_cpu_ms": "one `start_run`, with PostgreSQL; not part of the figures above",
+        "floor_cpu_ms_per_step": "floor: psycopg, one statement per step, two processes",
+        "floor_steps_per_second": "the same floor",
+        "floor_ratio": "our steps per second to the floor's; goal: at least 0.45",
+        "celery_noop_cpu_ms": "floor: a Celery task that does nothing",
+        "celery_noop_per_second": "the same floor",
+        "celery_noop_ratio": "our steps per second to its tasks; goal: at least 1.5",
+    },
+    "W2": {
+        "seconds": "one run of 40 light steps; goal: at most 0.04",
+        "celery_chain_seconds": "floor: a Celery chain of 40",
+        "chain_ratio": "goal: at most 0.2",
+    },
+    "W3": {
+        "milliseconds": "100 light branches and a join; goal: at most 25",
+        "waiting_200_milliseconds": "100 HTTP calls that wait 200 ms; goal: at most 300",
+        "celery_chord_milliseconds": "floor: a Celery chord of 100",
+        "chord_ratio": "our light branches to the chord",
+    },
+    "W4": {
+        "p50_ms": "3 steps on an idle machine, from the doorbell to the end",
+        "p50_chain_ratio": "to a Celery chain of 3; goal: at most 0.7",
+        "p95_chain_ratio": "95th percentiles; goal: at most 1.0",
+        "p50_with_start_ms": "from the call of `start_run`",
+        "celery_chain_p50_ms": "floor: a Celery chain of 3",
+    },
+    "W5": {
+        "db_kb_per_parked_run": "10,000 parked runs, without the audit log; goal: at most 1",
+        "worker_memory_mb": "how much a worker grows by them; goal: at most 5",
+        "resume_1000_seconds": "goal: at most 3",
+    },
+    "W6": {
+        "lost": "500 runs, both workers killed in the middle; goal: 0",
+        "repeated_calls": "goal: at most the calls in flight",
+        "calls_in_flight": "attempts that were leased when the workers died",
+        "first_resumed_seconds": "after the restart; goal: at most 5",
+        "all_ended_seconds": "until all 500 have ended",
+    },
+    "W8": {
+        "waiting_ratio": "two workers to one, steps that wait 20 ms; goal: at least 1.8",
+        "computing_ratio": "two workers to one, steps that compute 10 ms; goal: at least 1.6",
+    },
+    "W9": {
+        "per_step_ms_of_10": "CPU of a step in runs of 10, with PostgreSQL, walked in process",
+        "per_step_ms_of_1000": "the same in a run of 1,000",
+        "per_step_ratio": "goal: at most 1.3",
+    },
     "canvas": {
         "open_100_ms": "opening the editor with 100 steps; goal: at most 1,000",
         "open_300_ms": "with 300 steps; goal: at most 1,500",
