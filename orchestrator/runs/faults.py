@@ -1,14 +1,17 @@
-"""Named points at which a test kills this process, to prove that the run still finishes.
+"""Named points at which a test kills or stops this process, to prove that the run still finishes.
 
 Armed only by the environment of a test process: `BATON_FAULT=<point>[:<step>]` and
 `BATON_FAULT_MARKER=<file>`. The first process that passes the point creates the marker and dies by
-SIGKILL; while the marker exists nobody dies again. Unarmed, a point costs one comparison.
+SIGKILL; while the marker exists nobody dies again. With `BATON_FAULT_HOW=kill_group` its whole
+process group dies, with `stop` the group is stopped until somebody lets it go on. A call that
+undoes a step has the name `<step>.undo`. Unarmed, a point costs one comparison.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 Point = Literal[
@@ -23,6 +26,13 @@ POINTS: tuple[Point, ...] = (
     "after_commit",
     "before_doorbell",
 )
+
+
+HOW: Mapping[str, Callable[[], None]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "kill_group": lambda: os.killpg(os.getpgrp(), signal.SIGKILL),
+    "stop": lambda: os.killpg(os.getpgrp(), signal.SIGSTOP),
+}
 
 
 def _armed_by_environment() -> tuple[str, str, str] | None:
@@ -51,4 +61,4 @@ def point(name: Point, step: str = "") -> None:
         os.close(os.open(_armed[2], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    HOW[os.environ.get("BATON_FAULT_HOW", "kill")]()

@@ -264,7 +264,7 @@ class _Walk:
         """Make the calls: a single computing one in this thread, all others side by side."""
         calls, self.to_call = self.to_call, []
         for call in calls:
-            faults.point("before_call", call.step)
+            faults.point("before_call", self._fault_name(call.step))
         if len(calls) == 1 and not self.flights and not self.recording.has_open_steps:
             interest = _Interest(self, calls[0])
             prepared = self._prepared(calls[0], interest)
@@ -275,6 +275,9 @@ class _Walk:
             interest = _Interest(self, call)
             prepared = self._prepared(call, interest)
             self.flights[key_of(call)] = _Flight.begin(call, prepared, interest, self.wakes)
+
+    def _fault_name(self, step: str) -> str:
+        return f"{step}.undo" if self.recording.state.steps[step].undo else step
 
     def _prepared(self, call: InvokeAgent, interest: _Interest) -> PreparedCall:
         step = self.facts.compiled.step(call.step).step
@@ -338,7 +341,7 @@ class _Walk:
         return arrived
 
     def _take(self, key: AttemptKey, result: StepResult) -> None:
-        faults.point("after_call", key[0])
+        faults.point("after_call", self._fault_name(key[0]))
         step, iteration, number = key
         event: events.DrivingEvent
         if isinstance(result, Failed):

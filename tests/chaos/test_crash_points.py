@@ -1,0 +1,121 @@
+"""Seven points at which a worker dies, with its group, or stands still for a minute: the run ends by itself.
+
+CP1 after the claim, CP2 when the request goes out, CP3 when the response is there, CP4 inside the
+commit, CP5 after the commit, CP6 before the next doorbell, CP7 while a step is undone.
+"""
+
+import os
+import signal
+import time
+
+import pytest
+
+from orchestrator.runs.models import Attempt, Run
+from tests.integration.runs.world import (
+    agent,
+    definition,
+    invariants,
+    status_of,
+    steps_of,
+    stored_and_replayed,
+    wait_for,
+)
+
+POINTS = {
+    "CP1": "after_claim",
+    "CP2": "before_call",
+    "CP3": "after_call",
+    "CP4": "inside_commit",
+    "CP5": "after_commit",
+    "CP6": "before_doorbell",
+    "CP7": "before_call:pay.undo",
+}
+DEAD_SECONDS = 10.0
+"""P4: a dead worker's run goes on within 5 s; the rest is for its steps."""
+CUT_OFF_SECONDS = 40.0
+"""P4: a stopped worker's run goes on within 30 s."""
+STOP_SECONDS = 60.0
+
+
+def trip():
+    """start → a → b → pay (once, undone by refund) → done, an outcome that is rolled back.
+
+    The points are met at a or b: a call of pay that nobody knows of would go to a person.
+    """
+    undo = {"uses": {"agent": "refund", "version": 1}, "input": {"label": "'undo'"}}
+    steps = {
+        "a": agent("a"),
+        "b": agent("b"),
+        "pay": agent("pay", uses="once", compensation=undo),
+    }
+    document = definition(steps, ["start.next-a", "a.next-b", "b.next-pay", "pay.next-done"])
+    document["outcomes"]["done"]["rollback"] = True
+    return document
+
+
+def crash(world, processes, fakes, tmp_path, *, point, how):
+    """Let a worker come to the point; returns the run, the worker, and when it happened."""
+    world.register("refund", side_effect="write")
+    if point == "before_doorbell":
+        fakes.script("a", seconds=0.7)  # longer than a time slice: then the run rings for itself
+    slug = world.publish(trip())
+    marker = tmp_path / "met"
+    pool = {"pool": "prefork", "concurrency": 1} if how == "kill" else {}
+    doomed = processes.start(fault=point, marker=marker, BATON_FAULT_HOW=how, **pool)
+    run = world.start(slug)
+    wait_for(marker.exists, 30)
+    return run, doomed, time.monotonic()
+
+
+def assert_ended_well(run, fakes):
+    assert steps_of(run)["pay"] == "compensated"
+    wait_for(lambda: Run.objects.get(id=run.id).owner is None, 40)
+    assert len(fakes.calls("pay")) == 1, "called twice what must be called once"
+    for step in ("a", "b", "pay"):
+        done = Attempt.objects.filter(run=run, step=step, iteration=1, status="succeeded")
+        assert done.count() == 1
+    stored, replayed = stored_and_replayed(run)
+    assert stored == replayed
+    assert invariants() == {}
+
+
+def die(world, processes, fakes, tmp_path, *, point, how):
+    run, _doomed, met = crash(world, processes, fakes, tmp_path, point=point, how=how)
+    processes.start()
+    wait_for(lambda: status_of(run) == "rolled_back", 30)
+    assert time.monotonic() - met < DEAD_SECONDS + 20.0  # a worker process takes its time to start
+    assert_ended_well(run, fakes)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("how", ["kill", "kill_group"])
+@pytest.mark.parametrize("name", POINTS)
+def test_whoever_dies_where_ever_the_run_ends_by_itself(
+    world, processes, fakes, tmp_path, name, how
+):
+    die(world, processes, fakes, tmp_path, point=POINTS[name], how=how)
+
+
+def test_a_worker_that_dies_while_it_undoes_a_step_leaves_a_run_that_is_undone(
+    world, processes, fakes, tmp_path
+):
+    die(world, processes, fakes, tmp_path, point=POINTS["CP7"], how="kill_group")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", POINTS)
+def test_a_worker_that_stands_still_for_a_minute_is_replaced_and_does_no_harm_afterwards(
+    world, processes, fakes, tmp_path, name
+):
+    run, doomed, met = crash(world, processes, fakes, tmp_path, point=POINTS[name], how="stop")
+    processes.start()
+    try:
+        wait_for(lambda: status_of(run) == "rolled_back", CUT_OFF_SECONDS)
+        time.sleep(max(0.0, STOP_SECONDS - (time.monotonic() - met)))
+    finally:
+        os.killpg(doomed.pid, signal.SIGCONT)
+    time.sleep(3)
+    assert status_of(run) == "rolled_back"
+    assert_ended_well(run, fakes)
