@@ -8,7 +8,7 @@ import pytest
 from orchestrator.runs import examples
 from orchestrator.runs.models import Run
 from orchestrator.runs.walker import walk
-from tests.integration.runs.world import INPUT, chain, definition, mapped
+from tests.integration.runs.world import INPUT, agent, chain, definition, mapped
 from tests.integration.runs_ui.conftest import client_of
 from tests.integration.runs_ui.flows import failed, finished, fresh, troubled, waiting
 
@@ -442,3 +442,23 @@ class TestItems:
         graph = operator.get(f"/api/v1/runs/{run.id}/?view=graph").json()
         assert set(graph["steps"]) == {"start", "each", "done", "broken"}
         assert graph["steps"]["each"]["members"]["done"] == 3
+
+
+class TestRollingBack:
+    def test_an_ended_run_is_rolled_back_from_its_page_which_lists_what_was_not_undone(
+        self, world, doorbells, operator, reviewer
+    ):
+        steps = {"book": agent("book", uses="once")}
+        run = world.start(definition(steps, ["start.next-book", "book.next-done"]))
+        walk(run.id)
+        address = f"/runs/{run.id}/do/roll-back/"
+        assert address in operator.get(f"/runs/{run.id}/").content.decode()
+        assert reviewer.get(address).status_code == 403
+        assert operator.post(address, {"reason": "A mistake."}).status_code == 302
+        walk(run.id)
+        shown = text_of(operator.get(f"/runs/{run.id}/"))
+        assert "Rolled back" in shown
+        assert "Not undone: somebody has to deal with it" in shown
+        assert "the step says no way to undo it" in shown
+        listed = operator.get(f"/api/v1/runs/{run.id}/").json()
+        assert list(listed["not_undone"]) == ["book"]
