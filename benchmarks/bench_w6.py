@@ -32,7 +32,8 @@ def main() -> None:
             for one in (*(child for worker in workers for child in worker.children()), *workers):
                 one.kill()
             psutil.wait_procs(workers, 10)
-            in_flight = Attempt.objects.filter(run__in=runs, status="leased").count()
+            leased = Attempt.objects.filter(run__in=runs, status="leased", owner__isnull=False)
+            in_flight = leased.count()
             cut_off = set(mine.filter(owner__isnull=False).values_list("id", flat=True))
         out = {"calls_in_flight": in_flight, **after_restart(made, runs, cut_off)}
         out["lost"] = RUNS - mine.filter(status="succeeded").count()
@@ -42,12 +43,12 @@ def main() -> None:
 
 
 def after_restart(made: Stand, runs: list[UUID], cut_off: set[UUID]) -> dict[str, float]:
-    """Seconds until the first run that was cut off, and until all runs, have ended."""
+    """Seconds from when the workers are up until the first cut-off run, and all, have ended."""
     from orchestrator.runs.models import Run
 
-    begun = time.perf_counter()
     out = {}
     with made.workers():
+        begun = time.perf_counter()
         cut = Run.objects.filter(id__in=cut_off)
         if cut_off:
             wait_until(lambda: cut.filter(status__in=OVER).exists(), 60)
