@@ -50,6 +50,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.joins import PARTIAL, Arrivals, arrivals
 from orchestrator.core.json import JsonObject
+from orchestrator.core.overrides import takes_result
 from orchestrator.core.results import (
     Failed,
     NotFound,
@@ -210,6 +211,8 @@ class Progress:
         policy = self.definition.policies.exceptions
         run, name = self.steps[step_id], self.workflow.step(step_id).step.name
         due_at = self.now + timedelta(seconds=policy.due_seconds)
+        may_give = takes_result(self.workflow, step_id)
+        ways = "Run it again, give the result" if may_give else "Run it again"
         self._await_person(
             step_id,
             due_at=due_at,
@@ -220,7 +223,7 @@ class Progress:
                 step=step_id,
                 iteration=run.iteration,
                 review="exception",
-                question=f"'{name}' cannot go on. Run it again, or end the run?",
+                question=f"'{name}' cannot go on. {ways}, or end the run?",
                 title=name,
                 why=reason,
                 proposal=run.input or {},

@@ -89,7 +89,7 @@ def test_a_call_that_must_not_be_repeated_goes_to_a_person(
     wait_for(lambda: doomed.poll() is not None, 30)
     rescue()
     task = wait_for(lambda: review_of(run, "exception"), RECOVERY_SECONDS)
-    assert task.question == "'Pay' cannot go on. Run it again, or end the run?"
+    assert task.question == "'Pay' cannot go on. Run it again, give the result, or end the run?"
     assert steps_of(run)["pay"] == "waiting"
     assert len(fakes.calls("pay")) == (1 if point.startswith("after") else 0)
     assert RunEvent.objects.filter(run=run, type="attempt_lost").count() == 1
