@@ -371,7 +371,7 @@ def test_a_decision_that_takes_effect_during_a_claim_is_drained_before_the_run_p
     world, workers, fakes
 ):
     """The gate's branch waits for a person while the other branch is being called."""
-    fakes.script("slow", seconds=1.5)
+    fakes.script("slow", seconds=4)
     steps = {
         "approve": {**with_gate()["steps"]["approve"]},
         "slow": agent("slow"),
