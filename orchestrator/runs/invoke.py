@@ -238,42 +238,53 @@ async def invoke(prepared: PreparedCall) -> StepResult:
     """Make the call and return its judged result; a cancelled task aborts it."""
     if prepared.refusal is not None or prepared.call is None or prepared.version is None:
         return prepared.refusal or _unusable(None)
-    waiting = WAITING.get(prepared.version.manifest.kind)
-    if waiting is None:
+    if prepared.version.manifest.kind not in WAITING:
         return await asyncio.to_thread(_in_own_thread, invoke_sync, prepared)
     if time.monotonic() - prepared.checked_at > STATUS_SECONDS:
         stopped = await asyncio.to_thread(_in_own_thread, _stopped, prepared)
         if stopped is not None:
             return stopped
-    try:
-        result = await waiting(prepared.call)
-    except Exception as error:  # whatever an invoker or agent does wrong is a failure of the step
-        logger.exception("call failed", extra=_fields(prepared.context))
-        result = stopped_with_error(type(error).__name__)
+    result = await _waited(prepared)
     if _is_news(prepared, result):
         await asyncio.to_thread(_in_own_thread, _tell_breaker, (prepared, result))
     return _judged(prepared, prepared.version, result)
 
 
 def invoke_sync(prepared: PreparedCall) -> StepResult:
-    """Make the call in this thread and return its judged result."""
+    """Make the call in this thread, with its database connection, and return its judged result."""
     if prepared.refusal is not None or prepared.call is None or prepared.version is None:
         return prepared.refusal or _unusable(None)
-    computing = COMPUTING.get(prepared.version.manifest.kind)
-    if computing is None:
-        return asyncio.run(invoke(prepared))
     if time.monotonic() - prepared.checked_at > STATUS_SECONDS:
         stopped = _stopped(prepared)
         if stopped is not None:
             return stopped
-    try:
-        result = computing(prepared.call)
-    except Exception as error:  # whatever an invoker or agent does wrong is a failure of the step
-        logger.exception("call failed", extra=_fields(prepared.context))
-        result = stopped_with_error(type(error).__name__)
+    is_computing = prepared.version.manifest.kind in COMPUTING
+    result = _computed(prepared) if is_computing else asyncio.run(_waited(prepared))
     if _is_news(prepared, result):
         _tell_breaker((prepared, result))
     return _judged(prepared, prepared.version, result)
+
+
+async def _waited(prepared: PreparedCall) -> StepResult:
+    """What a call that waits brings; whatever an invoker or agent does wrong fails the step."""
+    assert prepared.version is not None
+    assert prepared.call is not None
+    try:
+        return await WAITING[prepared.version.manifest.kind](prepared.call)
+    except Exception as error:
+        logger.exception("call failed", extra=_fields(prepared.context))
+        return stopped_with_error(type(error).__name__)
+
+
+def _computed(prepared: PreparedCall) -> StepResult:
+    """As `_waited`, of a call that computes."""
+    assert prepared.version is not None
+    assert prepared.call is not None
+    try:
+        return COMPUTING[prepared.version.manifest.kind](prepared.call)
+    except Exception as error:
+        logger.exception("call failed", extra=_fields(prepared.context))
+        return stopped_with_error(type(error).__name__)
 
 
 # ---- before the call ---------------------------------------------------------------------------

@@ -323,7 +323,7 @@ class TestHttp:
     def ask(self, world, version, page, timeout=2.0):
         prepared = prepare_call(context(world, version), command({"page": page}, timeout))
         assert prepared.waits
-        return asyncio.run(invoke.invoke(prepared))
+        return invoke_sync(prepared)
 
     def test_an_answer_is_checked_by_the_contract(self, world, service):
         version = self.register(world)
