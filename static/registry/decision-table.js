@@ -105,17 +105,17 @@ class DecisionTable extends HTMLElement {
     this.#rows(this.#value.rows.map((row, at) => (at === index ? edit(row) : row)));
   }
 
-  /** Draw anew under the hands of whoever types: what is half typed is taken first, focus and caret stay. */
+  /** Draw anew under the hands of whoever types: what is half typed is taken first, focus and selection stay. */
   #redraw() {
     if (!this.root || this.#isJson) return;
     const held = this.root.contains(document.activeElement) ? document.activeElement : null;
-    const { place } = held?.dataset ?? {}, caret = held?.matches("input") ? held.selectionStart : null;
-    if (caret !== null && held.value !== held.defaultValue) held.dispatchEvent(new Event("change"));
+    const { place } = held?.dataset ?? {}, selected = held?.matches("input") && held.selectionStart !== null ? [held.selectionStart, held.selectionEnd] : null;
+    if (selected && held.value !== held.defaultValue) held.dispatchEvent(new Event("change"));
     this.#show();
     const again = place && this.root.querySelector(`[data-place="${CSS.escape(place)}"]`);
     if (!again) return;
     again.focus();
-    if (caret !== null) again.setSelectionRange(caret, caret);
+    if (selected) again.setSelectionRange(...selected);
   }
 
   /** Redraw and put the focus where it belongs; `place` names a control. */

@@ -67,6 +67,7 @@ def test_a_rejection_takes_a_preset_reason_by_two_keys(person, server):
     person.screenshot("review-reject")
     page.keyboard.press("1")
     expect(page.locator("#review-undo")).to_contain_text("rejected")
+    expect(page.locator("#review-undo button")).to_be_enabled()  # the server has answered
     token = server.token("reviewer", "reviews:read")
     _, decided = server.api("GET", f"/api/v1/reviews/{task['id']}/", token)
     assert decided["status"] == "decided"
