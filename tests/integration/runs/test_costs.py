@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 
 from audit.sequencer import sequence_once
+from orchestrator.runs import walker
 from orchestrator.runs.models import Run
 from orchestrator.runs.walker import walk
 from tests.integration.runs.world import chain, now, status_of
@@ -34,8 +35,12 @@ def ten_steps():
 
 
 @pytest.fixture
-def slug(world, doorbells, fakes):
-    """A workflow of ten steps; one run of it has warmed everything up."""
+def slug(world, doorbells, fakes, monkeypatch):
+    """A workflow of ten steps; one run of it has warmed everything up.
+
+    On a busy machine a run would be handed back to the queue after its time slice.
+    """
+    monkeypatch.setattr(walker, "SLICE_SECONDS", 60)
     made = world.publish(ten_steps())
     walk(world.start(made).id)
     sequence_once(now())
