@@ -19,6 +19,7 @@ transaction, and cleared by parking, which is guarded by `inbox_seq = drained_se
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -987,7 +988,7 @@ def _fetch_at_once(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         result = raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats)
         if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
             # psycopg deallocates everything after a rollback.
-            _prepared_names.pop(raw)
+            del _prepared_names[raw][sql]
             result = raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats)
         _refuse(raw, result, ExecStatus.TUPLES_OK)
         columns = range(result.nfields)
@@ -997,8 +998,12 @@ def _fetch_at_once(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         ]
 
 
+MAX_PREPARED: Final = 128
+"""How many statements a connection keeps prepared; the shapes of commits are many more."""
 _UNKNOWN_STATEMENT: Final = b"26000"
 _prepared_names: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
+_numbers = itertools.count()
+"""No name is used twice: after a rollback some are gone on the server and others are not."""
 
 
 def _prepared(raw: Any, sql: str) -> bytes:
@@ -1007,7 +1012,10 @@ def _prepared(raw: Any, sql: str) -> bytes:
 
     names = _prepared_names.setdefault(raw, {})
     if sql not in names:
-        name = f"baton_{len(names)}".encode()
+        if len(names) >= MAX_PREPARED:
+            oldest = names.pop(next(iter(names)))
+            raw.pgconn.exec_(b"DEALLOCATE " + oldest)  # refused when a rollback was first
+        name = f"baton_{next(_numbers)}".encode()
         result = raw.pgconn.prepare(name, _numbered(sql).encode())
         _refuse(raw, result, ExecStatus.COMMAND_OK)
         names[sql] = name

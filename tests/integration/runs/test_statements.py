@@ -198,6 +198,30 @@ def test_a_step_is_committed_after_a_rollback_has_forgotten_what_was_prepared(wo
         assert committed(recording, claim, now=now()) is not None
 
 
+def one_plus(number):
+    ((found,),) = statements._fetch_at_once(f"SELECT %s::integer + {number}", ["1"])
+    return int(found)
+
+
+@pytest.mark.postgres
+def test_statements_of_several_shapes_are_run_in_any_order_after_a_rollback(world):
+    assert one_plus(1) == 2
+    with suppress(RuntimeError), transaction.atomic():
+        assert [one_plus(3), one_plus(3)] == [4, 4]  # so psycopg prepares it and forgets it below
+        raise RuntimeError
+    assert [one_plus(2), one_plus(1), one_plus(2)] == [3, 2, 3]
+
+
+@pytest.mark.postgres
+def test_a_connection_keeps_a_limited_number_of_statements_prepared(world):
+    many = range(statements.MAX_PREPARED + 5)
+    assert [one_plus(number) for number in many] == [1 + number for number in many]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'baton_%'")
+        assert 0 < cursor.fetchone()[0] <= statements.MAX_PREPARED
+    assert one_plus(0) == 1
+
+
 @pytest.mark.postgres
 def test_a_step_is_one_statement_and_one_commit(world, doorbells, monkeypatch):
     from django.test.utils import CaptureQueriesContext
