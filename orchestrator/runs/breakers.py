@@ -22,16 +22,16 @@ from orchestrator.runs.models import AgentBreaker
 def read_breaker(version_id: UUID) -> Breaker:
     """The breaker of an agent version; without a row it is closed and healthy."""
     row = AgentBreaker.objects.filter(agent_version_id=version_id).first()
-    return Breaker() if row is None else breaker_of(row)
-
-
-def breaker_of(row: AgentBreaker) -> Breaker:
-    """A row as the rules know it."""
+    if row is None:
+        return Breaker()
     return Breaker(BreakerStatus(row.status), row.failures, row.until)
 
 
 def begin_probe(version_id: UUID, workspace_id: UUID, *, now: datetime) -> bool:
-    """Let this call be the one that tries the agent again; False: another call is."""
+    """Let this call be the one that tries the agent again.
+
+    False: another call is, or the breaker is closed by now.
+    """
     with transaction.atomic():
         begun = (
             AgentBreaker.objects.filter(agent_version_id=version_id)

@@ -315,6 +315,9 @@ def _left_alone(
     if through is None:
         through = breakers.begin_probe(version.id, version.workspace_id, now=context.now)
         _breakers.forget(str(version.id))
+        if not through:  # another call is the probe, or was it already
+            breaker = _breakers.get(str(version.id))
+            through = breaker.lets_through(context.now)
     return None if through else refused(version.label, breaker)
 
 

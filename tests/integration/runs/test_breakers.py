@@ -9,7 +9,7 @@ from django.db import connections
 from audit.models import AuditOutbox
 from orchestrator.core.breakers import USUAL
 from orchestrator.core.errors import PermissionDeniedError
-from orchestrator.runs import breakers, services
+from orchestrator.runs import breakers, invoke, services
 from orchestrator.runs.models import AgentBreaker, Attempt
 from orchestrator.runs.walker import walk
 from registry.models import AgentVersion
@@ -38,8 +38,6 @@ def actions():
 
 def cool_down(world):
     AgentBreaker.objects.update(until=now() - timedelta(seconds=1))
-    from orchestrator.runs import invoke
-
     invoke.forget_status()
 
 
@@ -71,6 +69,20 @@ def test_after_the_cool_down_one_call_tries_it_and_its_answer_closes_the_breaker
         "agent_breaker.half_opened",
         "agent_breaker.closed",
     ]
+
+
+def test_a_call_goes_through_when_another_workers_probe_has_closed_the_breaker_meanwhile(
+    world, doorbells, fakes
+):
+    fail_so_often(world, USUAL.failures)
+    cool_down(world)
+    run = world.start(chain("a"))
+    version = version_of(world)
+    invoke._breakers.get(str(version.id))  # so this worker knows it as open
+    assert breakers.begin_probe(version.id, world.workspace.id, now=now())
+    breakers.note_answer(version.id, world.workspace.id, now=now())
+    walk(run.id)
+    assert status_of(run) == "succeeded"
 
 
 def test_a_probe_that_fails_opens_it_again(world, doorbells, fakes):
