@@ -16,6 +16,7 @@ the database connection.
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import logging
 import os
@@ -233,7 +234,8 @@ class _Threads:
 
     def _run(self, inbox: queue.SimpleQueue[_Work]) -> None:
         while True:
-            inbox.get().do()
+            # A context of its own: what one call sets there is not the next one's.
+            contextvars.Context().run(inbox.get().do)
             with self._lock:
                 if len(self._idle) >= MAX_IDLE:
                     return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import os
 import time
 
@@ -50,9 +51,17 @@ def _read(given, context):
     return Value(output={"text": file.content.decode(), "name": file.name})
 
 
+def _count(given, context):
+    """Round like whoever was here before, and leave a mark for whoever comes next."""
+    found = decimal.getcontext().prec
+    decimal.getcontext().prec = given["digits"]
+    return Value(output={"digits": found})
+
+
 def _agents(*, isolated):
     calls = {
         "greet": _greet,
+        "count": _count,
         "sleep": _sleep,
         "raise": _raise,
         "exit": _exit,

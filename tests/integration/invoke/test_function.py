@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import threading
 import time
 from pathlib import Path
@@ -78,6 +79,11 @@ def test_an_error_is_named_without_its_text(kind, name, error):
     )
     assert error in result.reason
     assert "hunter2" not in result.reason
+
+
+def test_what_a_call_sets_for_itself_does_not_reach_the_next_one():
+    found = [call("naughty.count", {"digits": digits}).output for digits in (3, 4, 5)]
+    assert found == [{"digits": decimal.DefaultContext.prec}] * 3
 
 
 @BOTH
