@@ -265,7 +265,7 @@ class Recording:
         whole = whole or is_terminal(self.state.status)
         what = Commit(
             run=self._run_row(drained_seq, whole=whole),
-            rows=self._rows(holder, fence),
+            rows=self._rows(holder, fence, whole=whole),
             release=release,
             dropped_timers=self._dropped_timers(),
             ended=self._pending.ended,
@@ -310,7 +310,7 @@ class Recording:
                 "end_reason": self._pending.ended[1],
             }
         with transaction.atomic(savepoint=False):
-            written = statements.start(run, detail, self._rows(None, 0))
+            written = statements.start(run, detail, self._rows(None, 0, whole=True))
             if written:
                 self._change_reviews(now)
         self._settled(None)
@@ -580,14 +580,17 @@ class Recording:
         }
         return {**row, "state": state.stored(), "state_seq": self.seq} if whole else row
 
-    def _rows(self, holder: UUID | None, fence: int) -> Rows:
+    def _rows(self, holder: UUID | None, fence: int, *, whole: bool) -> Rows:
+        """The rows to write; with the whole state, events need not say what they changed in it."""
         pending = self._pending
         attempts = {
             key: {**row, "owner": holder, "fence": fence} if key in pending.calls else row
             for key, row in pending.attempts.items()
         }
         return Rows(
-            events=pending.rows.events,
+            events=[{**row, "patch": None} for row in pending.rows.events]
+            if whole
+            else pending.rows.events,
             steps=list(pending.steps.values()),
             attempts=list(attempts.values()),
             handoffs=pending.rows.handoffs,

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, connections, transaction
 from orchestrator.core import events
 from orchestrator.ids import new_id
 from orchestrator.runs import services, statements
-from orchestrator.runs.models import Attempt, InboxEvent, Run, Timer
+from orchestrator.runs.models import Attempt, InboxEvent, Run, RunEvent, Timer
 from orchestrator.runs.recording import Recording
 from orchestrator.runs.selectors import hydrated
 from orchestrator.runs.walker import _facts, _key_of, _row_of
@@ -196,6 +196,21 @@ def test_a_step_is_committed_after_a_rollback_has_forgotten_what_was_prepared(wo
                 cursor.execute("SELECT 1")
             raise RuntimeError
         assert committed(recording, claim, now=now()) is not None
+
+
+@pytest.mark.parametrize(("release", "is_kept"), [("hold", True), ("hand_back", False)])
+def test_an_event_keeps_what_it_changed_only_when_the_state_is_not_written(
+    world, doorbells, release, is_kept
+):
+    run = world.start(chain("a", "b"))
+    claim = statements.claim(run.id, new_id())
+    recording = recording_of(claim)
+    recording.apply(succeeded(), now())
+    assert committed(recording, claim, release=release) is not None
+    latest = RunEvent.objects.filter(run=run).order_by("seq").last()
+    assert latest.type == "attempt_succeeded"
+    assert (latest.patch is not None) == is_kept
+    assert RunEvent.objects.filter(id=latest.id, patch__isnull=False).exists() == is_kept
 
 
 def one_plus(number):
