@@ -61,7 +61,7 @@ class Run(models.Model):
     needs_attention = models.BooleanField(default=False)
     """An exception waits, or the run failed and nobody has dismissed or resumed it."""
     state = models.JSONField(default=dict)
-    state_seq = models.PositiveIntegerField(default=0)
+    state_seq = models.PositiveIntegerField(default=0, db_default=0)
     seq = models.PositiveIntegerField(default=0)
     inbox_seq = models.PositiveIntegerField(default=0)
     drained_seq = models.PositiveIntegerField(default=0)

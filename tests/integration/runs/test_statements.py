@@ -3,8 +3,10 @@
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, connection, connections, transaction
 
 from orchestrator.core import events
@@ -211,6 +213,22 @@ def test_an_event_keeps_what_it_changed_only_when_the_state_is_not_written(
     assert latest.type == "attempt_succeeded"
     assert (latest.patch is not None) == is_kept
     assert RunEvent.objects.filter(id=latest.id, patch__isnull=False).exists() == is_kept
+
+
+def test_taking_the_journals_changes_out_of_the_database_puts_them_into_the_states(
+    world, doorbells
+):
+    run = world.start(chain("a", "b"))
+    claim = statements.claim(run.id, new_id())
+    recording = recording_of(claim)
+    recording.apply(succeeded(), now())
+    committed(recording, claim)
+    assert Run.objects.get(id=run.id).state["steps"]["a"]["status"] == "running"
+    migration = import_module(
+        "orchestrator.runs.migrations.0005_keep_changes_of_state_in_the_journal"
+    )
+    migration.put_changes_into_states(apps, None)
+    assert Run.objects.get(id=run.id).state == recording.state.stored()
 
 
 def one_plus(number):
