@@ -497,13 +497,6 @@ class AgentBreaker(models.Model):
     """Why it opened: the failure that was one too many."""
     changed_at = models.DateTimeField()
 
-    class Meta:
-        indexes = (
-            models.Index(
-                fields=("status",), condition=~models.Q(status="closed"), name="breaker_not_closed"
-            ),
-        )
-
     def __str__(self) -> str:
         return f"{self.status} breaker of {self.agent_version_id}"
 

@@ -23,8 +23,5 @@ class Migration(migrations.Migration):
                 ('reason', models.TextField(blank=True)),
                 ('changed_at', models.DateTimeField()),
             ],
-            options={
-                'indexes': [models.Index(condition=models.Q(('status', 'closed'), _negated=True), fields=['status'], name='breaker_not_closed')],
-            },
         ),
     ]
