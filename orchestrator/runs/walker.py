@@ -43,6 +43,7 @@ import os
 import random
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -160,7 +161,8 @@ class _Walk:
         self.drained_seq = claim.drained_seq
         self.inbox_seq = claim.inbox_seq
         self.slice_ends = time.monotonic() + SLICE_SECONDS
-        self.facts = _facts(claim)
+        self.types = types_of(claim.binding)
+        self.facts = _facts(claim, self.types)
         rows = {_key_of(row): _row_of(claim.run_id, row) for row in (*claim.begun, *claim.lost)}
         self.recording = Recording(
             self.facts,
@@ -280,8 +282,10 @@ class _Walk:
         return f"{step}.undo" if self.recording.state.steps[step].undo else step
 
     def _prepared(self, call: InvokeAgent, interest: _Interest) -> PreparedCall:
-        step = self.facts.compiled.step(call.step).step
+        compiled = self.facts.compiled.step(call.step)
+        step = compiled.step
         assert isinstance(step, AgentStep)
+        stands_in = call.uses in step.fallbacks and not self.recording.state.steps[call.step].undo
         version_id, sha256 = self.facts.agent_of(call.uses)
         context = InvocationContext(
             run_id=self.run_id,
@@ -295,10 +299,8 @@ class _Walk:
             now=statements.CLOCK.now(),
             mode=self.facts.mode,
             actor_id=self.facts.starter.id,
-            types=types_of(self.facts.binding),
-            promised=self.facts.compiled.step(call.step).output_contract
-            if call.uses in step.fallbacks and not self.recording.state.steps[call.step].undo
-            else None,
+            types=self.types,
+            promised=compiled.output_contract if stands_in else None,
         )
         return prepare_call(context, call, is_cancelled=interest.is_gone)
 
@@ -519,7 +521,7 @@ def _overdue(call: InvokeAgent) -> Failed:
 # ---- small things --------------------------------------------------------------------------------
 
 
-def _facts(claim: Claim) -> RunFacts:
+def _facts(claim: Claim, types: Mapping[str, int]) -> RunFacts:
     version = claim.binding["version"]
     assert isinstance(version, int)
     return RunFacts(
@@ -531,7 +533,7 @@ def _facts(claim: Claim) -> RunFacts:
         version_number=version,
         snapshot_id=claim.snapshot_id,
         mode=claim.mode,
-        compiled=compiled_run(claim, types_of(claim.binding)),
+        compiled=compiled_run(claim, types),
         binding=claim.binding,
         starter=Actor(kind=claim.started_by_kind, id=claim.started_by),  # type: ignore[arg-type]  # stored words
     )

@@ -13,7 +13,7 @@ from orchestrator.core import events
 from orchestrator.ids import new_id
 from orchestrator.runs import services, statements
 from orchestrator.runs.models import Attempt, InboxEvent, Run, RunEvent, Timer
-from orchestrator.runs.recording import Recording
+from orchestrator.runs.recording import Recording, types_of
 from orchestrator.runs.selectors import hydrated
 from orchestrator.runs.walker import _facts, _key_of, _row_of
 from tests.integration.runs.world import chain, fan, now, with_gate
@@ -38,7 +38,7 @@ def everything():
 def recording_of(claim):
     rows = {_key_of(row): _row_of(claim.run_id, row) for row in claim.begun}
     return Recording(
-        _facts(claim),
+        _facts(claim, types_of(claim.binding)),
         hydrated(claim.state, claim.input, claim.steps),
         seq=claim.seq,
         title=claim.title,
