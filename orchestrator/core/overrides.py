@@ -20,7 +20,8 @@ from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatu
 
 GIVEN: Final = "given"
 """The row that the basis of a given result names."""
-_WAITS_FOR: Final = frozenset({"exception", "retry"})
+WAITS_FOR: Final = frozenset({"exception", "retry"})
+"""What a step waits for while its result may be given."""
 
 
 def takes_result(workflow: CompiledWorkflow, step_id: str) -> bool:
@@ -36,7 +37,7 @@ def waits_for_result(workflow: CompiledWorkflow, state: RunState, step_id: str) 
     return (
         state.status in {RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED}
         and run.status is StepStatus.WAITING
-        and run.waiting_for in _WAITS_FOR
+        and run.waiting_for in WAITS_FOR
         and takes_result(workflow, step_id)
     )
 

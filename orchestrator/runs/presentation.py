@@ -320,7 +320,10 @@ def member_page(
     total: int,
     now: datetime,
 ) -> MemberPage:
-    """Members as the page lists them; `total` counts those of the status that was asked for."""
+    """Members as the page lists them; the filters are in the order of `counts`.
+
+    `total` counts those of the status that was asked for.
+    """
     lines = []
     for one in found:
         begun, ended = instant_of(one["started_at"]), instant_of(one["ended_at"])
@@ -335,8 +338,7 @@ def member_page(
                 tries=one["attempt"],
             )
         )
-    order = ("failed", "waiting", "running", "ready", "cancelled", "succeeded")
-    filters = tuple((key, look_of(key).word, counts[key]) for key in order if counts.get(key))
+    filters = tuple((key, look_of(key).word, count) for key, count in counts.items())
     end = start + len(lines)
     word = "Member" if isinstance(step, TeamStep) else "Item"
     return MemberPage(word, tuple(lines), filters, status, total, end if end < total else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import WorkflowDefinition, is_member, member_of, owner_of
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
-from orchestrator.core.overrides import giver_of_basis
+from orchestrator.core.overrides import WAITS_FOR, giver_of_basis
 from orchestrator.core.planner import overridable_steps, resumable_steps
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
 from orchestrator.core.state import (
@@ -58,8 +58,10 @@ METRIC_RUNS: Final = 2_000
 """Figures look at the newest runs only: their cost does not grow with the history."""
 JOURNAL_PAGE: Final = 500
 MEMBER_PAGE: Final = 50
+_MEMBER_ORDER: Final = ("failed", "waiting", "running", "ready", "cancelled", "succeeded")
+"""The statuses of members in lists, what needs a look first."""
 _MEMBER_COLUMNS: Final = (
-    *("step", "status", "waiting_for", "result_tag", "iteration", "attempt", "result"),
+    *("pk", "step", "status", "waiting_for", "result_tag", "iteration", "attempt"),
     *("started_at", "ended_at"),
 )
 FAILURE_RUNS: Final = 500
@@ -226,7 +228,7 @@ class RunBrief:
 
 
 def briefs_of(actor: Actor, runs: Sequence[Run]) -> dict[UUID, RunBrief]:
-    """What the list says about each run of a page; four queries, however many runs."""
+    """What the list says about each run of a page; as many queries for many runs as for one."""
     ids = [run.id for run in runs]
     states = _stored_states(ids)
     reasons = dict(RunDetail.objects.filter(run_id__in=ids).values_list("run_id", "end_reason"))
@@ -261,7 +263,7 @@ def briefs_of(actor: Actor, runs: Sequence[Run]) -> dict[UUID, RunBrief]:
 
 
 def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") -> JsonObject:
-    """Everything the run page shows, as JSON; eight queries, however large the run is.
+    """Everything the run page shows, as JSON; as many queries for a large run as for a small one.
 
     Members of steps are counted (`members` of their step), and listed by `list_members`; only
     `member` stands among the steps, when there is such a one. `can` says what the
@@ -378,7 +380,10 @@ def message_log(run_id: UUID) -> list[JsonObject]:
 
 @dataclass(frozen=True, slots=True)
 class MemberList:
-    """A page of a step's members in their latest iterations; `counts` is by status, of all."""
+    """A page of a step's members in their latest iterations.
+
+    `counts` is of all, by status, what needs a look first.
+    """
 
     rows: tuple[JsonObject, ...]
     counts: Mapping[str, int]
@@ -396,49 +401,55 @@ def list_members(
     groups = _stored_states([run_id])[run_id].get("groups")
     group = groups.get(step) if isinstance(groups, dict) else None
     total = MemberGroup.model_validate(group).total if group else 0
-    latest: dict[int, JsonObject] = {}
+    latest: dict[int, Mapping[str, Any]] = {}
     rows = StepRun.objects.filter(run_id=run_id, step__startswith=f"{step}.").order_by("iteration")
     for row in rows.values(*_MEMBER_COLUMNS):
         index = int(member_of(row["step"]))
         if index < total:
-            latest[index] = _member(row, index)
-    counts: dict[str, int] = defaultdict(int)
-    for one in latest.values():
-        counts[str(one["status"])] += 1
-    shown = sorted(
-        (one for one in latest.values() if status in {"", one["status"]}), key=_member_urgency
+            latest[index] = {**row, "index": index, "status": _member_status(row)}
+    in_order = sorted(latest.values(), key=_member_urgency)
+    counts = Counter(one["status"] for one in in_order)
+    found = [one for one in in_order if status in {"", one["status"]}]
+    page = found[start : start + size]
+    results = dict(
+        StepRun.objects.filter(pk__in=[one["pk"] for one in page]).values_list("pk", "result")
     )
-    return MemberList(tuple(shown[start : start + size]), dict(counts), len(shown))
+    shown = tuple(_member(one, results.get(one["pk"]) or {}) for one in page)
+    return MemberList(shown, dict(counts), len(found))
 
 
-def _member(row: Mapping[str, Any], index: int) -> JsonObject:
-    """A member as lists show it. One that ended without a value counts as failed."""
-    result = row["result"] or {}
+def _member_status(row: Mapping[str, Any]) -> str:
+    """A member's status as lists show it: one that ended without a value counts as failed."""
     is_bad = row["result_tag"] not in {"", "value"} and row["status"] == StepStatus.SUCCEEDED
+    return StepStatus.FAILED.value if is_bad else str(row["status"])
+
+
+def _member(row: Mapping[str, Any], result: Mapping[str, Any]) -> JsonObject:
+    shown = ("index", "status", "waiting_for", "result_tag", "iteration", "attempt")
     return {
         "id": row["step"],
-        "index": index,
-        "status": StepStatus.FAILED.value if is_bad else row["status"],
-        **{name: row[name] for name in ("waiting_for", "result_tag", "iteration", "attempt")},
+        **{name: row[name] for name in shown},
         "reason": result.get("reason") or "",
         "started_at": _at(row["started_at"]),
         "ended_at": _at(row["ended_at"]),
     }
 
 
-def _member_urgency(one: JsonObject) -> tuple[int, object]:
-    order = ("failed", "waiting", "running", "ready", "cancelled", "succeeded")
-    status = str(one["status"])
+def _member_urgency(one: Mapping[str, Any]) -> tuple[int, int]:
+    status, order = one["status"], _MEMBER_ORDER
     return order.index(status) if status in order else len(order), one["index"]
 
 
 def run_state(run: Run) -> RunState:
     """The planner's state of a run, with inputs and outputs put back."""
-    detail = RunDetail.objects.get(run_id=run.id)
+    return _state_of(run, RunDetail.objects.get(run_id=run.id).input)
+
+
+def _state_of(run: Run, run_input: JsonObject) -> RunState:
     columns = ("step", "iteration", "input", "input_override", "output", "result")
     rows = StepRun.objects.filter(run_id=run.id).values(*columns)
     _bring_up_to_date(run)
-    return hydrated(run.state, detail.input, rows)
+    return hydrated(run.state, run_input, rows)
 
 
 def _bring_up_to_date(*runs: Run) -> None:
@@ -449,12 +460,13 @@ def _bring_up_to_date(*runs: Run) -> None:
     behind = {run.id: run for run in runs if run.state_seq < run.seq}
     if not behind:
         return
-    first = min(run.state_seq for run in behind.values())
-    later = RunEvent.objects.filter(run_id__in=behind, seq__gt=first, patch__isnull=False)
-    for run_id, seq, patch in later.order_by("seq").values_list("run_id", "seq", "patch"):
+    later = Q()
+    for run in behind.values():
+        later |= Q(run_id=run.id, seq__gt=run.state_seq, seq__lte=run.seq)
+    changes = RunEvent.objects.filter(later, patch__isnull=False).order_by("seq")
+    for run_id, patch in changes.values_list("run_id", "patch"):
         run = behind[run_id]
-        if patch is not None and run.state_seq < seq <= run.seq:
-            run.state = patched(run.state, [patch])
+        run.state = patched(run.state, [patch or {}])
     for run in behind.values():
         run.state_seq = run.seq
 
@@ -713,20 +725,29 @@ def _definition_of(run_id: UUID) -> WorkflowDefinition:
 def _allowed(
     run: Run, step_runs: Sequence[StepRun], detail: RunDetail, actor: Actor | None
 ) -> JsonObject:
+    """What the actor may ask of the run now; its state is read for those only who could ask."""
     if actor is None:
         return {}
     going_on = not is_terminal(RunStatus(run.status)) and run.status != RunStatus.ROLLING_BACK
-    failed = run.status == RunStatus.FAILED
     paused = run.status == RunStatus.PAUSED
+    may_pause = going_on and access.can(actor, "run.pause", run)
+    may_override = access.can(actor, "run.override", run)
+    has_failed = run.status == RunStatus.FAILED
+    may_resume = has_failed and access.can(actor, "run.resume", run)
+    may_give = (
+        may_override
+        and actor.kind == "user"
+        and (has_failed or any(row.waiting_for in WAITS_FOR for row in step_runs))
+    )
+    may_undo = may_override and run.mode == "live" and run.status in MAY_BE_ROLLED_BACK
     resumable: tuple[str, ...] = ()
     overridable: tuple[str, ...] = ()
-    if failed or any(row.status == StepStatus.WAITING for row in step_runs):
-        compiled, state = compiled_run(run), _state_of(run, step_runs, detail)
-        if failed and access.can(actor, "run.resume", run):
-            resumable = resumable_steps(compiled, state)
-        if actor.kind == "user" and access.can(actor, "run.override", run):
-            overridable = overridable_steps(compiled, state)
-    may_pause = going_on and access.can(actor, "run.pause", run)
+    can_be_undone = False
+    if may_resume or may_give or may_undo:
+        compiled, state = compiled_run(run), _state_of(run, detail.input)
+        resumable = resumable_steps(compiled, state) if may_resume else ()
+        overridable = overridable_steps(compiled, state) if may_give else ()
+        can_be_undone = may_undo and not rollback_plan(compiled, state).is_empty
     return {
         "cancel": going_on and access.can(actor, "run.cancel", run),
         "pause": may_pause and not paused,
@@ -734,20 +755,11 @@ def _allowed(
         "resume": bool(resumable),
         "resume_at": list(resumable),
         "override_at": list(overridable),
-        "dismiss": run.status in {RunStatus.FAILED, RunStatus.ROLLED_BACK}
+        "dismiss": may_override
         and run.needs_attention
-        and access.can(actor, "run.override", run),
-        "roll_back": run.status in MAY_BE_ROLLED_BACK
-        and run.mode == "live"
-        and access.can(actor, "run.override", run)
-        and not rollback_plan(compiled_run(run), _state_of(run, step_runs, detail)).is_empty,
+        and run.status in {RunStatus.FAILED, RunStatus.ROLLED_BACK},
+        "roll_back": can_be_undone,
     }
-
-
-def _state_of(run: Run, step_runs: Sequence[StepRun], detail: RunDetail) -> RunState:
-    columns = ("step", "iteration", "input", "input_override", "output", "result")
-    rows = [{name: getattr(row, name) for name in columns} for row in step_runs]
-    return hydrated(run.state, detail.input, rows)
 
 
 def _steps(

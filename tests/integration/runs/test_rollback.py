@@ -14,6 +14,7 @@ from tests.integration.runs.world import (
     agent,
     definition,
     invariants,
+    mapped,
     now,
     status_of,
     steps_of,
@@ -144,6 +145,16 @@ def test_a_rollback_is_refused_without_right_or_end_or_anything_to_undo(world, d
     walk(harmless.id)
     with pytest.raises(services.NothingToUndoError):
         roll_back(world, harmless)
+
+
+def test_a_rollback_is_offered_where_the_items_of_a_map_have_changed_something(world, doorbells):
+    world.register("writer", side_effect="write")
+    run = world.start(mapped(uses={"agent": "writer", "version": 1}))
+    walk(run.id)
+    assert run_snapshot(run.id, world.operator)["can"]["roll_back"]
+    assert not run_snapshot(run.id, world.owner)["can"]["roll_back"]
+    roll_back(world, run)
+    assert list(run_snapshot(run.id)["not_undone"]) == ["each"]
 
 
 def test_a_worker_that_dies_while_it_undoes_loses_nothing(world, doorbells, fakes):

@@ -258,7 +258,7 @@ def test_members_are_listed_with_filters_by_status_and_a_next_page(definition):
         {"id": "each.0", "index": 0, "status": "waiting", "waiting_for": "retry", "result_tag": "",
          "iteration": 1, "attempt": 1, "reason": "", "started_at": None, "ended_at": None},
     ]  # fmt: skip
-    counts = {"succeeded": 70, "failed": 1, "waiting": 1}
+    counts = {"failed": 1, "waiting": 1, "succeeded": 70}
     page = shown.member_page(
         definition.steps["damage"], rows, counts, status="", start=0, total=72, now=T0
     )
