@@ -18,10 +18,11 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 
-from approvals.evidence import GIVE, ReviewEvidence
+from approvals.evidence import ReviewEvidence
 from orchestrator.access import Actor
 from orchestrator.core.contracts import Validator, standard_types
 from orchestrator.core.errors import DomainError, InvalidInputError
+from orchestrator.core.gates import GIVE, RETRY
 from orchestrator.core.json import JsonObject, JsonValue, parse_json
 from orchestrator.core.results import Violation
 from orchestrator.files import selectors as files
@@ -150,7 +151,7 @@ def answer_of(evidence: ReviewEvidence, posted: Posted) -> Answer:
     """
     picked, _, code = posted.fields.get("decision", "").partition(":")
     output = _output(evidence, posted) if evidence.may_have_output(picked) else None
-    if picked == "retry" and output == evidence.proposal:
+    if picked == RETRY and output == evidence.proposal:
         output = None
     note = posted.fields.get("reason", "").strip()
     own_words = posted.fields.get(f"reason_{picked}", "").strip()
@@ -180,7 +181,7 @@ def _output(evidence: ReviewEvidence, posted: Posted) -> JsonObject:
         return value
     asked = _Asked(evidence.contract, evidence.proposal, PREFIX)
     value, read = _read(asked, posted)
-    if value == evidence.proposal and posted.picked == "retry" and not read:
+    if value == evidence.proposal and posted.picked == RETRY and not read:
         return evidence.proposal
     return _fitting(asked, value, read)
 

@@ -12,19 +12,16 @@ from pydantic import Field, ValidationError, field_validator
 
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.errors import InvalidInputError
+from orchestrator.core.gates import END, GIVE, OWN, RETRY
 from orchestrator.core.json import JsonObject, JsonValue, Model, parse_json
 from orchestrator.core.reading import violations_of
 from orchestrator.core.results import Violation
 
-OWN = "own"
-"""The choice of somebody who writes his own in the place of contradicting proposals."""
-GIVE = "give"
-"""The choice of an exception that carries the step's result, rather than its input."""
-CHOSEN = frozenset({"retry", "end", "give"})
+CHOSEN = frozenset({RETRY, END, GIVE})
 """Choices of exceptions: recorded as the outcome `chosen` with the choice beside it."""
-NEEDS_REASON = frozenset({"rejected", "returned", "end", "give"})
-NEEDS_OUTPUT = frozenset({"edited", "filled", "give"})
-MAY_HAVE_OUTPUT = NEEDS_OUTPUT | {"retry"}
+NEEDS_REASON = frozenset({"rejected", "returned", END, GIVE})
+NEEDS_OUTPUT = frozenset({"edited", "filled", GIVE})
+MAY_HAVE_OUTPUT = NEEDS_OUTPUT | {RETRY}
 
 Choice = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """What a person may pick: an outcome (`approved`, ...), for exceptions `retry`, `end` or `give`."""

@@ -14,13 +14,14 @@ from django.urls import reverse
 
 from approvals import presentation, selectors, services, subjects
 from approvals.answers import AnswerForm, Posted, form_of, result_form_of
-from approvals.evidence import GIVE, ReviewEvidence
+from approvals.evidence import ReviewEvidence
 from approvals.lifecycle import LIVE_STATUSES
 from approvals.models import Decision, ReviewTask
 from approvals.presentation import Entry
 from approvals.selectors import Segment, Standing
 from orchestrator.access import Actor
 from orchestrator.core.errors import DomainError
+from orchestrator.core.gates import GIVE
 from orchestrator.core.json import JsonObject
 from orchestrator.web.templatetags.baton import look_of
 

@@ -1,4 +1,4 @@
-"""What each type of gate asks, and what a person's decision makes of it. Pure.
+"""What gates and exceptions ask, and what a person's decision makes of a gate. Pure.
 
 A decision is an outcome, for `choose` and `adjudicate` with the choice beside it: the port that was
 chosen, or the number of the proposal that was taken (`take_1`). A gate that has to adjudicate keeps
@@ -23,6 +23,11 @@ TAKE: Final = "take_"
 """Begins the choice that takes a proposal as it is: `take_1` is the first."""
 OWN: Final = "own"
 """The choice of a person who writes his own in the proposals' place."""
+RETRY: Final = "retry"
+END: Final = "end"
+GIVE: Final = "give"
+"""What may be chosen about an exception: run the step again, with another input or the same; end
+the run; give the step's result."""
 _PORTS: Final[Mapping[str, str]] = {
     "approved": "approved",
     "edited": "approved",

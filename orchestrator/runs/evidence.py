@@ -17,15 +17,12 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
     is_member,
 )
-from orchestrator.core.gates import OWN, TAKE, takeable
+from orchestrator.core.gates import END, GIVE, OWN, RETRY, TAKE, takeable
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import takes_result
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain
 from orchestrator.core.state import TERMINAL_STEP, RunState, StepRunState, StepStatus
 
-RETRY = "retry"
-END = "end"
-GIVE = "give"
 _GATE_CHOICES = {
     GateType.APPROVE: ("approved", "rejected", "returned"),
     GateType.REVIEW: ("approved", "edited", "rejected", "returned"),

@@ -36,6 +36,7 @@ from orchestrator.core.errors import (
     PermissionDeniedError,
 )
 from orchestrator.core.events import DrivingEvent
+from orchestrator.core.gates import GIVE
 from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.planner import initial_state, overridable_steps, resumable_steps
 from orchestrator.core.reading import read_text
@@ -44,7 +45,6 @@ from orchestrator.core.state import RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
 from orchestrator.runs import breakers, faults, hints, invoke, selectors, statements
-from orchestrator.runs.evidence import GIVE
 from orchestrator.runs.models import Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
 from orchestrator.runs.trials import PinnedVersion, keep_snapshot, pinned_for_trial
