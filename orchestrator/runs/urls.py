@@ -40,7 +40,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/", views.detail, name="detail"),
     path("runs/<uuid:run_id>/parts/<slug:name>/", views.part, name="part"),
     path("runs/<uuid:run_id>/do/<slug:name>/", views.act, name="act"),
-    path("runs/<uuid:run_id>/steps/<slug:step>/resume/", views.resume, name="resume"),
+    path("runs/<uuid:run_id>/steps/<slug:step>/resume/", recovery_views.resume, name="resume"),
     path(
         "runs/<uuid:run_id>/steps/<slug:step>/override/", recovery_views.override, name="override"
     ),

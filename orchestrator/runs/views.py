@@ -31,7 +31,6 @@ from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject
 from orchestrator.runs import examples, forms, presentation, selectors, services
 from orchestrator.runs.models import Run
-from orchestrator.runs.recording import types_of
 from orchestrator.runs.timeline import timeline_of
 from orchestrator.runs.trials import NotTriableError
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
@@ -170,10 +169,6 @@ ACTIONS: Final[Mapping[str, RunAction]] = {
         ),
     )
 }
-
-
-ANYTHING: Final = Validator({"type": "object"})
-"""The contract of a step that has none."""
 
 
 # ---- The list ----------------------------------------------------------------------------------
@@ -417,7 +412,7 @@ class _Page:
         panel = presentation.panel_of(self.snapshot, self.compiled, self.selected, self.now)
         context: dict[str, Any] = {
             "panel": panel,
-            "resume": _resume_offer(self.actor, self.run, self.snapshot, self.selected),
+            "resume": resume_offer(self.actor, self.run, self.snapshot, self.selected),
             "override": override_address(self.run, self.snapshot, self.selected),
             "given_by": person_named(panel.given_by),
         }
@@ -512,84 +507,6 @@ def act(request: HttpRequest, run_id: UUID, name: str) -> HttpResponse:
     return render(request, "runs/act.html", context, status=error.status if error else 200)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
-    actor = actor_of(request)
-    run = selectors.get_run(actor, run_id)
-    access.require(actor, "run.resume", run)
-    compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
-    if step not in compiled.steps:
-        raise Http404
-    snapshot = selectors.run_snapshot(run_id, actor)
-    states = cast("Mapping[str, Mapping[str, Any]]", snapshot["steps"])
-    present: JsonObject = states[step].get("input") or {}
-    form = forms.InputForm(
-        contract=compiled.steps[step].contract or ANYTHING,
-        value=present,
-        is_json=request.GET.get("as") == "json",
-    )
-    error: DomainError | None = None
-    if request.method == "POST":
-        form, error = _resume(request, actor, run, step=step, form=form, present=present)
-        if error is None:
-            messages.success(
-                request, f"The run goes on at “{compiled.definition.steps[step].name}”."
-            )
-            return redirect(f"{reverse('runs:detail', args=[run.id])}?step={step}")
-    offer = _resume_offer(actor, run, snapshot, step)
-    panel = presentation.panel_of(snapshot, compiled, step, timezone.now())
-    context = {
-        "run": run,
-        "snapshot": snapshot,
-        "step": step,
-        "panel": panel,
-        "form": form,
-        "offer": offer,
-        "error": error,
-        "lacks_reason": error is not None and is_about_reason(error),
-        "reason": request.POST.get("reason", ""),
-        "kept": presentation.kept_steps(snapshot, compiled.definition, step),
-    }
-    return render(request, "runs/resume.html", context, status=error.status if error else 200)
-
-
-def _resume(
-    request: HttpRequest,
-    actor: Actor,
-    run: Run,
-    *,
-    step: str,
-    form: forms.InputForm,
-    present: JsonObject,
-) -> tuple[forms.InputForm, DomainError | None]:
-    """Read the form and resume: the form with its errors, and the refusal if there was one."""
-    edited: JsonObject | None = None
-    if request.POST.get("with") != "same":
-        form, edited = forms.read_input(request, form, actor=actor, workspace_id=run.workspace_id)
-        if edited is None:
-            return form, InvalidInputError("The input does not fit; each field says why.")
-    try:
-        services.resume_run(
-            run_id=run.id,
-            step=step,
-            input=None if edited == present else edited,
-            reason=request.POST.get("reason", ""),
-            actor=actor,
-            now=timezone.now(),
-        )
-    except InvalidInputError as refused:
-        return (form if is_about_reason(refused) else form.with_error(refused)), refused
-    except ConflictError as refused:
-        return form, refused
-    return form, None
-
-
-def is_about_reason(error: DomainError) -> bool:
-    """Whether a refusal is about the missing reason, and not about the payload."""
-    violations = error.detail.get("violations")
-    return isinstance(violations, list) and any(one["path"] == "/reason" for one in violations)
-
-
 # ---- Parts -------------------------------------------------------------------------------------
 
 
@@ -636,7 +553,8 @@ class ResumeOffer:
     locked: str
 
 
-def _resume_offer(actor: Actor, run: Run, snapshot: JsonObject, step: str) -> ResumeOffer | None:
+def resume_offer(actor: Actor, run: Run, snapshot: JsonObject, step: str) -> ResumeOffer | None:
+    """Whether a failed run can go on at this step; None when there is nothing to say about it."""
     if run.status != "failed":
         return None
     locked = _locked(actor, "run.resume", run)
