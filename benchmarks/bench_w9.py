@@ -1,7 +1,6 @@
 """W9: what a step of a run of 1,000 steps costs, against one of a run of 10.
 
-Walked in this process, so that its CPU and PostgreSQL's are those of the steps alone. The planner's
-share is measured apart, without a database.
+Walked in this process, so that its CPU and PostgreSQL's are those of the steps alone.
 """
 
 from __future__ import annotations

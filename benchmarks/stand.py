@@ -67,7 +67,7 @@ class Stand:
         call_command("migrate", verbosity=0)
         from tests.integration.runs.world import World
 
-        self.world = World.make()
+        World.make()
         self.world = World()
         for slug in ("light", "pause", "compute"):
             self.world.register(slug, config={"function": f"fake.{slug}"})
@@ -165,13 +165,19 @@ class Stand:
 
     def start(self, slug: str, count: int = 1) -> list[UUID]:
         """Start runs and ring for nobody; returns their ids."""
+        with self.silence():
+            return [
+                self.world.start(slug, text=f"{number:04d}{TEXT}").id for number in range(count)
+            ]
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Inside, nobody is rung for by this process."""
         from orchestrator.runs import services
 
         ring, services.ring = services.ring, lambda _: None
         try:
-            return [
-                self.world.start(slug, text=f"{number:04d}{TEXT}").id for number in range(count)
-            ]
+            yield
         finally:
             services.ring = ring
 
