@@ -178,42 +178,43 @@ def words_of(text: str, zone: str) -> str:
         ScheduleError: it cannot be read.
     """
     cron = read_cron(text)
-    minute, hour = text.split()[:2]
     days = _day_words(cron)
     if len(cron.minutes) == len(cron.hours) == 1:
         when = f"{days} at {cron.hours[0]:02}:{cron.minutes[0]:02}"
-    elif hour == "*":
-        when = _within_hours(minute, cron)
+    elif len(cron.hours) == 24:
+        when = _within_hours(cron)
         when += "" if days == "every day" else f", {days}"
     elif len(cron.minutes) * len(cron.hours) <= 4:
         times = [f"{one:02}:{other:02}" for one in cron.hours for other in cron.minutes]
         when = f"{days} at {_joined(times)}"
     else:
         hours = _joined([f"{one:02}" for one in cron.hours])
-        when = f"{_within_hours(minute, cron)} in the hours {hours}, {days}"
+        when = f"{_within_hours(cron)} in the hours {hours}, {days}"
     return f"{when} in {zone}"
 
 
-def _within_hours(minute: str, cron: Cron) -> str:
-    if minute == "*":
+def _within_hours(cron: Cron) -> str:
+    count = len(cron.minutes)
+    if count == 60:
         return "every minute"
-    if minute.startswith("*/") and 60 % int(minute[2:]) == 0:
-        return f"every {int(minute[2:])} minutes"
+    if count > 1 and cron.minutes == tuple(range(0, 60, 60 // count)):
+        return f"every {60 // count} minutes"
     return f"every hour at minute {_joined([f'{one:02}' for one in cron.minutes])}"
 
 
 def _day_words(cron: Cron) -> str:
-    week = _weekday_words(cron)
-    dates = "" if cron.any_day and len(cron.days) == 31 else _date_words(cron)
+    is_either = not (cron.any_day or cron.any_weekday)
+    if is_either and (len(cron.days) == 31 or len(cron.weekdays) == 7):
+        week = dates = ""  # one of the two is true of every day
+    else:
+        week, dates = _weekday_words(cron), _date_words(cron)
     months = (
         ""
         if len(cron.months) == 12
         else _joined([_MONTH_WORDS[one - 1] for one in sorted(cron.months)])
     )
     if week and dates:
-        said = (
-            f"{dates} and {week}" if not (cron.any_day or cron.any_weekday) else f"{week}, {dates}"
-        )
+        said = f"{dates} and {week}" if is_either else f"{week}, {dates}"
     else:
         said = week or dates or "every day"
     return f"{said} of {months}" if months and dates else f"{said} in {months}" if months else said
@@ -229,6 +230,8 @@ def _weekday_words(cron: Cron) -> str:
 
 
 def _date_words(cron: Cron) -> str:
+    if len(cron.days) == 31:
+        return ""
     return f"on day {_joined([str(one) for one in sorted(cron.days)])}"
 
 

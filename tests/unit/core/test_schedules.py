@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.schedules import (
@@ -219,3 +219,48 @@ def test_after_a_rest_the_policy_says_what_is_made_up_for():
 )  # fmt: skip
 def test_it_is_said_in_words(text, words):
     assert words_of(text, "Europe/Berlin") == words
+
+
+FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+@st.composite
+def fields(draw, least, most):
+    """One field of a cron expression, whatever may stand in it."""
+    parts = []
+    for _ in range(draw(st.integers(1, 3))):
+        low = draw(st.integers(least, most))
+        high = draw(st.integers(low, most))
+        span = draw(st.sampled_from(["*", str(low), f"{low}-{high}"]))
+        step = draw(st.sampled_from(["", "", f"/{draw(st.integers(1, most))}"]))
+        parts.append(span + step)
+    return ",".join(parts)
+
+
+@given(text=st.tuples(*(fields(*one) for one in FIELDS)).map(" ".join))
+@example(text="*/5,7 * * * *")
+@example(text="1-31 8 1-31 * 0-7")
+def test_whatever_can_be_read_can_be_said(text):
+    try:
+        cron = read_cron(text)
+    except ScheduleError:
+        return
+    said = words_of(text, "UTC")
+    assert said.endswith(" in UTC")
+    is_daily = cron.days >= frozenset(range(1, 32)) and len(cron.weekdays) == 7
+    assert ("on day" in said) <= (not is_daily)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("*/5,7 * * * *", "every hour at minute 00, 05, 07, 10, 15, 20, 25, 30, 35, 40, 45, 50 and 55"),
+        ("0-59 * * * *", "every minute"),
+        ("0,20,40 * * * *", "every 20 minutes"),
+        ("0 8 1-31 * *", "every day at 08:00"),
+        ("0 8 1-31 * 1", "every day at 08:00"),
+        ("0 8 */2,1 * 1", "every Monday, on day 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29 and 31 at 08:00"),
+    ],
+)  # fmt: skip
+def test_what_fires_counts_for_the_words_and_not_how_it_is_written(text, words):
+    assert words_of(text, "UTC") == f"{words} in UTC"
