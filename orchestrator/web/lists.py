@@ -160,10 +160,12 @@ def build_list(
     queryset: QuerySet[Row],
     *,
     extras: Callable[[list[Row]], Mapping[str, Any]] | None = None,
+    path: str = "",
 ) -> RenderedList[Row]:
     """Search, filter and page a queryset as the request's query asks.
 
     `extras(rows)` may add what the row template needs for the whole page in one batch (panels).
+    `path` is where the list stands, when that is not where the request went.
 
     Raises:
         InvalidInputError: the cursor or the search text cannot be used.
@@ -182,11 +184,11 @@ def build_list(
     return RenderedList(
         spec=spec,
         page=page,
-        path=request.path,
+        path=path or request.path,
         text=text,
         filters=[_choices(one, chosen[one.name], query) for one in spec.filters],
         is_filtered=is_filtered,
-        clear_url=request.path,
+        clear_url=path or request.path,
         next_url=_with(query, cursor=page.next) if page.next else "",
         previous_url=_with(query, cursor=page.previous) if page.previous else "",
         kept=[(name, value) for name, value in chosen.items() if value],
@@ -216,12 +218,14 @@ def render_list(
     template: str = "web/list_page.html",
     context: Mapping[str, Any] | None = None,
     extras: Callable[[list[Row]], Mapping[str, Any]] | None = None,
+    path: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     """Answer with the whole page, or with the list alone when htmx asks for it."""
-    built = build_list(request, spec, queryset, extras=extras)
+    built = build_list(request, spec, queryset, extras=extras, path=path)
     wanted = request.headers.get("HX-Target", "").rpartition("#")[2]
     name = "web/list.html" if wanted == built.element else template
-    return render(request, name, {**(context or {}), "list": built})
+    return render(request, name, {**(context or {}), "list": built}, status=status)
 
 
 def _search_condition(fields: Sequence[str], text: str) -> Q:
