@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.contrib.auth.models import Group, Permission
 from django.contrib.auth.password_validation import validate_password
@@ -40,6 +40,13 @@ ONLY_PEOPLE: Final = (":decide", ":approve")
 """Ends of scopes that no service identity may hold."""
 TOKEN_BYTES: Final = 30
 PREFIX_LENGTH: Final = 12
+_OWN_IDENTITIES: Final = UUID("7c7d3c52-93c1-4f0e-8a5b-2f6f7f0d4b19")
+
+
+class IdentityDisabledError(ConflictError):
+    """The product's own identity in a workspace was taken out of use by a person."""
+
+    code = "identity_disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,15 +349,19 @@ def create_service_identity(
 ) -> ServiceIdentity:
     """Create a machine's identity in one workspace; it calls the API and never decides."""
     access.require(actor, "token.manage", workspace_id)
-    workspace = _workspace(workspace_id)
-    name = _text("name", name)
-    identity = ServiceIdentity(id=new_id(), workspace=workspace, name=name, created_at=now)
+    identity = ServiceIdentity(
+        id=new_id(), workspace=_workspace(workspace_id), name=_text("name", name), created_at=now
+    )
+    return _add_identity(identity, actor=actor, now=now)
+
+
+def _add_identity(identity: ServiceIdentity, *, actor: Actor, now: datetime) -> ServiceIdentity:
     identity.audit = append_entry(
         actor=actor,
         action="service_identity.created",
         subject=subject_of(identity),
-        workspace_id=workspace.id,
-        payloads={"service_identity": {"name": name}},
+        workspace_id=identity.workspace_id,
+        payloads={"service_identity": {"name": identity.name}},
         now=now,
     )
     identity.save(force_insert=True)
@@ -361,17 +372,25 @@ def create_service_identity(
 def own_identity(*, workspace_id: UUID, name: str, now: datetime) -> ServiceIdentity:
     """The identity under which the product itself acts in a workspace; made at first use.
 
-    Called by one process at a time; the earliest of several counts.
+    Its id follows from workspace and name, so that there is one, and one that a person made under
+    the same name is another.
+
+    Raises:
+        IdentityDisabledError: it was taken out of use; it is not replaced.
     """
-    found = ServiceIdentity.objects.filter(
-        workspace_id=workspace_id, name=name, disabled_at__isnull=True
-    )
-    known = found.order_by("created_at").first()
-    if known is not None:
-        return known
-    return create_service_identity(
-        workspace_id=workspace_id, name=name, actor=access.SYSTEM, now=now
-    )
+    identity_id = uuid5(_OWN_IDENTITIES, f"{workspace_id}/{name}")
+    known = ServiceIdentity.objects.filter(id=identity_id).first()
+    if known is None:
+        made = ServiceIdentity(
+            id=identity_id, workspace=_workspace(workspace_id), name=name, created_at=now
+        )
+        return _add_identity(made, actor=access.SYSTEM, now=now)
+    if known.disabled_at is not None:
+        raise IdentityDisabledError(
+            f"The service identity '{name}' of this workspace was disabled; nothing is started "
+            "under it any more."
+        )
+    return known
 
 
 @transaction.atomic
