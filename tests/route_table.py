@@ -439,8 +439,13 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
         "workflow.read", "hooked", path=HOOK
     ),
     ("POST", "workflows/<slug:slug>/triggers/<slug:name>/do/<slug:verb>/"): tuple(
-        Row("run.start", "hooked", body=REASON, path={**HOOK, "verb": verb})
-        for verb in ("pause", "resume", "try", "rotate")
+        Row(line, "hooked", body=body, path={**HOOK, "verb": verb})
+        for verb, line, body in (
+            ("pause", "run.start", REASON),
+            ("resume", "run.start", REASON),
+            ("try", "run.start", {}),
+            ("rotate", "workflow.publish", {"number": "1"}),
+        )
     ),
     ("GET", "api/v1/triggers/"): api("workflow.read"),
     ("GET", "api/v1/triggers/<uuid:pk>/"): api("workflow.read", "trigger"),
@@ -448,7 +453,9 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/triggers/<uuid:trigger_id>/firings/"): api("run.read", "trigger"),
     ("POST", "api/v1/triggers/<uuid:pk>/pause/"): api("run.start", "trigger", body=REASON),
     ("POST", "api/v1/triggers/<uuid:pk>/resume/"): api("run.start", "trigger", body=REASON),
-    ("POST", "api/v1/triggers/<uuid:pk>/rotate-secret/"): api("run.start", "trigger", body={}),
+    ("POST", "api/v1/triggers/<uuid:pk>/rotate-secret/"): api(
+        "workflow.publish", "trigger", body={}
+    ),
     ("POST", "api/v1/triggers/<uuid:pk>/try/"): api("run.start", "trigger", body={}),
     ("GET", "api/v1/events/"): api("run.read"),
     ("POST", "api/v1/events/"): api("run.start", body={}),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, Literal
 
 from orchestrator.core.catalogue import DomainType
@@ -46,6 +47,15 @@ _OWN: Final[Mapping[str, JsonObject]] = {
 }
 
 
+OWN_TYPES: Final = frozenset(_OWN)
+"""The types of those events; nobody else may tell them."""
+
+
+def is_own(source: str, event_type: str) -> bool:
+    """Whether only the installation itself may tell of this."""
+    return source == OWN_SOURCE or event_type in OWN_TYPES
+
+
 def own_contract(event_type: str) -> JsonObject | None:
     """The schema of the data of an event that the installation tells itself; None for others."""
     fields = _OWN.get(event_type)
@@ -58,6 +68,39 @@ def own_contract(event_type: str) -> JsonObject | None:
         "required": [*fields],
         "additionalProperties": False,
     }
+
+
+class FiringStatus(StrEnum):
+    """Where one firing is: told, held back (gathering, parked), or decided."""
+
+    RECEIVED = "received"
+    GATHERING = "gathering"
+    PARKED = "parked"
+    STARTED = "started"
+    MERGED = "merged"
+    SUPPRESSED = "suppressed"
+    FAILED = "failed"
+
+
+_ENDS: Final = frozenset(
+    {FiringStatus.STARTED, FiringStatus.MERGED, FiringStatus.SUPPRESSED, FiringStatus.FAILED}
+)
+FIRING_TRANSITIONS: Final[Mapping[FiringStatus, frozenset[FiringStatus]]] = {
+    FiringStatus.RECEIVED: _ENDS | {FiringStatus.GATHERING, FiringStatus.PARKED},
+    FiringStatus.GATHERING: _ENDS,
+    FiringStatus.PARKED: _ENDS,
+}
+"""What may become of a firing; what is absent is decided for good."""
+OPEN_STATUSES: Final = tuple(FIRING_TRANSITIONS)
+KEPT_STATUSES: Final = frozenset(FiringStatus) - {
+    *(FiringStatus.RECEIVED, FiringStatus.SUPPRESSED, FiringStatus.FAILED)
+}
+"""Those that count as an earlier firing of the same key."""
+
+
+def statuses_before(status: FiringStatus) -> tuple[FiringStatus, ...]:
+    """The statuses from which a firing may come to this one."""
+    return tuple(one for one, after in FIRING_TRANSITIONS.items() if status in after)
 
 
 @dataclass(frozen=True, slots=True)

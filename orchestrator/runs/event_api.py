@@ -19,10 +19,10 @@ from orchestrator.core.cloudevents import (
 from orchestrator.core.json import JsonObject
 from orchestrator.runs import intake, selectors
 from orchestrator.runs.models import ReceivedEvent
+from orchestrator.runs.trigger_words import EVENT_LOOKS
 from orchestrator.web.api import ApiViewSet, StrictJSONParser
 
 MAX_BATCH: Final = 2_000
-STATUSES: Final = ("received", "delivered", "parked", "unheard")
 
 
 class StructuredEventParser(StrictJSONParser):
@@ -103,7 +103,7 @@ class EventViewSet(ApiViewSet):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("status", str, enum=STATUSES),
+            OpenApiParameter("status", str, enum=tuple(EVENT_LOOKS)),
             OpenApiParameter("type", str),
             OpenApiParameter("workspace", str, description="The workspace's slug."),
         ]

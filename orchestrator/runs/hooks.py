@@ -18,11 +18,11 @@ from orchestrator.runs.models import Trigger
 from orchestrator.web.middleware import request_id_of
 from orchestrator.web.problems import PROBLEM_TYPE, problem
 
-EVENT_ID: Final = "Baton-Event-Id"
-MAX_EVENT_ID: Final = 200
 _WORDS: Final = {
     "unsigned": f"The header {signatures.HEADER} is missing or malformed.",
-    "wrong_signature": "The signature is not that of this body and this trigger's secret.",
+    "wrong_signature": (
+        "The signature is not that of this time, event id and body with this trigger's secret."
+    ),
     "out_of_time": "The signature is older or newer than five minutes.",
 }
 
@@ -54,30 +54,39 @@ def _taken(request: HttpRequest, address: str) -> dict[str, object]:
         raise NotFoundError("Nothing listens at this address.")
     now = timezone.now()
     body = _body(request, trigger)
+    event_id = _event_id(request, trigger)
     numbers = [trigger.secret_number]
-    if trigger.former_until is not None and trigger.former_until > now:
+    if triggers.former_counts(trigger, now):
         numbers.append(trigger.secret_number - 1)
     secrets = [signatures.secret_of(trigger.id, number) for number in numbers]
-    rule = signatures.refusal(request.headers.get(signatures.HEADER, ""), body, secrets, now)
-    if rule is not None:
-        triggers.note_refusal(trigger, rule, now)
-        raise SignatureRefusedError(_WORDS[rule], detail={"rule": rule})
+    header = request.headers.get(signatures.HEADER, "")
+    signed = signatures.read(header, event_id=event_id, body=body, secrets=secrets, now=now)
+    if isinstance(signed, str):
+        triggers.note_refusal(trigger, signed, now)
+        raise SignatureRefusedError(_WORDS[signed], detail={"rule": signed})
     content = _content(body, trigger)
-    event_id = request.headers.get(EVENT_ID, "")[:MAX_EVENT_ID]
-    if not (event_id.isascii() and event_id.isprintable()):
-        raise InvalidInputError(f"The header {EVENT_ID} must be printable ASCII.")
-    is_new = triggers.take_request(
-        trigger=trigger, content=content, event_id=event_id, body=body, now=now
-    )
+    is_new = triggers.take_request(trigger=trigger, content=content, signed=signed, now=now)
     return {"accepted": True, "duplicate": not is_new}
 
 
 def _body(request: HttpRequest, trigger: Trigger) -> bytes:
-    length = request.headers.get("Content-Length", "0")
-    if not length.isdigit() or int(length) > MAX_BYTES:
+    """The body, of which no more is read than may be taken, whatever length it declares."""
+    body = request.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
         triggers.note_refusal(trigger, "too_large", timezone.now())
         raise InvalidInputError(f"At most {MAX_BYTES} bytes are taken.")
-    return request.body
+    return body
+
+
+def _event_id(request: HttpRequest, trigger: Trigger) -> str:
+    event_id = request.headers.get(signatures.EVENT_ID, "")
+    if not signatures.is_event_id(event_id):
+        triggers.note_refusal(trigger, "bad_event_id", timezone.now())
+        raise InvalidInputError(
+            f"The header {signatures.EVENT_ID} must be printable ASCII without a dot, at most "
+            f"{signatures.MAX_EVENT_ID} characters long."
+        )
+    return event_id
 
 
 def _content(body: bytes, trigger: Trigger) -> JsonValue:

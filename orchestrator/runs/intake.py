@@ -4,30 +4,35 @@ Theory of operation
 -------------------
 `receive` stores and answers; nothing is decided while a sender waits, so a storm costs inserts
 only, many in one statement, and what was accepted is stored. The sweeper, of which there is one,
-then settles events in the order in which they came: each wait of the same correlation (workspace,
-type, key) is ended by deleting its timer and putting `EventArrived` into its run's inbox, in one
-transaction. An event that nobody waits for yet is parked for a while. The other way round, a wait
-that begins looks for a parked event (`deliver_parked`). Both are done by the same thread one after
-the other: a wait that was committed too late to be seen by the first is seen by the second.
+then settles events in the order in which they came: triggers that listen are told, and each wait of
+the same correlation (workspace, type, key) is ended by deleting its timer and putting
+`EventArrived` into its run's inbox, in one transaction. An event that nobody waits for yet is
+parked for a while, also when a trigger was told of it. The other way round, a wait that begins
+looks for a parked event (`deliver_parked`). Both are done by the same thread one after the other: a
+wait that was committed too late to be seen by the first is seen by the second.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from orchestrator import access
-from orchestrator.access import Actor
+from orchestrator.access import SYSTEM, Actor
 from orchestrator.core.cloudevents import IncomingEvent
+from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.events import EventArrived
+from orchestrator.core.json import JsonObject
+from orchestrator.core.triggers import OWN_SOURCE, OWN_TYPES, is_own
 from orchestrator.core.waits import arrived
 from orchestrator.ids import new_id
 from orchestrator.runs import statements, triggers
@@ -43,6 +48,19 @@ NEW_WAITS: Final = timedelta(minutes=5)
 """How far back `deliver_parked` looks for waits that have begun: longer than any commit takes."""
 BATCH: Final = 500
 _ARRIVALS: Final = UUID("0b0f7c1e-2f52-4a0c-9a53-6f5d0a1f5a44")
+_FATES: Final[Mapping[tuple[bool, bool], Mapping[str, str]]] = {
+    (True, False): {"status": "parked", "reason": "Nothing waits for it yet."},
+    (True, True): {
+        "status": "parked",
+        "reason": "Triggers were told of it; nothing waits for it yet.",
+    },
+    (False, False): {
+        "status": "unheard",
+        "reason": "It names no subject, so that nothing can wait for it.",
+    },
+    (False, True): {"status": "delivered", "reason": ""},
+}
+"""What becomes of an event that no wait has heard, by whether it has a key and was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +83,11 @@ def receive(
 
     Raises:
         PermissionDeniedError: the actor may not start runs there.
+        InvalidInputError: one of them is an event that only the installation itself tells.
     """
     access.require(actor, "run.start", workspace_id)
+    if actor != SYSTEM:
+        _refuse_forged(events)
     sent = _Sending(workspace_id, actor, now, depth)
     rows = {row.digest: row for row in (_row(one, sent) for one in events)}
     with transaction.atomic():
@@ -85,14 +106,13 @@ def settle_received(now: datetime) -> int:
     events = list(ReceivedEvent.objects.filter(status="received").order_by("id")[:BATCH])
     keys = {event.correlation for event in events if event.correlation}
     waited_for = _waits(_timers().filter(correlation__in=keys)) if keys else {}
-    told = triggers.take_events(events, now)
+    told = triggers.take_events(events)
     quiet: list[ReceivedEvent] = []
     for event in events:
         waits = waited_for.get(event.correlation, ())
         if not (waits and _settle(event, waits, now)):
             quiet.append(event)
-    _note_told([event for event in quiet if event.id in told])
-    _park([event for event in quiet if event.id not in told], now)
+    _park(quiet, told, now)
     return len(events)
 
 
@@ -100,17 +120,37 @@ def deliver_parked(now: datetime, *, since: datetime | None) -> int:
     """Give waits that began after `since` (None: all of them) their parked events."""
     parked = ReceivedEvent.objects.filter(status="parked")
     expired = parked.filter(parked_until__lte=now)
+    expired.filter(is_told=True).update(status="delivered", reason="", parked_until=None)
     expired.update(status="unheard", reason="Nothing waited for it in time.", parked_until=None)
     if not parked.exists():
         return 0
     waits = _timers().exclude(correlation="")
     if since is not None:
         waits = waits.filter(id__gte=_first_id(since))
-    found = 0
-    for correlation, timers in _waits(waits).items():
-        event = parked.filter(correlation=correlation).order_by("id").first()
-        found += event is not None and _settle(event, timers, now)
-    return found
+    earliest: dict[str, ReceivedEvent] = {}
+    for event in parked.filter(correlation__in=waits.values("correlation")).order_by("id"):
+        earliest.setdefault(event.correlation, event)
+    waiting = _waits(waits.filter(correlation__in=list(earliest))) if earliest else {}
+    return sum(_settle(earliest[one], timers, now) for one, timers in waiting.items())
+
+
+def _refuse_forged(events: Sequence[IncomingEvent]) -> None:
+    for number, event in enumerate(events):
+        if not is_own(event.source, event.type):
+            continue
+        name = "type" if event.type in OWN_TYPES else "source"
+        said = event.type if name == "type" else OWN_SOURCE
+        place = f"/{number}/{name}" if len(events) > 1 else f"/{name}"
+        violation: JsonObject = {
+            "path": place,
+            "rule": "reserved",
+            "reason": f"'{said}' is told by the installation itself only",
+        }
+        raise InvalidInputError(
+            f"Nobody else may tell an event of the {name} '{said}': the installation does so "
+            f"itself. Send it with a {name} of your own.",
+            detail={"violations": [violation]},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,24 +233,17 @@ def _deliver(event: ReceivedEvent, timer_id: UUID, now: datetime) -> bool:
     )
 
 
-def _note_told(events: Sequence[ReceivedEvent]) -> None:
-    ReceivedEvent.objects.filter(status="received", id__in=[one.id for one in events]).update(
-        status="delivered"
-    )
-
-
-def _park(events: Sequence[ReceivedEvent], now: datetime) -> None:
+def _park(events: Sequence[ReceivedEvent], told: frozenset[UUID], now: datetime) -> None:
+    """Keep those that a wait may still begin for; settle the others."""
+    fates: dict[tuple[bool, bool], list[UUID]] = defaultdict(list)
+    for event in events:
+        fates[bool(event.correlation), event.id in told].append(event.id)
     undecided = ReceivedEvent.objects.filter(status="received")
-    keyed = [event.id for event in events if event.correlation]
-    undecided.filter(id__in=keyed).update(
-        status="parked",
-        reason="Nothing waits for it yet.",
-        parked_until=now + PARKED_FOR,
-    )
-    keyless = [event.id for event in events if not event.correlation]
-    undecided.filter(id__in=keyless).update(
-        status="unheard", reason="It names no subject, so that nothing can wait for it."
-    )
+    for (is_keyed, is_told), ids in fates.items():
+        values: dict[str, Any] = dict(_FATES[is_keyed, is_told])
+        if is_keyed:
+            values["parked_until"] = now + PARKED_FOR
+        undecided.filter(id__in=ids).update(**values, is_told=is_told)
 
 
 def _first_id(since: datetime) -> UUID:

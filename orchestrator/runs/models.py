@@ -290,6 +290,8 @@ class ReceivedEvent(models.Model):
     status = models.CharField(max_length=16)
     reason = models.CharField(max_length=200, blank=True)
     parked_until = models.DateTimeField(null=True, blank=True)
+    is_told = models.BooleanField(default=False)
+    """A trigger was told of it: it ends as delivered, although no run waited for it."""
 
     class Meta:
         constraints = (
@@ -301,6 +303,9 @@ class ReceivedEvent(models.Model):
             ),
             models.Index(
                 fields=("correlation",), condition=models.Q(status="parked"), name="event_parked"
+            ),
+            models.Index(
+                fields=("parked_until",), condition=models.Q(status="parked"), name="event_expiry"
             ),
             models.Index(fields=("workspace", "-id"), name="event_list"),
         )
@@ -413,12 +418,14 @@ class TriggerFiring(models.Model):
         indexes = (
             models.Index(fields=("trigger", "-id"), name="firing_list"),
             models.Index(
-                fields=("id",), condition=models.Q(status="received"), name="firing_undecided"
+                fields=("trigger", "id"),
+                condition=models.Q(status__in=("received", "gathering", "parked")),
+                name="firing_open",
             ),
             models.Index(
-                fields=("trigger", "id"),
-                condition=models.Q(status__in=("gathering", "parked")),
-                name="firing_held_back",
+                fields=("trigger", "decided_at"),
+                condition=models.Q(status="started"),
+                name="firing_started",
             ),
             models.Index(
                 fields=("trigger", "key", "-at"),

@@ -547,6 +547,9 @@ def _compiled_snapshot(sha256: str) -> CompiledWorkflow:
 
 # ---- triggers ------------------------------------------------------------------------------------
 
+COUNTED: Final = timedelta(days=7)
+"""How far back pages and API count what triggers were told of."""
+
 
 def list_triggers(actor: Actor, *, workflow: str = "") -> QuerySet[Trigger]:
     """Triggers of the actor's workspaces by name, each with workflow, workspace and clock."""

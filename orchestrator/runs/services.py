@@ -262,7 +262,7 @@ def cancel_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> Non
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.cancel", run)
-    reason = _reason(reason)
+    reason = stated_reason(reason)
     event = events.CancelRequested(reason=reason, actor=actor.id)
     _ask(run, event, "run.cancel_requested", reason, actor=actor, now=now, statuses=GOING_ON)
 
@@ -275,7 +275,7 @@ def pause_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.pause", run)
-    reason = _reason(reason)
+    reason = stated_reason(reason)
     event = events.PauseRequested(reason=reason, actor=actor.id)
     _ask(run, event, "run.paused", reason, actor=actor, now=now, statuses=GOING_ON[:3])
 
@@ -288,7 +288,7 @@ def continue_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> N
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.pause", run)
-    reason = _reason(reason)
+    reason = stated_reason(reason)
     event = events.ContinueRequested(reason=reason, actor=actor.id)
     _ask(run, event, "run.continued", reason, actor=actor, now=now, statuses=(RunStatus.PAUSED,))
 
@@ -313,7 +313,7 @@ def resume_run(
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.resume", run)
-    reason = _reason(reason)
+    reason = stated_reason(reason)
     if run.status != RunStatus.FAILED:
         raise IllegalTransitionError(run.status, "resume")
     compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
@@ -374,7 +374,7 @@ def override_result(
     access.require(actor, "run.override", run)
     if actor.kind != "user":
         raise PermissionDeniedError("Only a person gives a result in an agent's place.")
-    reason = _reason(reason)
+    reason = stated_reason(reason)
     compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
     state = selectors.run_state(run)
     possible = overridable_steps(compiled, state)
@@ -427,7 +427,7 @@ def roll_back_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> 
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.override", run)
-    reason = _reason(reason)
+    reason = stated_reason(reason)
     if run.status not in MAY_BE_ROLLED_BACK:
         raise IllegalTransitionError(run.status, "rollback_requested")
     compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
@@ -456,7 +456,7 @@ def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> No
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.override", run)
-    reason = _reason(reason)
+    reason = stated_reason(reason)
     if run.status not in {RunStatus.FAILED, RunStatus.ROLLED_BACK}:
         raise IllegalTransitionError(run.status, "dismiss")
     with transaction.atomic():
@@ -531,7 +531,12 @@ def _ask(
         )
 
 
-def _reason(reason: str) -> str:
+def stated_reason(reason: str) -> str:
+    """The reason as it is kept.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
     cleaned = read_text(reason)
     if not cleaned:
         raise InvalidInputError(
@@ -550,7 +555,7 @@ def reset_breaker(*, slug: str, number: int, reason: str, actor: Actor, now: dat
     """
     version = registry.get_agent_version(slug, number)
     access.require(actor, "agent.suspend", version.agent)
-    reason = _reason(reason)
+    reason = stated_reason(reason)
     breakers.close_by_hand(
         version.id, version.agent.workspace_id, reason=reason, actor=actor, now=now
     )

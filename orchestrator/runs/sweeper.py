@@ -78,7 +78,7 @@ class Sweeper:
         _each("triggers", self._installed.sync, now)
         _each("own events", tell_own_events, now)
         # events first, for the same reason: one that came in time must not find its wait expired
-        _each("events", intake.settle_received, now)
+        _each("events", _settle_received, now)
         _each("parked events", self._deliver_parked, now)
         _each("schedules", triggers.fire_due_schedules, now)
         _each("firings", triggers.decide_firings, now)
@@ -118,6 +118,17 @@ def end_boot() -> None:
         _free_all_of(boot, statements.database_now())
     except DatabaseError:
         logger.exception("own claims could not be freed; the sweeper will")
+
+
+def _settle_received(now: datetime) -> int:
+    """Settle events batch after batch, until none is left or it is the others' turn."""
+    until = time.monotonic() + triggers.DRAIN_SECONDS
+    settled = 0
+    while True:
+        found = intake.settle_received(now)
+        settled += found
+        if found < intake.BATCH or time.monotonic() >= until:
+            return settled
 
 
 def free_dead(now: datetime) -> int:

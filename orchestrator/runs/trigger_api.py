@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.utils import timezone
@@ -16,13 +15,8 @@ from rest_framework.response import Response
 from designer.words import source_words
 from orchestrator.runs import selectors, triggers
 from orchestrator.runs.models import Trigger, TriggerFiring
-from orchestrator.runs.trigger_words import address_of
-from orchestrator.web.api import ApiViewSet, EmptySerializer, ReasonSerializer, StrictSerializer
-
-COUNTED: Final = timedelta(days=7)
-FIRING_STATUSES: Final = (
-    *("received", "gathering", "parked", "started", "merged", "suppressed", "failed"),
-)
+from orchestrator.runs.trigger_words import FIRING_LOOKS, address_of
+from orchestrator.web.api import ApiViewSet, ReasonSerializer, StrictSerializer
 
 
 class TriggerSerializer(serializers.ModelSerializer[Trigger]):
@@ -37,13 +31,13 @@ class TriggerSerializer(serializers.ModelSerializer[Trigger]):
         model = Trigger
         fields: ClassVar[tuple[str, ...]] = (
             "id", "workspace", "workflow", "version", "name", "title", "kind", "event_type",
-            "status", "fires", "due_at", "url", "former_until", "created_at",
+            "status", "fires", "due_at", "url", "secret_number", "former_until", "created_at",
         )  # fmt: skip
         read_only_fields: ClassVar[tuple[str, ...]] = fields
 
     @extend_schema_field(str)
     def get_fires(self, row: Trigger) -> str:
-        return source_words(triggers.definition_of(row))
+        return source_words(triggers.compiled_of(row).trigger)
 
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_due_at(self, row: Trigger) -> str | None:
@@ -69,6 +63,20 @@ class TriggerCountsSerializer(serializers.Serializer[Any]):
 
     firings = serializers.DictField(child=serializers.IntegerField())
     refused = serializers.DictField(child=serializers.IntegerField())
+
+
+class RotationSerializer(StrictSerializer):
+    number = serializers.IntegerField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="The trigger's `secret_number` that you saw; another one now is refused.",
+    )
+    ends_former = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="A former secret that still counts may end at once.",
+    )
 
 
 class SecretSerializer(serializers.Serializer[Any]):
@@ -102,7 +110,7 @@ class TriggerViewSet(ApiViewSet):
         "counts": "run.read",
         "pause": "run.start",
         "resume": "run.start",
-        "rotate_secret": "run.start",
+        "rotate_secret": "workflow.publish",
         "trial": "run.start",
     }
     serializer_class = TriggerSerializer
@@ -124,7 +132,7 @@ class TriggerViewSet(ApiViewSet):
     @action(detail=True, methods=["get"], pagination_class=None)
     def counts(self, _request: Request, pk: UUID) -> Response:
         row = selectors.get_trigger(self.actor, pk)
-        since = timezone.now() - COUNTED
+        since = timezone.now() - selectors.COUNTED
         return Response(
             {
                 "firings": selectors.firing_counts([row], since).get(row.id, {}),
@@ -146,11 +154,13 @@ class TriggerViewSet(ApiViewSet):
         triggers.resume_trigger(trigger_id=pk, actor=self.actor, now=timezone.now(), **given)
         return self.retrieve(self.request, pk)
 
-    @extend_schema(request=EmptySerializer, responses=SecretSerializer)
+    @extend_schema(request=RotationSerializer, responses=SecretSerializer)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, _request: Request, pk: UUID) -> Response:
-        self.body(EmptySerializer)
-        row, secret = triggers.rotate_secret(trigger_id=pk, actor=self.actor, now=timezone.now())
+        given = self.body(RotationSerializer)
+        row, secret = triggers.rotate_secret(
+            trigger_id=pk, actor=self.actor, now=timezone.now(), **given
+        )
         return Response(SecretSerializer({"secret": secret, "former_until": row.former_until}).data)
 
     @extend_schema(request=SampleSerializer, responses=TrialOfTriggerSerializer)
@@ -177,7 +187,7 @@ class TriggerFiringViewSet(ApiViewSet):
     page_order = ("-id",)
     filters = ("status",)
 
-    @extend_schema(parameters=[OpenApiParameter("status", str, enum=FIRING_STATUSES)])
+    @extend_schema(parameters=[OpenApiParameter("status", str, enum=tuple(FIRING_LOOKS))])
     def list(self, request: Request, trigger_id: UUID) -> Response:
         row = selectors.get_trigger(self.actor, trigger_id)
         found = selectors.firings_of(row, status=request.query_params.get("status", ""))

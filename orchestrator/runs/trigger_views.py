@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -21,7 +21,8 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.definition import ScheduleSource
-from orchestrator.core.errors import DomainError, InvalidInputError
+from orchestrator.core.definition import Trigger as TriggerDefinition
+from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
 from orchestrator.core.examples import sample_document
 from orchestrator.core.json import parse_json
 from orchestrator.core.schedules import next_instant, read_cron, read_zone
@@ -43,12 +44,10 @@ from orchestrator.web.lists import (
     Link,
     ListSpec,
     Option,
-    build_list,
     render_list,
 )
 from orchestrator.web.templatetags.baton import Look
 
-COUNTED: Final = timedelta(days=7)
 NEXT_TIMES: Final = 5
 
 FIRINGS: Final = ListSpec(
@@ -151,16 +150,11 @@ def act(request: HttpRequest, slug: str, name: str, verb: str) -> HttpResponse:
     """Pause or resume a trigger, make another secret, or try it with a sample."""
     actor = actor_of(request)
     row = _find(actor, slug, name)
-    access.require(actor, "run.start", row)
-    now = timezone.now()
+    access.require(actor, "workflow.publish" if verb == "rotate" else "run.start", row)
     if verb in {"pause", "resume"}:
-        change = triggers.pause_trigger if verb == "pause" else triggers.resume_trigger
-        change(trigger_id=row.id, reason=request.POST.get("reason", ""), actor=actor, now=now)
-        messages.success(request, "It is paused." if verb == "pause" else "It goes on.")
-        return redirect("runs:trigger", slug=slug, name=name)
+        return _switched(request, actor, row, verb)
     if verb == "rotate":
-        row, secret = triggers.rotate_secret(trigger_id=row.id, actor=actor, now=now)
-        return _page(request, actor, row, secret=secret)
+        return _rotated(request, actor, row)
     if verb == "try":
         return _tried(request, actor, row)
     raise Http404
@@ -184,26 +178,56 @@ def events(request: HttpRequest) -> HttpResponse:
     )
 
 
+def _switched(request: HttpRequest, actor: Actor, row: Trigger, verb: str) -> HttpResponse:
+    change = triggers.pause_trigger if verb == "pause" else triggers.resume_trigger
+    reason = request.POST.get("reason", "")
+    try:
+        change(trigger_id=row.id, reason=reason, actor=actor, now=timezone.now())
+    except InvalidInputError as error:
+        return _page(request, actor, row, error=error, place="reason", status=422)
+    messages.success(request, "It is paused." if verb == "pause" else "It goes on.")
+    return redirect("runs:trigger", slug=row.workflow.slug, name=row.name)
+
+
+def _rotated(request: HttpRequest, actor: Actor, row: Trigger) -> HttpResponse:
+    number = request.POST.get("number", "")
+    try:
+        changed, secret = triggers.rotate_secret(
+            trigger_id=row.id,
+            number=int(number) if number.isdecimal() and len(number) < 10 else 0,
+            ends_former="ends_former" in request.POST,
+            actor=actor,
+            now=timezone.now(),
+        )
+    except ConflictError as error:
+        row.refresh_from_db()
+        return _page(request, actor, row, error=error, place="rotate", status=409)
+    return _page(request, actor, changed, secret=secret)
+
+
 def _tried(request: HttpRequest, actor: Actor, row: Trigger) -> HttpResponse:
-    sample, key = request.POST.get("sample", ""), request.POST.get("key", "")
+    names = ("sample", "key", "dataschema")
+    given: dict[str, Any] = {name: request.POST.get(name, "") for name in names}
+    sample = given["sample"]
     try:
         tried = triggers.try_trigger(
             trigger_id=row.id,
             content=parse_json(sample) if sample.strip() else None,
-            key=key,
+            key=given["key"],
+            schema=given["dataschema"],
             actor=actor,
             now=timezone.now(),
         )
     except InvalidInputError as error:
-        return _page(request, actor, row, sample=sample, key=key, error=error, status=422)
+        return _page(request, actor, row, error=error, place="sample", status=422, **given)
     look = {"passes": "started", "suppressed": "suppressed"}.get(str(tried["verdict"]), "failed")
-    given = tried["input"]
+    mapped = tried["input"]
     shown: dict[str, Any] = {
         "tried": tried,
         "tried_look": FIRING_LOOKS[look],
-        "tried_text": triggers.sample_text(given) if given is not None else "",
+        "tried_text": triggers.sample_text(mapped) if mapped is not None else "",
     }
-    return _page(request, actor, row, sample=sample, key=key, **shown)
+    return _page(request, actor, row, **given, **shown)
 
 
 def _page(
@@ -213,27 +237,43 @@ def _page(
     *,
     secret: str = "",
     error: DomainError | None = None,
+    place: Literal["", "sample", "rotate", "reason"] = "",
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
+    """The page of a trigger; `error` is about the field or form with the id `place`."""
     workflow = designer.find_workflow(actor, row.workflow.slug)
 
     def extras(page: list[TriggerFiring]) -> dict[str, Any]:
         return {"looks": {one.id: FIRING_LOOKS[one.status] for one in page}}
 
     (shown,) = _shown([row])
+    definition = triggers.compiled_of(row).trigger
     context = {
         **frame_of(actor, workflow, designer.shown_version(workflow, None), "triggers"),
         "one": shown,
         "address": address_of(row) if row.kind == "webhook" else "",
         "secret": secret,
         "error": error,
-        "sample": _sample(row),
+        "place": place,
+        "sample": _sample(row, definition),
+        "schemas": definition.schemas,
+        "dataschema": definition.schemas[0] if definition.schemas else "",
         "can_act": access.can(actor, "run.start", row) and row.status != "removed",
-        "list": build_list(request, FIRINGS, selectors.firings_of(row), extras=extras),
+        "can_rotate": access.can(actor, "workflow.publish", row) and row.status != "removed",
+        "former_counts": triggers.former_counts(row, timezone.now()),
         **more,
     }
-    return render(request, "runs/trigger.html", context, status=status)
+    return render_list(
+        request,
+        FIRINGS,
+        selectors.firings_of(row),
+        template="runs/trigger.html",
+        context=context,
+        extras=extras,
+        path=reverse("runs:trigger", args=[workflow.slug, row.name]),
+        status=status,
+    )
 
 
 def _find(actor: Actor, slug: str, name: str) -> Trigger:
@@ -243,9 +283,8 @@ def _find(actor: Actor, slug: str, name: str) -> Trigger:
     return found
 
 
-def _sample(row: Trigger) -> str:
+def _sample(row: Trigger, definition: TriggerDefinition) -> str:
     """Data that fit the trigger's contract, as text; empty where no data come."""
-    definition = triggers.definition_of(row)
     if isinstance(definition.source, ScheduleSource):
         return ""
     contract = definition.contract or own_contract(row.event_type) or {"type": "object"}
@@ -254,13 +293,14 @@ def _sample(row: Trigger) -> str:
 
 def _shown(rows: list[Trigger]) -> list[ShownTrigger]:
     now = timezone.now()
-    counts = selectors.firing_counts(rows, now - COUNTED)
-    refused = selectors.refusals_of(rows, now - COUNTED)
+    since = now - selectors.COUNTED
+    counts = selectors.firing_counts(rows, since)
+    refused = selectors.refusals_of(rows, since)
     return [_one(row, counts.get(row.id, {}), refused.get(row.id, {})) for row in rows]
 
 
 def _one(row: Trigger, counts: dict[str, int], refused: dict[str, int]) -> ShownTrigger:
-    definition = triggers.definition_of(row)
+    definition = triggers.compiled_of(row).trigger
     source = definition.source
     return ShownTrigger(
         row=row,

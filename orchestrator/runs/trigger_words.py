@@ -39,6 +39,7 @@ REFUSAL_WORDS: Final[Mapping[str, str]] = {
     "out_of_time": "signed too long ago",
     "not_json": "not JSON",
     "too_large": "too large",
+    "bad_event_id": "with an event id that cannot be one",
 }
 
 

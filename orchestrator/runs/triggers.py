@@ -8,8 +8,10 @@ address, secret and pause stay. Whatever a trigger is told of - a due time, a si
 event of its type - becomes a `TriggerFiring` first, once for the same happening. Only then is it
 decided, in order, by the sweeper, of which there is one: paused, chain too long, schema version,
 contract and filter (`core/triggers.py`), de-duplication, coalescing, rate limit. What passes starts
-a run; run, firing and audit entry are one transaction, with the firing as idempotency key. What
-does not pass stays listed with its reason.
+a run; run, firing and audit entry are one transaction, with the firing as idempotency key. Nothing
+starts when the trigger was paused or another version became active meanwhile: the next round looks
+anew. What does not pass stays listed with its reason. Above the limit firings are parked in order
+and go before whatever is new; gathered ones go on gathering until there is room.
 
 Runs are started by an identity of the workspace that may start runs there and decides nothing.
 A run that a trigger started and that leads to events carries the depth of its chain; past
@@ -20,11 +22,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -43,14 +47,18 @@ from orchestrator.core.errors import ConflictError, DomainError, IllegalTransiti
 from orchestrator.core.json import JsonObject, JsonValue, check_json
 from orchestrator.core.schedules import due_instants, next_instant, read_cron, read_zone
 from orchestrator.core.triggers import (
+    KEPT_STATUSES,
     MAX_DEPTH,
+    OPEN_STATUSES,
     OWN_SOURCE,
     CompiledTrigger,
+    FiringStatus,
     TriggerInputError,
     compile_trigger,
     event_view,
     input_of,
     judge,
+    statuses_before,
 )
 from orchestrator.ids import new_id
 from orchestrator.runs import selectors, services, signatures
@@ -63,12 +71,16 @@ from orchestrator.runs.models import (
     TriggerRefusal,
 )
 
+logger = logging.getLogger("baton.runs.triggers")
+
 IDENTITY: Final = "Triggers"
 """The name of the identity that starts runs."""
 FORMER_SECRET_FOR: Final = timedelta(days=1)
 BATCH: Final = 200
+DRAIN_SECONDS: Final = 2.0
+"""How long one round decides while there is more; schedules and timers want their turn too."""
+NO_LIMIT: Final = 1 << 31
 MINUTE: Final = timedelta(minutes=1)
-HELD_BACK: Final = ("gathering", "parked")
 MAX_REASON: Final = 200
 
 
@@ -89,23 +101,34 @@ class Installed:
         )
         moved = 0
         for workflow_id in known.keys() - active.keys():
-            moved += install_triggers(workflow_id=workflow_id, version_id=None, now=now)
+            moved += _alone("triggers", workflow_id, partial(_uninstall, workflow_id, now))
         for workflow_id, version_id in active.items():
             if known.get(workflow_id) == version_id:
                 continue
             if workflow_id not in known and version_id in self._bare:
                 continue
-            moved += install_triggers(workflow_id=workflow_id, version_id=version_id, now=now)
-            if not designer.compiled(version_id).definition.triggers:
-                self._bare.add(version_id)
+            moved += _alone(
+                "triggers", workflow_id, partial(self._install, workflow_id, version_id, now)
+            )
         return moved
+
+    def _install(self, workflow_id: UUID, version_id: UUID, now: datetime) -> int:
+        moved = install_triggers(workflow_id=workflow_id, version_id=version_id, now=now)
+        if not designer.compiled(version_id).definition.triggers:
+            self._bare.add(version_id)
+        return moved
+
+
+def _uninstall(workflow_id: UUID, now: datetime) -> int:
+    return install_triggers(workflow_id=workflow_id, version_id=None, now=now)
 
 
 @transaction.atomic
 def install_triggers(*, workflow_id: UUID, version_id: UUID | None, now: datetime) -> bool:
     """Give a workflow the triggers of this version (None: it has none any more).
 
-    Triggers keep address, secret and pause by their name. Safe to call twice.
+    Triggers keep address, secret and pause by their name. What a removed one still holds back is
+    settled by `decide_firings`. Safe to call twice.
     """
     rows = {row.name: row for row in Trigger.objects.filter(workflow_id=workflow_id)}
     wanted: dict[str, TriggerDefinition] = {}
@@ -184,6 +207,7 @@ def pause_trigger(*, trigger_id: UUID, reason: str, actor: Actor, now: datetime)
     """Let a trigger start nothing until it is resumed. Twice changes nothing.
 
     Raises:
+        InvalidInputError: no reason is given.
         IllegalTransitionError: the active version has it no more.
     """
     return _set_status(trigger_id, "paused", "trigger.paused", actor=actor, now=now, reason=reason)
@@ -193,22 +217,43 @@ def resume_trigger(*, trigger_id: UUID, reason: str, actor: Actor, now: datetime
     """Let a paused trigger go on; due times of the pause are not made up for.
 
     Raises:
+        InvalidInputError: no reason is given.
         IllegalTransitionError: the active version has it no more.
     """
     return _set_status(trigger_id, "active", "trigger.resumed", actor=actor, now=now, reason=reason)
 
 
 @transaction.atomic
-def rotate_secret(*, trigger_id: UUID, actor: Actor, now: datetime) -> tuple[Trigger, str]:
+def rotate_secret(
+    *,
+    trigger_id: UUID,
+    number: int | None = None,
+    ends_former: bool = False,
+    actor: Actor,
+    now: datetime,
+) -> tuple[Trigger, str]:
     """Give a webhook another secret, which is returned this once; the former counts for a day.
+
+    Two secrets count at most. While a former one does, its senders may not have the present one
+    yet: another is made only when `ends_former` says so. `number` is that of the secret which the
+    actor saw.
 
     Raises:
         IllegalTransitionError: it is no webhook, or the active version has it no more.
+        ConflictError: another secret was made since, or a former one still counts.
     """
     row = selectors.get_trigger(actor, trigger_id)
-    access.require(actor, "run.start", row)
+    access.require(actor, "workflow.publish", row)
     if row.kind != "webhook" or row.status == "removed":
         raise IllegalTransitionError(row.status, "rotate_secret")
+    if number is not None and number != row.secret_number:
+        raise ConflictError("Another secret was made since you looked. Look again.")
+    if former_counts(row, now) and not ends_former:
+        raise ConflictError(
+            "The former secret still counts, and would end at once. Wait until it has ended, or "
+            "agree that it ends.",
+            detail={"field": "ends_former"},
+        )
     number = row.secret_number + 1
     _change(
         row,
@@ -219,6 +264,11 @@ def rotate_secret(*, trigger_id: UUID, actor: Actor, now: datetime) -> tuple[Tri
         former_until=now + FORMER_SECRET_FOR,
     )
     return row, signatures.secret_of(row.id, number)
+
+
+def former_counts(row: Trigger, now: datetime) -> bool:
+    """Whether requests signed with the former secret are still taken."""
+    return row.former_until is not None and row.former_until > now
 
 
 def try_trigger(
@@ -271,12 +321,13 @@ def _set_status(
 ) -> Trigger:
     row = selectors.get_trigger(actor, trigger_id)
     access.require(actor, "run.start", row)
+    reason = services.stated_reason(reason)
     if row.status == status:
         return row
     if row.status == "removed":
         raise IllegalTransitionError(row.status, action.partition(".")[2])
     _change(row, action, actor=actor, now=now, reason=reason, status=status)
-    _set_clock(row, definition_of(row), now)
+    _set_clock(row, compiled_of(row).trigger, now)
     return row
 
 
@@ -289,7 +340,7 @@ def _change(
         subject=subject_of(row),
         workspace_id=row.workspace_id,
         now=now,
-        reason=reason[:2_000],
+        reason=reason,
     )
     unchanged = Trigger.objects.filter(id=row.id, audit_id=row.audit_id)
     if not unchanged.update(**values, audit_id=entry.id):
@@ -310,10 +361,15 @@ def note_refusal(trigger: Trigger, reason: str, now: datetime) -> None:
 
 
 def take_request(
-    *, trigger: Trigger, content: JsonValue, event_id: str, body: bytes, now: datetime
+    *, trigger: Trigger, content: JsonValue, signed: signatures.Signed, now: datetime
 ) -> bool:
-    """Store what a signed request told; False: the same was told before."""
-    digest = hashlib.sha256(f"id\n{event_id}".encode() if event_id else b"body\n" + body)
+    """Store what a signed request told; False: the same was told before.
+
+    The same is what has the same id, ever; without an id, what was signed at the same second with
+    the same body.
+    """
+    event_id = signed.event_id
+    digest = hashlib.sha256(f"id\n{event_id}".encode() if event_id else b"body\n" + signed.text())
     shown = event_view(
         event_type="webhook",
         source=f"/hooks/{trigger.address}/",
@@ -325,7 +381,7 @@ def take_request(
     return bool(_tell([_firing(trigger, digest.hexdigest(), shown, now)]))
 
 
-def take_events(events: Sequence[ReceivedEvent], now: datetime) -> frozenset[UUID]:
+def take_events(events: Sequence[ReceivedEvent]) -> frozenset[UUID]:
     """Tell the triggers that listen; returns the ids of the events that one of them was told of."""
     wanted = {(event.workspace_id, event.type) for event in events}
     listening: dict[tuple[UUID, str], list[Trigger]] = defaultdict(list)
@@ -335,7 +391,14 @@ def take_events(events: Sequence[ReceivedEvent], now: datetime) -> frozenset[UUI
     for row in rows:
         listening[row.workspace_id, row.event_type].append(row)
     told = [
-        _firing(row, event.digest, _view_of(event), now, schema=event.schema, depth=event.depth)
+        _firing(
+            row,
+            event.digest,
+            _view_of(event),
+            event.received_at,
+            schema=event.schema,
+            depth=event.depth,
+        )
         for event in events
         for row in listening.get((event.workspace_id, event.type), ())
     ]
@@ -348,11 +411,14 @@ def take_events(events: Sequence[ReceivedEvent], now: datetime) -> frozenset[UUI
 def fire_due_schedules(now: datetime) -> int:
     """Tell schedules of their due times; each due time once, whoever else does the same."""
     due = TriggerClock.objects.filter(due_at__lte=now).select_related("trigger")
-    return sum(_fire_schedule(clock, now) for clock in due.order_by("due_at")[:BATCH])
+    return sum(
+        _alone("schedule", clock.trigger_id, partial(_fire_schedule, clock, now))
+        for clock in due.order_by("due_at")[:BATCH]
+    )
 
 
 def _fire_schedule(clock: TriggerClock, now: datetime) -> int:
-    source = definition_of(clock.trigger).source
+    source = compiled_of(clock.trigger).trigger.source
     assert isinstance(source, ScheduleSource)
     due = due_instants(
         read_cron(source.cron),
@@ -387,7 +453,7 @@ def _due_firing(trigger: Trigger, at: datetime, now: datetime) -> TriggerFiring:
 def _missed_firing(trigger: Trigger, since: datetime, count: int, now: datetime) -> TriggerFiring:
     firing = _due_firing(trigger, since, now)
     firing.digest = hashlib.sha256(f"missed\n{since.isoformat()}".encode()).hexdigest()
-    firing.status = "suppressed"
+    firing.status = FiringStatus.SUPPRESSED
     firing.reason = f"{count} due times passed while nobody looked, and are not made up for."
     firing.decided_at = now
     return firing
@@ -397,7 +463,7 @@ def _firing(
     trigger: Trigger,
     digest: str,
     shown: JsonObject,
-    now: datetime,
+    at: datetime,
     *,
     schema: str = "",
     depth: int = 0,
@@ -409,8 +475,8 @@ def _firing(
         event=shown,
         schema=schema,
         depth=depth,
-        at=now,
-        status="received",
+        at=at,
+        status=FiringStatus.RECEIVED,
     )
 
 
@@ -442,22 +508,27 @@ def _view_of(event: ReceivedEvent) -> JsonObject:
 
 
 def decide_firings(now: datetime) -> int:
-    """Decide what triggers were told of, in order; returns how many were looked at.
+    """Decide what triggers were told of, each trigger by itself; returns how many new ones.
 
-    Then those that were held back: gathered ones whose time is over, parked ones for which there is
-    room by now.
+    Batch after batch until nothing is left or `DRAIN_SECONDS` are over; each trigger gets one.
     """
-    found = list(
-        TriggerFiring.objects.filter(status="received")
-        .select_related("trigger")
-        .order_by("id")[:BATCH]
-    )
-    for trigger, firings in _by_trigger(found):
-        _Deciding(trigger, now).take(firings)
-    held = TriggerFiring.objects.filter(status__in=HELD_BACK)
-    for trigger in Trigger.objects.filter(id__in=held.values("trigger_id").distinct()):
-        _Deciding(trigger, now).release()
-    return len(found)
+    until = monotonic() + DRAIN_SECONDS
+    open_ = TriggerFiring.objects.filter(status__in=OPEN_STATUSES)
+    ids = list(open_.order_by().values_list("trigger_id", flat=True).distinct())
+    return sum(_alone("firings", one, partial(_decide, one, now, until)) for one in ids)
+
+
+def _decide(trigger_id: UUID, now: datetime, until: float) -> int:
+    decided = 0
+    while True:
+        found = _Deciding(Trigger.objects.get(id=trigger_id), now).decide()
+        decided += found
+        if found < BATCH or monotonic() >= until:
+            return decided
+
+
+class _OvertakenError(Exception):
+    """The trigger or the firing is no longer what was looked at; the next round looks anew."""
 
 
 class _Deciding:
@@ -466,87 +537,120 @@ class _Deciding:
     def __init__(self, trigger: Trigger, now: datetime) -> None:
         self.trigger = trigger
         self.now = now
-        self.compiled = _compiled(trigger.version_id, trigger.name)
+        self.compiled = compiled_of(trigger)
         self.definition = self.compiled.trigger
+        self.firings = TriggerFiring.objects.filter(trigger=trigger)
+        self.room = self._room()
+        self.has_queue = False
         self.decided: list[TriggerFiring] = []
-        self.keys: set[str] = set()
+        self.kept_at: dict[str, datetime] = {}
 
-    def take(self, firings: Sequence[TriggerFiring]) -> None:
-        """Decide new firings."""
-        for firing in firings:
+    def decide(self) -> int:
+        """Release what was held back, then decide new firings; returns how many of these."""
+        try:
+            if self.trigger.status == "active":
+                self._release_parked()
+                self._close_window()
+            elif self.trigger.status == "removed":
+                self._drop_held()
+            return self._take()
+        except _OvertakenError:
+            return 0
+        finally:
+            self._write()
+
+    def _release_parked(self) -> None:
+        """Start as many as there is room for; those that are left go before whatever is new."""
+        most = max(0, min(BATCH, self.room))
+        parked = list(self.firings.filter(status=FiringStatus.PARKED).order_by("id")[: most + 1])
+        self.has_queue = len(parked) > most
+        for firing in parked[:most]:
+            self._start([firing])
+
+    def _close_window(self) -> None:
+        """Start what was gathered, once nothing of its window is undecided and there is room."""
+        gathering = self.firings.filter(status=FiringStatus.GATHERING).order_by("id")
+        first = gathering.first()
+        if first is None or first.due_at is None or first.due_at > self.now:
+            return
+        if self.firings.filter(status=FiringStatus.RECEIVED, at__lte=first.due_at).exists():
+            return
+        if self._parks() and not self._has_room():
+            return
+        self._start_or_hold(list(gathering.filter(at__lte=first.due_at)))
+
+    def _drop_held(self) -> None:
+        held = (FiringStatus.GATHERING, FiringStatus.PARKED)
+        for firing in self.firings.filter(status__in=held).order_by("id")[:BATCH]:
+            self._settle(firing, FiringStatus.SUPPRESSED, "The trigger is removed.")
+
+    def _take(self) -> int:
+        new = list(self.firings.filter(status=FiringStatus.RECEIVED).order_by("id")[:BATCH])
+        for firing in new:
             if self._passes(firing):
                 self._go_on(firing)
-        self._write()
-
-    def release(self) -> None:
-        """Look again at what was held back."""
-        if self.trigger.status != "active":
-            return
-        held = TriggerFiring.objects.filter(trigger=self.trigger)
-        gathered = list(held.filter(status="gathering").order_by("id"))
-        if gathered and gathered[0].due_at is not None and gathered[0].due_at <= self.now:
-            until = gathered[0].due_at
-            self._start_or_park([one for one in gathered if one.at <= until] or gathered[:1])
-        parked = held.filter(status="parked").order_by("id")
-        for firing in parked[: max(0, self._room())]:
-            self._start([firing])
-        self._write()
+        return len(new)
 
     def _passes(self, firing: TriggerFiring) -> bool:
         if self.trigger.status != "active":
-            return self._settle(firing, "suppressed", f"The trigger is {self.trigger.status}.")
+            reason = f"The trigger is {self.trigger.status}."
+            return self._settle(firing, FiringStatus.SUPPRESSED, reason)
         if firing.depth > MAX_DEPTH:
             reason = f"It ends a chain of more than {MAX_DEPTH} runs that started one another."
-            return self._settle(firing, "suppressed", reason)
+            return self._settle(firing, FiringStatus.SUPPRESSED, reason)
         judged = judge(self.compiled, firing.event, firing.schema)
         if judged.verdict != "passes":
-            return self._settle(firing, judged.verdict, judged.reason)
+            return self._settle(firing, FiringStatus(judged.verdict), judged.reason)
         if judged.key is not None:
             firing.key = hashlib.sha256(judged.key.encode()).hexdigest()
             if self._is_duplicate(firing):
-                return self._settle(firing, "suppressed", "It has the key of an earlier firing.")
-            self.keys.add(firing.key)
+                reason = "It has the key of an earlier firing."
+                return self._settle(firing, FiringStatus.SUPPRESSED, reason)
         return True
 
     def _is_duplicate(self, firing: TriggerFiring) -> bool:
-        if firing.key in self.keys:
-            return True
         rule = self.definition.deduplicate
         assert rule is not None
         since = firing.at - timedelta(seconds=rule.window_seconds)
-        earlier = TriggerFiring.objects.filter(
-            trigger=self.trigger, key=firing.key, at__gt=since, id__lt=firing.id
-        )
-        return earlier.exclude(status__in=("suppressed", "failed", "received")).exists()
+        if self.kept_at.get(firing.key, since) > since:
+            return True
+        earlier = self.firings.filter(key=firing.key, at__gt=since, id__lt=firing.id)
+        return earlier.filter(status__in=KEPT_STATUSES).exists()
 
     def _go_on(self, firing: TriggerFiring) -> None:
         rule = self.definition.coalesce
         if rule is None:
-            self._start_or_park([firing])
+            self._start_or_hold([firing])
             return
         firing.due_at = firing.at + timedelta(seconds=rule.window_seconds)
-        self._settle(firing, "gathering", f"Gathered for {rule.window_seconds} s.")
+        reason = f"Gathered for {rule.window_seconds} s."
+        self._settle(firing, FiringStatus.GATHERING, reason)
 
-    def _start_or_park(self, firings: Sequence[TriggerFiring]) -> None:
-        limit = self.definition.limit
-        if limit is None or self._room() > 0:
+    def _start_or_hold(self, firings: Sequence[TriggerFiring]) -> None:
+        if self._has_room():
             self._start(firings)
             return
-        latest = firings[-1]
-        if limit.overflow == "park":
-            self._settle(latest, "parked", f"More than {limit.per_minute} a minute; it waits.")
-        else:
-            self._settle(latest, "suppressed", f"More than {limit.per_minute} a minute.")
-        for other in firings[:-1]:
-            self._settle(other, "suppressed", "Taken together with a later one.")
+        limit = self.definition.limit
+        over = f"More than {limit.per_minute} a minute" if limit else "Others wait before it"
+        for firing in firings:
+            if self._parks():
+                self._settle(firing, FiringStatus.PARKED, f"{over}; it waits.")
+                self.has_queue = True
+            else:
+                self._settle(firing, FiringStatus.SUPPRESSED, f"{over}.")
+
+    def _parks(self) -> bool:
+        limit = self.definition.limit
+        return limit is None or limit.overflow == "park"
+
+    def _has_room(self) -> bool:
+        return self.room > 0 and not (self.has_queue and self._parks())
 
     def _room(self) -> int:
         limit = self.definition.limit
         if limit is None:
-            return BATCH
-        started = TriggerFiring.objects.filter(
-            trigger=self.trigger, status="started", decided_at__gt=self.now - MINUTE
-        )
+            return NO_LIMIT
+        started = self.firings.filter(status=FiringStatus.STARTED, decided_at__gt=self.now - MINUTE)
         return limit.per_minute - started.count()
 
     def _start(self, firings: Sequence[TriggerFiring]) -> None:
@@ -555,10 +659,15 @@ class _Deciding:
         try:
             with transaction.atomic():
                 run = self._started(firings, latest)
+                self._require_unchanged(run)
                 self._mark_started(firings, run)
         except DomainError as error:
             for firing in firings:
-                self._settle(firing, "failed", error.message)
+                self._settle(firing, FiringStatus.FAILED, error.message)
+            return
+        self.room -= 1
+        for firing in firings:
+            self._remember(firing)
 
     def _started(self, firings: Sequence[TriggerFiring], latest: TriggerFiring) -> Run:
         identity = own_identity(workspace_id=self.trigger.workspace_id, name=IDENTITY, now=self.now)
@@ -570,18 +679,34 @@ class _Deciding:
             idempotency_key=f"trigger/{latest.id}",
         )
 
+    def _require_unchanged(self, run: Run) -> None:
+        """Nothing starts by a version that was not judged, or after a pause."""
+        version_id = self.trigger.version_id
+        unchanged = Trigger.objects.filter(
+            id=self.trigger.id, status="active", version_id=version_id
+        )
+        if run.version_id != version_id or not unchanged.exists():
+            raise _OvertakenError
+
     def _mark_started(self, firings: Sequence[TriggerFiring], run: Run) -> None:
-        latest = firings[-1]
-        open_ = TriggerFiring.objects.filter(status__in=("received", *HELD_BACK))
-        reason = f"{len(firings)} taken together." if len(firings) > 1 else ""
-        marked = open_.filter(id=latest.id).update(
-            status="started", reason=reason, key=latest.key, run=run, decided_at=self.now
+        *others, latest = firings
+        reason = f"{len(firings)} taken together." if others else ""
+        undecided = self.firings.filter(status__in=statuses_before(FiringStatus.STARTED))
+        marked = undecided.filter(id=latest.id).update(
+            status=FiringStatus.STARTED,
+            reason=reason,
+            key=latest.key,
+            run=run,
+            decided_at=self.now,
         )
-        if not marked:
-            raise ConflictError("It was decided meanwhile.")
-        open_.filter(id__in=[one.id for one in firings[:-1]]).update(
-            status="merged", reason="Taken together with a later one.", run=run, decided_at=self.now
+        marked += undecided.filter(id__in=[one.id for one in others]).update(
+            status=FiringStatus.MERGED,
+            reason="Taken together with a later one.",
+            run=run,
+            decided_at=self.now,
         )
+        if marked != len(firings):
+            raise _OvertakenError
         append_entry(
             actor=SYSTEM,
             action="trigger.fired",
@@ -600,25 +725,39 @@ class _Deciding:
             payloads={"event": latest.event},
         )
 
-    def _settle(self, firing: TriggerFiring, status: str, reason: str) -> bool:
+    def _settle(self, firing: TriggerFiring, status: FiringStatus, reason: str) -> bool:
         firing.status, firing.reason, firing.decided_at = status, reason[:MAX_REASON], self.now
         self.decided.append(firing)
+        if status in KEPT_STATUSES:
+            self._remember(firing)
         return False
 
+    def _remember(self, firing: TriggerFiring) -> None:
+        if firing.key:
+            self.kept_at[firing.key] = firing.at
+
     def _write(self) -> None:
-        TriggerFiring.objects.bulk_update(
-            self.decided, ("status", "reason", "key", "due_at", "decided_at"), batch_size=BATCH
-        )
+        """Store what was decided, where the firing may still come to that status."""
+        for status in FiringStatus:
+            firings = [one for one in self.decided if one.status == status]
+            if firings:
+                self.firings.filter(status__in=statuses_before(status)).bulk_update(
+                    firings, ("status", "reason", "key", "due_at", "decided_at"), batch_size=BATCH
+                )
         self.decided = []
 
 
-def definition_of(trigger: Trigger) -> TriggerDefinition:
-    """What the version says about the trigger."""
-    return _compiled(trigger.version_id, trigger.name).trigger
+def _alone(what: str, subject: UUID, work: Callable[[], int]) -> int:
+    """Do one part of a round; its error must not keep the other parts from theirs."""
+    try:
+        return work()
+    except Exception:  # whatever it was, the others must come
+        logger.exception("part of a sweep failed", extra={"what": what, "subject": str(subject)})
+        return 0
 
 
 def compiled_of(trigger: Trigger) -> CompiledTrigger:
-    """The trigger ready to be asked."""
+    """The trigger ready to be asked; `trigger` in it is what the version says."""
     return _compiled(trigger.version_id, trigger.name)
 
 
@@ -632,12 +771,3 @@ def _compiled(version_id: UUID, name: str) -> CompiledTrigger:
     workflow = designer.compiled(version_id)
     definition: WorkflowDefinition = workflow.definition
     return compile_trigger(definition.triggers[name], workflow.types)
-
-
-def _by_trigger(
-    firings: Iterable[TriggerFiring],
-) -> Iterable[tuple[Trigger, list[TriggerFiring]]]:
-    found: dict[UUID, list[TriggerFiring]] = defaultdict(list)
-    for firing in firings:
-        found[firing.trigger_id].append(firing)
-    return [(members[0].trigger, members) for members in found.values()]

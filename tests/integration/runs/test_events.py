@@ -6,10 +6,19 @@ from datetime import timedelta
 import pytest
 from django.db import connections
 
+from audit.sequencer import sequence_once
 from orchestrator.core.cloudevents import IncomingEvent
-from orchestrator.core.errors import PermissionDeniedError
-from orchestrator.runs import intake
-from orchestrator.runs.models import InboxEvent, ReceivedEvent, Run, RunDetail, StepRun, Timer
+from orchestrator.core.errors import InvalidInputError, PermissionDeniedError
+from orchestrator.runs import intake, own_events, triggers
+from orchestrator.runs.models import (
+    InboxEvent,
+    ReceivedEvent,
+    Run,
+    RunDetail,
+    StepRun,
+    Timer,
+    TriggerFiring,
+)
 from orchestrator.runs.sweeper import Sweeper, fire_due_timers
 from orchestrator.runs.walker import walk
 from tests.integration.runs.world import (
@@ -30,15 +39,18 @@ PAID = {
 }
 
 
+AWAITED = {
+    "type": "event",
+    "event": "order.paid",
+    "key": "input.text",
+    "contract": PAID,
+    "deadline_seconds": 3_600,
+}
+
+
 def waiting(**awaits):
     """start → wait → a → done; expired → late."""
-    awaits = awaits or {
-        "type": "event",
-        "event": "order.paid",
-        "key": "input.text",
-        "contract": PAID,
-        "deadline_seconds": 3_600,
-    }
+    awaits = awaits or AWAITED
     steps = {"w": {"kind": "wait", "name": "Wait", "awaits": awaits}, "a": agent("a")}
     links = ["start.next-w", "w.next-a", "a.next-done"]
     if awaits["type"] == "event":
@@ -206,6 +218,90 @@ def test_whoever_may_not_start_runs_may_not_send_events(world):
         intake.receive(
             events=[paid()], workspace_id=world.workspace.id, actor=world.reviewer, now=now()
         )
+
+
+FORGED = {
+    "the type": (IncomingEvent(id="1", source="shop", type="run.finished"), "/1/type"),
+    "the source": (IncomingEvent(id="1", source="baton", type="order.paid"), "/1/source"),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_what_only_the_installation_tells_is_refused_from_anybody_else(world, what):
+    event, place = FORGED[what]
+    with pytest.raises(InvalidInputError, match="installation") as refused:
+        send(world, paid(), event)
+    assert refused.value.detail["violations"][0]["path"] == place
+    assert not ReceivedEvent.objects.exists()
+
+
+def test_one_round_settles_batch_after_batch(world, doorbells, monkeypatch):
+    monkeypatch.setattr(intake, "BATCH", 2)
+    send(world, *(paid(f"o-{number}", number=number) for number in range(5)))
+    sweeper = Sweeper()
+    sweeper.sweep_if_holder()
+    sweeper.give_back()
+    assert fate() == ["parked"] * 5
+
+
+def test_parked_events_are_looked_up_together(world, doorbells, django_assert_max_num_queries):
+    begun(world, text="other")
+    send(world, *(paid(f"o-{number}", number=number) for number in range(20)))
+    intake.settle_received(now())
+    with django_assert_max_num_queries(5):
+        assert intake.deliver_parked(now(), since=None) == 0
+
+
+# ---- beside triggers -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listened(world, doorbells):
+    """A trigger listens to what runs wait for."""
+    document = definition({"a": agent("a")}, ["start.next-a", "a.next-done"])
+    source = {"type": "event", "event": "order.paid"}
+    paid_trigger = {"name": "Paid", "source": source, "input": {"text": "event.key"}}
+    world.publish({**document, "triggers": {"paid": paid_trigger}})
+    triggers.Installed().sync(now())
+
+
+def test_a_trigger_does_not_take_an_event_away_from_a_wait_that_begins_later(world, listened):
+    send(world, paid())
+    intake.settle_received(now())
+    run = begun(world)
+    assert intake.deliver_parked(now(), since=None) == 1
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    assert fate() == ["delivered"]
+    assert TriggerFiring.objects.count() == 1
+
+
+def test_what_a_trigger_was_told_of_ends_as_delivered_also_when_nothing_waits(world, listened):
+    send(world, paid(), IncomingEvent(id="k", source="shop", type="order.paid"))
+    intake.settle_received(now())
+    assert fate() == ["parked", "delivered"]
+    intake.deliver_parked(now() + intake.PARKED_FOR + timedelta(seconds=1), since=None)
+    assert fate() == ["delivered", "delivered"]
+
+
+def test_the_end_of_a_run_is_kept_for_a_run_whose_wait_has_not_begun(world, doorbells, fakes):
+    own_events.tell_own_events(now())
+    first = world.start(definition({"a": agent("a")}, ["start.next-a", "a.next-done"]))
+    awaits = {**AWAITED, "event": "run.finished", "contract": {"type": "object"}}
+    steps = {"a": agent("a"), "w": {"kind": "wait", "name": "Wait", "awaits": awaits}}
+    links = ["start.next-a", "a.next-w", "w.next-done", "w.expired-done"]
+    second = world.start(definition(steps, links), text=str(first.id))
+    walk(first.id)
+    sequence_once(now())
+    assert own_events.tell_own_events(now()) == 1
+    intake.settle_received(now())
+    assert fate() == ["parked"]
+    walk(second.id)
+    assert intake.deliver_parked(now(), since=None) == 1
+    walk(second.id)
+    assert status_of(second) == "succeeded"
+    sequence_once(now())
+    assert own_events.tell_own_events(now()) == 0
 
 
 def test_a_thousand_events_are_stored_with_a_handful_of_statements(

@@ -7,6 +7,7 @@ import pytest
 from orchestrator.core.cloudevents import IncomingEvent
 from orchestrator.runs import intake, triggers
 from orchestrator.runs.models import ReceivedEvent, Run, Trigger, TriggerFiring
+from orchestrator.runs.signatures import secret_of
 from tests.integration.runs.world import agent, definition, now
 from tests.integration.runs_ui.conftest import client_of
 from tests.integration.runs_ui.test_pages import text_of
@@ -80,21 +81,73 @@ def test_a_schedule_shows_its_next_times_in_its_own_zone(world, slug, operator):
     assert text.count("08:00 CE") == 5
 
 
-def test_a_journey_from_a_new_secret_to_a_pause(world, slug, operator):
+def test_a_new_secret_is_shown_once_and_a_second_click_makes_no_other(world, slug):
+    owner = client_of(world.owner)
     address = f"/workflows/{slug}/triggers/hook/"
-    made = operator.post(f"{address}do/rotate/").content.decode()
     row = Trigger.objects.get(name="hook")
-    from orchestrator.runs.signatures import secret_of
+    assert 'name="number" value="1"' in owner.get(address).content.decode()
+    made = owner.post(f"{address}do/rotate/", {"number": "1"}).content.decode()
+    assert secret_of(row.id, 2) in made
+    assert secret_of(row.id, 2) not in owner.get(address).content.decode()
+    for given in ({"number": "1", "ends_former": "1"}, {"number": "2"}, {}):
+        refused = owner.post(f"{address}do/rotate/", given)
+        assert refused.status_code == 409
+        assert "No new secret was made" in text_of(refused)
+    row.refresh_from_db()
+    assert row.secret_number == 2
+    agreed = owner.post(f"{address}do/rotate/", {"number": "2", "ends_former": "1"})
+    assert secret_of(row.id, 3) in agreed.content.decode()
 
-    secret = secret_of(row.id, 2)
-    assert secret in made
-    assert secret not in operator.get(address).content.decode()
+
+def test_after_a_try_the_list_still_links_to_its_own_page(world, slug, operator):
+    address = f"/workflows/{slug}/triggers/paid/"
+    told(world, 5)
+    tried = operator.post(f"{address}do/try/", {"sample": "{}"}).content.decode()
+    assert f'href="{address}?status=started"' in tried
+    assert "do/try/?" not in tried
+    part = operator.get(
+        f"{address}?status=started", headers={"hx-request": "true", "hx-target": "div#list-firings"}
+    ).content.decode()
+    assert part.lstrip().startswith('<div class="list')
+
+
+def test_a_try_may_name_the_schema_version_that_the_trigger_asks_for(world, operator, doorbells):
+    document = definition({"a": agent("a")}, ["start.next-a", "a.next-done"])
+    slug = world.publish(
+        {**document, "triggers": {"paid": {**GIVEN["paid"], "schemas": ["v2", "v3"]}}}
+    )
+    triggers.Installed().sync(now())
+    address = f"/workflows/{slug}/triggers/paid/"
+    assert 'name="dataschema" maxlength="500" value="v2"' in operator.get(address).content.decode()
+    given = {"sample": '{"amount": 5}', "key": "o-1"}
+    tried = text_of(operator.post(f"{address}do/try/", {**given, "dataschema": "v3"}))
+    assert "Would start a run" in tried
+    assert "only certain ones are taken" in text_of(
+        operator.post(f"{address}do/try/", {**given, "dataschema": "v1"})
+    )
+
+
+def test_a_pause_asks_for_the_reason_and_says_so_beside_the_field(world, slug, operator):
+    address = f"/workflows/{slug}/triggers/hook/"
+    refused = operator.post(f"{address}do/pause/", {"reason": " "})
+    page = refused.content.decode()
+    assert refused.status_code == 422
+    assert 'aria-invalid="true" aria-describedby="reason-error"' in page
+    assert 'id="reason-error"' in page
+    assert 'href="#reason"' in page
+    assert Trigger.objects.get(name="hook").status == "active"
+
+
+def test_a_journey_from_a_try_to_a_pause(world, slug, operator):
+    address = f"/workflows/{slug}/triggers/hook/"
+    row = Trigger.objects.get(name="hook")
     tried = text_of(operator.post(f"{address}do/try/", {"sample": '{"text": "hello"}'}))
     assert "Would start a run" in tried
     assert "&quot;text&quot;: &quot;hello&quot;" in tried or '"text": "hello"' in tried
     wrong = operator.post(f"{address}do/try/", {"sample": "{"})
     assert wrong.status_code == 422
     assert "This is not JSON" in text_of(wrong)
+    assert 'aria-describedby="sample-error"' in wrong.content.decode()
     assert "breaks the contract" in text_of(
         operator.post(f"{address}do/try/", {"sample": '{"text": 7}'})
     )
@@ -129,7 +182,8 @@ def test_events_are_listed_with_what_became_of_them(world, slug, operator, stran
     text = text_of(operator.get("/events/"))
     assert "order.paid" in text
     assert "Nothing waits for it yet." in text
-    assert "order.paid" not in text_of(operator.get("/events/?status=parked"))
+    assert "Triggers were told of it; nothing waits for it yet." in text
+    assert "order.paid" not in text_of(operator.get("/events/?status=delivered"))
     assert "order.paid" not in text_of(client_of(stranger).get("/events/"))
 
 
@@ -157,6 +211,12 @@ def test_events_come_as_cloudevents_in_three_modes(world, slug, operator):
         "/api/v1/events/", json.dumps({"amount": 7}), content_type="application/json"
     )
     assert (bad.status_code, bad["Content-Type"]) == (422, "application/problem+json")
+    forged = operator.post(
+        "/api/v1/events/", json.dumps({**event, "id": "4", "type": "run.finished"}),
+        content_type="application/cloudevents+json",
+    )  # fmt: skip
+    assert (forged.status_code, forged["Content-Type"]) == (422, "application/problem+json")
+    assert forged.json()["violations"][0]["path"] == "/type"
     assert [one.content for one in ReceivedEvent.objects.order_by("id")] == [
         {"amount": 5},
         None,
@@ -179,8 +239,13 @@ def test_the_api_does_what_the_pages_do(world, slug, operator):
     firings = operator.get(f"{paid}firings/?status=started").json()["results"]
     assert firings[0]["run"] == str(Run.objects.get().id)
     hook = f"/api/v1/triggers/{by_name['hook']['id']}/"
-    made = operator.post(f"{hook}rotate-secret/", {}, content_type="application/json").json()
+    assert by_name["hook"]["secret_number"] == 1
+    owner = client_of(world.owner)
+    number = json.dumps({"number": 1})
+    made = owner.post(f"{hook}rotate-secret/", number, content_type="application/json").json()
     assert made["secret"].startswith("whsec_")
+    stale = owner.post(f"{hook}rotate-secret/", number, content_type="application/json")
+    assert (stale.status_code, stale.json()["code"]) == (409, "conflict")
     reason = json.dumps({"reason": "Down."})
     paused = operator.post(f"{hook}pause/", reason, content_type="application/json").json()
     assert paused["status"] == "paused"

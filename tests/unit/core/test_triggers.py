@@ -9,11 +9,17 @@ from orchestrator.core.checks import check_definition
 from orchestrator.core.definition import Trigger
 from orchestrator.core.errors import DomainError
 from orchestrator.core.triggers import (
+    FIRING_TRANSITIONS,
+    KEPT_STATUSES,
+    OPEN_STATUSES,
+    FiringStatus,
     TriggerInputError,
     compile_trigger,
     event_view,
     input_of,
+    is_own,
     judge,
+    statuses_before,
 )
 from tests.unit.core.flows import START, call, catalogue, definition
 
@@ -95,6 +101,39 @@ def test_an_input_that_has_no_value_names_its_field():
 def test_the_mapping_knows_events_only_when_they_are_gathered_as_a_list():
     with pytest.raises(DomainError):
         compiled(input={"order": "events[0].data.order"})
+
+
+# ---- what becomes of a firing -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", FiringStatus)
+@pytest.mark.parametrize("after", FiringStatus)
+def test_what_is_decided_stays_and_what_is_held_back_is_decided_once(before, after):
+    is_allowed = before in statuses_before(after)
+    assert is_allowed == (after in FIRING_TRANSITIONS.get(before, ()))
+    if before not in OPEN_STATUSES or after == FiringStatus.RECEIVED:
+        assert not is_allowed
+    elif after not in OPEN_STATUSES:
+        assert is_allowed
+    else:
+        assert is_allowed == (before == FiringStatus.RECEIVED)
+
+
+def test_what_started_nothing_does_not_count_as_an_earlier_firing():
+    assert {"gathering", "parked", "started", "merged"} == KEPT_STATUSES
+
+
+@pytest.mark.parametrize(
+    ("source", "event_type", "own"),
+    [
+        ("shop", "order.paid", False),
+        ("shop", "run.finished", True),
+        ("shop", "review.decided", True),
+        ("baton", "order.paid", True),
+    ],
+)
+def test_the_installations_own_events_are_told_by_source_and_type(source, event_type, own):
+    assert is_own(source, event_type) == own
 
 
 # ---- checks ------------------------------------------------------------------------------------------
