@@ -631,13 +631,14 @@ def test_who_may_start_runs_makes_no_secrets(installed, world):
 
 def test_a_due_schedule_fires_once_whoever_looks(installed, world):
     row = installed(tick=EVERY_MINUTE)
-    TriggerClock.objects.update(due_at=now().replace(second=0, microsecond=0))
+    moment = now()
+    TriggerClock.objects.update(due_at=moment.replace(second=0, microsecond=0))
     start = threading.Barrier(2)
     counts = []
 
     def look():
         start.wait()
-        counts.append(triggers.fire_due_schedules(now()))
+        counts.append(triggers.fire_due_schedules(moment))
         connections.close_all()
 
     lookers = [threading.Thread(target=look) for _ in range(2)]
@@ -648,17 +649,18 @@ def test_a_due_schedule_fires_once_whoever_looks(installed, world):
     assert sorted(counts) == [0, 1]
     triggers.decide_firings(now())
     assert fates(row) == ["started"]
-    assert TriggerClock.objects.get().due_at > now()
+    assert TriggerClock.objects.get().due_at > moment
 
 
 @pytest.mark.parametrize(("policy", "runs"), [("none", 1), ("latest", 1), ("all", 3)])
 def test_after_a_rest_the_catch_up_policy_decides(installed, world, policy, runs):
     source = {**EVERY_MINUTE["source"], "catch_up": policy, "catch_up_limit": 3}
     row = installed(tick={**EVERY_MINUTE, "source": source})
+    moment = now()
     TriggerClock.objects.update(
-        due_at=now().replace(second=0, microsecond=0) - timedelta(minutes=6)
+        due_at=moment.replace(second=0, microsecond=0) - timedelta(minutes=6)
     )
-    triggers.fire_due_schedules(now())
+    triggers.fire_due_schedules(moment)
     triggers.decide_firings(now())
     assert fates(row).count("started") == runs
     (missed,) = TriggerFiring.objects.filter(status="suppressed")
@@ -676,8 +678,9 @@ def test_a_paused_trigger_suppresses_and_a_pause_is_not_made_up_for(installed, w
     tell(world, "o-1")
     triggers.decide_firings(now())
     assert fates(row) == ["suppressed"]
-    triggers.resume_trigger(trigger_id=tick.id, reason="Again.", actor=world.operator, now=now())
-    assert TriggerClock.objects.get().due_at > now()
+    moment = now()
+    triggers.resume_trigger(trigger_id=tick.id, reason="Again.", actor=world.operator, now=moment)
+    assert TriggerClock.objects.get().due_at > moment
     assert actions()[-3:] == ["trigger.paused", "trigger.paused", "trigger.resumed"]
     with pytest.raises(InvalidInputError, match="Say why"):
         triggers.pause_trigger(trigger_id=row.id, reason=" ", actor=world.operator, now=now())
