@@ -307,7 +307,8 @@ class _Checker:
         self.add(
             "info",
             "back_link_used_up",
-            f"When {source} has led back to {target} {_times(link)}, {self._exception_words()}.",
+            f"When {source} has led back to {target} {_times(link)}, "
+            f"{self._exception_words(link.source)}.",
             at=_Place(link.source, link.port),
             link=link.id,
         )
@@ -442,16 +443,19 @@ class _Checker:
             self.add(
                 "warning" if is_expected else "info",
                 "unlinked_port",
-                f"When {self.name(step_id)} {what}, {self._exception_words()}.",
+                f"When {self.name(step_id)} {what}, {self._exception_words(step_id)}.",
                 at=_Place(step_id, port),
                 hint="Link this way out to say what shall happen instead.",
             )
 
-    def _exception_words(self) -> str:
+    def _exception_words(self, step_id: str) -> str:
         policy = self.definition.policies.exceptions
         if policy.mode == "end":
             return f"the run ends as '{policy.outcome}'"
-        return "the exceptions inbox asks a person to run it again or to end the run"
+        is_call = isinstance(self.definition.steps[step_id], AgentStep)
+        leads_on = any(link.port == "next" for link in self.flow.outgoing[step_id])
+        ways = "run it again, to give its result" if is_call and leads_on else "run it again"
+        return f"the exceptions inbox asks a person to {ways} or to end the run"
 
     def _check_policies(self) -> None:
         policies = self.definition.policies
@@ -559,16 +563,13 @@ class _Checker:
     def _check_trigger_input(
         self, spot: str, trigger: Trigger, scope: Mapping[str, JsonObject], wanted: JsonObject
     ) -> None:
-        stated = wanted.get("required")
-        for name in stated if isinstance(stated, list) else ():
-            if name not in trigger.input:
-                self.add(
-                    "error",
-                    "trigger_leaves_out",
-                    f"The trigger '{trigger.name}' gives no '{name}', and a run needs it.",
-                    at=_Place(field=f"{spot}.input.{name}"),
-                    hint="Choose a value for this field.",
-                )
+        self._check_required(
+            wanted,
+            trigger.input,
+            _Place(field=f"{spot}.input"),
+            says=(f"The trigger '{trigger.name}' gives no", "a run needs it"),
+            code="trigger_leaves_out",
+        )
         for name, text in sorted(trigger.input.items()):
             place = _Place(field=f"{spot}.input.{name}")
             typed = self._typed_in(text, place, scope)
@@ -711,16 +712,12 @@ class _Checker:
             self._unknown_agent(step_id, called, place)
             return
         wanted = self.shapes.inlined(interface.input_schema)
-        stated = wanted.get("required")
-        for name in stated if isinstance(stated, list) else ():
-            if name not in undoes.input:
-                self.add(
-                    "error",
-                    "missing_field",
-                    f"Undoing {self.name(step_id)} needs '{name}', and nothing is mapped to it.",
-                    at=_Place(step_id, f"compensation.input.{name}"),
-                    hint="Choose a value for this field.",
-                )
+        self._check_required(
+            wanted,
+            undoes.input,
+            _Place(step_id, "compensation.input"),
+            says=(f"Undoing {self.name(step_id)} needs", "nothing is mapped to it"),
+        )
         for name, text in sorted(undoes.input.items()):
             self._check_undo_field(step_id, name, text, wanted)
 
@@ -943,22 +940,43 @@ class _Checker:
     ) -> None:
         """Type a mapping and compare each field with the contract that takes it."""
         wanted = self.shapes.inlined(contract)
+        required = self._check_required(
+            wanted,
+            mapping,
+            _Place(step_id, part),
+            says=(f"{self.name(step_id)} needs", "nothing is mapped to it"),
+        )
+        judged = self.judged.setdefault(step_id, [])
+        for name, text in sorted(mapping.items()):
+            place = _Place(step_id, f"{part}.{name}")
+            verdict = self._judge_field(place, name, text, wanted, is_required=name in required)
+            judged.append(_Judged(verdict, _read_by(text, self._names(place))))
+
+    def _check_required(
+        self,
+        wanted: JsonObject,
+        mapping: Mapping[str, str],
+        at: _Place,
+        *,
+        says: tuple[str, str],
+        code: str = "missing_field",
+    ) -> frozenset[str]:
+        """The fields that a contract requires; a finding for each that nothing is mapped to.
+
+        `says` is what stands before the field's name in the finding, and what after it.
+        """
         stated = wanted.get("required")
         required = [str(name) for name in stated] if isinstance(stated, list) else []
         for name in required:
             if name not in mapping:
                 self.add(
                     "error",
-                    "missing_field",
-                    f"{self.name(step_id)} needs '{name}', and nothing is mapped to it.",
-                    at=_Place(step_id, f"{part}.{name}"),
+                    code,
+                    f"{says[0]} '{name}', and {says[1]}.",
+                    at=_Place(at.step, f"{at.field}.{name}"),
                     hint="Choose a value for this field.",
                 )
-        judged = self.judged.setdefault(step_id, [])
-        for name, text in sorted(mapping.items()):
-            place = _Place(step_id, f"{part}.{name}")
-            verdict = self._judge_field(place, name, text, wanted, is_required=name in required)
-            judged.append(_Judged(verdict, _read_by(text, self._names(place))))
+        return frozenset(required)
 
     def _judge_field(
         self, place: _Place, name: str, text: str, wanted: JsonObject, *, is_required: bool

@@ -16,7 +16,8 @@ class InvokeAgent(Model):
     """Call the bound agent version.
 
     `idempotency_key` is `run_id/step/iteration`, the same at every retry; with the place of the
-    agent behind it when one of the step's fallback agents is called.
+    agent behind it when one of the step's fallback agents is called, and with `undo` behind it when
+    the call undoes the step.
     """
 
     type: Literal["invoke_agent"] = "invoke_agent"

@@ -13,6 +13,7 @@ from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
 from orchestrator.core.contracts import Validator, bundle
 from orchestrator.core.definition import (
     MAX_ITEMS,
+    PARTIAL,
     AgentRef,
     AgentStep,
     EndStep,
@@ -20,7 +21,6 @@ from orchestrator.core.definition import (
     Evidence,
     GateProposal,
     GateStep,
-    JoinPolicy,
     JoinStep,
     MapStep,
     Moment,
@@ -62,9 +62,6 @@ ITEMS_CONTRACT: JsonObject = {
     "additionalProperties": False,
 }
 """What a map takes."""
-
-
-_WAIT_FOR_ALL = frozenset({JoinPolicy.ALL, JoinPolicy.BEST_EFFORT})
 
 
 class DefinitionError(DomainError):
@@ -120,7 +117,6 @@ class CompiledStep:
     back: Mapping[str, str] = field(default_factory=dict)
     back_in: tuple[str, ...] = ()
     loops: bool = False
-    interface: AgentInterface | None = None
     interfaces: tuple[AgentInterface, ...] = ()
     mapping: CompiledMapping = ()
     contract: Validator | None = None
@@ -144,7 +140,10 @@ class CompiledStep:
 
 @dataclass(frozen=True, slots=True)
 class CompiledWorkflow:
-    """A definition ready to be walked. `order` lists the step ids by rank."""
+    """A definition ready to be walked. `order` lists the step ids by rank.
+
+    `title_reads` are the steps that the run's title needs.
+    """
 
     definition: WorkflowDefinition
     steps: Mapping[str, CompiledStep]
@@ -152,6 +151,7 @@ class CompiledWorkflow:
     start: str
     input_contract: Validator
     run_title: CompiledExpression | None = None
+    title_reads: frozenset[str] = frozenset()
     descendants: Mapping[str, frozenset[str]] = field(default_factory=dict)
     types: Mapping[str, DomainType] = field(default_factory=dict)
 
@@ -203,7 +203,7 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
         for step_id in found:
             serves.setdefault(step_id, []).append(join)
     steps = {
-        step_id: _with(
+        step_id: replace(
             compiler.step(step_id, rank),
             loops=step_id in looping,
             private=private.get(step_id, ()),
@@ -211,13 +211,16 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
         )
         for rank, step_id in enumerate(order)
     }
+    run_title = compiler.expression(definition.run_title)
+    title_reads = _reads([run_title]) if run_title is not None else frozenset()
     return CompiledWorkflow(
         definition=definition,
         steps=steps,
         order=order,
         start=starts[0],
         input_contract=Validator(definition.input, catalogue.types),
-        run_title=compiler.expression(definition.run_title),
+        run_title=run_title,
+        title_reads=frozenset(order) if "*" in title_reads else title_reads,
         descendants=descendants,
         types=catalogue.types,
     )
@@ -305,7 +308,7 @@ def _private_steps(
         back[link.source].add(link.target)
     for join in order:
         step = definition.steps[join]
-        if not isinstance(step, JoinStep) or step.policy in _WAIT_FOR_ALL:
+        if not isinstance(step, JoinStep) or step.policy not in PARTIAL:
             continue
         inside: set[str] = set()
         for step_id in reversed(order[: order.index(join)]):
@@ -400,9 +403,9 @@ class _Compiler:
                     (route, compile_expression(route.when).typed(self.numbers))
                     for route in step.routes
                 )
-                return _with(base, routes=routes, reads=_reads(when for _, when in routes))
+                return replace(base, routes=routes, reads=_reads(when for _, when in routes))
             case JoinStep():
-                return _with(base, branches=self._branches(step_id))
+                return replace(base, branches=self._branches(step_id))
             case TransformStep():
                 return self._mapped(base, self.mapping(step.output), None)
             case WaitStep():
@@ -441,9 +444,8 @@ class _Compiler:
         interfaces = tuple(self._interface(base.id, step.name, one) for one in agents_of(step))
         interface = interfaces[0]
         contract = Validator(interface.input_schema, self.catalogue.types)
-        return _with(
+        return replace(
             self._mapped(base, self.mapping(step.input), contract),
-            interface=interface,
             interfaces=interfaces,
             compensation=self._compensation(step, interfaces),
             output_contract=Validator(interface.output_schema, self.catalogue.types),
@@ -452,7 +454,7 @@ class _Compiler:
     def _map(self, base: CompiledStep, step: MapStep) -> CompiledStep:
         """The list, and what each item's step run is: an agent step that has no links."""
         items = compile_expression(step.items).typed(self.numbers)
-        return _with(
+        return replace(
             base,
             mapping=(("items", items),),
             contract=Validator(ITEMS_CONTRACT),
@@ -464,7 +466,7 @@ class _Compiler:
         """The input that every member gets, and the members; each judges it by its own contract."""
         mapping = self.mapping(step.input)
         members = tuple(self._member(base, step, one.uses, mapping) for one in step.members)
-        return _with(self._mapped(base, mapping, None), members=members)
+        return replace(self._mapped(base, mapping, None), members=members)
 
     def _member(
         self, base: CompiledStep, step: MapStep | TeamStep, uses: AgentRef, mapping: CompiledMapping
@@ -480,7 +482,6 @@ class _Compiler:
             incoming=(),
             outgoing=(),
             by_port={},
-            interface=interface,
             interfaces=(interface,),
             mapping=mapping,
             contract=Validator(interface.input_schema, self.catalogue.types),
@@ -526,7 +527,7 @@ class _Compiler:
         used += [part for part in (why, title, confidence) if part is not None]
         for item in evidence:
             used += [item.value, *([item.sources] if item.sources is not None else [])]
-        return _with(
+        return replace(
             base,
             mapping=mapping,
             contract=Validator(step.contract, self.catalogue.types),
@@ -542,11 +543,11 @@ class _Compiler:
         awaited = step.awaits
         if isinstance(awaited, Moment):
             moment = compile_expression(awaited.at).typed(self.numbers)
-            return _with(base, moment=moment, reads=_reads([moment]))
+            return replace(base, moment=moment, reads=_reads([moment]))
         if isinstance(awaited, EventAwaited):
             key = compile_expression(awaited.key).typed(self.numbers)
             arrival = Validator(awaited.contract, self.catalogue.types)
-            return _with(base, key=key, arrival=arrival, reads=_reads([key]))
+            return replace(base, key=key, arrival=arrival, reads=_reads([key]))
         return base
 
     def _end(self, base: CompiledStep, step: EndStep) -> CompiledStep:
@@ -563,7 +564,7 @@ class _Compiler:
         self, base: CompiledStep, mapping: CompiledMapping, contract: Validator | None
     ) -> CompiledStep:
         reads = _reads(expression for _, expression in mapping)
-        return _with(base, mapping=mapping, contract=contract, reads=reads)
+        return replace(base, mapping=mapping, contract=contract, reads=reads)
 
     def _branches(self, step_id: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         branches: dict[str, list[str]] = {}
@@ -591,8 +592,3 @@ def _reads(expressions: Iterable[CompiledExpression]) -> frozenset[str]:
 
 def _step_read(path: Path) -> str:
     return path[1] if len(path) > 1 else "*"
-
-
-def _with(step: CompiledStep, **changes: object) -> CompiledStep:
-    values = {name: getattr(step, name) for name in CompiledStep.__slots__}
-    return CompiledStep(**{**values, **changes})

@@ -139,7 +139,8 @@ class StepBase(Part):
 class Compensation(Model):
     """How a step is undone: the agent that does it, and what that is given.
 
-    `input` may read the input of the run, every step that ran, and the step's own output.
+    `input` may read the run's input, what the step itself gave, and the steps that have run on the
+    way to it or in a loop with it.
     """
 
     uses: AgentRef
@@ -267,6 +268,10 @@ class JoinPolicy(StrEnum):
     BEST_EFFORT = "best_effort"
     FIRST = "first"
     N_OF_M = "n_of_m"
+
+
+PARTIAL = frozenset({JoinPolicy.FIRST, JoinPolicy.N_OF_M})
+"""Policies that do not wait for every branch."""
 
 
 class Losers(StrEnum):
@@ -488,8 +493,8 @@ class ExceptionPolicy(Model):
     """What happens to a result whose port is not linked.
 
     `inbox`: a person decides (review of kind `exception`: run the step again, with this or an
-    edited input, or end the run). `end`: the run ends at once. Both end in `outcome`, a declared
-    failure.
+    edited input, give an agent's result, or end the run). `end`: the run ends at once. Both end in
+    `outcome`, a declared failure.
     """
 
     mode: Literal["inbox", "end"] = "inbox"

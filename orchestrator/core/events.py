@@ -211,7 +211,11 @@ DrivingEvent = Annotated[
 
 
 class StepReadied(EventBase):
-    """All incoming links are resolved and at least one is taken (or the step is tried again)."""
+    """The step may begin: its links say so, a back link leads to it, or it is begun again.
+
+    A step is begun again for a further try, by the agent that takes over, after a pause, and when a
+    person lets it run again or gives its result.
+    """
 
     type: Literal["step_readied"] = "step_readied"
     step: str
@@ -328,7 +332,11 @@ class RoundBegun(EventBase):
 
 
 class StepClosed(EventBase):
-    """The run ended, was resumed or began a next round, or a map gave up; the step with it."""
+    """A step was taken out of its course, and did not end by itself.
+
+    The run ended, was resumed or began a next round; a map gave up; or a join that the step leads
+    to alone has gone on without it.
+    """
 
     type: Literal["step_closed"] = "step_closed"
     step: str

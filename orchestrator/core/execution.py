@@ -29,6 +29,7 @@ from orchestrator.core.context import (
 )
 from orchestrator.core.definition import (
     CALLING,
+    PARTIAL,
     AgentStep,
     EndStep,
     GateStep,
@@ -52,7 +53,6 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.fallbacks import agent_called, key_of_call
 from orchestrator.core.gates import proposals_of
-from orchestrator.core.joins import PARTIAL
 from orchestrator.core.json import JsonObject
 from orchestrator.core.members import Members
 from orchestrator.core.policies import FailureKind

@@ -12,13 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.core.compilation import CompiledStep
-from orchestrator.core.definition import JoinPolicy, JoinStep, WorkflowDefinition
+from orchestrator.core.definition import PARTIAL, JoinPolicy, JoinStep, WorkflowDefinition
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.results import Failed, Refused
 from orchestrator.core.state import LinkStatus, StepRunState
-
-PARTIAL = frozenset({JoinPolicy.FIRST, JoinPolicy.N_OF_M})
-"""Policies that do not wait for every branch."""
 
 
 @dataclass(frozen=True, slots=True)

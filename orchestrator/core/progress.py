@@ -1,8 +1,11 @@
 """One plan being made: a working copy of a run, how its parts move, and what came of it.
 
-Every change of a status goes through the lifecycle tables of `core/state.py` and leaves a derived
-event; every intent is collected as a command. Nothing here knows events from outside (that is
-`core/planner.py`) or what a kind of step does (`core/execution.py`).
+Every change of a status goes through the lifecycle tables of `core/state.py`; every intent is
+collected as a command. Here stands what all kinds of steps share: how links resolve, what an
+exception does, how a run ends. On it build, in this order, leaving a step and going back
+(`core/rounds.py`), steps made of members and waits (`core/members.py`, `core/waits.py`), what each
+kind of step does (`core/execution.py`), undoing a run (`core/undoing.py`), and the events from
+outside (`core/planner.py`).
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from orchestrator.core.context import (
     view_of,
 )
 from orchestrator.core.definition import (
+    PARTIAL,
     AgentStep,
     JoinStep,
     is_member,
@@ -48,7 +52,7 @@ from orchestrator.core.events import (
     StepReadied,
     StepSkipped,
 )
-from orchestrator.core.joins import PARTIAL, Arrivals, arrivals
+from orchestrator.core.joins import Arrivals, arrivals
 from orchestrator.core.json import JsonObject
 from orchestrator.core.overrides import takes_result
 from orchestrator.core.results import (

@@ -15,6 +15,7 @@ from orchestrator.core.catalogue import AgentInterface, Catalogue
 from orchestrator.core.contracts import SchemaError, bundle
 from orchestrator.core.definition import (
     CALLING,
+    PARTIAL,
     AgentStep,
     EndStep,
     EventAwaited,
@@ -35,7 +36,6 @@ from orchestrator.core.definition import (
 from orchestrator.core.expression_types import ALL_KINDS, kinds_of, member, union_of
 from orchestrator.core.expressions import Path, path_expression
 from orchestrator.core.flow import Flow, Ports
-from orchestrator.core.joins import PARTIAL
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.results import REASON_LENGTH
 from orchestrator.core.schemas import inline

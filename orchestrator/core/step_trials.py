@@ -43,7 +43,7 @@ from orchestrator.core.expressions import (
     path_expression,
 )
 from orchestrator.core.gates import proposals_of
-from orchestrator.core.joins import PARTIAL, needed
+from orchestrator.core.joins import Arrivals
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import forward_links
 from orchestrator.core.results import Failed, StepResult, Uncertain, Value, Violation
@@ -235,16 +235,13 @@ def _joined(
         arrived = isinstance(view, dict) and view.get("result") in _ARRIVED
         branch = branch_of(definition, link_id)
         branches[branch] = branches.get(branch, False) or arrived
-    missing = [name for name, arrived in sorted(branches.items()) if not arrived]
-    here: list[JsonValue] = [name for name, arrived in sorted(branches.items()) if arrived]
-    if len(here) < needed(step, len(branches)):
-        reason = f"'{step.name}' is missing: {', '.join(missing) or 'every branch'}."
+    here = tuple(name for name, arrived in sorted(branches.items()) if arrived)
+    missing = [(name, "did not arrive") for name, got in sorted(branches.items()) if not got]
+    found = Arrivals(here, tuple(missing), late=())
+    if not found.is_enough(step):
+        reason = f"'{step.name}' is missing: {found.words() or 'every branch'}."
         return Tried("failed", "failed", reason=reason)
-    lacking: list[JsonValue] = [{"branch": name, "reason": "did not arrive"} for name in missing]
-    joined: JsonObject = {"arrived": here, "missing": lacking}
-    if step.policy in PARTIAL:
-        joined["late"] = []
-    return Tried("value", "next", joined)
+    return Tried("value", "next", found.output(step))
 
 
 def _asked(compiled: CompiledStep, step: GateStep, scope: JsonObject) -> Tried:
