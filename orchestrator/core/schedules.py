@@ -10,6 +10,7 @@ together with whatever else falls there. A local time that comes twice fires the
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -143,12 +144,23 @@ def next_instant(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime:
     Raises:
         ScheduleError: there is none within nine years.
     """
-    local = after.astimezone(zone).replace(tzinfo=None)
-    for naive in _local_times(cron, local):
+    return _following(_instants(cron, zone, after))
+
+
+def _following(instants: Iterator[datetime]) -> datetime:
+    instant = next(instants, None)
+    if instant is None:
+        raise ScheduleError("This schedule does not fire within nine years.")
+    return instant
+
+
+def _instants(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """The instants of the schedule after one, in order and each once."""
+    for naive in _local_times(cron, after.astimezone(zone).replace(tzinfo=None)):
         instant = _instant_of(naive, zone)
         if instant > after:
-            return instant
-    raise ScheduleError("This schedule does not fire within nine years.")
+            yield instant
+            after = instant
 
 
 def due_instants(
@@ -159,15 +171,13 @@ def due_instants(
     On time is what is at most a minute late. Of what came due while nobody looked, `none` fires
     nothing that is late, `latest` only the last, `all` the last `limit`.
     """
-    kept: list[datetime] = []
-    count, instant = 0, due_at
-    most = limit if catch_up == "all" else 1
+    last: deque[datetime] = deque(maxlen=max(limit, 1) if catch_up == "all" else 1)
+    count, instant, instants = 0, due_at, _instants(cron, zone, due_at)
     while instant <= now:
         count += 1
-        kept = [*kept[-most + 1 :], instant] if most > 1 else [instant]
-        instant = next_instant(cron, zone, instant)
-    if catch_up == "none":
-        kept = [one for one in kept if now - one <= GRACE]
+        last.append(instant)
+        instant = _following(instants)
+    kept = [one for one in last if catch_up != "none" or now - one <= GRACE]
     return Due(tuple(kept), count - len(kept), instant)
 
 

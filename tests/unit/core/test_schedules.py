@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.schedules import (
+    Cron,
     ScheduleError,
     due_instants,
     next_instant,
@@ -199,6 +200,24 @@ def test_after_a_rest_the_policy_says_what_is_made_up_for():
     assert due("all", late).missed == 3
     assert due("all", late, limit=50).missed == 0
     assert due("latest", late).next_at == at(2026, 5, 1, 14)
+
+
+def test_what_was_missed_for_long_is_gone_through_once(monkeypatch):
+    looked = []
+
+    def is_on(cron, day, plain=Cron.is_on):
+        looked.append(day)
+        return plain(cron, day)
+
+    monkeypatch.setattr(Cron, "is_on", is_on)
+    cron, first = read_cron("* * * * *"), at(2026, 5, 1, 0)
+    looked.clear()
+    found = due_instants(
+        cron, ZoneInfo("UTC"), first, first + timedelta(days=2), catch_up="all", limit=2
+    )
+    assert found.fire == (at(2026, 5, 2, 23) + timedelta(minutes=59), at(2026, 5, 3, 0))
+    assert found.missed == 2 * 24 * 60 - 1
+    assert len(looked) == 3, "each day once"
 
 
 @pytest.mark.parametrize(
