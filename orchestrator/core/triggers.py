@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
 
+from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.catalogue import DomainType
 from orchestrator.core.compilation import CompiledMapping
 from orchestrator.core.context import build
@@ -188,6 +189,8 @@ def judge(compiled: CompiledTrigger, event: JsonObject, schema: str = "") -> Jud
         key = None if compiled.key is None else _key_text(compiled.key.evaluate(scope))
     except ExpressionError as error:
         return Judged("failed", error.message[:200])
+    except ValueError as error:
+        return Judged("failed", f"Its key cannot be told from others: {error}"[:200])
     return Judged("passes", key=key)
 
 
@@ -215,4 +218,12 @@ def _about_event(text: str | None) -> CompiledExpression | None:
 
 
 def _key_text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else repr(value)
+    """A key as text: the same for values that are equal as JSON, however they were written.
+
+    Raises:
+        ValueError: it holds a number that JSON has no exact form for.
+    """
+    if isinstance(value, str):
+        return value
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_whole else canonical_bytes(value).decode()

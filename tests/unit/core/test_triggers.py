@@ -64,6 +64,26 @@ def test_what_fits_passes_and_is_mapped():
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "key"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, '{"a":1,"b":2}'),
+        (2**60, 2**60, str(2**60)),
+        (True, True, "true"),
+    ],
+)
+def test_equal_keys_are_one_key_however_the_event_writes_them(first, second, key):
+    asked = compiled(contract=None, deduplicate={"key": "event.data.k"})
+    assert [judge(asked, event(k=one)).key for one in (first, second)] == [key, key]
+
+
+def test_a_key_that_cannot_be_told_from_others_fails_and_stops_nothing_else():
+    asked = compiled(contract=None, deduplicate={"key": "event.data.k"})
+    judged = judge(asked, event(k=[2**60]))
+    assert (judged.verdict, judged.key) == ("failed", None)
+    assert "cannot be told from others" in judged.reason
+
+
+@pytest.mark.parametrize(
     ("more", "content", "verdict", "word"),
     [
         ({"filter": "event.data.amount > 10"}, {}, "suppressed", "filter"),
