@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from orchestrator.core.definition import BudgetPolicy
 from orchestrator.core.policies import FailureKind
-from orchestrator.core.results import Basis, BasisKind, Failed, StepResult
+from orchestrator.core.results import Basis, BasisKind, Failed
 
 BUDGET_SPENT = "budget_spent"
 
@@ -33,8 +33,3 @@ def spent(budget: BudgetPolicy | None, calls: int) -> Failed | None:
         basis=(basis,),
         retryable=False,
     )
-
-
-def is_spent(result: StepResult | None) -> bool:
-    """Whether a step, or an item of it, failed because the budget was spent."""
-    return isinstance(result, Failed) and result.kind is FailureKind.BUDGET

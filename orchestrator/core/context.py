@@ -11,12 +11,11 @@ from orchestrator.core.expressions import CompiledExpression, ExpressionError, p
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, Uncertain, Value, Violation
-from orchestrator.core.state import StepRunState, StepStatus
+from orchestrator.core.state import ENDED_WITH_RESULT, StepRunState, StepStatus
 
 Scope: TypeAlias = Mapping[str, JsonValue]
 """`input` (the run's input) and `steps` (per step: result, output, reason, score, round)."""
 
-_ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 _UNDER_WAY = frozenset(
     {StepStatus.PENDING, StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING}
 )
@@ -81,8 +80,8 @@ def view_of(run: StepRunState) -> JsonObject:
     Until it has ended there is no result, or, in a later round, still that of the former one.
     """
     view: JsonObject = {"round": run.round}
-    result = run.result if run.status in _ENDED else run.former
-    if result is None or run.status not in _ENDED | _UNDER_WAY:
+    result = run.result if run.status in ENDED_WITH_RESULT else run.former
+    if result is None or run.status not in ENDED_WITH_RESULT | _UNDER_WAY:
         return view
     view["result"] = result.type
     if not isinstance(result, Failed) and result.output is not None:

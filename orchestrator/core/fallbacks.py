@@ -19,6 +19,7 @@ from orchestrator.core.definition import AgentRef, AgentStep, doers_of
 from orchestrator.core.results import Basis, BasisKind, Failed, StepResult
 from orchestrator.core.state import StepRunState
 
+CHANGING: Final = frozenset({"write", "irreversible"})
 NOT_REACHED: Final = frozenset(
     {"service_unreachable", "breaker_open", "input_contract", "agent_unusable"}
 )
@@ -40,6 +41,11 @@ def agent_called(step: AgentStep, run: StepRunState) -> AgentRef:
 def calls_once(compiled: CompiledStep, fallback: int) -> bool:
     """Whether a call of the agent in use must never be repeated by the machine."""
     return bool(compiled.interfaces) and compiled.interfaces[fallback].effect == "once"
+
+
+def changes_things(compiled: CompiledStep, fallback: int) -> bool:
+    """Whether a call of the agent in use has an effect that stays."""
+    return compiled.interfaces[fallback].side_effect in CHANGING
 
 
 def next_fallback(compiled: CompiledStep, run: StepRunState, failed: Failed) -> int | None:

@@ -39,7 +39,14 @@ from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import Broken, changed, reason_of
 from orchestrator.core.results import Basis, BasisKind, Failed, StepResult, Value
 from orchestrator.core.rounds import Rounds
-from orchestrator.core.state import TERMINAL_STEP, MemberGroup, StepRunState, StepStatus
+from orchestrator.core.state import (
+    TERMINAL_STEP,
+    MemberGroup,
+    StepRunState,
+    StepStatus,
+    next_iteration,
+    same_iteration,
+)
 
 
 class Members(Rounds):
@@ -53,7 +60,7 @@ class Members(Rounds):
             total=_total(self.workflow.steps[step_id].step, run),
             begun=0,
             open=0,
-            failed=(),
+            failed=0,
             is_again=self._has_members(step_id),
         )
         started_at = run.started_at or self.now
@@ -88,18 +95,10 @@ class Members(Rounds):
             return False
         if keep and run.status is not StepStatus.SUCCEEDED and run.attempt:
             # The same call again, with the same key.
-            self._make_ready(
-                step_run, result=None, port=None, ended_at=None, free_attempts=run.attempt
-            )
+            self._make_ready(step_run, **same_iteration(run))
             return True
         self.passed.append((step_run, run))
-        self.steps[step_run] = StepRunState(
-            iteration=run.iteration + 1,
-            input_override=given,
-            reviews=run.reviews,
-            decided_tasks=run.decided_tasks,
-        )
-        self._make_ready(step_run)
+        self._make_ready(step_run, **next_iteration(run, override=given))
         return True
 
     def _given_to_all(self, step_id: str) -> JsonObject | None:
@@ -115,9 +114,9 @@ class Members(Rounds):
         owner = owner_of(step_id)
         step, group = self.workflow.steps[owner].step, self.groups[owner]
         is_good = isinstance(result, Value)
-        failed = group.failed if is_good else (*group.failed, int(member_of(step_id)))
+        failed = group.failed + (not is_good)
         self.groups[owner] = changed(group, open=group.open - 1, failed=failed)
-        if isinstance(step, MapStep) and len(failed) > step.tolerated_failures:
+        if isinstance(step, MapStep) and failed > step.tolerated_failures:
             self._give_up(owner, step, step_id)
         else:
             self._begin_more(owner)
@@ -127,7 +126,7 @@ class Members(Rounds):
         group, result = self.groups[step_id], self.steps[culprit].result
         self._break_off(step_id, "not_needed")
         allowed = step.tolerated_failures
-        counted = f"{len(group.failed)} of {group.total} items failed"
+        counted = f"{group.failed} of {group.total} items failed"
         more = f"{counted}, and {allowed} may" if allowed else counted
         failed = Failed(
             kind=result.kind if isinstance(result, Failed) else FailureKind.AGENT_ERROR,

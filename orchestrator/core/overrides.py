@@ -16,7 +16,13 @@ from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import is_member
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import Basis, BasisKind, StepResult, Value
-from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatus
+from orchestrator.core.state import (
+    RunState,
+    RunStatus,
+    StepRunState,
+    StepStatus,
+    next_iteration,
+)
 
 GIVEN: Final = "given"
 """The row that the basis of a given result names."""
@@ -59,18 +65,9 @@ def giver_of_basis(stored: Iterable[Mapping[str, Any]]) -> str | None:
     return next((_giver(one) for one in found if _is_given(one)), None)
 
 
-def next_iteration(run: StepRunState) -> dict[str, Any]:
+def iteration_given(run: StepRunState) -> dict[str, Any]:
     """The changes with which the given result's own iteration begins; the input stays."""
-    return {
-        "iteration": run.iteration + 1,
-        "attempt": 0,
-        "free_attempts": 0,
-        "fallback": 0,
-        "result": None,
-        "port": None,
-        "started_at": None,
-        "ended_at": None,
-    }
+    return next_iteration(run, override=run.input_override) | {"input": run.input}
 
 
 def _is_given(one: Basis) -> bool:

@@ -60,7 +60,7 @@ from functools import partial
 from typing import Any, TypeAlias, assert_never
 
 from orchestrator.core.breakers import BREAKER_OPEN
-from orchestrator.core.budgets import is_spent
+from orchestrator.core.budgets import spent
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
@@ -107,6 +107,7 @@ from orchestrator.core.expressions import ExpressionError
 from orchestrator.core.fallbacks import (
     agent_in_use,
     calls_once,
+    changes_things,
     label_of,
     next_fallback,
     with_stand_in,
@@ -115,11 +116,11 @@ from orchestrator.core.gates import decided
 from orchestrator.core.json import JsonObject
 from orchestrator.core.overrides import (
     given_value,
-    next_iteration,
+    iteration_given,
     takes_result,
     waits_for_result,
 )
-from orchestrator.core.policies import FailureKind, retry_delay_seconds
+from orchestrator.core.policies import OUTCOME_UNKNOWN, FailureKind, retry_delay_seconds
 from orchestrator.core.progress import (
     OpenSteps,
     Plan,
@@ -138,19 +139,20 @@ from orchestrator.core.results import (
     Value,
     Violation,
 )
-from orchestrator.core.rounds import NEXT_ITERATION, former_of
+from orchestrator.core.rounds import UNBEGUN, former_of
 from orchestrator.core.state import (
+    ENDED_WITH_RESULT,
     LinkStatus,
     RunState,
     RunStatus,
     StepRunState,
     StepStatus,
     is_terminal,
+    next_iteration,
+    same_iteration,
 )
 from orchestrator.core.undoing import Undoing
 
-_ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
-_AMBIGUOUS = frozenset({FailureKind.LOST, FailureKind.TIMEOUT})
 _OpenRunEvent: TypeAlias = (
     AttemptSucceeded
     | AttemptFailed
@@ -192,6 +194,7 @@ class Course:
         known, self._open = self._open, None  # whatever breaks off leaves nothing half counted
         work = _Planner(self.workflow, self.state, now, known)
         if not work.apply(event):
+            self._open = work.open
             return Plan(self.state)
         work.advance()
         planned = work.finish()
@@ -252,7 +255,7 @@ def title_of(workflow: CompiledWorkflow, state: RunState) -> str:
         return ""
     try:
         value = workflow.run_title.evaluate(
-            {"input": state.input, "steps": views_of(state.steps, workflow.order)}
+            {"input": state.input, "steps": views_of(state.steps, workflow.title_reads)}
         )
     except ExpressionError:
         return ""
@@ -361,7 +364,7 @@ class _Planner(Undoing):
         if run.undo:
             self._undo_failed(compiled, run, result)
             return
-        if calls_once(compiled, run.fallback) and result.kind in _AMBIGUOUS:
+        if calls_once(compiled, run.fallback) and result.kind in OUTCOME_UNKNOWN:
             unknown = _unknown_outcome(result)
             self._open_exception(step_id, unknown, unknown.reason)
             return
@@ -378,14 +381,17 @@ class _Planner(Undoing):
         """Try to undo the step again, or give it up."""
         undoes = compiled.compensation
         is_once = undoes is not None and undoes.interface.effect == "once"
-        if self._may_retry(compiled, run, result) and not (is_once and result.kind in _AMBIGUOUS):
+        is_unclear = is_once and result.kind in OUTCOME_UNKNOWN
+        if self._may_retry(compiled, run, result) and not is_unclear:
             self._plan_retry(compiled.id, result)
         else:
             self._undo_ended(compiled.id, result)
 
     def _fall_back(self, step_id: str, following: int, result: Failed) -> None:
-        run, step = self.steps[step_id], self.workflow.step(step_id).step
+        run, compiled = self.steps[step_id], self.workflow.step(step_id)
+        step = compiled.step
         assert isinstance(step, AgentStep)
+        may_have_acted = result.kind in OUTCOME_UNKNOWN and changes_things(compiled, run.fallback)
         self.events.append(
             FallbackChosen(
                 step=step_id,
@@ -396,7 +402,12 @@ class _Planner(Undoing):
                 reason=result.reason,
             )
         )
-        self._make_ready(step_id, fallback=following, free_attempts=run.attempt)
+        self._make_ready(
+            step_id,
+            fallback=following,
+            free_attempts=run.attempt,
+            called_before=run.called_before or may_have_acted,
+        )
 
     def _is_current_attempt(self, event: AttemptSucceeded | AttemptFailed | AttemptLost) -> bool:
         run = self.steps.get(event.step)
@@ -521,10 +532,10 @@ class _Planner(Undoing):
         if event.choice == "end":
             self._end_by_exception(event.step, event.reason or "A person ended the run.")
         elif event.choice == "give":
-            self._make_ready(event.step, **next_iteration(self.steps[event.step]))
+            self._make_ready(event.step, **iteration_given(self.steps[event.step]))
             self._give(event)
         else:
-            if is_spent(run.result):
+            if spent(self.definition.policies.budget, self.calls):
                 self.calls = 0
             self._run_again(event.step, event.input)
         return True
@@ -539,7 +550,7 @@ class _Planner(Undoing):
             return False
         if self._breaks_contract(event.step, event.output):
             return False
-        begin = partial(self._make_ready, event.step, **next_iteration(run))
+        begin = partial(self._make_ready, event.step, **iteration_given(run))
         if is_terminal(self.status):
             self._go_on_at(event.step, begin)
         else:
@@ -603,15 +614,10 @@ class _Planner(Undoing):
         is_edited = edited is not None and edited != run.input
         was_answered = run.result is not None and not isinstance(run.result, Failed)
         goes_on = isinstance(step, CALLING) and not was_answered
-        is_new_round = is_edited or not goes_on
-        changes: dict[str, Any] = {"result": None, "port": None, "ended_at": None}
-        if is_new_round:
-            changes |= NEXT_ITERATION | {
-                "iteration": run.iteration + 1,
-                "input_override": edited if is_edited else run.input_override,
-            }
+        if is_edited or not goes_on:
+            changes = next_iteration(run, override=edited if is_edited else run.input_override)
         else:
-            changes |= {"free_attempts": run.attempt, "fallback": 0}
+            changes = same_iteration(run)
             if run.attempt == 0 and not self._has_members(step_id):
                 changes["input"] = None
         self._make_ready(step_id, **changes)
@@ -620,10 +626,10 @@ class _Planner(Undoing):
         if self.status not in {RunStatus.RUNNING, RunStatus.WAITING}:
             return False
         self._run_moves("run_paused")
-        for step_id in sorted(self.steps, key=self._turn):
+        calls = [name for name, run in self.steps.items() if run.status is StepStatus.RUNNING]
+        for step_id in sorted(calls, key=self._turn):
             run = self.steps[step_id]
-            once = calls_once(self.workflow.step(step_id), run.fallback)
-            if run.status is StepStatus.RUNNING and not once:
+            if not calls_once(self.workflow.step(step_id), run.fallback):
                 self.commands.append(
                     CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
                 )
@@ -676,9 +682,9 @@ class _Planner(Undoing):
                 begin()
             elif step_id in after:
                 self._start_over(step_id)
-            elif self._was_closed(step_id):
+            elif _was_closed(self.workflow, self.before, step_id):
                 self._return(step_id, self._next_round(step_id))
-            elif self.steps[step_id].status in _ENDED and self._ended_without_port(step_id):
+            elif self._ended_without_port(step_id):
                 self._run_again(step_id, None)
         for step_id in self.workflow.order:
             if self.steps[step_id].status is StepStatus.PENDING and self._settle(step_id):
@@ -690,23 +696,9 @@ class _Planner(Undoing):
             return
         has_run = run.attempt > 0 or run.reviews > 0 or run.result is not None
         has_run = has_run or run.started_at is not None
-        changes: dict[str, Any] = dict(NEXT_ITERATION) if has_run else {}
-        if has_run:
-            changes |= {"iteration": run.iteration + 1, "input_override": None}
-        if self.workflow.steps[step_id].loops:
-            changes |= former_of(run)
-        self._return(step_id, changes | {"result": None, "port": None, "ended_at": None})
-
-    def _was_closed(self, step_id: str) -> bool:
-        """Whether the end of the run, and not a dead path or a join, closed this step."""
-        status, compiled = self.steps[step_id].status, self.workflow.steps[step_id]
-        if status not in {StepStatus.CANCELLED, StepStatus.SKIPPED}:
-            return False
-        if compiled.outgoing:  # what a dead path or a join closed has dead links
-            return any(self.links[link_id] is LinkStatus.OPEN for link_id in compiled.outgoing)
-        return status is StepStatus.CANCELLED or any(
-            self.links[link_id] is not LinkStatus.DEAD for link_id in compiled.incoming
-        )
+        changes = next_iteration(run, override=None) if has_run else UNBEGUN
+        former = former_of(run) if self.workflow.steps[step_id].loops else {}
+        self._return(step_id, changes | former)
 
     def _next_round(self, step_id: str) -> dict[str, Any]:
         """A step that was cut off keeps its iteration and input.
@@ -714,20 +706,20 @@ class _Planner(Undoing):
         Unless a person was asked, or it waited: what still comes of that must not be taken for new.
         """
         run = self.steps[step_id]
-        changes: dict[str, Any] = {"result": None, "port": None, "ended_at": None}
         step = self.workflow.steps[step_id].step
         has_waited = isinstance(step, WaitStep) and run.started_at is not None
         if has_waited or (run.reviews and isinstance(step, GateStep)):
-            return changes | NEXT_ITERATION | {"iteration": run.iteration + 1}
-        return changes | {"free_attempts": run.attempt, "fallback": 0}
+            return next_iteration(run, override=run.input_override)
+        return same_iteration(run)
 
     def _return(self, step_id: str, changes: Mapping[str, Any]) -> None:
         self._step_moves(step_id, "step_returned", waiting_for=None, **changes)
         self.events.append(StepClosed(step=step_id, to="pending"))
 
     def _ended_without_port(self, step_id: str) -> bool:
-        step = self.workflow.steps[step_id].step
-        return self.steps[step_id].port is None and not isinstance(step, EndStep)
+        run, step = self.steps[step_id], self.workflow.steps[step_id].step
+        has_ended = run.status in ENDED_WITH_RESULT and not isinstance(step, EndStep)
+        return has_ended and run.port is None
 
 
 def _concerns_calls(event: DrivingEvent) -> bool:
@@ -764,13 +756,27 @@ def _reached_end(workflow: CompiledWorkflow, state: RunState) -> str | None:
     return None
 
 
+def _was_closed(workflow: CompiledWorkflow, state: RunState, step_id: str) -> bool:
+    """Whether the end of the run, and not a dead path or a join, closed this step."""
+    status, compiled = state.steps[step_id].status, workflow.steps[step_id]
+    if status not in {StepStatus.CANCELLED, StepStatus.SKIPPED}:
+        return False
+    if compiled.outgoing:  # what a dead path or a join closed has dead links
+        return any(state.links[link_id] is LinkStatus.OPEN for link_id in compiled.outgoing)
+    return status is StepStatus.CANCELLED or any(
+        state.links[link_id] is not LinkStatus.DEAD for link_id in compiled.incoming
+    )
+
+
 def _may_resume_at(workflow: CompiledWorkflow, state: RunState, step_id: str) -> bool:
     step, run = workflow.steps[step_id].step, state.steps[step_id]
     if isinstance(step, StartStep):
         return False
     if run.status is StepStatus.SUCCEEDED:
         return isinstance(step, (*CALLING, GateStep))
-    return run.status in {StepStatus.FAILED, StepStatus.CANCELLED}
+    if run.status is StepStatus.CANCELLED:
+        return _was_closed(workflow, state, step_id)
+    return run.status is StepStatus.FAILED
 
 
 __all__ = [

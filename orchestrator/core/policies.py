@@ -23,6 +23,8 @@ class FailureKind(StrEnum):
     LOST = "lost"
 
 
+OUTCOME_UNKNOWN = frozenset({FailureKind.LOST, FailureKind.TIMEOUT})
+"""The failures after which nobody knows whether the call took effect."""
 FALLBACK_KINDS = (
     FailureKind.TIMEOUT,
     FailureKind.UNAVAILABLE,

@@ -9,6 +9,9 @@ the steps had answered *then* (all inputs are built before the first call). One 
 something and declares none, and one whose call was broken off so that nobody knows what it did, is
 listed in `RunState.not_undone` with the reason.
 
+Only the last iteration of a step is undone. What its earlier ones did, or an agent that another
+took over from, is not: such a step is listed too (`StepRunState.called_before`).
+
 The compensations run one after another. Each is the step's next iteration (`StepRunState.undo`),
 with the tries of the step's retry policy and an idempotency key of its own, the same at each of
 them. When it succeeds the step is *compensated*; when it fails for good the step is listed as not
@@ -24,17 +27,16 @@ from typing import Final
 
 from orchestrator.core.compilation import CompiledStep, CompiledWorkflow
 from orchestrator.core.context import Scope, build, views_of
-from orchestrator.core.definition import AgentStep, owner_of
-from orchestrator.core.fallbacks import agent_in_use
+from orchestrator.core.definition import doers_of, owner_of
+from orchestrator.core.fallbacks import changes_things
 from orchestrator.core.json import JsonObject
-from orchestrator.core.overrides import giver_of
-from orchestrator.core.policies import FailureKind
+from orchestrator.core.policies import OUTCOME_UNKNOWN
 from orchestrator.core.results import Failed, Refused, StepResult, Uncertain, Value
 from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatus
 
-CHANGING: Final = frozenset({"write", "irreversible"})
 MAY_BE_ROLLED_BACK: Final = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED})
-_UNKNOWN: Final = frozenset({FailureKind.LOST, FailureKind.TIMEOUT})
+_BROKEN_OFF: Final = frozenset({StepStatus.CANCELLED, StepStatus.SKIPPED})
+_EARLIER: Final = "It was called before its last result; what that changed is not undone."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,10 @@ def rollback_plan(workflow: CompiledWorkflow, state: RunState) -> RollbackPlan:
     for compiled, run in _done(workflow, state):
         if (reason := _unclear(compiled, run)) is not None:
             left.append((compiled.id, reason))
-        elif run.status is StepStatus.SUCCEEDED:
+        elif run.status is StepStatus.SUCCEEDED and run.attempt:
             _plan_step(compiled, run, scope, undo=undo, left=left)
+        if run.called_before and _may_change_things(compiled):
+            left.append((compiled.id, _EARLIER))
     of_steps = {owner_of(step_run): reason for step_run, reason in reversed(left)}
     return RollbackPlan(tuple(undo), tuple(of_steps.items()))
 
@@ -78,13 +82,11 @@ def why_not(result: StepResult) -> str:
 def _done(
     workflow: CompiledWorkflow, state: RunState
 ) -> Iterator[tuple[CompiledStep, StepRunState]]:
-    """The agent steps that were called, the latest to end first."""
+    """The agent steps that were ever called, the latest to end first."""
     ended = [
-        (run.ended_at, workflow.step(step_id).rank, step_id)
+        (run.ended_at, workflow.steps[owner_of(step_id)].rank, step_id)
         for step_id, run in state.steps.items()
-        if isinstance(workflow.step(step_id).step, AgentStep)
-        and run.attempt
-        and run.ended_at is not None
+        if (run.attempt or run.called_before) and run.ended_at is not None
     ]
     for _, _, step_id in sorted(ended, reverse=True):
         yield workflow.step(step_id), state.steps[step_id]
@@ -98,10 +100,10 @@ def _plan_step(
     undo: list[tuple[str, JsonObject]],
     left: list[tuple[str, str]],
 ) -> None:
-    if not isinstance(run.result, (Value, Uncertain)) or giver_of(run.result) is not None:
-        return  # there was nothing, or a person gave the result: no agent has done anything
+    if not isinstance(run.result, (Value, Uncertain)):
+        return  # there was nothing
     if compiled.compensation is None:
-        if _changes_things(compiled, run):
+        if changes_things(compiled, run.fallback):
             left.append((compiled.id, "It changed something, and the step says no way to undo it."))
         return
     payload, violations = build(compiled.compensation.mapping, scope)
@@ -116,27 +118,18 @@ def _plan_step(
         )
         return
     undo.append((compiled.id, payload))
-    if run.round > 1:
-        left.append((compiled.id, f"It ran in {run.round} rounds; only the last one is undone."))
 
 
 def _unclear(compiled: CompiledStep, run: StepRunState) -> str | None:
     """Why nobody knows whether a step that did not succeed has changed something."""
-    if not _changes_things(compiled, run):
+    if not changes_things(compiled, run.fallback):
         return None
-    if run.status is StepStatus.CANCELLED:
+    if run.attempt and run.status in _BROKEN_OFF:
         return "Its call was broken off; it may have changed something."
-    if isinstance(run.result, Failed) and run.result.kind in _UNKNOWN:
+    if isinstance(run.result, Failed) and run.result.kind in OUTCOME_UNKNOWN:
         return "Nobody knows what its call did; it may have changed something."
     return None
 
 
-def _changes_things(compiled: CompiledStep, run: StepRunState) -> bool:
-    step = compiled.step
-    assert isinstance(step, AgentStep)
-    called = agent_in_use(step, run.fallback)
-    return any(
-        one.side_effect in CHANGING
-        for one in compiled.interfaces
-        if (one.slug, one.version) == (called.agent, called.version)
-    )
+def _may_change_things(compiled: CompiledStep) -> bool:
+    return any(changes_things(compiled, place) for place in range(len(doers_of(compiled.step))))

@@ -20,23 +20,24 @@ from orchestrator.core.events import LinkResolved, RoundBegun, StepClosed
 from orchestrator.core.progress import NO_FORMER, Progress, changed, reason_of
 from orchestrator.core.results import StepResult
 from orchestrator.core.state import (
+    ENDED_WITH_RESULT,
     LINK_TRANSITIONS,
     TERMINAL_STEP,
     LinkStatus,
     StepRunState,
     StepStatus,
+    next_iteration,
     next_status,
 )
 
-NEXT_ITERATION: dict[str, Any] = {
-    "attempt": 0,
-    "free_attempts": 0,
-    "fallback": 0,
+UNBEGUN: dict[str, Any] = {
     "input": None,
-    "started_at": None,
+    "input_override": None,
+    "result": None,
+    "port": None,
+    "ended_at": None,
 }
-"""What a step forgets when its next iteration begins."""
-
+"""What a step forgets whose iteration has not begun."""
 _PORTS = {
     "value": "next",
     "not_found": "not_found",
@@ -44,7 +45,6 @@ _PORTS = {
     "refused": "refused",
     "failed": "failed",
 }
-_ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 
 
 class Rounds(Progress):
@@ -55,9 +55,11 @@ class Rounds(Progress):
         port = port or _PORTS[result.type]
         compiled = self.workflow.steps[step_id]
         back = compiled.back.get(port)
-        if back is not None:
+        if self._is_for_nothing(compiled):
+            self._end_step(step_id, result, port)
+        elif back is not None:
             self._leave_back(step_id, result, port, back)
-        elif port in compiled.by_port or self._is_for_nothing(compiled):
+        elif port in compiled.by_port:
             self._end_step(step_id, result, port)
         else:
             self._hand_to_policy(step_id, result, reason_of(result))
@@ -156,11 +158,12 @@ class Rounds(Progress):
     def _begin_anew(self, step_id: str) -> None:
         run = self.steps[step_id]
         self._break_off(step_id, "round_begun")
-        changes: dict[str, Any] = {"round": run.round + 1, **former_of(run), "input": None}
+        changes: dict[str, Any] = {"round": run.round + 1, **former_of(run)}
         if run.started_at is not None:
-            changes |= NEXT_ITERATION | {"iteration": run.iteration + 1, "input_override": None}
+            changes |= next_iteration(run, override=None)
             self.passed.append((step_id, self._as_it_ended(run)))
-        changes |= {"result": None, "port": None, "ended_at": None}
+        else:
+            changes |= UNBEGUN
         self.views.pop(step_id, None)
         if run.status is StepStatus.PENDING:
             self.steps[step_id] = changed(run, **changes)
@@ -169,13 +172,13 @@ class Rounds(Progress):
         self.events.append(StepClosed(step=step_id, to="pending"))
 
     def _as_it_ended(self, run: StepRunState) -> StepRunState:
-        if run.status in _ENDED:
+        if run.status in ENDED_WITH_RESULT:
             return run
         return changed(run, status=StepStatus.CANCELLED, waiting_for=None, ended_at=self.now)
 
 
 def former_of(run: StepRunState) -> dict[str, Any]:
     """What of a step stays readable when it begins anew: its result, or the one before it."""
-    if run.result is None or run.status not in _ENDED:
+    if run.result is None or run.status not in ENDED_WITH_RESULT:
         return {}
     return {"former": run.result, "former_iteration": run.iteration}

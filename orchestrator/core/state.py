@@ -18,7 +18,8 @@ from pydantic_core import to_jsonable_python
 
 from orchestrator.core.errors import IllegalTransitionError
 from orchestrator.core.json import JsonObject, JsonValue, Model
-from orchestrator.core.results import StepResult
+from orchestrator.core.policies import OUTCOME_UNKNOWN
+from orchestrator.core.results import Failed, StepResult, Uncertain, Value
 
 
 class RunStatus(StrEnum):
@@ -65,6 +66,10 @@ TERMINAL_STEP = frozenset(
 )
 
 
+ENDED_WITH_RESULT = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
+"""The statuses of a step that has ended by itself, and not because something else did."""
+
+
 class AttemptStatus(StrEnum):
     """Lifecycle of an attempt."""
 
@@ -97,7 +102,8 @@ class StepRunState(Model):
     the step's agents (0: its own); `decided_tasks` are the review tasks whose decisions were
     applied. `round` grows each time a back link starts the step anew. Until it ends again (or is
     skipped) in its new round, expressions still read `former`: the result of its iteration
-    `former_iteration`. `undo`: this iteration undoes the one before it.
+    `former_iteration`. `undo`: this iteration undoes the one before it. `called_before`: a call of
+    an earlier iteration, or of an agent that another took over from, may have had an effect.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -118,13 +124,14 @@ class StepRunState(Model):
     former: StepResult | None = None
     former_iteration: int | None = None
     undo: bool = False
+    called_before: bool = False
 
 
 class MemberGroup(Model):
     """How far a step is with the step runs that it is made of, in one of its iterations.
 
     The first `begun` of `total` items have been begun, `open` of them are under way (once the step
-    has ended: were cut off), `failed` are the indices of those that ended without a value.
+    has ended: were cut off), `failed` of them have ended without a value.
     `is_again`: the iteration is continued, and what has succeeded in it stays.
     """
 
@@ -132,8 +139,50 @@ class MemberGroup(Model):
     total: int
     begun: int
     open: int
-    failed: tuple[int, ...]
+    failed: int
     is_again: bool
+
+
+def may_have_acted(run: StepRunState) -> bool:
+    """Whether calls of the step's present iteration may have had an effect."""
+    if run.attempt == 0:
+        return False
+    is_told = run.status in {StepStatus.WAITING, *ENDED_WITH_RESULT}
+    if not is_told or run.result is None:
+        return True  # a call was broken off, or is under way
+    if isinstance(run.result, Failed):
+        return run.result.kind in OUTCOME_UNKNOWN
+    return isinstance(run.result, (Value, Uncertain))
+
+
+def next_iteration(run: StepRunState, *, override: JsonObject | None) -> dict[str, Any]:
+    """The changes with which a step's next iteration begins; `override` is its `input_override`."""
+    return {
+        "iteration": run.iteration + 1,
+        "attempt": 0,
+        "free_attempts": 0,
+        "fallback": 0,
+        "input": None,
+        "input_override": override,
+        "result": None,
+        "port": None,
+        "started_at": None,
+        "ended_at": None,
+        "called_before": run.called_before or may_have_acted(run),
+    }
+
+
+def same_iteration(run: StepRunState) -> dict[str, Any]:
+    """The changes with which a step is begun again in its iteration: the same call, all tries."""
+    has_taken_over = run.fallback > 0 and may_have_acted(run)
+    return {
+        "free_attempts": run.attempt,
+        "fallback": 0,
+        "result": None,
+        "port": None,
+        "ended_at": None,
+        "called_before": run.called_before or has_taken_over,
+    }
 
 
 class RunState(Model):

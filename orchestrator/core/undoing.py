@@ -13,7 +13,7 @@ from orchestrator.core.execution import Execution
 from orchestrator.core.progress import changed
 from orchestrator.core.results import Failed, StepResult
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, compensates, rollback_plan, why_not
-from orchestrator.core.state import RunStatus, StepStatus, is_terminal
+from orchestrator.core.state import RunStatus, StepStatus, is_terminal, next_iteration
 
 
 class Undoing(Execution):
@@ -52,16 +52,7 @@ class Undoing(Execution):
             self._step_moves(
                 step_id,
                 "step_returned",
-                undo=True,
-                iteration=run.iteration + 1,
-                attempt=0,
-                free_attempts=0,
-                input=payload,
-                input_override=None,
-                result=None,
-                port=None,
-                started_at=None,
-                ended_at=None,
+                **next_iteration(run, override=None) | {"undo": True, "input": payload},
             )
         self.changes |= {
             "undo": tuple(step_id for step_id, _ in planned.undo),

@@ -797,11 +797,10 @@ def _steps(
 
 def _member_counts(group: MemberGroup) -> JsonObject:
     """How far a step is with its members; `open` ones of a run that has ended were cut off."""
-    failed = len(group.failed)
     return {
         "total": group.total,
-        "done": group.begun - group.open - failed,
-        "failed": failed,
+        "done": group.begun - group.open - group.failed,
+        "failed": group.failed,
         "open": group.open,
     }
 

@@ -145,6 +145,22 @@ def test_items_of_a_list_spend_it_and_what_is_left_of_the_list_is_not_called():
     assert flow.state.outcome == "failed"
 
 
+def test_a_list_that_tolerates_what_the_budget_refused_runs_again_with_the_budget_anew():
+    flow = Flow(
+        {"each": each(input={"n": "item"}, tolerated_failures=5)},
+        ("start-each", "each-done"),
+        policies={"budget": {"calls": 2}, "max_parallel": 1},
+    )
+    flow.start(items=[1, 2, 3])
+    flow.succeed("each.0")
+    flow.succeed("each.1")
+    assert flow.step("each").waiting_for == "exception"
+    assert flow.step("each").result.output["failed"][0]["kind"] == "budget"
+    flow.decide_exception("each", "retry")
+    assert flow.calls() == ["each.0"]
+    assert flow.state.calls == 1
+
+
 @pytest.mark.parametrize("calls", [0, -1, 1_000_001, "many", 1.5])
 def test_a_budget_that_is_none_is_refused(calls):
     with pytest.raises(ValidationError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.events import PauseRequested, RunResumed
-from orchestrator.core.planner import replay
+from orchestrator.core.planner import replay, resumable_steps
 from orchestrator.core.state import RunState
 from tests.unit.core.flows import ANY, Flow, agent, call, catalogue, definition, not_found
 
@@ -109,6 +109,49 @@ def test_ignored_branches_go_on_and_what_they_find_is_dropped():
     assert flow.state.links["c.next-j"] == "taken"
     flow.succeed("last")
     assert flow.state.status == "succeeded"
+
+
+def test_an_ignored_branch_that_would_lead_back_ends_instead_and_the_join_stays_as_it_is():
+    again = {"port": "again", "title": "Again", "when": "steps.b.round == 1"}
+    flow = Flow(
+        {
+            "a": call("a"),
+            "b": call("b"),
+            "r": {"kind": "router", "name": "R", "routes": [again]},
+            "j": {"kind": "join", "name": "J", "policy": "first", "losers": "ignore"},
+            "last": call("last"),
+        },
+        [
+            "start-a",
+            "start-b",
+            "a-j",
+            "b-r",
+            "r.default-j",
+            "r.again-b ^1",
+            "j-last",
+            "last-done",
+        ],
+    )
+    flow.start()
+    flow.succeed("a")
+    assert flow.calls() == ["last"]
+    flow.succeed("b")
+    assert (flow.status("r"), flow.step("b").round) == ("succeeded", 1)
+    assert (flow.step("j").round, flow.status("last")) == (1, "running")
+    flow.succeed("last")
+    assert flow.state.outcome == "done"
+
+
+def test_a_failed_run_is_not_resumed_at_a_branch_that_the_join_had_cancelled():
+    flow = race()
+    flow.start()
+    flow.succeed("a")
+    flow.fail("last", retryable=False)
+    flow.decide_exception("last", "end")
+    assert resumable_steps(flow.workflow, flow.state) == ("a", "last")
+    before = flow.state
+    flow.send(RunResumed(step="b", input=None, reason="again", actor="otto"))
+    assert flow.state is before
 
 
 def test_a_step_that_also_leads_elsewhere_goes_on():

@@ -9,13 +9,16 @@ import pytest
 from orchestrator.core.catalogue import DomainType, Repair
 from orchestrator.core.events import (
     AttemptLost,
+    AttemptSucceeded,
     CancelRequested,
     ContinueRequested,
     PauseRequested,
     RunResumed,
     RunStarted,
 )
-from orchestrator.core.planner import plan, replay, resumable_steps, title_of
+from orchestrator.core.planner import Course, plan, replay, resumable_steps, title_of
+from orchestrator.core.progress import Progress
+from orchestrator.core.results import Value
 from orchestrator.core.state import RunState
 from tests.unit.core.flows import ANY, START, Flow, agent, call, not_found, refused, uncertain
 
@@ -1018,6 +1021,27 @@ def test_a_run_is_named_by_what_it_knows_so_far():
     assert title_of(flow.workflow, flow.state) == ""
     flow.succeed("a", {"number": "7"})
     assert title_of(flow.workflow, flow.state) == "Claim 7"
+
+
+def test_only_the_steps_that_the_title_reads_are_looked_at():
+    steps = {"a": call("a"), "b": call("b")}
+    arrows = ["start-a", "a-b", "b-done"]
+    some = Flow(steps, arrows, run_title="'Claim ' + steps.a.output.number")
+    assert some.workflow.title_reads == {"a"}
+    every = Flow(steps, arrows, run_title="'Steps: ' + string(size(steps))")
+    assert every.workflow.title_reads == set(every.workflow.order)
+    assert Flow(steps, arrows).workflow.title_reads == set()
+
+
+def test_an_event_that_does_not_apply_leaves_the_count_of_open_steps(monkeypatch):
+    flow = line()
+    course = Course(flow.workflow, flow.state)
+    started = course.plan(RunStarted(input={}), START)
+    done = AttemptSucceeded(step="a", iteration=1, attempt=1, result=Value(output={}))
+    monkeypatch.setattr(Progress, "_open_steps", None)
+    late = done.model_copy(update={"attempt": 7})
+    assert course.plan(late, START).state is started.state
+    assert course.plan(done, START).state.outcome == "done"
 
 
 def test_fractions_stay_fractions_when_the_contract_says_number():

@@ -277,6 +277,7 @@ class World:
             self.take_out(event)
             self.allowances += isinstance(event, (ExceptionDecided, RunResumed, ResultGiven))
         self.ended += [e for e in made.events if e.type == "step_ended"]
+        self.check_rounds(before, made, event)
         for command in made.commands:
             getattr(self, command.type)(command, before)
         self.check()
@@ -293,6 +294,15 @@ class World:
         patch = patch_of(before, made.state, made.steps, made.links)
         self.stored = patched(self.stored, [json.loads(json.dumps(patch))])
         assert self.stored == made.state.stored() == dumped(made.state)
+
+    def check_rounds(self, before, made, event):
+        """Who leads only to a join that has gone on leads back to nothing any more."""
+        begun = next((one for one in made.events if one.type == "round_begun"), None)
+        if begun is None or isinstance(event, (RunResumed, ResultGiven)):
+            return
+        source = self.workflow.definition.links[begun.link].source
+        for join in self.workflow.steps[source].serves:
+            assert before.steps[join].status.value == "pending", "a join that fired begins anew"
 
     def take_out(self, event):
         if isinstance(event, (AttemptSucceeded, AttemptFailed, AttemptLost)):

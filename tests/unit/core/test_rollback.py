@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core.checks import check_definition
-from orchestrator.core.events import CancelRequested, RollbackRequested, RunResumed, TimerFired
+from orchestrator.core.events import (
+    CancelRequested,
+    ResultGiven,
+    RollbackRequested,
+    RunResumed,
+    TimerFired,
+)
 from orchestrator.core.planner import replay
 from orchestrator.core.results import Uncertain
 from tests.unit.core.flows import Flow, agent, call, catalogue, definition, not_found, refused
@@ -194,6 +200,131 @@ def test_a_compensation_whose_input_is_not_there_is_listed_with_the_place():
     roll_back(flow)
     assert flow.calls() == []
     assert "/id" in flow.state.not_undone["pay"]
+
+
+# ---- what was called before ---------------------------------------------------------------------
+
+
+def looping(when, pay=None):
+    """start → r, which calls pay or passes it by → check, which may lead back to r once → done."""
+    route = {"port": "yes", "title": "Yes", "when": when}
+    steps = {
+        "r": {"kind": "router", "name": "R", "routes": [route]},
+        "pay": call("pay", compensation=undo(id="steps.pay.output.id")),
+        "check": call("check"),
+    }
+    arrows = ["start-r", "r.yes-pay", "r.default-check", "pay-check", "check-done"]
+    flow = Flow(
+        steps, [*arrows, "check.not_found-r ^1"], pay or writer("pay"), agent("refund", takes=TAKES)
+    )
+    flow.start()
+    return flow
+
+
+def test_a_round_that_passed_the_step_by_does_not_hide_what_the_one_before_it_did():
+    flow = looping("steps.r.round == 1")
+    flow.succeed("pay", {"id": "1"})
+    flow.end_with("check", not_found())
+    assert flow.status("pay") == "skipped"
+    flow.succeed("check")
+    roll_back(flow)
+    assert flow.calls() == []
+    assert "called before its last result" in flow.state.not_undone["pay"]
+
+
+def test_a_round_that_passed_the_step_by_is_no_call_that_is_left():
+    flow = looping("steps.r.round == 2")
+    flow.end_with("check", not_found())
+    flow.after(1).succeed("pay", {"id": "2"})
+    flow.after(1).succeed("check")
+    roll_back(flow)
+    assert flow.calls() == ["pay"]
+    assert flow.state.not_undone == {}
+
+
+@pytest.mark.parametrize(("pay", "left"), [(writer("pay"), ["pay"]), (agent("pay"), [])])
+def test_of_a_step_that_ran_in_two_rounds_the_last_is_undone_and_the_first_is_told(pay, left):
+    flow = looping("steps.r.round < 9", pay)
+    flow.succeed("pay", {"id": "1"})
+    flow.end_with("check", not_found())
+    flow.after(1).succeed("pay", {"id": "2"})
+    flow.after(1).succeed("check")
+    roll_back(flow)
+    assert flow.emitted("invoke_agent")[0].input == {"id": "2"}
+    assert list(flow.state.not_undone) == left, "who changes nothing has nothing to be told of"
+
+
+def test_a_call_that_nobody_knows_the_end_of_stays_told_when_a_person_gives_its_result():
+    flow = Flow(
+        {"pay": call("pay", compensation=undo(id="steps.pay.output.id"))},
+        ["start-pay", "pay-done"],
+        writer("pay", effect="once"),
+        agent("refund", takes=TAKES),
+    )
+    flow.start()
+    flow.fail("pay", "timeout")
+    flow.decide_exception("pay", "give", output={"id": "mine"})
+    assert flow.state.status == "succeeded"
+    roll_back(flow)
+    assert flow.calls() == []
+    assert list(flow.state.not_undone) == ["pay"]
+
+
+def failed_after_pay():
+    flow = trip()
+    flow.start()
+    flow.after(1).succeed("book", {"id": "b"})
+    flow.after(1).succeed("pay", {"id": "1"})
+    flow.after(1).fail("read", retryable=False)
+    flow.after(1).decide_exception("read", "end")
+    return flow
+
+
+def test_what_a_step_did_stays_told_when_a_person_gives_another_result_for_it():
+    flow = failed_after_pay()
+    flow.send(
+        ResultGiven(step="pay", iteration=1, output={"id": "mine"}, reason="known", actor="otto")
+    )
+    flow.after(1).succeed("read")
+    roll_back(flow)
+    assert flow.calls() == []
+    assert "called before" in flow.state.not_undone["pay"]
+
+
+def test_what_a_step_did_with_its_first_input_stays_told_when_it_runs_with_another():
+    flow = failed_after_pay()
+    flow.send(RunResumed(step="pay", input={"sum": 2}, reason="Wrong sum.", actor="otto"))
+    flow.after(1).succeed("pay", {"id": "2"})
+    flow.after(1).succeed("read")
+    roll_back(flow)
+    assert flow.emitted("invoke_agent")[0].input == {"id": "2"}
+    assert "called before" in flow.state.not_undone["pay"]
+
+
+@pytest.mark.parametrize(("kind", "left"), [("timeout", ["pay"]), ("unavailable", [])])
+def test_an_agent_that_another_took_over_from_is_told_when_nobody_knows_what_it_did(kind, left):
+    step = call(
+        "pay",
+        fallbacks=[{"agent": "spare", "version": 1}],
+        retry={"max_attempts": 1},
+        compensation=undo(id="steps.pay.output.id"),
+    )
+    flow = Flow(
+        {"pay": step},
+        ["start-pay", "pay-done"],
+        writer("pay"),
+        writer("spare"),
+        agent("refund", takes=TAKES),
+    )
+    flow.start()
+    flow.fail("pay", kind)
+    flow.after(1).succeed("pay", {"id": "spare's"})
+    roll_back(flow)
+    assert flow.emitted("invoke_agent")[0].input == {"id": "spare's"}
+    assert list(flow.state.not_undone) == left
+
+
+# ---- the checker ---------------------------------------------------------------------------------
 
 
 def codes(step, *agents):

@@ -219,6 +219,31 @@ def test_a_call_that_waits_for_a_free_place_waits_no_longer():
     assert flow.step("b").iteration == 1, "it never began"
 
 
+def test_input_that_a_person_gave_for_a_call_that_never_began_is_not_used_in_the_next_round():
+    flow = Flow(
+        {
+            "write": call("write"),
+            "a": call("a", retry={"max_attempts": 2}),
+            "b": call("b", input={"v": "steps.write.output.v"}),
+            "j": {"kind": "join", "name": "J"},
+        },
+        ["start-write", "write-a", "write-b", "a-j", "b-j", "j-done", "a.not_found-write ^1"],
+        policies={"max_parallel": 1},
+    )
+    flow.start()
+    flow.succeed("write", {"v": 1})
+    flow.fail("a", "unavailable")
+    flow.fail("b", retryable=False)
+    flow.fire("a")
+    flow.decide_exception("b", "retry", {"v": "a person's"})
+    assert (flow.status("b"), flow.step("b").started_at) == ("ready", None)
+    flow.end_with("a", not_found())
+    flow.succeed("write", {"v": 2})
+    flow.succeed("a")
+    (called,) = flow.emitted("invoke_agent")
+    assert (called.step, called.input) == ("b", {"v": 2})
+
+
 def test_a_link_from_outside_the_loop_stays_as_it_is():
     flow = Flow(
         {
