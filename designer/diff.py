@@ -15,12 +15,21 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from designer.words import awaited_words, seconds_words, source_words, when_words, with_article
+from designer.words import (
+    awaited_words,
+    back_words,
+    seconds_words,
+    source_words,
+    when_words,
+    with_article,
+)
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
     AgentRef,
     AgentStep,
     BudgetPolicy,
+    Coalescing,
+    Deduplication,
     EndStep,
     EventAwaited,
     GateStep,
@@ -30,11 +39,12 @@ from orchestrator.core.definition import (
     Losers,
     MapStep,
     Moment,
-    Outcome,
     OutcomeKind,
     Pause,
+    RateLimit,
     RouterMode,
     RouterStep,
+    ScheduleSource,
     StartStep,
     Step,
     TeamStep,
@@ -161,6 +171,23 @@ def _budget(value: BudgetPolicy | None) -> str:
     return NONE if value is None else f"{value.calls:,} at most"
 
 
+def _once(value: Deduplication | None) -> str:
+    return NONE if value is None else f"{value.key} within {_seconds(value.window_seconds)}"
+
+
+def _together(value: Coalescing | None) -> str:
+    if value is None:
+        return NONE
+    kept = "a list of all" if value.keep == "list" else "the last one"
+    return f"what comes within {_seconds(value.window_seconds)}, as {kept}"
+
+
+def _limit(value: RateLimit | None) -> str:
+    if value is None:
+        return NONE
+    return f"{value.per_minute:,} a minute, more is {_OVERFLOWS[value.overflow]}"
+
+
 def _share(value: float | None) -> str:
     return (
         NONE if value is None else f"{value:.2f}" if round(value, 2) == value else f"{value:.15g}"
@@ -275,6 +302,20 @@ _EXCEPTIONS: Final[Mapping[str, _Fact]] = {
     "assign_role": _Fact("Exceptions go to", _role),
     "due_seconds": _Fact("Exceptions are due within", _seconds),
 }
+_OVERFLOWS: Final = {"park": "parked", "drop": "dropped"}
+_CATCH_UPS: Final = {"none": "nothing", "latest": "the last", "all": "each"}
+_TRIGGER: Final[Mapping[str, _Fact]] = {
+    **_ABOUT,
+    "schemas": _Fact("schema versions taken", lambda names: ", ".join(names) or "any"),
+    "filter": _Fact("filter", _text),
+    "deduplicate": _Fact("counts once per", _once),
+    "coalesce": _Fact("takes together", _together),
+    "limit": _Fact("limit", _limit),
+}
+_SCHEDULE: Final[Mapping[str, _Fact]] = {
+    "catch_up": _Fact("made up for when it was missed", lambda policy: _CATCH_UPS[policy]),
+    "catch_up_limit": _Fact("made up for at most", _text),
+}
 
 
 # ---- the walk ----------------------------------------------------------------------------------
@@ -364,7 +405,8 @@ class _Comparison:
                 yield from _contract(spot, old.contract, new.contract)
                 yield from _evidence(spot, old, new)
                 yield from _preset_reasons(spot, old, new)
-                yield from _offered(spot, old, new)
+                yield from _choices(spot, old, new)
+                yield from _proposals(spot, old, new)
             case TransformStep():
                 yield from _mapping(spot, "builds", old.output, new.output)
             case WaitStep():
@@ -509,7 +551,7 @@ class _Comparison:
         steps = (within or self.after).steps
         source, target = steps[link.source], steps[link.target]
         said = f"{source.name} {verb} {target.name} {when_words(source, link.port)}".rstrip()
-        return f"{said}, {_way_words(link)}" if link.is_back else said
+        return f"{said}, {back_words(link)}" if link.is_back else said
 
     # ---- the whole -----------------------------------------------------------------------------
 
@@ -525,7 +567,8 @@ class _Comparison:
             else:
                 spot = _Spot(f"Outcome “{new[key].title}”")
                 yield from _facts(spot, _OUTCOME, old[key], new[key])
-                yield from _result(spot, old[key], new[key])
+                was, now = old[key].result, new[key].result
+                yield from _maybe_contract(spot, "contract of the result", was, now)
 
     def _policies(self) -> Iterator[Change]:
         old, new = self.before.policies, self.after.policies
@@ -601,45 +644,43 @@ def _evidence(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
     yield from _order(spot, "order of the evidence", was, now, name="title")
 
 
-def _by(items: Iterable[Any], key: str, text: str) -> dict[str, str]:
-    return {getattr(one, key): getattr(one, text) for one in items}
-
-
-def _offered(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
-    was, now = (_by(one.choices, "port", "title") for one in (old, new))
-    yield from _named(spot, "choice", was, now)
-    was, now = (_by(one.proposals, "title", "value") for one in (old, new))
-    yield from _named(spot, "proposal", was, now)
-
-
-def _named(
-    spot: _Spot, what: str, was: Mapping[str, str], now: Mapping[str, str]
-) -> Iterator[Change]:
-    """What a gate offers by name: choices, and proposals."""
-    for key, text in now.items():
+def _proposals(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
+    was, now = _keyed(old.proposals, "title"), _keyed(new.proposals, "title")
+    for key, one in now.items():
         if key not in was:
-            yield spot.added(f"{what} “{key}”", text)
-        elif was[key] != text:
-            yield spot.change(f"{what} “{key}”", was[key], text)
+            yield spot.added(f"proposal “{one.title}”", one.value)
+        elif was[key].value != one.value:
+            yield spot.change(f"proposal “{one.title}”", was[key].value, one.value)
     for key in was:
         if key not in now:
-            yield spot.removed(f"{what} “{key}”", was[key])
-    common = [key for key in was if key in now]
-    if common != [key for key in now if key in was]:
-        yield spot.change(f"order of the {what}s", ", ".join(was), ", ".join(now))
+            yield spot.removed(f"proposal “{was[key].title}”", was[key].value)
+    yield from _order(spot, "order of the proposals", was, now, name="title")
+
+
+def _choices(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
+    yield from _named(spot, "choice", old.choices, new.choices, key="port", name="title")
 
 
 def _preset_reasons(spot: _Spot, old: GateStep, new: GateStep) -> Iterator[Change]:
-    was, now = _keyed(old.preset_reasons, "code"), _keyed(new.preset_reasons, "code")
-    for key, reason in now.items():
-        if key not in was:
-            yield spot.added("preset reason", f"“{reason.text}”")
-        elif was[key].text != reason.text:
-            yield spot.change("preset reason", f"“{was[key].text}”", f"“{reason.text}”")
-    for key in was:
-        if key not in now:
-            yield spot.removed("preset reason", f"“{was[key].text}”")
-    yield from _order(spot, "order of the preset reasons", was, now, name="text")
+    was, now = old.preset_reasons, new.preset_reasons
+    yield from _named(spot, "preset reason", was, now, key="code", name="text")
+
+
+def _named(
+    spot: _Spot, what: str, old: Iterable[Any], new: Iterable[Any], *, key: str, name: str
+) -> Iterator[Change]:
+    """Things that have only a name for people beside the one that keeps them apart."""
+    was, now = _keyed(old, key), _keyed(new, key)
+    for place, one in now.items():
+        words = _quoted(getattr(one, name))
+        if place not in was:
+            yield spot.added(what, words)
+        elif _quoted(getattr(was[place], name)) != words:
+            yield spot.change(what, _quoted(getattr(was[place], name)), words)
+    for place in was:
+        if place not in now:
+            yield spot.removed(what, _quoted(getattr(was[place], name)))
+    yield from _order(spot, f"order of the {what}s", was, now, name=name)
 
 
 def _keyed(items: Iterable[Any], name: str) -> dict[str, Any]:
@@ -663,14 +704,17 @@ def _order(
         yield spot.change(label, _listed(words[0]), _listed(words[1]))
 
 
-def _result(spot: _Spot, old: Outcome, new: Outcome) -> Iterator[Change]:
-    if old.result is None and new.result is not None:
-        fields = _listed([key for key in _fields(new.result) if key])
-        yield spot.added("contract of the result", fields or "anything")
-    elif old.result is not None and new.result is None:
-        yield spot.removed("contract of the result")
-    elif old.result is not None and new.result is not None:
-        yield from _contract(spot, old.result, new.result)
+def _trigger(spot: _Spot, old: Trigger, new: Trigger) -> Iterator[Change]:
+    was, now = source_words(old), source_words(new)
+    if was != now:
+        yield spot.change("fires", was, now)
+    if isinstance(old.source, ScheduleSource) and isinstance(new.source, ScheduleSource):
+        if was == now and old.source.cron != new.source.cron:
+            yield spot.change("fires", old.source.cron, new.source.cron)
+        yield from _facts(spot, _SCHEDULE, old.source, new.source)
+    yield from _facts(spot, _TRIGGER, old, new)
+    yield from _maybe_contract(spot, "contract of the data", old.contract, new.contract)
+    yield from _mapping(spot, "gives", old.input, new.input)
 
 
 # ---- contracts ---------------------------------------------------------------------------------
@@ -688,27 +732,6 @@ class _Field:
         return f"{words_of(self.own, root)}, {required}"
 
 
-def _trigger(spot: _Spot, old: Trigger, new: Trigger) -> Iterator[Change]:
-    if old.source != new.source and source_words(old) != source_words(new):
-        yield spot.change("fires", source_words(old), source_words(new))
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    for path in sorted(before.keys() | after.keys()):
-        was, now = _text(before.get(path)), _text(after.get(path))
-        if was != now:
-            yield spot.change(path.replace("_", " ").replace(".", ", "), was, now)
-
-
-def _flat(value: JsonValue, path: str = "") -> dict[str, JsonValue]:
-    """Each simple value by its path."""
-    if not isinstance(value, dict | list) or not value:
-        return {path: value if isinstance(value, str | int | float) else None}
-    pairs = value.items() if isinstance(value, dict) else enumerate(value)
-    found: dict[str, JsonValue] = {}
-    for key, inner in pairs:
-        found |= _flat(inner, f"{path}.{key}" if path else str(key))
-    return found
-
-
 def _awaited(spot: _Spot, old: WaitStep, new: WaitStep) -> Iterator[Change]:
     before, after = old.awaits, new.awaits
     if type(before) is not type(after):
@@ -717,6 +740,18 @@ def _awaited(spot: _Spot, old: WaitStep, new: WaitStep) -> Iterator[Change]:
     yield from _facts(spot, _AWAITED[type(after)], before, after)
     if isinstance(before, EventAwaited) and isinstance(after, EventAwaited):
         yield from _contract(spot, before.contract, after.contract)
+
+
+def _maybe_contract(
+    spot: _Spot, label: str, old: JsonObject | None, new: JsonObject | None
+) -> Iterator[Change]:
+    if old is None and new is not None:
+        fields = _listed([key for key in _fields(new) if key])
+        yield spot.added(label, fields or "anything")
+    elif old is not None and new is None:
+        yield spot.removed(label)
+    elif old is not None and new is not None:
+        yield from _contract(spot, old, new)
 
 
 def _contract(spot: _Spot, old: JsonObject, new: JsonObject) -> Iterator[Change]:
@@ -846,7 +881,7 @@ def _leads(definition: WorkflowDefinition, step_id: str) -> str:
     step = definition.steps[step_id]
     ways = [
         f"{definition.steps[link.target].name} {when_words(step, link.port)}".rstrip()
-        + (f", {_way_words(link)}" if link.is_back else "")
+        + (f", {back_words(link)}" if link.is_back else "")
         for _, link in sorted(definition.links.items())
         if link.source == step_id
     ]
@@ -854,9 +889,7 @@ def _leads(definition: WorkflowDefinition, step_id: str) -> str:
 
 
 def _way_words(link: Link) -> str:
-    if not link.is_back:
-        return "forwards"
-    return f"back at most {'once' if link.max_rounds == 1 else f'{link.max_rounds} times'}"
+    return back_words(link) if link.is_back else "forwards"
 
 
 def _title(definition: WorkflowDefinition, outcome: str) -> str:

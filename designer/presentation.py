@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from designer.models import WorkflowVersion
-from designer.words import PORT_WORDS, awaited_words, seconds_words, with_article
+from designer.words import awaited_words, back_words, port_words, seconds_words, with_article
 from orchestrator.core.checks import Finding
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
@@ -90,12 +90,16 @@ class AgentUsed:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where a port leads: steps by id and name, or in words what happens instead."""
+    """Where a port leads: steps by id and name, or in words what happens instead.
+
+    `back` says of a way that leads back how often, and what happens then.
+    """
 
     words: str
     condition: str = ""
     targets: tuple[tuple[str, str], ...] = ()
     instead: str = ""
+    back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,22 +449,19 @@ def _agent_of(step: AgentStep | MapStep, used: Mapping[tuple[str, int], AgentVer
 
 
 def _way(definition: WorkflowDefinition, step_id: str, step: Step, port: str) -> Way:
-    words, condition = PORT_WORDS.get(port, port.replace("_", " ")), ""
-    if isinstance(step, RouterStep):
-        route = next((one for one in step.routes if one.port == port), None)
-        if route is not None:
-            words, condition = route.title, route.when
-    targets = tuple(
-        (link.target, definition.steps[link.target].name)
-        for link in definition.links_from(step_id)
-        if link.port == port
-    )
-    if targets:
-        return Way(words, condition, targets)
+    routes = step.routes if isinstance(step, RouterStep) else ()
+    condition = next((one.when for one in routes if one.port == port), "")
+    links = [one for one in definition.links_from(step_id) if one.port == port]
     exceptions = definition.policies.exceptions
     instead = (
         "the run ends"
         if exceptions.mode == "end"
         else f"{with_article(exceptions.assign_role)} decides in the exceptions inbox"
     )
-    return Way(words, condition, (), instead)
+    return Way(
+        port_words(step, port),
+        condition,
+        tuple((link.target, definition.steps[link.target].name) for link in links),
+        instead="" if links else instead,
+        back=next((f"{back_words(one)}, then {instead}" for one in links if one.is_back), ""),
+    )

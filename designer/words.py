@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from orchestrator.core.definition import (
     EventAwaited,
     EventSource,
+    GateChoice,
+    GateStep,
+    Link,
     Moment,
     Pause,
+    Route,
     RouterStep,
     ScheduleSource,
     Step,
@@ -19,52 +23,59 @@ from orchestrator.core.definition import (
 from orchestrator.core.schedules import ScheduleError, words_of
 from orchestrator.core.triggers import REVIEW_DECIDED, RUN_FINISHED
 
-PORT_WORDS: Mapping[str, str] = {
-    "next": "then",
-    "not_found": "not found",
-    "uncertain": "uncertain",
-    "refused": "refused",
-    "failed": "failed",
-    "default": "otherwise",
-    "approved": "approved",
-    "rejected": "rejected",
-    "returned": "returned",
-    "expired": "not decided in time",
-    "filled": "filled in",
-    "partial": "some items failed",
-    "disagreed": "the team disagrees",
+_PORTS: Mapping[str, tuple[str, str]] = {
+    "next": ("then", ""),
+    "not_found": ("not found", "when nothing is found"),
+    "uncertain": ("uncertain", "when it is uncertain"),
+    "refused": ("refused", "when it is refused"),
+    "failed": ("failed", "when it fails"),
+    "default": ("otherwise", "otherwise"),
+    "approved": ("approved", "when approved"),
+    "rejected": ("rejected", "when rejected"),
+    "returned": ("returned", "when returned"),
+    "expired": ("not decided in time", "when not decided in time"),
+    "filled": ("filled in", "when filled in"),
+    "adjudicated": ("adjudicated", "when adjudicated"),
+    "partial": ("some items failed", "when some items failed"),
+    "disagreed": ("the team disagrees", "when the team disagrees"),
 }
-"""What a way out of a step is called, by port."""
+"""By port: what the way out is called, and when it is taken as the end of a sentence."""
+_NOTHING_CAME = ("nothing came in time", "when nothing comes in time")
 _OWN_EVENTS: Mapping[str, str] = {
     RUN_FINISHED: "when a run has finished",
     REVIEW_DECIDED: "when a review was decided",
 }
-_WHEN_WORDS: Mapping[str, str] = {
-    "next": "",
-    "not_found": "when nothing is found",
-    "uncertain": "when it is uncertain",
-    "refused": "when it is refused",
-    "failed": "when it fails",
-    "default": "otherwise",
-    "approved": "when approved",
-    "rejected": "when rejected",
-    "returned": "when returned",
-    "expired": "when not decided in time",
-    "filled": "when filled in",
-    "partial": "when some items failed",
-    "disagreed": "when the team disagrees",
-}
+
+
+def port_words(step: Step, port: str) -> str:
+    """What people call the way out of the step: its title where it has one."""
+    return _port_title(step, port) or _port(step, port)[0]
 
 
 def when_words(step: Step, port: str) -> str:
     """When the step leaves by this port, as the end of a sentence; empty for the usual way."""
+    title = _port_title(step, port)
+    return f"when “{title}”" if title else _port(step, port)[1]
+
+
+def _port_title(step: Step, port: str) -> str:
+    named: tuple[Route | GateChoice, ...] = ()
     if isinstance(step, RouterStep):
-        for route in step.routes:
-            if route.port == port:
-                return f"when “{route.title}”"
+        named = step.routes
+    elif isinstance(step, GateStep):
+        named = step.choices
+    return next((one.title for one in named if one.port == port), "")
+
+
+def _port(step: Step, port: str) -> tuple[str, str]:
     if isinstance(step, WaitStep) and port == "expired":
-        return "when nothing comes in time"
-    return _WHEN_WORDS.get(port, f"by {port}")
+        return _NOTHING_CAME
+    return _PORTS.get(port, (port.replace("_", " "), f"by {port}"))
+
+
+def back_words(link: Link) -> str:
+    """How often a link that leads back may be taken: `back at most 3 times`."""
+    return f"back at most {'once' if link.max_rounds == 1 else f'{link.max_rounds} times'}"
 
 
 def source_words(trigger: Trigger) -> str:

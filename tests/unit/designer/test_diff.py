@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from designer import diff as diffs
 from designer.diff import ChangeKind, diff, is_layout_only, overlay_of
 from examples import claims
-from orchestrator.core.definition import WorkflowDefinition
+from orchestrator.core.definition import ScheduleSource, Trigger, WorkflowDefinition
 from tests.integration.designer.flows import small
 
 CLAIMS = claims.workflow()
@@ -379,7 +379,24 @@ def edited(place, value):
     return document
 
 
-FULL = json.dumps(read(CLAIMS).model_dump(mode="json"))
+TRIGGERS = {
+    "clock": {
+        "name": "Morning",
+        "source": {"type": "schedule", "cron": "0 8 * * 1-5", "catch_up": "all"},
+        "filter": "true",
+    },
+    "paid": {
+        "name": "Paid",
+        "source": {"type": "event", "event": "order.paid"},
+        "contract": {"type": "object", "properties": {"order": {"type": "string"}}},
+        "schemas": ["v1"],
+        "input": {"order": "event.data.order"},
+        "deduplicate": {"key": "event.data.order"},
+        "coalesce": {"window_seconds": 60},
+        "limit": {"per_minute": 5},
+    },
+}
+FULL = json.dumps(read({**CLAIMS, "triggers": TRIGGERS}).model_dump(mode="json"))
 PLACES = [place for place in leaves(json.loads(FULL)) if place[0] != "positions"]
 
 
@@ -488,6 +505,79 @@ def test_triggers_are_told_in_words_with_what_changed_in_them():
     assert (
         "Trigger “Morning”: fires every weekday at 08:00 in UTC → every day at 09:00 in UTC" in told
     )
-    assert "Trigger “Morning”: limit, per minute none → 5" in told
+    assert "Trigger “Morning”: limit none → 5 a minute, more is parked" in told
+    assert len([one for one in told if "Morning" in one]) == 2, "each change is told once"
     assert "Trigger “Paid”. when order.paid is told." in told
     assert "Trigger “Hook”" in told
+
+
+def told_of_trigger(key, **changes):
+    old, new = small(), small()
+    old["triggers"] = {key: TRIGGERS[key]}
+    new["triggers"] = {key: {**TRIGGERS[key], **changes}}
+    return [one.sentence for one in diff(read(old), read(new))]
+
+
+@pytest.mark.parametrize(
+    ("key", "changes", "told"),
+    [
+        ("clock", {"contract": {}}, ["contract of the data: anything"]),
+        ("paid", {"contract": None}, ["contract of the data"]),
+        (
+            "paid",
+            {"contract": {"type": "object", "properties": {"order": {"type": "integer"}}}},
+            ["field order, type string → integer"],
+        ),
+        ("paid", {"schemas": []}, ["schema versions taken v1 → any"]),
+        ("clock", {"filter": None}, ["filter true → none"]),
+        ("paid", {"input": {"id": "event.id"}},
+         ["now gives id from: event.id", "no longer gives order (was event.data.order)"]),
+        ("paid", {"deduplicate": {"key": "event.id"}},
+         ["counts once per event.data.order within 1 h → event.id within 1 h"]),
+        ("paid", {"coalesce": {"window_seconds": 60, "keep": "list"}},
+         ["takes together what comes within 1 min, as the last one → "
+          "what comes within 1 min, as a list of all"]),
+        ("clock", {"source": {**TRIGGERS["clock"]["source"], "catch_up": "none"}},
+         ["made up for when it was missed each → nothing"]),
+        ("clock", {"source": {**TRIGGERS["clock"]["source"], "cron": "0 8 * * MON-FRI"}},
+         ["fires 0 8 * * 1-5 → 0 8 * * MON-FRI"]),
+    ],
+)  # fmt: skip
+def test_what_changed_in_a_trigger_is_told_once_in_words(key, changes, told):
+    name = TRIGGERS[key]["name"]
+    assert told_of_trigger(key, **changes) == [f"Trigger “{name}”: {one}" for one in told]
+
+
+def test_every_field_of_a_trigger_is_compared():
+    assert {*diffs._TRIGGER, "source", "contract", "input"} == set(Trigger.model_fields)
+    assert {*diffs._SCHEDULE, "type", "cron", "zone"} == set(ScheduleSource.model_fields)
+
+
+def offering(**more):
+    document = with_gate()
+    document["steps"]["ask"] |= {"type": "adjudicate", "proposal": {}, **more}
+    document["links"] = {
+        key: one for key, one in document["links"].items() if one["source"] != "ask"
+    }
+    return read(document)
+
+
+def test_proposals_of_one_title_are_told_apart_and_their_order_too():
+    first, second = ({"title": "A", "value": f"input.{one}"} for one in ("x", "y"))
+    other = {"title": "B", "value": "input.b"}
+    old = offering(proposals=[first, second, other])
+    new = offering(proposals=[other, {**first, "value": "input.z"}, second])
+    assert [one.sentence for one in diff(old, new)] == [
+        "Approve payment: proposal “A” input.x → input.z",
+        "Approve payment: order of the proposals A, A and B → B, A and A",
+    ]
+
+
+def test_choices_are_told_by_their_titles():
+    pay, wait = {"port": "pay", "title": "Pay"}, {"port": "wait", "title": "Wait"}
+    old = offering(type="choose", choices=[pay, wait])
+    new = offering(type="choose", choices=[wait, {**pay, "title": "Pay now"}])
+    assert [one.sentence for one in diff(old, new)] == [
+        "Approve payment: choice “Pay” → “Pay now”",
+        "Approve payment: order of the choices Pay and Wait → Wait and Pay now",
+    ]

@@ -63,6 +63,21 @@ def test_ways_name_their_condition_their_targets_or_what_happens_instead():
     assert failed.instead == "an operator decides in the exceptions inbox"
 
 
+def test_a_way_that_leads_back_says_how_often_and_what_happens_then():
+    document = definition().model_dump(mode="json")
+    link = {"source": "ask", "port": "returned", "target": "way", "max_rounds": 2}
+    document["links"]["ask.returned-way"] = link
+    document["steps"]["ask"]["type"] = "review"
+    outline = {one.id: one for one in outline_of(WorkflowDefinition.model_validate(document), {})}
+    ways = {one.words: one for one in outline["ask"].ways}
+    assert ways["returned"].targets == (("way", "Which way?"),)
+    assert (
+        ways["returned"].back
+        == "back at most 2 times, then an operator decides in the exceptions inbox"
+    )
+    assert ways["approved"].back == ""
+
+
 def test_an_agent_that_is_missing_is_named_as_it_is_called():
     agent = next(one.agent for one in outline_of(definition(), {}) if one.agent)
     assert (agent.name, agent.number, agent.slug) == ("size", 1, "")
