@@ -32,6 +32,7 @@ from orchestrator.core.definition import (
     AgentRef,
     AgentStep,
     Compensation,
+    EmitStep,
     EndStep,
     EventAwaited,
     EventSource,
@@ -56,6 +57,7 @@ from orchestrator.core.definition import (
     doers_of,
     ports_of,
 )
+from orchestrator.core.emits import is_reserved
 from orchestrator.core.expression_types import (
     ExpressionFinding,
     ExpressionType,
@@ -503,6 +505,8 @@ class _Checker:
                 self._usable(step.contract, _Place(step_id, "contract"))
             elif isinstance(step, WaitStep) and isinstance(step.awaits, EventAwaited):
                 self._usable(step.awaits.contract, _Place(step_id, "awaits.contract"))
+            elif isinstance(step, EmitStep) and step.contract is not None:
+                self._usable(step.contract, _Place(step_id, "contract"))
 
     def _usable(self, schema: JsonObject, place: _Place) -> None:
         if id(schema) not in self.unusable:
@@ -635,6 +639,8 @@ class _Checker:
                 self.shapes.outputs[step_id] = self._built(step_id, "output", step.output)
             case WaitStep():
                 self._check_wait(step_id, step)
+            case EmitStep():
+                self._check_emit(step_id, step)
             case EndStep():
                 self._check_end(step_id, step)
 
@@ -869,6 +875,30 @@ class _Checker:
                 at=_Place(step_id, f"awaits.{part}"),
                 hint="Let it wait less, or give the run more time.",
             )
+
+    def _check_emit(self, step_id: str, step: EmitStep) -> None:
+        if is_reserved(step.event):
+            self.add(
+                "error",
+                "reserved_event",
+                f"{self.name(step_id)} would tell '{step.event}', which only Baton itself tells.",
+                at=_Place(step_id, "event"),
+                hint="Choose another type, such as com.example.order.paid.",
+            )
+        if step.subject is not None:
+            self._check_shown(_Place(step_id, "subject"), step.subject, "string")
+        else:
+            self.add(
+                "info",
+                "event_without_subject",
+                f"The event of {self.name(step_id)} has no key: triggers hear it, and no step "
+                "can wait for it.",
+                at=_Place(step_id, "subject"),
+            )
+        if step.contract is None:
+            self._built(step_id, "content", step.content)
+        else:
+            self._check_mapping(step_id, "content", step.content, contract=step.contract)
 
     def _check_asked(self, step_id: str, step: GateStep) -> None:
         """What only some types of gates have: choices, and proposals under the contract."""

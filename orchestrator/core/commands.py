@@ -109,7 +109,32 @@ class CancelTimer(Model):
     timer: str
 
 
+class PublishEvent(Model):
+    """Tell the workspace of an event; `id` names step and iteration, so that it counts once.
+
+    `depth` counts the runs that led to it, one by the event of another. `refused` says why nobody
+    hears it; it is kept for people to see.
+    """
+
+    type: Literal["publish_event"] = "publish_event"
+    step: str
+    iteration: int
+    id: str
+    event: str
+    subject: Text
+    dataschema: Text
+    content: JsonObject
+    depth: int
+    refused: Text = ""
+
+
 Command = Annotated[
-    InvokeAgent | CancelAttempt | OpenReview | WithdrawReview | StartTimer | CancelTimer,
+    InvokeAgent
+    | CancelAttempt
+    | OpenReview
+    | WithdrawReview
+    | StartTimer
+    | CancelTimer
+    | PublishEvent,
     Field(discriminator="type"),
 ]

@@ -16,6 +16,7 @@ from orchestrator.core.definition import (
     PARTIAL,
     AgentRef,
     AgentStep,
+    EmitStep,
     EndStep,
     EventAwaited,
     Evidence,
@@ -99,13 +100,13 @@ class CompiledStep:
     `back_in` those that lead here, and `loops` says that some back link may start the step anew.
     For a join that does not wait for all, `private` are the steps whose every way leads into it;
     they name that join in `serves`. `mapping` is the input (agent), proposal (gate), output
-    (transform) or result (end). `contract` judges that mapping, for a gate also what the person
-    gives back; `output_contract` judges an agent's output that a person, or another agent, gives in
-    its place. `interfaces` are those of all agents that the step may call, its own first. `reads`
-    are the steps whose results the expressions need. `members` is what the step runs of a map (one
-    for all) or of a team are: agent steps without links; a map's own mapping gives `{"items":
-    list}`. For a wait, `moment` gives the instant, `key` the key of the awaited event, and
-    `arrival` judges that event's data.
+    (transform), data (emit) or result (end). `contract` judges that mapping, for a gate also what
+    the person gives back; `output_contract` judges an agent's output that a person, or another
+    agent, gives in its place. `interfaces` are those of all agents that the step may call, its own
+    first. `reads` are the steps whose results the expressions need. `members` is what the step runs
+    of a map (one for all) or of a team are: agent steps without links; a map's own mapping gives
+    `{"items": list}`. For a wait, `moment` gives the instant, `key` the key of the awaited event,
+    and `arrival` judges that event's data; for an emit, `key` gives the key of its event.
     """
 
     id: str
@@ -410,6 +411,8 @@ class _Compiler:
                 return self._mapped(base, self.mapping(step.output), None)
             case WaitStep():
                 return self._wait(base, step)
+            case EmitStep():
+                return self._emit(base, step)
             case EndStep():
                 return self._end(base, step)
             case StartStep():
@@ -549,6 +552,12 @@ class _Compiler:
             arrival = Validator(awaited.contract, self.catalogue.types)
             return replace(base, key=key, arrival=arrival, reads=_reads([key]))
         return base
+
+    def _emit(self, base: CompiledStep, step: EmitStep) -> CompiledStep:
+        contract = None if step.contract is None else Validator(step.contract, self.catalogue.types)
+        compiled = self._mapped(base, self.mapping(step.content), contract)
+        key = self.expression(step.subject)
+        return replace(compiled, key=key, reads=compiled.reads | _reads([key] if key else []))
 
     def _end(self, base: CompiledStep, step: EndStep) -> CompiledStep:
         outcome = self.definition.outcomes.get(step.outcome)

@@ -439,6 +439,22 @@ class WaitStep(StepBase):
     awaits: Annotated[Pause | Moment | EventAwaited, Field(discriminator="type")]
 
 
+class EmitStep(StepBase):
+    """Tells the workspace that something has happened. Ports: next, failed.
+
+    What `content` builds is the event's data, held against `contract`; `subject` gives its key, and
+    `dataschema` names the version of its schema. Triggers and waits of the workspace hear it like
+    any event. Output: `{"id", "type", "subject", "at"}`.
+    """
+
+    kind: Literal["emit"] = "emit"
+    event: EventType
+    subject: Expression | None = None
+    content: Mapping = Field(default_factory=dict)
+    contract: Schema | None = None
+    dataschema: Annotated[Text, StringConstraints(min_length=1, max_length=500)] | None = None
+
+
 class EndStep(StepBase):
     """Ends the run in a declared outcome with the mapped result."""
 
@@ -457,6 +473,7 @@ Step = Annotated[
     | GateStep
     | TransformStep
     | WaitStep
+    | EmitStep
     | EndStep,
     Field(discriminator="kind"),
 ]
@@ -674,6 +691,7 @@ _FIXED_PORTS: dict[str, tuple[str, ...]] = {
     "map": ("next", "partial", "failed"),
     "team": ("next", "disagreed", "failed"),
     "transform": ("next",),
+    "emit": ("next", "failed"),
     "join": ("next", "failed"),
     "end": (),
 }

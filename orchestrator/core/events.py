@@ -34,10 +34,14 @@ class EventBase(Model):
 
 
 class RunStarted(EventBase):
-    """The run was accepted; its input fits the input contract."""
+    """The run was accepted; its input fits the input contract.
+
+    `depth` counts the runs that led to it, one by the event of another; None: none did.
+    """
 
     type: Literal["run_started"] = "run_started"
     input: JsonObject
+    depth: int | None = None
 
 
 class AttemptSucceeded(EventBase):
@@ -83,12 +87,14 @@ class EventArrived(EventBase):
     """The event that a step waits for came in.
 
     `output` is `{"event": its data, "source", "id", "at"}`, not yet held against the contract.
+    `depth` counts the runs that led to it; None: none did.
     """
 
     type: Literal["event_arrived"] = "event_arrived"
     step: str
     iteration: int
     output: JsonObject
+    depth: int | None = None
 
 
 class ReviewDecided(EventBase):

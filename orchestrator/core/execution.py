@@ -1,7 +1,8 @@
 """What ready steps do: each kind of step, up to the call or the question that needs the world.
 
 Pure steps (start, router, join, transform, end) run to their end here; an agent step is handed its
-input and leased; a gate's question is put together; a wait begins (`core/waits.py`).
+input and leased; a gate's question is put together; a wait begins (`core/waits.py`), an event is
+told (`core/emits.py`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from orchestrator.core.definition import (
     CALLING,
     PARTIAL,
     AgentStep,
+    EmitStep,
     EndStep,
     GateStep,
     GateType,
@@ -46,6 +48,7 @@ from orchestrator.core.definition import (
     member_of,
     owner_of,
 )
+from orchestrator.core.emits import Emits
 from orchestrator.core.events import (
     AttemptLeased,
     HandoffMade,
@@ -71,10 +74,9 @@ from orchestrator.core.state import (
     StepStatus,
     is_terminal,
 )
-from orchestrator.core.waits import Waits
 
 
-class Execution(Members, Waits):
+class Execution(Members, Emits):
     """Steps 2 to 4 of the theory of operation in `core/planner.py`."""
 
     def advance(self) -> None:
@@ -115,8 +117,8 @@ class Execution(Members, Waits):
                 self._join(compiled, compiled.step)
             case GateStep():
                 self._open_gate(compiled, compiled.step)
-            case TransformStep():
-                self._transform(compiled)
+            case TransformStep() | EmitStep():
+                self._make(compiled, compiled.step)
             case WaitStep():
                 self._begin_wait(compiled, compiled.step)
             case EndStep():
@@ -263,6 +265,12 @@ class Execution(Members, Waits):
             retryable=False,
         )
         self._leave(compiled.id, failed)
+
+    def _make(self, compiled: CompiledStep, step: TransformStep | EmitStep) -> None:
+        if isinstance(step, TransformStep):
+            self._transform(compiled)
+        elif self._hand_over(compiled):
+            self._publish(compiled, step)
 
     def _transform(self, compiled: CompiledStep) -> None:
         output, failed = self._built(compiled, self.steps[compiled.id].input_override)

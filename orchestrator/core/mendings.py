@@ -51,8 +51,8 @@ from orchestrator.core.scope import (
 MAX_MENDED = 100
 MAX_OFFERS = 3
 MAX_CANDIDATES = 8
-_MAPPED_PARTS = frozenset({"input", "proposal", "result", "output"})
-_FREE_PARTS = frozenset({"why", "title", "confidence"})
+_MAPPED_PARTS = frozenset({"input", "proposal", "result", "output", "content"})
+_FREE_PARTS = frozenset({"why", "title", "confidence", "subject"})
 
 Patch: TypeAlias = tuple[PatchStep, ...]
 CanTake: TypeAlias = Callable[[JsonObject, JsonObject], bool]

@@ -14,9 +14,9 @@ One call to `plan` applies one driving event and then goes on as far as it can w
 
 1. Apply the event to the step or run it names. An event that no longer applies (another iteration
    or attempt, a step that is not waiting for it, a run that has ended) changes nothing at all.
-2. Execute ready *pure* steps (router, join, transform, end) in order of rank until none is left. A
-   wait begins here too: a timer, which also stands for the event that it waits for
-   (`core/waits.py`).
+2. Execute ready *pure* steps (router, join, transform, emit, end) in order of rank until none is
+   left. A wait begins here too: a timer, which also stands for the event that it waits for
+   (`core/waits.py`); what an emit tells goes out with its result (`core/emits.py`).
 3. Prepare ready *calling* steps: map their input, let the contract judge it (the handoff), open
    gates. What fails here is treated like any failure and may make further steps ready: go to 2.
 4. Lease prepared agent steps, at most `max_parallel` running at once; the others stay ready. Of a
@@ -308,7 +308,7 @@ class _Planner(Undoing):
     def _start(self, event: RunStarted) -> bool:
         if self.status is not RunStatus.PENDING:
             return False
-        self.changes |= {"input": event.input, "started_at": self.now}
+        self.changes |= {"input": event.input, "started_at": self.now, "depth": event.depth or 0}
         self._run_moves("run_started")
         fresh = StepRunState()
         self.steps = Touched(dict.fromkeys(self.workflow.order, fresh))

@@ -7,7 +7,8 @@ says so. Every agent step that has done something is looked at, the latest to en
 declares a `compensation` is undone: another agent is called with an input that is built from what
 the steps had answered *then* (all inputs are built before the first call). One that changed
 something and declares none, and one whose call was broken off so that nobody knows what it did, is
-listed in `RunState.not_undone` with the reason.
+listed in `RunState.not_undone` with the reason. So is a step that told an event: nobody can make it
+unheard.
 
 Only the last iteration of a step is undone. What its earlier ones did, or an agent that another
 took over from, is not: such a step is listed too (`StepRunState.called_before`).
@@ -27,7 +28,7 @@ from typing import Final
 
 from orchestrator.core.compilation import CompiledStep, CompiledWorkflow
 from orchestrator.core.context import Scope, build, views_of
-from orchestrator.core.definition import doers_of, owner_of
+from orchestrator.core.definition import EmitStep, doers_of, owner_of
 from orchestrator.core.fallbacks import changes_things
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import OUTCOME_UNKNOWN
@@ -64,8 +65,19 @@ def rollback_plan(workflow: CompiledWorkflow, state: RunState) -> RollbackPlan:
             _plan_step(compiled, run, scope, undo=undo, left=left)
         if run.called_before and _may_change_things(compiled):
             left.append((compiled.id, _EARLIER))
+    left += _told(workflow, state)
     of_steps = {owner_of(step_run): reason for step_run, reason in reversed(left)}
     return RollbackPlan(tuple(undo), tuple(of_steps.items()))
+
+
+def _told(workflow: CompiledWorkflow, state: RunState) -> Iterator[tuple[str, str]]:
+    """The steps that told an event, the latest first."""
+    for step_id in reversed(workflow.order):
+        run = state.steps.get(step_id)
+        if run is None or not isinstance(workflow.steps[step_id].step, EmitStep):
+            continue
+        if run.status is StepStatus.SUCCEEDED or run.iteration > 1:
+            yield step_id, "It told an event, and nobody can make that unheard."
 
 
 def compensates(result: StepResult) -> bool:

@@ -17,6 +17,7 @@ from orchestrator.core.definition import (
     CALLING,
     PARTIAL,
     AgentStep,
+    EmitStep,
     EndStep,
     EventAwaited,
     GateStep,
@@ -103,6 +104,20 @@ _JOINED_EARLY: JsonObject = {
     },
     "required": ["arrived", "missing", "late"],
 }
+
+_EMITTED: JsonObject = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "type": {"type": "string"},
+        "subject": {"type": "string"},
+        "at": {"type": "string", "format": "date-time"},
+    },
+    "required": ["id", "type", "subject", "at"],
+    "additionalProperties": False,
+}
+_HAVING_RESULTS = (*CALLING, GateStep, JoinStep, WaitStep, EmitStep)
+"""The kinds of steps that end in more ways than with a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +212,8 @@ class Shapes:
                 return Target("result", outcome.result if outcome else None, step.result)
             case TransformStep():
                 return Target("output", None, step.output)
+            case EmitStep():
+                return Target("content", step.contract, step.content)
             case _:
                 return None
 
@@ -225,8 +242,8 @@ class Shapes:
                 return closed_object({"choice": {"enum": chosen}}, ["choice"])
             case GateStep():
                 return self.inlined(step.contract)
-            case WaitStep():
-                return self._waited(step)
+            case WaitStep() | EmitStep():
+                return _EMITTED if isinstance(step, EmitStep) else self._waited(step)
             case _:
                 return {}
 
@@ -334,7 +351,7 @@ class Shapes:
             "round": {"type": "integer", "minimum": 1},
         }
         required: list[JsonValue] = ["result", "round"]
-        is_calling = isinstance(step, (*CALLING, GateStep, JoinStep, WaitStep))
+        is_calling = isinstance(step, _HAVING_RESULTS)
         with_output = possible & _with_output(step) if is_calling else possible
         if with_output or possible & {"not_found", "refused"}:
             properties["output"] = self._given(step_id, possible) if with_output else {}
@@ -398,7 +415,7 @@ class Shapes:
 
     def _said(self, step_id: str, possible: Ports) -> Iterator[str]:
         step = self.definition.steps[step_id]
-        if isinstance(step, (*CALLING, GateStep, JoinStep, WaitStep)):
+        if isinstance(step, _HAVING_RESULTS):
             yield "result"
             if possible & _SPOKEN_PORTS:
                 yield "reason"

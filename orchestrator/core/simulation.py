@@ -21,6 +21,7 @@ from orchestrator.core.commands import (
     EventKey,
     InvokeAgent,
     OpenReview,
+    PublishEvent,
     StartTimer,
     WithdrawReview,
 )
@@ -216,6 +217,8 @@ class _Simulation:
                 self._drop(f"call/{command.step}")
             case WithdrawReview():
                 self._drop(f"review/{command.step}")
+            case PublishEvent():
+                pass  # kept among the commands, for whoever simulates to see; nobody is told
 
     def _hear(self, command: StartTimer) -> None:
         arrival = self.outside(command.awaits) if command.awaits is not None else None

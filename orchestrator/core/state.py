@@ -193,7 +193,8 @@ class RunState(Model):
     names the timer of the run's time limit. `rounds` counts per back link how often it was taken
     since its loop was entered. `calls` counts the calls of a run that has a budget, since a person
     last let it go on. While a run is rolled back, `undo` are the steps that are still to be undone,
-    in order; `not_undone` gives per step the reason why it was not undone.
+    in order; `not_undone` gives per step the reason why it was not undone. `depth` counts the runs
+    that led to this one, or to an event that it heard.
     """
 
     run_id: str
@@ -213,6 +214,7 @@ class RunState(Model):
     calls: int = 0
     undo: tuple[str, ...] = ()
     not_undone: dict[str, str] = Field(default_factory=dict)
+    depth: int = 0
 
     def stored(self) -> JsonObject:
         """The control part as JSON: without inputs and outputs, which the step rows hold."""

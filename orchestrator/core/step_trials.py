@@ -20,6 +20,7 @@ from orchestrator.core.context import build, text_or_none
 from orchestrator.core.contracts import Validator
 from orchestrator.core.definition import (
     AgentStep,
+    EmitStep,
     EndStep,
     EventAwaited,
     GateStep,
@@ -127,6 +128,8 @@ def tried_step(
             return _waited(compiled, compiled.step, scope)
         case MapStep():
             return _listed(compiled, scope)
+        case EmitStep():
+            return _told(compiled, compiled.step, scope)
         case EndStep() | AgentStep() | TeamStep():
             return _mapped(compiled, scope, port=None)
 
@@ -198,14 +201,15 @@ def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
             yield from step.proposal.values()
             yield from (one.value for one in step.proposals)
             yield from (text for text in (step.why, step.title) if text)
-        case TransformStep():
-            yield from step.output.values()
+        case TransformStep(output=built) | EndStep(result=built):
+            yield from built.values()
+        case EmitStep():
+            yield from step.content.values()
+            yield from (text for text in (step.subject,) if text)
         case WaitStep(awaits=Moment() as moment):
             yield moment.at
         case WaitStep(awaits=EventAwaited() as awaited):
             yield awaited.key
-        case EndStep():
-            yield from step.result.values()
         case StartStep() | JoinStep() | WaitStep():
             return
 
@@ -272,6 +276,21 @@ def _waited(compiled: CompiledStep, step: WaitStep, scope: JsonObject) -> Tried:
         reason = "is neither an instant nor a date"
         return _failed((Violation(path="/awaits/at", rule="instant", reason=reason),))
     return Tried("waiting", None, {"until": until.isoformat()}, "It waits until then.")
+
+
+def _told(compiled: CompiledStep, step: EmitStep, scope: JsonObject) -> Tried:
+    """The event that the step would tell; nobody hears it."""
+    tried = _mapped(compiled, scope, port="next")
+    if tried.result != "value":
+        return tried
+    told: JsonObject = {"type": step.event, "data": tried.output}
+    if compiled.key is not None:
+        try:
+            told["subject"] = compiled.key.evaluate(scope)
+        except ExpressionError as error:
+            wrong = Violation(path="/subject", rule=error.code, reason=error.message[:1_000])
+            return _failed((wrong,))
+    return replace(tried, output=told, reason="It would tell this event; nothing was told.")
 
 
 def _listed(compiled: CompiledStep, scope: JsonObject) -> Tried:

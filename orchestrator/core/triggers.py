@@ -53,8 +53,9 @@ OWN_TYPES: Final = frozenset(_OWN)
 
 
 def is_own(source: str, event_type: str) -> bool:
-    """Whether only the installation itself may tell of this."""
-    return source == OWN_SOURCE or event_type in OWN_TYPES
+    """Whether only the installation itself, or a run of it, may tell of this."""
+    is_own_source = source == OWN_SOURCE or source.startswith(f"{OWN_SOURCE}/")
+    return is_own_source or event_type in OWN_TYPES
 
 
 def own_contract(event_type: str) -> JsonObject | None:

@@ -176,6 +176,7 @@ class Waits(Rounds):
             return False
         compiled = self.workflow.steps[event.step]
         assert compiled.arrival is not None
+        self.changes["depth"] = max(self.before.depth, event.depth or 0)
         self.commands.append(CancelTimer(timer=wait_timer(event.step, run)))
         accepted = compiled.arrival.accept(event.output.get("event"))
         if accepted.verdict == "refused":

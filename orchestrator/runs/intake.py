@@ -32,12 +32,12 @@ from orchestrator.core.cloudevents import IncomingEvent
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.events import EventArrived
 from orchestrator.core.json import JsonObject
-from orchestrator.core.triggers import OWN_SOURCE, OWN_TYPES, is_own
+from orchestrator.core.triggers import OWN_TYPES, is_own
 from orchestrator.core.waits import arrived
 from orchestrator.ids import new_id
 from orchestrator.runs import statements, triggers
 from orchestrator.runs.models import ReceivedEvent, Timer
-from orchestrator.runs.recording import correlation_of
+from orchestrator.runs.publishing import correlation_of
 from orchestrator.runs.services import commit_inbox_event
 
 logger = logging.getLogger("baton.runs.intake")
@@ -139,7 +139,7 @@ def _refuse_forged(events: Sequence[IncomingEvent]) -> None:
         if not is_own(event.source, event.type):
             continue
         name = "type" if event.type in OWN_TYPES else "source"
-        said = event.type if name == "type" else OWN_SOURCE
+        said = event.type if name == "type" else event.source
         place = f"/{number}/{name}" if len(events) > 1 else f"/{name}"
         violation: JsonObject = {
             "path": place,
@@ -227,7 +227,7 @@ def _deliver(event: ReceivedEvent, timer_id: UUID, now: datetime) -> bool:
     )
     return commit_inbox_event(
         run_id,
-        EventArrived(step=step, iteration=iteration, output=output),
+        EventArrived(step=step, iteration=iteration, output=output, depth=event.depth or None),
         event_id=uuid5(_ARRIVALS, f"{event.id}/{timer_id}"),
         now=now,
     )

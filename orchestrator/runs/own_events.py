@@ -26,7 +26,7 @@ from orchestrator.core.state import TERMINAL_RUN
 from orchestrator.core.triggers import OWN_SOURCE, REVIEW_DECIDED, RUN_FINISHED
 from orchestrator.runs import intake
 from orchestrator.runs.models import EventCursor, Run, Timer, Trigger, TriggerFiring
-from orchestrator.runs.recording import correlation_of
+from orchestrator.runs.publishing import correlation_of
 
 if TYPE_CHECKING:
     from audit.models import AuditOutbox

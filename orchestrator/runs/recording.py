@@ -6,7 +6,8 @@ the fence (with reviews to open or close: in one transaction, the guarded statem
 does the same for a run that does not exist yet. Nothing here calls an agent, waits or decides.
 
 Journal bodies hold no payloads: an `output` or `input` in an event is replaced by
-`{"sha256", "bytes"}`; the values stand once, in the step rows.
+`{"sha256", "bytes"}`; the values stand once, in the step rows. Events that the run tells are stored
+in the same transaction (`publishing.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from orchestrator.core.commands import (
     Command,
     InvokeAgent,
     OpenReview,
+    PublishEvent,
     StartTimer,
     WithdrawReview,
 )
@@ -59,6 +61,7 @@ from orchestrator.core.state import (
 from orchestrator.ids import new_id
 from orchestrator.runs import faults, statements
 from orchestrator.runs.evidence import reason_of, review_evidence
+from orchestrator.runs.publishing import correlation_of, publish
 from orchestrator.runs.statements import (
     Commit,
     Committed,
@@ -161,6 +164,7 @@ class _Collected:
     calls: dict[AttemptKey, InvokeAgent] = field(default_factory=dict)
     timers: dict[str, Row | None] = field(default_factory=dict)
     reviews: list[OpenReview | WithdrawReview] = field(default_factory=list)
+    told: list[PublishEvent] = field(default_factory=list)
     ended: tuple[JsonValue, str] | None = None
     whole: bool = False
 
@@ -270,11 +274,11 @@ class Recording:
             dropped_timers=self._dropped_timers(),
             ended=self._pending.ended,
         )
-        if self._pending.reviews:
+        if self._pending.reviews or self._pending.told:
             with transaction.atomic():
                 committed = statements.commit(self.facts.run_id, fence, what)
                 if committed is not None:
-                    self._change_reviews(now)
+                    self._tell_others(now)
         else:
             committed = statements.commit(self.facts.run_id, fence, what)
         if committed is None:
@@ -312,7 +316,7 @@ class Recording:
         with transaction.atomic(savepoint=False):
             written = statements.start(run, detail, self._rows(None, 0, whole=True))
             if written:
-                self._change_reviews(now)
+                self._tell_others(now)
         self._settled(None)
         return written
 
@@ -503,6 +507,8 @@ class Recording:
                 self._pending.timers[command.timer] = None
             case OpenReview() | WithdrawReview():
                 self._pending.reviews.append(command)
+            case PublishEvent():
+                self._pending.told.append(command)
             case _:
                 assert_never(command)
 
@@ -615,6 +621,20 @@ class Recording:
         for key in written.calls:
             self.live[key] = written.attempts[key]
         return list(written.calls.values())
+
+    # ---- what others learn -----------------------------------------------------------------------
+
+    def _tell_others(self, now: datetime) -> None:
+        """Open and close reviews and store events; in the transaction of the commit."""
+        self._change_reviews(now)
+        if self._pending.told and self.facts.mode != "test":  # a test run only shows them
+            publish(
+                self._pending.told,
+                workspace_id=self.facts.workspace_id,
+                workflow_slug=self.facts.workflow_slug,
+                run_id=self.facts.run_id,
+                now=now,
+            )
 
     # ---- reviews ---------------------------------------------------------------------------------
 
@@ -973,11 +993,6 @@ class Recording:
             "id": str(version_id),
             "sha256": sha256,
         }
-
-
-def correlation_of(workspace_id: UUID, event_type: str, key: str) -> str:
-    """What an event and a wait for it have in common, as one indexed text."""
-    return hashlib.sha256(f"{workspace_id}\n{event_type}\n{key}".encode()).hexdigest()
 
 
 def subject_id_of(run_id: UUID, step: str, iteration: int, review: int) -> str:

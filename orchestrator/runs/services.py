@@ -97,6 +97,7 @@ def start_run(
     now: datetime,
     mode: Literal["live", "test"] = "live",
     idempotency_key: str | None = None,
+    depth: int = 0,
 ) -> Run:
     """Start a run of the workflow's active version; its input is checked and repaired.
 
@@ -104,7 +105,8 @@ def start_run(
     agents without effects; see `trials.pinned_for_trial`.
 
     With an idempotency key a repeat returns the run that the first call started. The run is pinned
-    to the definition, the agent versions and the types of this moment.
+    to the definition, the agent versions and the types of this moment. `depth` counts the runs that
+    led to it, one by the event of another.
 
     Raises:
         NotFoundError: no such workflow for this actor.
@@ -148,7 +150,7 @@ def start_run(
             actor=actor,
         )
         recording.add_entry(_started_entry(facts, accepted, now))
-        recording.apply(events.RunStarted(input=accepted), now)
+        recording.apply(events.RunStarted(input=accepted, depth=depth or None), now)
         written = _begin(recording, _detail_row(facts, accepted, input, key), now)
         if written:
             transaction.on_commit(partial(ring, facts.run_id))

@@ -677,6 +677,7 @@ class _Deciding:
             actor=Actor(kind="service", id=str(identity.id)),
             now=self.now,
             idempotency_key=f"trigger/{latest.id}",
+            depth=max(firing.depth for firing in firings),
         )
 
     def _require_unchanged(self, run: Run) -> None:

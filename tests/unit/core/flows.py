@@ -139,6 +139,10 @@ class Flow:
     def start(self, **input_):
         return self.send(RunStarted(input=input_))
 
+    def start_at(self, depth, **input_):
+        """Start a run to which so many others have led."""
+        return self.send(RunStarted(input=input_, depth=depth))
+
     def after(self, seconds):
         self.now += timedelta(seconds=seconds)
         return self
@@ -219,12 +223,13 @@ class Flow:
             )
         )
 
-    def arrive(self, step, content=None, *, iteration=None):
+    def arrive(self, step, content=None, *, iteration=None, depth=None):
         return self.send(
             EventArrived(
                 step=step,
                 iteration=iteration or self.step(step).iteration,
                 output=arrived(content=content or {}, source="shop", event_id="e-1", at=self.now),
+                depth=depth,
             )
         )
 

@@ -69,7 +69,7 @@ KINDS = (
         "transform",
         "wait",
     ),
-    "hear",
+    *("hear", "emit"),
 )
 LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
@@ -229,6 +229,15 @@ def random_step(rnd, name, before):
         }
         awaits |= {"contract": rnd.choice([{"type": "object"}, NUMBERED]), "deadline_seconds": 60}
         return {**named, "kind": "wait", "awaits": awaits}
+    if kind == "emit":
+        return {
+            **named,
+            "kind": "emit",
+            "event": "order.paid",
+            "subject": rnd.choice([None, "'k'", f"string({read})"]),
+            "content": {"v": read},
+            "contract": rnd.choice([None, {"type": "object"}, NUMBERED]),
+        }
     return {
         **named,
         "kind": "transform",
@@ -256,6 +265,7 @@ class World:
         self.journal = []
         self.calls = set()
         self.invoked = set()
+        self.told = set()
         self.undoing = set()
         self.allowances = 1
         """How often the budget was given: at the start, and by people since."""
@@ -325,6 +335,11 @@ class World:
         request = (command.uses, command.input)
         known = self.inputs.setdefault(command.idempotency_key, request)
         assert known == request, "one key, two requests"
+
+    def publish_event(self, command, before):
+        assert command.id == f"run-1/{command.step}/{command.iteration}"
+        assert command.id not in self.told, "an event was told twice"
+        self.told.add(command.id)
 
     def cancel_attempt(self, command, before):
         self.calls.remove((command.step, command.iteration, command.attempt))
