@@ -30,6 +30,7 @@ from orchestrator.core.definition import (
     BudgetPolicy,
     Coalescing,
     Deduplication,
+    EmitStep,
     EndStep,
     EventAwaited,
     GateStep,
@@ -266,6 +267,11 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
     },
     TransformStep: {},
     WaitStep: {},
+    EmitStep: {
+        "event": _Fact("tells", _text),
+        "subject": _Fact("key of the event", _text),
+        "dataschema": _Fact("schema version", _text),
+    },
     EndStep: {},
 }
 """Single values by step kind; the other fields of a kind are compared in `_Comparison`."""
@@ -409,8 +415,8 @@ class _Comparison:
                 yield from _proposals(spot, old, new)
             case TransformStep():
                 yield from _mapping(spot, "builds", old.output, new.output)
-            case WaitStep():
-                yield from _awaited(spot, old, new)
+            case WaitStep() | EmitStep():
+                yield from _outside(spot, old, new)
             case EndStep():
                 if old.outcome != new.outcome:
                     ends = self._outcome(self.before, old), self._outcome(self.after, new)
@@ -453,8 +459,8 @@ class _Comparison:
                 return f"{step.type.value.capitalize()} gate for {_role(step.assign_role)}"
             case TransformStep():
                 return f"Transform, builds {_listed(list(step.output))}"
-            case WaitStep():
-                return f"Wait, {awaited_words(step)}"
+            case WaitStep() | EmitStep():
+                return _what_outside(step)
             case EndStep():
                 return f"End, {self._outcome(definition, step)}"
 
@@ -730,6 +736,24 @@ class _Field:
     def words(self, root: JsonObject) -> str:
         required = "required" if self.is_required else "optional"
         return f"{words_of(self.own, root)}, {required}"
+
+
+def _what_outside(step: WaitStep | EmitStep) -> str:
+    if isinstance(step, EmitStep):
+        return f"Tell an event, {step.event}"
+    return f"Wait, {awaited_words(step)}"
+
+
+def _outside(spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
+    """What a step waits for, or tells."""
+    if isinstance(new, WaitStep):
+        yield from _awaited(spot, old, new)
+        return
+    yield from _mapping(spot, "tells", old.content, new.content)
+    if (old.contract is None) != (new.contract is None):
+        words = ("any", "under a contract") if old.contract is None else ("under a contract", "any")
+        yield spot.change("data", *words)
+    yield from _contract(spot, old.contract or {}, new.contract or {})
 
 
 def _awaited(spot: _Spot, old: WaitStep, new: WaitStep) -> Iterator[Change]:

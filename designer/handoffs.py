@@ -10,6 +10,7 @@ from audit.exports import safe_cell
 from designer.words import seconds_words, when_words, with_article
 from orchestrator.core.definition import (
     AgentStep,
+    EmitStep,
     EndStep,
     GateStep,
     Link,
@@ -50,6 +51,7 @@ ICONS: Final[Mapping[str, str]] = {
     "gate": "gate",
     "transform": "transform",
     "wait": "clock",
+    "emit": "send",
     "end": "flag",
 }
 _COLUMNS: Final = (
@@ -182,6 +184,8 @@ class _Map:
                 return contract
             case GateStep(contract=contract):
                 return contract
+            case EmitStep(contract=told):
+                return told or {}
             case EndStep(outcome=name):
                 outcome = self.definition.outcomes.get(name)
                 return (outcome.result if outcome else None) or {}

@@ -15,6 +15,7 @@ from orchestrator.core.checks import Finding
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
     AgentStep,
+    EmitStep,
     EndStep,
     GateStep,
     GateType,
@@ -346,6 +347,8 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
             return _Described("transform", "Transform", [], "Output", step.output)
         case WaitStep():
             return _Described("clock", "Wait", [("Waits", awaited_words(step))])
+        case EmitStep():
+            return _Described("send", "Tell an event", _event_facts(step), "Data", step.content)
         case EndStep():
             outcome = definition.outcomes.get(step.outcome)
             title = outcome.title if outcome else step.outcome
@@ -354,6 +357,11 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
             return _Described(
                 "flag", "End", [("Outcome", f"{title}; {counts}")], "Result", step.result
             )
+
+
+def _event_facts(step: EmitStep) -> list[tuple[str, str]]:
+    facts = [("Event", step.event), ("Key", step.subject or "none: no step can wait for it")]
+    return [*facts, ("Schema version", step.dataschema)] if step.dataschema else facts
 
 
 def _describe_calling(step: AgentStep | MapStep | TeamStep) -> _Described:

@@ -82,6 +82,7 @@ def _usual_values() -> JsonObject:
         "start": parts.StartStep,
         "transform": parts.TransformStep,
         "wait": parts.WaitStep,
+        "emit": parts.EmitStep,
     }
     policies = _defaults(parts.RunPolicies)
     policies["exceptions"] = _defaults(parts.ExceptionPolicy)

@@ -21,6 +21,7 @@ from orchestrator.core.commands import PublishEvent
 from orchestrator.core.compilation import CompiledStep
 from orchestrator.core.context import expression_failed
 from orchestrator.core.definition import EmitStep
+from orchestrator.core.events import EventTold
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, Value, Violation
@@ -66,6 +67,15 @@ class Emits(Waits):
             refused=refused,
         )
         self.commands.append(event)
+        self.events.append(
+            EventTold(
+                step=compiled.id,
+                iteration=run.iteration,
+                event=step.event,
+                subject=subject,
+                refused=refused,
+            )
+        )
         if refused:
             self._leave(compiled.id, _refused(step, refused))
             return

@@ -287,6 +287,17 @@ class WaitBegun(EventBase):
     event: str | None = None
 
 
+class EventTold(EventBase):
+    """The step told its workspace of an event; `refused` says why nobody hears it."""
+
+    type: Literal["event_told"] = "event_told"
+    step: str
+    iteration: int
+    event: str
+    subject: Text
+    refused: Text = ""
+
+
 class HandoffMade(EventBase):
     """Input was passed to a step and checked. `links` are the taken links that led to it."""
 
@@ -417,6 +428,7 @@ DerivedEvent = Annotated[
     | FallbackChosen
     | ReviewOpened
     | WaitBegun
+    | EventTold
     | HandoffMade
     | RouteChosen
     | StepEnded

@@ -19,6 +19,7 @@ from orchestrator.core.cloudevents import (
 from orchestrator.core.json import JsonObject
 from orchestrator.runs import intake, selectors
 from orchestrator.runs.models import ReceivedEvent
+from orchestrator.runs.publishing import SENT_BY_RUN
 from orchestrator.runs.trigger_words import EVENT_LOOKS
 from orchestrator.web.api import ApiViewSet, StrictJSONParser
 
@@ -64,14 +65,18 @@ class ReceivedEventSerializer(serializers.ModelSerializer[ReceivedEvent]):
     subject = serializers.CharField(source="key", read_only=True)
     dataschema = serializers.CharField(source="schema", read_only=True)
     source_id = serializers.CharField(source="event_id", read_only=True)
+    run = serializers.SerializerMethodField(help_text="The run that told it; null: none did.")
 
     class Meta:
         model = ReceivedEvent
         fields: ClassVar[tuple[str, ...]] = (
             "id", "workspace", "source", "source_id", "type", "subject", "dataschema", "content",
-            "happened_at", "received_at", "status", "reason", "parked_until",
+            "happened_at", "received_at", "status", "reason", "parked_until", "run",
         )  # fmt: skip
         read_only_fields: ClassVar[tuple[str, ...]] = fields
+
+    def get_run(self, event: ReceivedEvent) -> str | None:
+        return event.sender if event.sender_kind == SENT_BY_RUN else None
 
 
 class AcceptedEventsSerializer(serializers.Serializer[Any]):

@@ -15,6 +15,7 @@ from orchestrator.core.compilation import CompiledWorkflow, member_word
 from orchestrator.core.definition import (
     CALLING,
     AgentStep,
+    EmitStep,
     EndStep,
     EventAwaited,
     GateStep,
@@ -115,6 +116,7 @@ _KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "router": ("Router", "branch"),
     "transform": ("Transform", "transform"),
     "wait": ("Wait", "clock"),
+    "emit": ("Tell an event", "send"),
     "end": ("End", "flag"),
 }
 """What each kind of step but a gate is called, and its icon."""
@@ -443,6 +445,16 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """The event that a step told, or, in a test run, would have told."""
+
+    type: str
+    subject: str
+    id: str
+    is_test: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """Everything the page says about one step; `owner` is the step that it is a member of."""
 
@@ -481,6 +493,7 @@ class Panel:
     given_by: str = ""
     stand_in: str = ""
     stand_in_because: str = ""
+    told: Told | None = None
 
 
 _FAILURES: Final[Mapping[str, str]] = {
@@ -543,6 +556,20 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         given_by=str(state.get("given_by") or ""),
         stand_in=_stand_in(step, state),
         stand_in_because=_first_failure(state) if _stand_in(step, state) else "",
+        told=_told(run, step, state),
+    )
+
+
+def _told(run: Snapshot, step: Step, state: StepSnapshot) -> Told | None:
+    """The event that a step has told; None for other steps, and before it has."""
+    output = state.get("output")
+    if not isinstance(step, EmitStep) or not isinstance(output, dict):
+        return None
+    return Told(
+        type=str(output.get("type", "")),
+        subject=str(output.get("subject", "")),
+        id=str(output.get("id", "")),
+        is_test=run.get("mode") == "test",
     )
 
 

@@ -187,6 +187,10 @@ def _tried(step: str, derived: Mapping[str, Any]) -> str:
 
 
 def _waits(step: str, derived: Mapping[str, Any]) -> str:
+    if derived["type"] == "event_told":
+        about = f" for “{derived['subject']}”" if derived["subject"] else ""
+        unheard = f", which nobody hears: {derived['refused']}" if derived["refused"] else "."
+        return f"{step} tells “{derived['event']}”{about}{unheard}"
     if derived["type"] != "wait_begun":
         return ""
     what = f" for “{derived['event']}”" if derived.get("event") else ""

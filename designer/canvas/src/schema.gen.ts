@@ -63,6 +63,18 @@ export interface Deduplication {
   window_seconds?: number;
 }
 
+/** Tells the workspace that something has happened. Ports: next, failed. */
+export interface EmitStep {
+  name: string;
+  summary?: string;
+  kind: "emit";
+  event: string;
+  subject?: string | null;
+  content?: { [key: string]: string };
+  contract?: { [key: string]: JsonValue } | null;
+  dataschema?: string | null;
+}
+
 /** Ends the run in a declared outcome with the mapped result. */
 export interface EndStep {
   name: string;
@@ -349,7 +361,7 @@ export interface WorkflowDefinition {
   input: { [key: string]: JsonValue };
   run_title?: string | null;
   outcomes: { [key: string]: Outcome };
-  steps: { [key: string]: StartStep | AgentStep | MapStep | TeamStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EndStep };
+  steps: { [key: string]: StartStep | AgentStep | MapStep | TeamStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EmitStep | EndStep };
   links: { [key: string]: Link };
   policies: RunPolicies;
   triggers?: { [key: string]: Trigger };
@@ -465,6 +477,13 @@ export const USUAL: { [part: string]: JsonObject } = {
   },
   "wait": {
     "summary": ""
+  },
+  "emit": {
+    "summary": "",
+    "subject": null,
+    "content": {},
+    "contract": null,
+    "dataschema": null
   },
   "evidence": {
     "sources": null

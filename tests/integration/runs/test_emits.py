@@ -124,9 +124,7 @@ def test_a_step_that_is_planned_again_tells_the_same_event_once(world, doorbells
 
 
 @pytest.mark.parametrize("after_agent", [True, False])
-def test_runs_that_start_one_another_by_their_events_come_to_an_end(
-    world, doorbells, after_agent
-):
+def test_runs_that_start_one_another_by_their_events_come_to_an_end(world, doorbells, after_agent):
     slug = world.publish(listening(telling(after_agent=after_agent)))
     triggers.Installed().sync(now())
     run = world.start(slug, text="o-7")

@@ -265,6 +265,41 @@ def test_routers_tell_conditions_titles_ways_and_their_order():
     ]
 
 
+def telling():
+    document = small()
+    document["steps"]["tell"] = {
+        "kind": "emit",
+        "name": "Tell",
+        "event": "order.paid",
+        "content": {"amount": "input.amount"},
+    }
+    document["links"] = {
+        f"{source}.next-{target}": {"source": source, "port": "next", "target": target}
+        for source, target in (("start", "size"), ("size", "tell"), ("tell", "done"))
+    }
+    return document
+
+
+def test_events_tell_type_key_data_and_whether_a_contract_stands():
+    def change(document):
+        document["steps"]["tell"] |= {
+            "event": "order.sent",
+            "subject": "string(input.amount)",
+            "content": {},
+            "contract": {"type": "object"},
+        }
+
+    assert sentences(change, telling()) == [
+        "Tell: tells order.paid → order.sent",
+        "Tell: key of the event none → string(input.amount)",
+        "Tell: tells amount no longer, was input.amount",
+        "Tell: data any → under a contract",
+        "Tell: contract, type none → object",
+    ]
+    added = sentences(lambda document: document.update(telling()), small())
+    assert any("Tell an event, order.paid" in one for one in added)
+
+
 def test_contracts_are_told_field_by_field():
     def change(document):
         properties = document["input"]["properties"]
@@ -439,6 +474,7 @@ def test_every_field_of_every_step_kind_is_compared():
         "GateStep": {"proposal", "contract", "evidence", "preset_reasons", "choices", "proposals"},
         "TransformStep": {"output"},
         "WaitStep": {"awaits"},
+        "EmitStep": {"content", "contract"},
         "EndStep": {"outcome", "result"},
     }
     for kind, facts in diffs._FACTS.items():

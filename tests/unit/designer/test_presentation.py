@@ -95,3 +95,23 @@ def test_a_gate_says_who_is_asked_what_until_when_with_what():
 
 def test_outcomes_say_whether_they_count_as_success():
     assert [one[0] for one in outcome_words(definition())] == ["succeeded", "failed"]
+
+
+def test_a_step_that_tells_an_event_says_which_and_with_what():
+    tell = {
+        "kind": "emit",
+        "name": "Tell",
+        "event": "order.paid",
+        "content": {"amount": "input.amount"},
+        "dataschema": "v2",
+    }
+    steps = small()["steps"] | {"tell": tell}
+    document = WorkflowDefinition.model_validate(small(steps=steps))
+    (shown,) = [one for one in outline_of(document, {}) if one.id == "tell"]
+    assert (shown.kind, shown.icon) == ("Tell an event", "send")
+    assert dict(shown.facts) == {
+        "Event": "order.paid",
+        "Key": "none: no step can wait for it",
+        "Schema version": "v2",
+    }
+    assert shown.mappings == (("amount", "input.amount"),)

@@ -322,6 +322,20 @@ function StepFacts({
           )}
         </div>
       );
+    case "emit":
+      return (
+        <>
+          <div className="pane__section stack">
+            <h3>Event</h3>
+            <dl className="facts facts--tight">
+              <Fact name="Type">{step.event}</Fact>
+              <Fact name="Key">{step.subject ?? "none"}</Fact>
+              {step.dataschema && <Fact name="Schema version">{step.dataschema}</Fact>}
+            </dl>
+          </div>
+          <Fields title="Data" fields={step.content ?? {}} />
+        </>
+      );
     case "end":
       return <Fields title="Result" fields={step.result ?? {}} />;
     case "team":
@@ -430,6 +444,7 @@ function subtitle(step: Step, agents: Readonly<Record<string, AgentCard>>): stri
   }
   if (step.kind === "transform") return `Sets ${Object.keys(step.output).join(", ")}`;
   if (step.kind === "wait") return waitWord(step);
+  if (step.kind === "emit") return `Tells ${step.event}`;
   return "";
 }
 

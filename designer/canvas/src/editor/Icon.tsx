@@ -47,6 +47,8 @@ export function iconOf(step: Step): string {
       return "i-transform";
     case "wait":
       return step.awaits.type === "event" ? "i-bell" : "i-clock";
+    case "emit":
+      return "i-send";
     case "end":
       return "i-flag";
   }
@@ -82,6 +84,8 @@ export function kindWord(step: Step): string {
       return "transform";
     case "wait":
       return step.awaits.type === "event" ? "wait for an event" : "wait";
+    case "emit":
+      return "tell an event";
     case "end":
       return "end";
   }

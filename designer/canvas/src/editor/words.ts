@@ -26,6 +26,7 @@ export function subtitleOf(step: Step, agents: Readonly<Record<string, AgentCard
     return fields.length ? `Sets ${fields.join(", ")}` : "Sets nothing yet";
   }
   if (step.kind === "wait") return waitWord(step);
+  if (step.kind === "emit") return `Tells ${step.event}`;
   return "";
 }
 

@@ -48,7 +48,7 @@ export type StepChoice =
   | { readonly kind: "agent"; readonly agent: AgentChoice }
   | { readonly kind: "gate"; readonly type: GateStep["type"] }
   | { readonly kind: "wait"; readonly type: "duration" | "event" }
-  | { readonly kind: "start" | "router" | "join" | "map" | "team" | "transform" | "end" };
+  | { readonly kind: "start" | "router" | "join" | "map" | "team" | "transform" | "emit" | "end" };
 
 /** Steps with the links between them, as they are copied. */
 export interface Clip {
@@ -436,7 +436,7 @@ function directed(definition: Definition, link: Link): Link {
 
 // ---- Mappings ------------------------------------------------------------------------------------------
 
-export type MappingKey = "input" | "proposal" | "output" | "result";
+export type MappingKey = "input" | "proposal" | "output" | "content" | "result";
 
 /** Which field of a step holds its mapping; undefined when the kind has none. */
 export function mappingKey(step: Step): MappingKey | undefined {
@@ -446,6 +446,7 @@ export function mappingKey(step: Step): MappingKey | undefined {
     team: "input",
     gate: "proposal",
     transform: "output",
+    emit: "content",
     end: "result",
   };
   return keys[step.kind];
@@ -785,6 +786,7 @@ const NAMES: Readonly<Record<string, string>> = {
   map: "For each",
   team: "Team vote",
   transform: "Set values",
+  emit: "Tell an event",
   end: "End",
   approve: "Approve",
   review: "Review and edit",
@@ -845,6 +847,8 @@ function stepOf(definition: Definition, choice: StepChoice): Step {
       return { kind: "transform", name, output: {} };
     case "wait":
       return { kind: "wait", name, awaits: awaitedOf(choice.type) };
+    case "emit":
+      return { kind: "emit", name, event: "something.happened", content: {} };
     case "end":
       return { kind: "end", name, outcome: usualOutcome(definition), result: {} };
     case "join":

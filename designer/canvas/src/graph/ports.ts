@@ -37,6 +37,7 @@ export function portsOf(step: Step): readonly string[] {
     case "router":
       return [...step.routes.map((route) => route.port), "default"];
     case "join":
+    case "emit":
       return ["next", "failed"];
     case "wait":
       return step.awaits.type === "event" ? ["next", "expired"] : ["next"];

@@ -51,7 +51,7 @@ type Maker = (definition: WorkflowDefinition, random: Random) => NamedEdit["edit
 
 const same = (definition: WorkflowDefinition) => definition;
 const WORDS = ["Read", "Check", "Straße", "Result", "input", "42", "Write a letter", "éà", "…"];
-const KINDS = ["start", "router", "join", "map", "team", "transform", "end"] as const;
+const KINDS = ["start", "router", "join", "map", "team", "transform", "emit", "end"] as const;
 
 const MAKERS: Readonly<Record<string, Maker>> = {
   "add step": (definition, random) => {

@@ -1,5 +1,5 @@
 // Where steps are named in expressions: `steps.<id>`. Needed when an id changes and when steps are copied.
-import type { AgentStep, GateStep, MapStep, Step, WaitStep, WorkflowDefinition } from "../schema.gen";
+import type { AgentStep, EmitStep, GateStep, MapStep, Step, WaitStep, WorkflowDefinition } from "../schema.gen";
 
 type Fields = Readonly<Record<string, string>>;
 
@@ -50,6 +50,8 @@ export function mapExpressions(step: Step, change: (expression: string) => strin
       return withFields(step, "output", mapFields(step.output, change));
     case "wait":
       return mapAwaited(step, change);
+    case "emit":
+      return mapEmitted(step, change);
     case "end":
       return step.result ? withFields(step, "result", mapFields(step.result, change)) : step;
     case "start":
@@ -113,6 +115,13 @@ function mapAwaited(step: WaitStep, change: (expression: string) => string): Wai
     return key === awaits.key ? step : { ...step, awaits: { ...awaits, key } };
   }
   return step;
+}
+
+function mapEmitted(step: EmitStep, change: (expression: string) => string): EmitStep {
+  const mapped = step.content ? withFields(step, "content", mapFields(step.content, change)) : step;
+  if (step.subject == null) return mapped;
+  const subject = change(step.subject);
+  return subject === step.subject ? mapped : { ...mapped, subject };
 }
 
 function mapFields(fields: Fields, change: (expression: string) => string): Fields {

@@ -84,6 +84,15 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
       return rule ? rule(value) : "has no known type";
     },
   }),
+  emit: shape({
+    kind: text(1, 9),
+    ...BASE,
+    event: eventType,
+    subject: nullable(expression),
+    content: optional(mapping),
+    contract: nullable(schema),
+    dataschema: nullable(text(1, 500)),
+  }),
   end: shape({ kind: text(1, 9), ...BASE, outcome: pattern(ID_PATTERN), result: optional(mapping) }),
   router: shape({
     kind: text(1, 9),

@@ -2,6 +2,7 @@
 import type { Step } from "../../schema.gen";
 import { Icon, iconOf, kindWord } from "../Icon";
 import { AgentPanel } from "./AgentPanel";
+import { EmitPanel } from "./EmitPanel";
 import { GatePanel } from "./GatePanel";
 import { About, EndPanel, JoinPanel, StartPanel, TransformPanel } from "./panels";
 import { RouterPanel } from "./RouterPanel";
@@ -53,6 +54,8 @@ function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: S
       return <TransformPanel stepId={stepId} step={step} />;
     case "wait":
       return <WaitPanel stepId={stepId} step={step} />;
+    case "emit":
+      return <EmitPanel stepId={stepId} step={step} />;
     case "join":
       return <JoinPanel stepId={stepId} step={step} />;
     case "end":
