@@ -24,7 +24,7 @@ def test_run_page_and_event_list_lead_to_each_other(world, doorbells, operator):
     assert f"/runs/{run.id}/" in listed
     (row,) = operator.get("/api/v1/events/").json()["results"]
     assert (row["run"], row["source_id"]) == (str(run.id), f"{run.id}/tell/1")
-    journal = operator.get(f"/api/v1/runs/{run.id}/journal/").json()["events"]
+    journal = operator.get(f"/api/v1/runs/{run.id}/events/").json()["events"]
     assert "“Tell” tells “order.paid” for “o-7”." in journal[0]["text"]
 
 

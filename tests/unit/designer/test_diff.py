@@ -292,7 +292,7 @@ def test_events_tell_type_key_data_and_whether_a_contract_stands():
     assert sentences(change, telling()) == [
         "Tell: tells order.paid → order.sent",
         "Tell: key of the event none → string(input.amount)",
-        "Tell: tells amount no longer, was input.amount",
+        "Tell: no longer tells amount (was input.amount)",
         "Tell: data any → under a contract",
         "Tell: contract, type none → object",
     ]
