@@ -33,7 +33,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Min
 
 from audit.services import append_entry, subject_of
 from designer import selectors as designer
@@ -510,12 +510,19 @@ def _view_of(event: ReceivedEvent) -> JsonObject:
 def decide_firings(now: datetime) -> int:
     """Decide what triggers were told of, each trigger by itself; returns how many new ones.
 
-    Batch after batch until nothing is left or `DRAIN_SECONDS` are over; each trigger gets one.
+    Batch after batch until nothing is left or `DRAIN_SECONDS` are over; whose firing has waited
+    longest comes first, so that a storm at one trigger does not keep the others waiting.
     """
     until = monotonic() + DRAIN_SECONDS
     open_ = TriggerFiring.objects.filter(status__in=OPEN_STATUSES)
-    ids = list(open_.order_by().values_list("trigger_id", flat=True).distinct())
-    return sum(_alone("firings", one, partial(_decide, one, now, until)) for one in ids)
+    waiting = list(open_.values("trigger_id").annotate(since=Min("at")).order_by("since"))
+    decided = 0
+    for one in waiting:
+        trigger_id = one["trigger_id"]
+        decided += _alone("firings", trigger_id, partial(_decide, trigger_id, now, until))
+        if monotonic() >= until:
+            break
+    return decided
 
 
 def _decide(trigger_id: UUID, now: datetime, until: float) -> int:

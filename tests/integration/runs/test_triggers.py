@@ -342,6 +342,23 @@ def test_one_round_decides_batch_after_batch(installed, world, monkeypatch):
     assert fates(row) == ["started"] * 5
 
 
+def test_a_storm_at_one_trigger_leaves_the_others_their_turn(installed, world, monkeypatch):
+    sent = {**LISTENS, "source": {"type": "event", "event": "order.sent"}}
+    installed(paid=LISTENS, sent=sent)
+    tell(world, "o-1", at=later(-9))
+    event = IncomingEvent(id="s-1", source="shop", type="order.sent", key="s-1")
+    intake.receive(
+        events=[event], workspace_id=world.workspace.id, actor=world.operator, now=later(-8)
+    )
+    intake.settle_received(now())
+    tell(world, "o-2", "o-3", at=later(-7))
+    monkeypatch.setattr(triggers, "BATCH", 1)
+    monkeypatch.setattr(triggers, "DRAIN_SECONDS", 0)
+    for _ in range(3):
+        triggers.decide_firings(now())
+    assert texts() == ["o-1", "s-1", "o-2"]
+
+
 @pytest.fixture
 def meanwhile(monkeypatch):
     """Let something happen after a firing was read and before it is decided, once."""
