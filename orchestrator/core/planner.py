@@ -148,6 +148,7 @@ from orchestrator.core.state import (
     StepRunState,
     StepStatus,
     is_terminal,
+    is_unclear,
     next_iteration,
     same_iteration,
 )
@@ -381,8 +382,8 @@ class _Planner(Undoing):
         """Try to undo the step again, or give it up."""
         undoes = compiled.compensation
         is_once = undoes is not None and undoes.interface.effect == "once"
-        is_unclear = is_once and result.kind in OUTCOME_UNKNOWN
-        if self._may_retry(compiled, run, result) and not is_unclear:
+        is_left = is_once and result.kind in OUTCOME_UNKNOWN
+        if self._may_retry(compiled, run, result) and not is_left:
             self._plan_retry(compiled.id, result)
         else:
             self._undo_ended(compiled.id, result)
@@ -391,7 +392,7 @@ class _Planner(Undoing):
         run, compiled = self.steps[step_id], self.workflow.step(step_id)
         step = compiled.step
         assert isinstance(step, AgentStep)
-        may_have_acted = result.kind in OUTCOME_UNKNOWN and changes_things(compiled, run.fallback)
+        has_acted = is_unclear(run, result) and changes_things(compiled, run.fallback)
         self.events.append(
             FallbackChosen(
                 step=step_id,
@@ -406,7 +407,8 @@ class _Planner(Undoing):
             step_id,
             fallback=following,
             free_attempts=run.attempt,
-            called_before=run.called_before or may_have_acted,
+            unclear=False,
+            called_before=run.called_before or has_acted,
         )
 
     def _is_current_attempt(self, event: AttemptSucceeded | AttemptFailed | AttemptLost) -> bool:
@@ -435,7 +437,13 @@ class _Planner(Undoing):
             seed=f"{self.before.run_id}/{step_id}/{run.iteration}/{run.free_attempts}",
         )
         due_at = self.now + timedelta(seconds=delay)
-        run = self._step_moves(step_id, "retry_planned", waiting_for="retry", result=result)
+        run = self._step_moves(
+            step_id,
+            "retry_planned",
+            waiting_for="retry",
+            result=result,
+            unclear=is_unclear(run, result),
+        )
         self.events.append(
             RetryPlanned(
                 step=step_id,
@@ -633,7 +641,7 @@ class _Planner(Undoing):
                 self.commands.append(
                     CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
                 )
-                self._make_ready(step_id, free_attempts=run.free_attempts + 1)
+                self._make_ready(step_id, free_attempts=run.free_attempts + 1, unclear=True)
         return True
 
     def _continue(self) -> bool:

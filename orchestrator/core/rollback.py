@@ -31,9 +31,8 @@ from orchestrator.core.context import Scope, build, views_of
 from orchestrator.core.definition import EmitStep, doers_of, owner_of
 from orchestrator.core.fallbacks import changes_things
 from orchestrator.core.json import JsonObject
-from orchestrator.core.policies import OUTCOME_UNKNOWN
 from orchestrator.core.results import Failed, Refused, StepResult, Uncertain, Value
-from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatus
+from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatus, is_unclear
 
 MAY_BE_ROLLED_BACK: Final = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED})
 _BROKEN_OFF: Final = frozenset({StepStatus.CANCELLED, StepStatus.SKIPPED})
@@ -138,7 +137,7 @@ def _unclear(compiled: CompiledStep, run: StepRunState) -> str | None:
         return None
     if run.attempt and run.status in _BROKEN_OFF:
         return "Its call was broken off; it may have changed something."
-    if isinstance(run.result, Failed) and run.result.kind in OUTCOME_UNKNOWN:
+    if run.result is not None and is_unclear(run, run.result):
         return "Nobody knows what its call did; it may have changed something."
     return None
 

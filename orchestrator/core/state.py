@@ -102,8 +102,9 @@ class StepRunState(Model):
     the step's agents (0: its own); `decided_tasks` are the review tasks whose decisions were
     applied. `round` grows each time a back link starts the step anew. Until it ends again (or is
     skipped) in its new round, expressions still read `former`: the result of its iteration
-    `former_iteration`. `undo`: this iteration undoes the one before it. `called_before`: a call of
-    an earlier iteration, or of an agent that another took over from, may have had an effect.
+    `former_iteration`. `undo`: this iteration undoes the one before it. `unclear`: nobody knows
+    what an earlier try of this iteration did. `called_before`: a call of an earlier iteration, or
+    of an agent that another took over from, may have had an effect.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -124,6 +125,7 @@ class StepRunState(Model):
     former: StepResult | None = None
     former_iteration: int | None = None
     undo: bool = False
+    unclear: bool = False
     called_before: bool = False
 
 
@@ -150,9 +152,12 @@ def may_have_acted(run: StepRunState) -> bool:
     is_told = run.status in {StepStatus.WAITING, *ENDED_WITH_RESULT}
     if not is_told or run.result is None:
         return True  # a call was broken off, or is under way
-    if isinstance(run.result, Failed):
-        return run.result.kind in OUTCOME_UNKNOWN
-    return isinstance(run.result, (Value, Uncertain))
+    return is_unclear(run, run.result) or isinstance(run.result, (Value, Uncertain))
+
+
+def is_unclear(run: StepRunState, result: StepResult) -> bool:
+    """Whether nobody knows what the tries of an iteration did that ends with this result."""
+    return isinstance(result, Failed) and (run.unclear or result.kind in OUTCOME_UNKNOWN)
 
 
 def next_iteration(run: StepRunState, *, override: JsonObject | None) -> dict[str, Any]:
@@ -168,20 +173,22 @@ def next_iteration(run: StepRunState, *, override: JsonObject | None) -> dict[st
         "port": None,
         "started_at": None,
         "ended_at": None,
+        "unclear": False,
         "called_before": run.called_before or may_have_acted(run),
     }
 
 
 def same_iteration(run: StepRunState) -> dict[str, Any]:
     """The changes with which a step is begun again in its iteration: the same call, all tries."""
-    has_taken_over = run.fallback > 0 and may_have_acted(run)
+    has_acted, is_stand_in = may_have_acted(run), run.fallback > 0
     return {
         "free_attempts": run.attempt,
         "fallback": 0,
         "result": None,
         "port": None,
         "ended_at": None,
-        "called_before": run.called_before or has_taken_over,
+        "unclear": has_acted and not is_stand_in,
+        "called_before": run.called_before or (has_acted and is_stand_in),
     }
 
 

@@ -53,7 +53,16 @@ from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, Uncertain, Value
 from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal, patch_of, patched
 from orchestrator.core.waits import arrived
-from tests.unit.core.flows import START, agent, catalogue, definition, not_found, refused
+from tests.unit.core.flows import (
+    START,
+    agent,
+    call,
+    catalogue,
+    definition,
+    links,
+    not_found,
+    refused,
+)
 
 KINDS = (
     *(
@@ -76,6 +85,12 @@ NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "require
 WRITER = replace(agent("writes"), side_effect="write")
 AGENTS = (agent("work"), agent("once", effect="once"), agent("spare"), WRITER)
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
+RACE = links("start-ra", "start-rb", "ra-rj", "rb-rj", "rb.not_found-rb ^2", "rj-rz", "rz-done")
+RACERS = {
+    **{name: call("work", name=name.upper()) for name in ("ra", "rb", "rz")},
+    "rj": {"kind": "join", "name": "RJ", "policy": "first", "losers": "ignore"},
+}
+"""Beside the rest, now and then: two run for a join, and the loser would lead back to itself."""
 SMALL, LARGE = 7, 58
 """Mostly few steps, where oddities meet often; now and then as many as make 60 with start and ends."""
 
@@ -103,7 +118,7 @@ def random_definition(rnd):
             if number == 0 or port == "default" or rnd.random() < 0.4:
                 targets = rnd.sample(later, min(len(later), rnd.choice([1, 1, 1, 2])))
                 arrows += [f"{name}.{port}-{target}" for target in targets]
-    links = {
+    forward = {
         arrow: {
             "source": arrow.split(".")[0] if "." in arrow.split("-")[0] else "start",
             "port": arrow.split("-")[0].partition(".")[2] or "next",
@@ -111,10 +126,16 @@ def random_definition(rnd):
         }
         for arrow in arrows
     }
-    links = {f"{link['source']}.{link['port']}-{link['target']}": link for link in links.values()}
-    made = type(made).model_validate({**made.model_dump(mode="json"), "links": links})
-    back = random_back_links(rnd, made)
-    return type(made).model_validate({**made.model_dump(mode="json"), "links": {**links, **back}})
+    forward = {
+        f"{link['source']}.{link['port']}-{link['target']}": link for link in forward.values()
+    }
+    made = type(made).model_validate({**made.model_dump(mode="json"), "links": forward})
+    whole = made.model_dump(mode="json")
+    whole["links"] = {**forward, **random_back_links(rnd, made)}
+    if rnd.random() < 0.1:
+        whole["links"] |= RACE
+        whole["steps"] |= RACERS
+    return type(made).model_validate(whole)
 
 
 def random_back_links(rnd, made):
@@ -152,7 +173,9 @@ def random_step(rnd, name, before):
             "retry": {"max_attempts": rnd.randint(1, 3)},
             "fallbacks": [
                 {"agent": one, "version": 1}
-                for one in ("spare", "once")[: rnd.choice([0, 0, 1, 2])]
+                for one in rnd.choice([("spare", "once"), ("once", "writes")])[
+                    : rnd.choice([0, 0, 1, 2])
+                ]
             ],
             "compensation": undo if rnd.random() < 0.4 else None,
         }
@@ -161,7 +184,7 @@ def random_step(rnd, name, before):
             **named,
             "kind": "map",
             "items": rnd.choice(LISTS),
-            "uses": {"agent": rnd.choice(["work", "work", "once"]), "version": 1},
+            "uses": {"agent": rnd.choice(["work", "writes", "once"]), "version": 1},
             "input": {"v": rnd.choice(["item", "index", read])},
             "retry": {"max_attempts": rnd.randint(1, 2)},
             "max_parallel": rnd.choice([1, 2, 8]),
@@ -173,7 +196,7 @@ def random_step(rnd, name, before):
             "kind": "team",
             "members": [
                 {"uses": {"agent": slug, "version": 1}, "weight": rnd.choice([1, 1, 2])}
-                for slug in rnd.choices(["work", "work", "once"], k=rnd.choice([2, 3]))
+                for slug in rnd.choices(["work", "writes", "once"], k=rnd.choice([2, 3]))
             ],
             "input": {"v": read},
             "ballot": "v",
@@ -267,6 +290,10 @@ class World:
         self.invoked = set()
         self.told = set()
         self.undoing = set()
+        self.writing = set()
+        """Calls of an agent that changes something."""
+        self.acted = set()
+        """Steps of which such a call may have changed something."""
         self.allowances = 1
         """How often the budget was given: at the start, and by people since."""
         self.inputs = {}
@@ -284,12 +311,14 @@ class World:
         self.check_stored(before, made, self.course.plan(event, self.now))
         changed = made.state is not before
         if changed:
+            self.note_effect(event)
             self.take_out(event)
             self.allowances += isinstance(event, (ExceptionDecided, RunResumed, ResultGiven))
         self.ended += [e for e in made.events if e.type == "step_ended"]
         self.check_rounds(before, made, event)
         for command in made.commands:
             getattr(self, command.type)(command, before)
+        self.check_rollback(made, event)
         self.check()
         if isinstance(event, RunResumed):
             return changed  # a run that failed again at once may be resumed again
@@ -314,6 +343,31 @@ class World:
         for join in self.workflow.steps[source].serves:
             assert before.steps[join].status.value == "pending", "a join that fired begins anew"
 
+    def note_effect(self, event):
+        if isinstance(event, (AttemptSucceeded, AttemptFailed)):
+            result = event.result
+            has_acted = result.type in {"value", "uncertain"} or (
+                result.type == "failed" and result.kind in {"lost", "timeout"}
+            )
+        else:
+            has_acted = isinstance(event, AttemptLost)
+        if has_acted and (event.step, event.iteration, event.attempt) in self.writing:
+            self.acted.add(owner_of(event.step))
+
+    def check_rollback(self, made, event):
+        """Whatever may have been changed is undone or told; what never called is neither."""
+        begun = [one for one in made.events if one.type == "rollback_begun"]
+        if begun:
+            undone = {owner_of(step) for step in begun[0].undo}
+            told = undone | set(begun[0].not_undone)
+            assert self.acted <= told, "a rollback forgets what was done"
+            assert told <= {owner_of(step) for step, _, _ in self.invoked}
+        elif isinstance(event, RollbackRequested) and made.state.status not in {
+            "rolling_back",
+            "rolled_back",
+        }:
+            assert not self.acted, "a rollback finds nothing to tell"
+
     def take_out(self, event):
         if isinstance(event, (AttemptSucceeded, AttemptFailed, AttemptLost)):
             self.calls.remove((event.step, event.iteration, event.attempt))
@@ -331,6 +385,8 @@ class World:
         self.invoked.add(place)
         if command.idempotency_key.endswith("/undo"):
             self.undoing.add(place)
+        if command.uses.agent == "writes":
+            self.writing.add(place)
         self.calls.add(place)
         request = (command.uses, command.input)
         known = self.inputs.setdefault(command.idempotency_key, request)
@@ -342,7 +398,10 @@ class World:
         self.told.add(command.id)
 
     def cancel_attempt(self, command, before):
-        self.calls.remove((command.step, command.iteration, command.attempt))
+        place = (command.step, command.iteration, command.attempt)
+        self.calls.remove(place)
+        if place in self.writing:
+            self.acted.add(owner_of(command.step))
 
     def open_review(self, command, before):
         assert command.step not in self.reviews, "a review was opened twice"

@@ -270,6 +270,23 @@ def test_a_call_that_nobody_knows_the_end_of_stays_told_when_a_person_gives_its_
     assert list(flow.state.not_undone) == ["pay"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "left"), [("timeout", ["book", "pay"]), ("unavailable", ["book"])]
+)
+def test_a_try_that_nobody_knows_the_end_of_is_told_though_the_last_one_failed_for_certain(
+    kind, left
+):
+    flow = trip(retry=2)
+    flow.start()
+    flow.after(1).succeed("book", {"id": "b"})
+    flow.fail("pay", kind)
+    flow.fire("pay")
+    flow.fail("pay", "agent_error", retryable=False)
+    flow.after(1).decide_exception("pay", "end")
+    roll_back(flow)
+    assert sorted(flow.state.not_undone) == left
+
+
 def failed_after_pay():
     flow = trip()
     flow.start()
