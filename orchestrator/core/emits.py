@@ -24,6 +24,7 @@ from orchestrator.core.definition import EmitStep
 from orchestrator.core.events import EventTold
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
+from orchestrator.core.progress import changed
 from orchestrator.core.results import Failed, Value, Violation
 from orchestrator.core.triggers import MAX_DEPTH
 from orchestrator.core.waits import MAX_KEY, Waits
@@ -79,6 +80,7 @@ class Emits(Waits):
         if refused:
             self._leave(compiled.id, _refused(step, refused))
             return
+        self.steps[compiled.id] = changed(run, called_before=True)
         output: JsonObject = {"id": event.id, "type": event.event, "subject": subject}
         output["at"] = self.now.isoformat()
         self._leave(compiled.id, Value.model_construct(output=output))

@@ -72,10 +72,8 @@ def rollback_plan(workflow: CompiledWorkflow, state: RunState) -> RollbackPlan:
 def _told(workflow: CompiledWorkflow, state: RunState) -> Iterator[tuple[str, str]]:
     """The steps that told an event, the latest first."""
     for step_id in reversed(workflow.order):
-        run = state.steps.get(step_id)
-        if run is None or not isinstance(workflow.steps[step_id].step, EmitStep):
-            continue
-        if run.status is StepStatus.SUCCEEDED or run.iteration > 1:
+        has_told = step_id in state.steps and state.steps[step_id].called_before
+        if has_told and isinstance(workflow.steps[step_id].step, EmitStep):
             yield step_id, "It told an event, and nobody can make that unheard."
 
 
@@ -100,7 +98,9 @@ def _done(
         if (run.attempt or run.called_before) and run.ended_at is not None
     ]
     for _, _, step_id in sorted(ended, reverse=True):
-        yield workflow.step(step_id), state.steps[step_id]
+        compiled = workflow.step(step_id)
+        if compiled.interfaces:
+            yield compiled, state.steps[step_id]
 
 
 def _plan_step(

@@ -104,7 +104,7 @@ class StepRunState(Model):
     skipped) in its new round, expressions still read `former`: the result of its iteration
     `former_iteration`. `undo`: this iteration undoes the one before it. `unclear`: nobody knows
     what an earlier try of this iteration did. `called_before`: a call of an earlier iteration, or
-    of an agent that another took over from, may have had an effect.
+    of an agent that another took over from, may have had an effect; or the step told an event.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -157,7 +157,9 @@ def may_have_acted(run: StepRunState) -> bool:
 
 def is_unclear(run: StepRunState, result: StepResult) -> bool:
     """Whether nobody knows what the tries of an iteration did that ends with this result."""
-    return isinstance(result, Failed) and (run.unclear or result.kind in OUTCOME_UNKNOWN)
+    if isinstance(result, (Value, Uncertain)):
+        return False
+    return run.unclear or (isinstance(result, Failed) and result.kind in OUTCOME_UNKNOWN)
 
 
 def next_iteration(run: StepRunState, *, override: JsonObject | None) -> dict[str, Any]:

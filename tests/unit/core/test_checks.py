@@ -219,7 +219,11 @@ def test_a_join_needs_two_branches():
 def test_unlinked_ports_say_what_will_happen():
     findings = [f for f in check({"a": work()}, LINE) if f.code == "unlinked_port"]
     assert {f.field for f in findings} == {"not_found", "uncertain", "refused", "failed"}
-    assert "the exceptions inbox asks a person" in findings[0].message
+    assert findings[0].message.endswith(
+        "asks a person to run it again, to give its result or to end the run."
+    )
+    nowhere = [f for f in check({"j": JOIN}, ["start-j", "j-done"]) if f.code == "unlinked_port"]
+    assert "asks a person to run it again or to end the run." in nowhere[0].message
     policies = {"exceptions": {"mode": "end", "outcome": "failed"}}
     findings = [
         f for f in check({"a": work()}, LINE, policies=policies) if f.code == "unlinked_port"

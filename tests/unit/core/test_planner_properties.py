@@ -361,7 +361,9 @@ class World:
             undone = {owner_of(step) for step in begun[0].undo}
             told = undone | set(begun[0].not_undone)
             assert self.acted <= told, "a rollback forgets what was done"
-            assert told <= {owner_of(step) for step, _, _ in self.invoked}
+            tellers = {event_id.split("/")[1] for event_id in self.told}
+            assert tellers <= told, "an event cannot be made unheard"
+            assert told <= {owner_of(step) for step, _, _ in self.invoked} | tellers
         elif isinstance(event, RollbackRequested) and made.state.status not in {
             "rolling_back",
             "rolled_back",
