@@ -40,14 +40,18 @@ class ExampleForm extends HTMLElement {
     this.fields.hidden = true;
     this.append(this.fields, this.toggle);
     this.name();
-    this.fields.addEventListener("change", (event) => { event.stopPropagation(); this.read(); });
-    this.fields.addEventListener("input", (event) => event.stopPropagation());
-    this.fields.addEventListener("click", (event) => { if (event.target.closest("[data-remove], [data-add]")) queueMicrotask(() => this.read()); });
+    this.typed = this.taken = 0;
+    this.fields.addEventListener("change", (event) => { event.stopPropagation(); this.typed += 1; this.read(); });
+    this.fields.addEventListener("input", (event) => { event.stopPropagation(); this.typed += 1; });
+    this.fields.addEventListener("click", (event) => { if (event.target.closest("[data-remove], [data-add]")) queueMicrotask(() => { this.typed += 1; this.read(); }); });
     const schema = this.contract?.value;
     if (schema && (whyNoTable(schema) || countRows(schema) <= FEW)) this.showForm(false);
   }
 
   get contract() { return contractOf(this.dataset.side); }
+
+  /** Whether something stands in the fields that the JSON does not say yet. */
+  get isAhead() { return !this.fields.hidden && this.typed !== this.taken; }
 
   name() {
     const words = this.fields.hidden ? "As a form" : "As JSON";
@@ -59,19 +63,26 @@ class ExampleForm extends HTMLElement {
   async showForm(isAsked = true) {
     const contract = this.contract?.value;
     if (!contract || !Object.keys(contract.properties ?? {}).length) { this.showJson(); if (isAsked) window.baton.toast("The contract has no fields yet.", { tone: "bad" }); return; }
-    const body = new FormData();
-    body.set("schema", JSON.stringify(contract));
-    body.set("prefix", this.dataset.prefix);
-    body.set("value", this.area.value);
-    const answer = await ask(form.dataset.example, body);
+    const mine = this.drawn = (this.drawn ?? 0) + 1;
+    let answer, seen;
+    do {
+      if (this.isAhead && !(await this.read())) return;
+      seen = this.typed;
+      const body = new FormData();
+      body.set("schema", JSON.stringify(contract));
+      body.set("prefix", this.dataset.prefix);
+      body.set("value", this.area.value);
+      answer = await ask(form.dataset.example, body);
+      if (mine !== this.drawn) return;
+    } while (answer && seen !== this.typed);
     if (!answer) { this.showJson(); if (isAsked) window.baton.toast("This cannot be shown as a form: look at the contract and at the JSON.", { tone: "bad" }); return; }
-    const held = document.activeElement?.name;
+    const held = this.fields.contains(document.activeElement) ? document.activeElement.name : "";
     this.fields.innerHTML = answer.html;
     window.baton.enhance(this.fields);
     this.fields.hidden = false;
     this.area.hidden = true;
     this.name();
-    if (isAsked && held) this.fields.querySelector(`[name="${CSS.escape(held)}"]`)?.focus();
+    if (held) this.fields.querySelector(`[name="${CSS.escape(held)}"]`)?.focus();
   }
 
   showJson() {
@@ -81,9 +92,9 @@ class ExampleForm extends HTMLElement {
     this.name();
   }
 
-  /** Read the fields back into the JSON that is sent, and say what breaks the contract. */
+  /** Read the fields back into the JSON that is sent, and say what breaks the contract; false when it was not read. */
   async read() {
-    const body = new FormData();
+    const seen = this.typed, body = new FormData();
     for (const field of this.fields.querySelectorAll("input, select, textarea")) {
       if (!field.name || field.type === "file" || ((field.type === "checkbox" || field.type === "radio") && !field.checked)) continue;
       body.append(field.name, field.value);
@@ -92,7 +103,8 @@ class ExampleForm extends HTMLElement {
     body.set("prefix", this.dataset.prefix);
     body.set("read", "1");
     const answer = await ask(form.dataset.example, body);
-    if (!answer) return;
+    if (!answer || seen < this.taken) return Boolean(answer);
+    this.taken = seen;
     const isEmpty = this.dataset.side === "output" && !Object.keys(answer.value ?? {}).length;
     this.area.value = isEmpty ? "" : JSON.stringify(answer.value, null, 2);
     for (const one of this.fields.querySelectorAll("[data-live-error]")) one.remove();
@@ -101,6 +113,7 @@ class ExampleForm extends HTMLElement {
       complain(control ?? this.fields, one.reason, "error");
     }
     check();
+    return true;
   }
 }
 customElements.define("example-form", ExampleForm);
@@ -204,6 +217,18 @@ if (name && slug) {
   name.addEventListener("input", propose);
   propose();
 }
+
+/** What was typed last is read before it is sent. When the server cannot be asked, it is sent as it is: it says so itself. */
+form.addEventListener("submit", async (event) => {
+  const ahead = $$("example-form").filter((one) => one.isAhead);
+  if (!ahead.length || form.dataset.readFirst) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  await Promise.all(ahead.map((one) => one.read()));
+  form.dataset.readFirst = "done";
+  form.requestSubmit(event.submitter);
+  delete form.dataset.readFirst;
+}, { capture: true });
 
 form.addEventListener("baton:given-back", () => { tellTable(); check(); });
 tellTable();
