@@ -14,11 +14,21 @@ DESK: ViewportSize = {"width": 1440, "height": 900}
 TABLET: ViewportSize = {"width": 768, "height": 1024}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-WIDTHS = (DESK, TABLET, PHONE)
 COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules that a theme can break: nothing else differs between light and dark."""
+EVERY_RULE = {"runOnly": TAGS}
+ONLY_COLOURS = {"runOnly": COLOURS}
+NO_COLOURS = {"runOnly": TAGS, "rules": {rule: {"enabled": False} for rule in COLOURS}}
+# Colours come from the same pairs of tokens at every width: they are judged once in the light and, for
+# what only a phone shows, twice in the dark. They are over half of what a look costs.
+JUDGED = (
+    (DESK, (("light", EVERY_RULE), ("dark", ONLY_COLOURS))),
+    (TABLET, (("light", NO_COLOURS),)),
+    (PHONE, (("light", NO_COLOURS), ("dark", ONLY_COLOURS))),
+)
+WIDTHS = tuple(width for width, _ in JUDGED)
 RUN_AXE = """async (wanted) => {
-  const { violations } = await axe.run(document, { runOnly: wanted, resultTypes: ["violations"] });
+  const { violations } = await axe.run(document, { ...wanted, resultTypes: ["violations"] });
   return violations.map(({ id, nodes }) => `${id}: ` + nodes.slice(0, 4).map(
     (one) => `${one.target.join(" ")} (${[...one.any, ...one.all].map(({ message }) => message).join("; ").slice(0, 200)})`).join(" | "));
 }"""
@@ -77,20 +87,20 @@ class Walk:
         if press:
             page.keyboard.press(press)
             page.locator(opened).wait_for()
-        self.at_each_width(name, in_dark=(DESK, PHONE))
+        self.at_each_width(name)
 
-    def at_each_width(self, name: str, in_dark: tuple[ViewportSize, ...] = WIDTHS) -> None:
-        """Look at what is there at a desk, on a tablet and on a phone. A tablet's colours are those
-        of the desk, so that for whole pages these two are enough in the dark."""
+    def at_each_width(self, name: str) -> None:
+        """Look at what is there at a desk, on a tablet and on a phone."""
         self.page.evaluate(self.axe)
         for width in WIDTHS:
             self.page.set_viewport_size(width)
-            self.look(f"{name} at {width['width']} px", is_seen_in_dark=width in in_dark)
+            self.look(name, width)
         self.page.set_viewport_size(DESK)
         self.page.evaluate("() => window.baton.setTheme('light')")
 
-    def look(self, name: str, *, is_seen_in_dark: bool = True) -> None:
-        """Judge the page as it stands; in the dark only what a theme can break."""
+    def look(self, name: str, width: ViewportSize) -> None:
+        """Judge the page as it stands at this width."""
+        name = f"{name} at {width['width']} px"
         shape = self.page.evaluate(SHAPE)
         self._say(name, shape["headings"] == 1, f"{shape['headings']} main headings")
         self._say(name, shape["language"] == "en", f"language {shape['language']!r}")
@@ -98,7 +108,7 @@ class Walk:
         self._say(
             name, shape["over"] <= 0, f"scrolls sideways by {shape['over']}: {shape['widest']}"
         )
-        for theme, wanted in (("light", TAGS), ("dark", COLOURS))[: 1 + is_seen_in_dark]:
+        for theme, wanted in next(looks for size, looks in JUDGED if size == width):
             self.page.evaluate("(theme) => window.baton.setTheme(theme)", theme)
             for violation in self.page.evaluate(RUN_AXE, wanted):
                 self.findings.append(f"{name}, {theme}: {violation}")

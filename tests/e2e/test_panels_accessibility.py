@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_accessibility import TABLET, WIDTHS, Walk
+from tests.e2e.test_accessibility import WIDTHS, Walk
 
 STEPS = ("read_form", "approve_payment", "amount", "gather", "claim", "end_paid")
 
@@ -48,7 +48,7 @@ def test_every_panel_and_dialog_of_the_editor_is_accessible(claims, size):
     walk = Walk(page)
 
     def look(place: str) -> None:
-        walk.look(f"{place} at {size['width']} px", is_seen_in_dark=size is not TABLET)
+        walk.look(place, size)
 
     inspector = page.locator("aside.inspector")
     show(page, "Outline")
