@@ -2,9 +2,11 @@ import { describe, expect, test } from "vitest";
 import {
   choicesFor,
   constantOf,
+  eventScope,
   humanName,
   inputScope,
   isPlainPath,
+  ownScope,
   schemaWord,
   spokenExpression,
   targetsOf,
@@ -143,5 +145,26 @@ describe("the list of values", () => {
 
   test("quotes text so that it stays text", () => {
     expect(ask('say "no"').map(({ expression }) => expression)).toContain('"say \\"no\\""');
+  });
+});
+
+describe("what can be read", () => {
+  const contract = { type: "object", properties: { sum: { type: "number" }, by: { type: "object", properties: { name: { type: "string" } } } } };
+
+  test("of an event are its fields and data; where events are taken together, also all of them", () => {
+    const single = eventScope(contract).map(({ expression }) => expression);
+    expect(single).toEqual(expect.arrayContaining(["event.key", "event.data.sum", "event.data.by.name"]));
+    expect(single).not.toContain("events");
+    expect(eventScope(contract, {}, true).at(-1)).toMatchObject({ expression: "events", type: "list of objects" });
+    expect(isPlainPath("events")).toBe(true);
+  });
+
+  test("of a step itself is what it gives, under its own output", () => {
+    expect(ownScope("pay", contract)).toMatchObject([
+      { expression: "steps.pay.output.sum", step: "pay" },
+      { expression: "steps.pay.output.by", step: "pay" },
+      { expression: "steps.pay.output.by.name", step: "pay" },
+    ]);
+    expect(ownScope("pay", null)).toEqual([]);
   });
 });

@@ -55,7 +55,7 @@ const DOMAIN_WORDS: Readonly<Record<string, string>> = {
 };
 const MAX_SAMPLE = 60;
 const MAX_CHOICES = 200;
-const PLAIN_PATH = /^(input|steps|item|index|event)((\.[A-Za-z_]\w*)|(\["(?:[^"\\]|\\.)*"\]))*$/;
+const PLAIN_PATH = /^(input|steps|item|index|events?)((\.[A-Za-z_]\w*)|(\["(?:[^"\\]|\\.)*"\]))*$/;
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** What a schema takes, in a word or two: "text", "whole number", "list of texts", "money". */
@@ -208,39 +208,50 @@ export function withWholes<T extends Readable>(scope: readonly T[]): readonly (T
   });
 }
 
+/** The fields of an object and theirs, to depth four, as expressions from its path on. */
+function fieldsUnder(
+  schema: JsonObject,
+  { path, step }: { readonly path: string; readonly step: string | null },
+  types: DomainTypes,
+  depth = 1,
+): readonly Readable[] {
+  return targetsOf(schema, types).flatMap((target) => {
+    const expression = `${path}.${target.name}`;
+    const inner = depth < 4 ? fieldsUnder(target.schema, { path: expression, step }, types, depth + 1) : [];
+    return [{ expression, step, label: target.label, type: target.word }, ...inner];
+  });
+}
+
+/** What a step itself gives, for what undoes it. */
+export function ownScope(stepId: string, output: JsonObject | null | undefined, types: DomainTypes = {}): readonly Readable[] {
+  return output ? fieldsUnder(output, { path: `steps.${stepId}.output`, step: stepId }, types) : [];
+}
+
 /**
  * What can be read from a run's input when the server was not asked: its fields, and theirs to depth
  * four.
  */
 export function inputScope(definition: WorkflowDefinition, types: DomainTypes = {}): readonly Readable[] {
-  const found: Readable[] = [];
-  const walk = (schema: JsonObject, path: string, depth: number) => {
-    for (const target of targetsOf(schema, types)) {
-      const expression = `${path}.${target.name}`;
-      found.push({ expression, step: null, label: target.label, type: target.word });
-      if (depth < 4) walk(target.schema, expression, depth + 1);
-    }
-  };
-  walk(definition.input, "input", 1);
-  return found;
+  return fieldsUnder(definition.input, { path: "input", step: null }, types);
 }
 
-/** What a trigger's expressions may read of an event whose data obey the contract. */
-export function eventScope(contract: JsonObject | null | undefined, types: DomainTypes = {}): readonly Readable[] {
+/**
+ * What a trigger's expressions may read of an event whose data obey the contract; where events are
+ * taken together, also all of them.
+ */
+export function eventScope(
+  contract: JsonObject | null | undefined,
+  types: DomainTypes = {},
+  isGathered = false,
+): readonly Readable[] {
   const found: Readable[] = EVENT_FIELDS.map(([name, label, type]) => ({
     expression: `event.${name}`,
     step: null,
     label,
     type,
   }));
-  const walk = (schema: JsonObject, path: string, depth: number) => {
-    for (const target of targetsOf(schema, types)) {
-      const expression = `${path}.${target.name}`;
-      found.push({ expression, step: null, label: target.label, type: target.word });
-      if (depth < 4) walk(target.schema, expression, depth + 1);
-    }
-  };
-  if (contract) walk(contract, "event.data", 1);
+  if (contract) found.push(...fieldsUnder(contract, { path: "event.data", step: null }, types));
+  if (isGathered) found.push({ expression: "events", step: null, label: "All events", type: "list of objects" });
   return found;
 }
 
@@ -254,7 +265,7 @@ const EVENT_FIELDS = [
 /** Where a value comes from: a step, the item that a map has in hand, an event, or the run's input. */
 function originOf(expression: string, step: string | null, definition: WorkflowDefinition): string {
   if (step) return definition.steps[step]?.name ?? step;
-  if (/^event\b/.test(expression)) return "Event";
+  if (/^events?\b/.test(expression)) return "Event";
   return /^(item|index)\b/.test(expression) ? "Each item" : "Run input";
 }
 

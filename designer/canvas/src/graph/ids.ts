@@ -8,6 +8,7 @@ const RESERVED: ReadonlySet<string> = new Set(
 const MAX_LENGTH = 63;
 
 export const ID_PATTERN = /^[a-z][a-z0-9_]{0,62}$/;
+export const EVENT_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,119}$/;
 export const FIELD_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 
 /** "Check fraud (again)" → "check_fraud_again"; begins with `otherwise` when nothing is left. */
@@ -48,4 +49,9 @@ export function whyNotId(id: string): string | null {
   if (RESERVED.has(id)) return `"${id}" is a reserved word.`;
   if (ID_PATTERN.test(id)) return null;
   return "An id begins with a small letter and has small letters, digits and _ only, 63 at most.";
+}
+
+/** Why a text is no type of event; "" when it is one. */
+export function whyNotEventType(text: string): string {
+  return EVENT_PATTERN.test(text) ? "" : "Letters, digits, dots, _ and -; a letter first.";
 }

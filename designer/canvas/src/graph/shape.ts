@@ -1,7 +1,7 @@
 // The shape rules of orchestrator/core/definition.py, for speed and for tests: what the server refuses
 // must never come out of an edit. The server checks every document again.
 import type { Step, WorkflowDefinition } from "../schema.gen";
-import { FIELD_PATTERN, ID_PATTERN, whyNotId } from "./ids";
+import { EVENT_PATTERN, FIELD_PATTERN, ID_PATTERN, whyNotId } from "./ids";
 import { linkId, MAX_ROUNDS, MAX_STEPS } from "./rules";
 
 const AGENT_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
@@ -39,7 +39,6 @@ const mapping = record(FIELD_PATTERN, expression);
 const schema: Rule = (value) => (isRecord(value) ? null : "is not an object");
 const yesOrNo: Rule = (value) => (typeof value === "boolean" ? null : "is neither yes nor no");
 
-const EVENT_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,119}$/;
 const AWAITED: Readonly<Record<string, Rule>> = {
   duration: shape({ type: text(1, 9), seconds: within("awaits.seconds") }),
   until: shape({ type: text(1, 9), at: expression }),
@@ -78,11 +77,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   wait: shape({
     kind: text(1, 9),
     ...BASE,
-    awaits: (value) => {
-      const type = isRecord(value) ? value.type : undefined;
-      const rule = typeof type === "string" && Object.hasOwn(AWAITED, type) ? AWAITED[type] : undefined;
-      return rule ? rule(value) : "has no known type";
-    },
+    awaits: tagged(AWAITED),
   }),
   emit: shape({
     kind: text(1, 9),
@@ -186,11 +181,7 @@ const SOURCES: Readonly<Record<string, Rule>> = {
 const TRIGGER = shape({
   name,
   summary: optional(note),
-  source: (value) => {
-    const type = isRecord(value) ? value.type : undefined;
-    const rule = typeof type === "string" && Object.hasOwn(SOURCES, type) ? SOURCES[type] : undefined;
-    return rule ? rule(value) : "has no known type";
-  },
+  source: tagged(SOURCES),
   contract: nullable(schema),
   schemas: optional(list(text(1, 500), 0, 20)),
   filter: nullable(expression),
@@ -320,6 +311,15 @@ function list(rule: Rule, least: number, most: number): Rule {
     if (!Array.isArray(value)) return "is not a list";
     if (value.length < least || value.length > most) return `has ${value.length} entries`;
     return first(value.map(rule));
+  };
+}
+
+/** One of several shapes, told apart by its `type`. */
+function tagged(shapes: Readonly<Record<string, Rule>>): Rule {
+  return (value) => {
+    const type = isRecord(value) ? value.type : undefined;
+    const rule = typeof type === "string" && Object.hasOwn(shapes, type) ? shapes[type] : undefined;
+    return rule ? rule(value) : "has no known type";
   };
 }
 

@@ -18,19 +18,20 @@ export function AgentDialog({
   stepId,
   step,
   title = `Agent of ${step.name}`,
-  edit = (document, card) => setAgent(document, { step: stepId, agent: card.slug, version: card.version }),
+  what = (name) => `Let ${name} do ${step.name}`,
+  edit = (document, agent) => setAgent(document, { step: stepId, ...agent }),
   onClose,
-  onChoose,
 }: {
   readonly stepId: string;
   readonly step: { readonly name: string; readonly uses: AgentRef };
   readonly title?: string;
-  /** What choosing an agent does to the document, to judge it beforehand. */
-  readonly edit?: (document: WorkflowDefinition, card: AgentCard) => WorkflowDefinition;
+  /** What choosing the agent of this name is called in the history. */
+  readonly what?: (name: string) => string;
+  /** What choosing an agent does to the document; it is judged beforehand. */
+  readonly edit?: (document: WorkflowDefinition, agent: AgentRef) => WorkflowDefinition;
   readonly onClose: () => void;
-  readonly onChoose: (card: AgentCard) => void;
 }) {
-  const { definition, examination, examine, learn, urls } = useInspector();
+  const { apply, definition, examination, examine, learn, urls } = useInspector();
   const [search, setSearch] = useState("");
   const [cards, setCards] = useState<readonly AgentCard[] | null>(null);
   const [problem, setProblem] = useState("");
@@ -59,7 +60,7 @@ export function AgentDialog({
     setChosen(card);
     setJudged({ state: "asking" });
     learn(card);
-    void examine(edit(definition, card), stepId).then(
+    void examine(edit(definition, refOf(card)), stepId).then(
       (after) => {
         setJudged({ state: "told", fresh: newFindings(examination, after) });
       },
@@ -83,7 +84,9 @@ export function AgentDialog({
             type="button"
             aria-disabled={!chosen || undefined}
             onClick={() => {
-              if (chosen) onChoose(chosen);
+              if (!chosen) return;
+              onClose();
+              apply(what(chosen.name), (document) => edit(document, refOf(chosen)));
             }}
           >
             Use this agent
@@ -161,6 +164,10 @@ function Judgement({ judged }: { readonly judged: Judged }) {
         </div>
       );
   }
+}
+
+function refOf({ slug, version }: AgentCard): AgentRef {
+  return { agent: slug, version };
 }
 
 /** Agents that a draft may use; the endpoint answers with a list or with `results`. */

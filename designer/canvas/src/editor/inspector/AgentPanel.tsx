@@ -1,31 +1,24 @@
 // A step that calls an agent, once or for each item of a list: which agent at which version, what it gets,
 // how sure it must be, and when it fails.
 import { useMemo, useState } from "react";
-import { setAgent, setStepField } from "../../graph/edits";
+import { setStepField } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import { duration } from "../../graph/words";
-import type { AgentStep, JsonValue, MapStep, RetryPolicy, TeamStep } from "../../schema.gen";
+import { USUAL, type AgentStep, type JsonValue, type MapStep, type RetryPolicy, type TeamStep, type TimeoutPolicy } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FieldList } from "./ContractField";
-import { CheckField, NumberField, Section } from "./controls";
+import { NumberField, Section } from "./controls";
 import { useInspector } from "./context";
-import { FAILURE_WORDS } from "./failures";
 import { Fallbacks } from "./Fallbacks";
+import { KindsField } from "./KindsField";
 import { Mapping, Mendings } from "./Mapping";
 import { TryStep } from "./TryStep";
 import { Undo } from "./Undo";
 import { ValueField } from "./ValueField";
 
-const USUAL: Required<RetryPolicy> = {
-  max_attempts: 3,
-  kinds: ["timeout", "unavailable", "lost"],
-  backoff_seconds: 1,
-  backoff_factor: 2,
-  max_backoff_seconds: 60,
-  jitter: 0.2,
-};
-const USUAL_TIMEOUT = 30;
+const USUAL_RETRY = USUAL.agent?.retry as unknown as Required<RetryPolicy>;
+const USUAL_TIMEOUT = USUAL.agent?.timeout as unknown as Required<TimeoutPolicy>;
 const EFFECTS: Readonly<Record<string, string>> = {
   none: "changes nothing",
   read: "only reads",
@@ -87,12 +80,6 @@ export function AgentPanel({
             step={step}
             onClose={() => {
               setChoosing(false);
-            }}
-            onChoose={(card) => {
-              setChoosing(false);
-              apply(`Let ${card.name} do ${step.name}`, (document) =>
-                setAgent(document, { step: stepId, agent: card.slug, version: card.version }),
-              );
             }}
           />
         )}
@@ -198,8 +185,8 @@ export function FailureFields({
   readonly step: AgentStep | MapStep | TeamStep;
   readonly set: (path: readonly string[], value: JsonValue | undefined, what: string) => void;
 }) {
-  const retry = { ...USUAL, ...step.retry };
-  const seconds = step.timeout?.attempt_seconds ?? USUAL_TIMEOUT;
+  const retry = { ...USUAL_RETRY, ...step.retry };
+  const seconds = step.timeout?.attempt_seconds ?? USUAL_TIMEOUT.attempt_seconds;
   const number = (key: Exclude<keyof RetryPolicy, "kinds">, what: string) => (value: number | null) => {
     if (value !== null) set(["retry", key], value, what);
   };
@@ -264,22 +251,14 @@ export function FailureFields({
           onCommit={number("jitter", "Change the spread of pauses")}
         />
       </div>
-      <fieldset className="field" data-place="retry.kinds">
-        <legend className="label">Tried again after</legend>
-        {FAILURE_WORDS.map(({ value, title }) => (
-          <CheckField
-            key={value}
-            label={title}
-            checked={retry.kinds.includes(value)}
-            onCommit={(isChosen) => {
-              const kinds = FAILURE_WORDS.map((kind) => kind.value).filter((kind) =>
-                kind === value ? isChosen : retry.kinds.includes(kind),
-              );
-              set(["retry", "kinds"], kinds, "Change what is tried again");
-            }}
-          />
-        ))}
-      </fieldset>
+      <KindsField
+        label="Tried again after"
+        place="retry.kinds"
+        chosen={retry.kinds}
+        onCommit={(kinds) => {
+          set(["retry", "kinds"], kinds, "Change what is tried again");
+        }}
+      />
     </Section>
   );
 }

@@ -2,22 +2,22 @@
 import { useState } from "react";
 import { addFallback, setStepField } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
-import type { AgentStep, FailureKind, JsonValue } from "../../schema.gen";
+import { USUAL, type AgentStep, type FailureKind, type JsonValue } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
-import { CheckField, IconButton, Section } from "./controls";
+import { IconButton, Section } from "./controls";
 import { useInspector } from "./context";
-import { FAILURE_WORDS } from "./failures";
+import { KindsField } from "./KindsField";
 import { editsOfWhole } from "./ListEditor";
 
 const MOST = 3;
-const USUAL: readonly FailureKind[] = ["timeout", "unavailable", "contract", "agent_error", "lost"];
+const USUAL_KINDS = USUAL.agent?.fallback_on as unknown as readonly FailureKind[];
 
 export function Fallbacks({ stepId, step }: { readonly stepId: string; readonly step: AgentStep }) {
   const { agents, apply } = useInspector();
   const [isChoosing, setChoosing] = useState(false);
   const others = step.fallbacks ?? [];
-  const after = step.fallback_on ?? USUAL;
+  const after = step.fallback_on ?? USUAL_KINDS;
   const titleOf = ({ agent, version }: { agent: string; version: number }) =>
     `${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
   const set = (key: string, value: JsonValue | undefined, what: string) => {
@@ -61,36 +61,23 @@ export function Fallbacks({ stepId, step }: { readonly stepId: string; readonly 
       )}
       <span className="hint">It gets the same input and must take and give what this step's own agent does.</span>
       {others.length > 0 && (
-        <fieldset className="field" data-place="fallback_on">
-          <legend className="label">Takes over after</legend>
-          {FAILURE_WORDS.map(({ value, title }) => (
-            <CheckField
-              key={value}
-              label={title}
-              checked={after.includes(value)}
-              onCommit={(isChosen) => {
-                const kinds = FAILURE_WORDS.map((kind) => kind.value).filter((kind) =>
-                  kind === value ? isChosen : after.includes(kind),
-                );
-                set("fallback_on", kinds, "Change when another agent takes over");
-              }}
-            />
-          ))}
-        </fieldset>
+        <KindsField
+          label="Takes over after"
+          place="fallback_on"
+          chosen={after}
+          onCommit={(kinds) => {
+            set("fallback_on", kinds, "Change when another agent takes over");
+          }}
+        />
       )}
       {isChoosing && (
         <AgentDialog
           stepId={stepId}
           step={step}
           title={`Agent that takes over for ${step.name}`}
-          edit={(document, card) => addFallback(document, { step: stepId, agent: card.slug, version: card.version })}
+          what={(name) => `Let ${name} take over for ${step.name}`}
+          edit={(document, agent) => addFallback(document, { step: stepId, ...agent })}
           onClose={() => { setChoosing(false); }}
-          onChoose={(card) => {
-            setChoosing(false);
-            apply(`Let ${card.name} take over for ${step.name}`, (document) =>
-              addFallback(document, { step: stepId, agent: card.slug, version: card.version }),
-            );
-          }}
         />
       )}
     </Section>

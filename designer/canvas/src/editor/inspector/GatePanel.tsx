@@ -8,7 +8,7 @@ import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
 import { editsOfWhole, ListEditor } from "./ListEditor";
 import { Mapping } from "./Mapping";
-import { ValueField } from "./ValueField";
+import { HintedValue, ValueField } from "./ValueField";
 
 const TYPES = [
   { value: "approve", title: "Approve" },
@@ -88,7 +88,19 @@ export function GatePanel({ stepId, step }: { readonly stepId: string; readonly 
           }}
         />
         {TEXTS.map(({ key, label, hint }) => (
-          <TextExpression key={key} label={label} hint={hint} place={key} value={step[key] ?? ""} set={set} />
+          <HintedValue
+            key={key}
+            label={label}
+            hint={hint}
+            place={key}
+            value={step[key] ?? ""}
+            onCommit={(expression) => {
+              set(key, expression, `Change ${label.toLowerCase()}`);
+            }}
+            onClear={() => {
+              set(key, undefined, `Clear ${label.toLowerCase()}`);
+            }}
+          />
         ))}
       </Section>
       {step.type === "choose" && <Choices stepId={stepId} step={step} />}
@@ -144,43 +156,6 @@ export function GatePanel({ stepId, step }: { readonly stepId: string; readonly 
 }
 
 type Set = (key: string, value: JsonValue | undefined, what: string) => void;
-
-function TextExpression({
-  label,
-  hint,
-  place,
-  value,
-  set,
-}: {
-  readonly label: string;
-  readonly hint: string;
-  readonly place: string;
-  readonly value: string;
-  readonly set: Set;
-}) {
-  const { definition, scope } = useInspector();
-  return (
-    <div className="stack stack--s">
-      <ValueField
-        label={label}
-        place={place}
-        value={value}
-        definition={definition}
-        scope={scope}
-        describedBy={`hint-${place}`}
-        onCommit={(expression) => {
-          set(place, expression, `Change ${label.toLowerCase()}`);
-        }}
-        onClear={() => {
-          set(place, undefined, `Clear ${label.toLowerCase()}`);
-        }}
-      />
-      <span className="hint" id={`hint-${place}`}>
-        {hint}
-      </span>
-    </div>
-  );
-}
 
 function Choices({ stepId, step }: { readonly stepId: string; readonly step: GateStep }) {
   const { apply } = useInspector();

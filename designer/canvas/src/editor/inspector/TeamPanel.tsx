@@ -3,7 +3,7 @@ import { useState } from "react";
 import { setStepField } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import { targetsOf } from "../../graph/fields";
-import type { JsonValue, TeamMember, TeamStep } from "../../schema.gen";
+import type { AgentRef, JsonValue, TeamMember, TeamStep } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FailureFields } from "./AgentPanel";
@@ -98,19 +98,12 @@ export function TeamPanel({ stepId, step }: { readonly stepId: string; readonly 
           stepId={stepId}
           step={{ name: step.name, uses: chosen.uses }}
           title={`Agent that votes in ${step.name}`}
-          edit={(document, card) =>
-            setStepField(document, {
-              step: stepId,
-              path: ["members"],
-              value: plain(withAgent(step.members, choosing, card.slug, card.version)),
-            })
+          what={(name) => `Let ${name} be a member of ${step.name}`}
+          edit={(document, agent) =>
+            setStepField(document, { step: stepId, path: ["members"], value: plain(withAgent(step.members, choosing, agent)) })
           }
           onClose={() => {
             setChoosing(null);
-          }}
-          onChoose={(card) => {
-            setChoosing(null);
-            setMembers(withAgent(step.members, choosing, card.slug, card.version), `Let ${card.name} be a member`);
           }}
         />
       )}
@@ -153,13 +146,7 @@ export function TeamPanel({ stepId, step }: { readonly stepId: string; readonly 
   );
 }
 
-function withAgent(
-  members: readonly TeamMember[],
-  place: number,
-  agent: string,
-  version: number,
-): readonly TeamMember[] {
-  const uses = { agent, version };
+function withAgent(members: readonly TeamMember[], place: number, uses: AgentRef): readonly TeamMember[] {
   if (place >= members.length) return [...members, { uses }];
   return members.map((one, index) => (index === place ? { ...one, uses } : one));
 }

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { addTrigger, newTriggerId, removeTrigger, setTriggerField } from "../../graph/edits";
 import { eventScope, targetsOf } from "../../graph/fields";
+import { whyNotEventType } from "../../graph/ids";
 import { cronOf, DAYS, EVERY, planOf, RHYTHMS, scheduleWords, TIME, zones, type Plan } from "../../graph/schedules";
 import type { JsonObject, JsonValue, ScheduleSource, Trigger } from "../../schema.gen";
 import { Icon } from "../Icon";
@@ -28,7 +29,6 @@ const OWN_EVENTS: Readonly<Record<string, JsonObject>> = {
   "run.finished": fieldsOf("run", "title", "workflow", "status", "outcome"),
   "review.decided": fieldsOf("review", "run", "title", "workflow", "outcome"),
 };
-const EVENT_TYPE = /^[A-Za-z][A-Za-z0-9_.-]{0,119}$/;
 const DAY = 86_400;
 
 export function Triggers() {
@@ -124,7 +124,7 @@ function TriggerFields({ id, trigger }: { readonly id: string; readonly trigger:
           max={120}
           value={source.event}
           hint="As its sender names it; run.finished and review.decided are told by Baton itself."
-          check={(text) => (EVENT_TYPE.test(text) ? "" : "Letters, digits, dots, _ and -; a letter first.")}
+          check={whyNotEventType}
           onCommit={(event) => {
             set(["source", "event"], event, "Change the event");
           }}
@@ -272,7 +272,7 @@ function Input({ id, trigger, set }: { readonly id: string; readonly trigger: Tr
   const { definition, types } = useInspector();
   const mapping = trigger.input ?? {};
   const targets = targetsOf(definition.input, types);
-  const scope = eventScope(contractOf(trigger), types);
+  const scope = eventScope(contractOf(trigger), types, trigger.coalesce?.keep === "list");
   return (
     <div className="stack" role="group" aria-label="Input of the run">
       <span className="label">Input of the run</span>

@@ -2,30 +2,33 @@
 import { useState } from "react";
 import { setCompensation, setStepField } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
-import { humanName, targetsOf } from "../../graph/fields";
+import { humanName, ownScope, targetsOf } from "../../graph/fields";
 import type { AgentStep } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
-import { IconButton, Section, TextField } from "./controls";
+import { IconButton, Section } from "./controls";
 import { useInspector } from "./context";
 import { Mendings } from "./Mapping";
+import { ValueField } from "./ValueField";
 
 export function Undo({ stepId, step }: { readonly stepId: string; readonly step: AgentStep }) {
-  const { agents, apply, types } = useInspector();
+  const { agents, apply, definition, scope, types } = useInspector();
   const [isChoosing, setChoosing] = useState(false);
   const undoes = step.compensation ?? null;
   const agent = undoes ? agents[agentKey(undoes.uses.agent, undoes.uses.version)] : undefined;
   const given = undoes?.input ?? {};
   const declared = targetsOf(agent?.input, types);
   const names = [...new Set([...declared.map(({ name }) => name), ...Object.keys(given)])];
-  const set = (name: string, expression: string) => {
+  const own = agents[agentKey(step.uses.agent, step.uses.version)];
+  const readable = [...ownScope(stepId, own?.output, types), ...(scope ?? [])];
+  const set = (name: string, expression: string | undefined) => {
     apply(
       `Change what undoing ${step.name} gets`,
       (document) =>
         setStepField(document, {
           step: stepId,
           path: ["compensation", "input", name],
-          value: expression.trim() === "" ? undefined : expression,
+          value: expression,
         }),
       `${stepId}.compensation.${name}`,
     );
@@ -53,15 +56,19 @@ export function Undo({ stepId, step }: { readonly stepId: string; readonly step:
         names.map((name) => {
           const target = declared.find((one) => one.name === name);
           return (
-            <TextField
+            <ValueField
               key={name}
-              label={target?.label ?? humanName(name)}
+              label={`${target?.label ?? humanName(name)}${target?.required ? ", required" : ""}`}
               place={`compensation.input.${name}`}
-              hint={target?.required ? "Needed" : ""}
               value={given[name] ?? ""}
-              mono
+              definition={definition}
+              scope={readable}
+              target={target}
               onCommit={(expression) => {
                 set(name, expression);
+              }}
+              onClear={() => {
+                set(name, undefined);
               }}
             />
           );
@@ -77,22 +84,17 @@ export function Undo({ stepId, step }: { readonly stepId: string; readonly step:
         {undoes ? "Choose another agent" : "Choose the agent that undoes it"}
       </button>
       <span className="hint">
-        It may read the input, every step, and what this step gave: <code>steps.{stepId}.output</code>.
+        It may read what this step gave, the run's input and the steps before.
       </span>
       {isChoosing && (
         <AgentDialog
           stepId={stepId}
           step={step}
           title={`Agent that undoes ${step.name}`}
-          edit={(document, card) => setCompensation(document, { step: stepId, agent: card.slug, version: card.version })}
+          what={(name) => `Let ${name} undo ${step.name}`}
+          edit={(document, agent) => setCompensation(document, { step: stepId, ...agent })}
           onClose={() => {
             setChoosing(false);
-          }}
-          onChoose={(card) => {
-            setChoosing(false);
-            apply(`Let ${card.name} undo ${step.name}`, (document) =>
-              setCompensation(document, { step: stepId, agent: card.slug, version: card.version }),
-            );
           }}
         />
       )}

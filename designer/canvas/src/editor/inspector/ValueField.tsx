@@ -12,6 +12,7 @@ import {
 import type { WorkflowDefinition } from "../../schema.gen";
 import { VERDICT_LOOKS } from "../../graph/verdicts";
 import { Icon, StateIcon } from "../Icon";
+import { useInspector } from "./context";
 import { IconButton, Problem, useTyped } from "./controls";
 
 const MAX_EXPRESSION = 2_000;
@@ -31,6 +32,20 @@ export interface ValueFieldProps {
   readonly place?: string | undefined;
   readonly describedBy?: string | undefined;
   readonly hideLabel?: boolean;
+}
+
+/** A value of the step whose inspector is open, with a sentence of help below. */
+export function HintedValue({ hint, ...field }: Omit<ValueFieldProps, "definition" | "scope" | "describedBy"> & { readonly hint: string }) {
+  const { definition, scope } = useInspector();
+  const id = useId();
+  return (
+    <div className="stack stack--s">
+      <ValueField {...field} definition={definition} scope={scope} describedBy={id} />
+      <span className="hint" id={id}>
+        {hint}
+      </span>
+    </div>
+  );
 }
 
 interface PickerProps extends ValueFieldProps {

@@ -1,10 +1,11 @@
 // A wait: for some time, until an instant, or for an event from outside.
 import { setAwaited, setStepField } from "../../graph/edits";
+import { whyNotEventType } from "../../graph/ids";
 import type { EventAwaited, JsonValue, WaitStep } from "../../schema.gen";
 import { Section, Segments, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
-import { ValueField } from "./ValueField";
+import { HintedValue } from "./ValueField";
 
 const TYPES = [
   { value: "duration", title: "Some time" },
@@ -16,7 +17,6 @@ const HINTS: Readonly<Record<WaitStep["awaits"]["type"], string>> = {
   until: "Goes on at an instant or on a date; one that has passed is not waited for.",
   event: "Goes on when the event comes; when it does not come in time, by the way out “expired”.",
 };
-const EVENT_TYPE = /^[A-Za-z][A-Za-z0-9_.-]{0,119}$/;
 const LONGEST = 366 * 86_400;
 
 type Set = (key: string, value: JsonValue, what: string) => void;
@@ -59,12 +59,14 @@ export function WaitPanel({ stepId, step }: { readonly stepId: string; readonly 
           />
         )}
         {awaits.type === "until" && (
-          <Value
+          <HintedValue
             label="Date or time"
-            part="at"
+            place="awaits.at"
             value={awaits.at}
             hint="A value such as 2026-01-31 or 2026-01-31T09:00:00Z. A date means its begin in UTC."
-            set={set}
+            onCommit={(expression) => {
+              set("at", expression, "Change the date or time");
+            }}
           />
         )}
       </Section>
@@ -84,17 +86,19 @@ function EventParts({ awaits, set }: { readonly awaits: EventAwaited; readonly s
           max={120}
           value={awaits.event}
           hint="As its sender names it, for example com.example.order.paid."
-          check={(text) => (EVENT_TYPE.test(text) ? "" : "Letters, digits, dots, _ and -; a letter first.")}
+          check={whyNotEventType}
           onCommit={(event) => {
             set("event", event, "Change the event");
           }}
         />
-        <Value
+        <HintedValue
           label="Key"
-          part="key"
+          place="awaits.key"
           value={awaits.key}
           hint="Which one is meant: the event's subject must be this text, for example the order's number."
-          set={set}
+          onCommit={(expression) => {
+            set("key", expression, "Change the key");
+          }}
         />
         <SpanField
           label="At most"
@@ -120,40 +124,5 @@ function EventParts({ awaits, set }: { readonly awaits: EventAwaited; readonly s
         />
       </Section>
     </>
-  );
-}
-
-function Value({
-  label,
-  part,
-  value,
-  hint,
-  set,
-}: {
-  readonly label: string;
-  readonly part: string;
-  readonly value: string;
-  readonly hint: string;
-  readonly set: Set;
-}) {
-  const { definition, scope } = useInspector();
-  const place = `awaits.${part}`;
-  return (
-    <div className="stack stack--s">
-      <ValueField
-        label={label}
-        place={place}
-        value={value}
-        definition={definition}
-        scope={scope}
-        describedBy={`hint-${place}`}
-        onCommit={(expression) => {
-          set(part, expression, `Change the ${label.toLowerCase()}`);
-        }}
-      />
-      <span className="hint" id={`hint-${place}`}>
-        {hint}
-      </span>
-    </div>
   );
 }
