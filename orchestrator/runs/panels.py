@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -57,7 +58,8 @@ def agent_version_breaker(request: HttpRequest, ids: list[str]) -> Mapping[str, 
     if not access.can(actor_of(request), "agent.read"):
         return {}
     found = selectors.breakers_of(UUID(one) for one in ids)
-    return {str(key): _breaker(row) for key, row in found.items()}
+    now = timezone.now()
+    return {str(key): _breaker(row, now) for key, row in found.items()}
 
 
 def attention_badge(actor: Actor) -> Badge | None:
@@ -126,9 +128,10 @@ def _in_flight(counts: InFlight) -> SafeString:
     return rows
 
 
-def _breaker(row: AgentBreaker) -> SafeString:
+def _breaker(row: AgentBreaker, now: datetime) -> SafeString:
     version = row.agent_version
     is_tried = row.status == BreakerStatus.HALF_OPEN
+    is_left = is_tried or (row.until is not None and now < row.until)
     return format_html(
         '<div class="banner tone-{}" role="status">{}<span class="grow"><b>v{} {}</b> {}</span>'
         '<a class="button button--s" href="{}">Reset …</a></div>',
@@ -136,7 +139,11 @@ def _breaker(row: AgentBreaker) -> SafeString:
         state_icon("caution" if is_tried else "misfit"),
         version.number,
         "is being tried again." if is_tried else "is left alone: it did not answer.",
-        format_html("{} Calls fail at once until {}.", outside(row.reason), time(row.until)),
+        format_html(
+            "{} Calls fail at once until {}." if is_left else "{} The next call tries it again.",
+            outside(row.reason),
+            time(row.until),
+        ),
         reverse("runs:breaker", args=[version.agent.slug, version.number]),
     )
 

@@ -897,7 +897,7 @@ def step_to_show(run: Snapshot, definition: WorkflowDefinition) -> str | None:
     ended = [step for step in order if isinstance(definition.steps[step], EndStep)]
     return (
         first({"waiting"}, waiting_for="exception")
-        or (first({"failed"}) if run["status"] == "failed" else None)
+        or (first({"failed"}) if run["status"] in ("failed", "rolled_back") else None)
         or first({"waiting"})
         or first({"running"})
         or next((one for one in ended if steps.get(one, {}).get("status") == "succeeded"), None)

@@ -394,7 +394,7 @@ class _Page:
 
     def log(self) -> dict[str, Any]:
         context: dict[str, Any] = {}
-        if self.view == "timeline":
+        if self.view in ("timeline", "graph"):
             context["timeline"] = timeline_of(self.snapshot, self.definition, self.now)
         elif self.view == "steps":
             context["outline"] = presentation.outline_of(self.snapshot, self.definition, self.now)

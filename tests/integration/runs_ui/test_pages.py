@@ -83,6 +83,8 @@ class TestTheRunPage:
         assert "Output" in step
         journal = text_of(operator.get(f"/runs/{run.id}/?log=journal"))
         assert "The run started." in journal
+        graph = operator.get(f"/runs/{run.id}/?log=graph").content.decode()
+        assert 'aria-label="Timeline"' in graph, "at a desk the graph stands above already"
         messages = text_of(operator.get(f"/runs/{run.id}/?log=messages"))
         assert "Start A Fits" in messages
 
@@ -370,6 +372,7 @@ class TestBreakers:
     ):
         from orchestrator.core.breakers import USUAL
         from orchestrator.runs import breakers
+        from orchestrator.runs.models import AgentBreaker
         from registry.models import AgentVersion
         from tests.integration.runs.world import now
 
@@ -379,6 +382,9 @@ class TestBreakers:
         shown = operator.get("/agents/scripted/").content.decode()
         assert "is left alone: it did not answer." in shown
         assert "<b>It is down.</b>" not in shown
+        assert "Calls fail at once until" in shown
+        AgentBreaker.objects.update(until=now())
+        assert "The next call tries it again." in operator.get("/agents/scripted/").content.decode()
         listed = operator.get("/api/v1/agents/scripted/breakers/").json()["breakers"]
         assert [(one["version"], one["status"]) for one in listed] == [(1, "open")]
         address = "/agents/scripted/breakers/1/reset/"

@@ -419,6 +419,7 @@ class TestWhatIsOpenFirst:
     def test_a_failed_run_shows_the_failed_step(self, definition):
         steps = {"damage": step("failed"), "done": step("skipped")}
         assert shown.step_to_show(snapshot(steps, "failed"), definition) == "damage"
+        assert shown.step_to_show(snapshot(steps, "rolled_back"), definition) == "damage"
 
 
 def test_the_canvas_gets_no_payload():

@@ -180,6 +180,21 @@ describe("routes", () => {
     }
   });
 
+  test("the word of a link back begins at its lane, beside the cards", () => {
+    const looped = structuredClone(definition);
+    looped.links["approve.returned-extract"] = { source: "approve", port: "returned", target: "extract", max_rounds: 3 };
+    const shape = graphOf(looped, "run");
+    const back = shape.links.find((link) => link.isBack);
+    const places = layOut(shape);
+    const { x, y } = routeLinks(shape, places)[back?.id ?? ""]?.label ?? { x: 0, y: 0 };
+    const width = (back?.word.length ?? 0) * 5;
+    expect(width).toBeGreaterThan(0);
+    const word = { x: x - width / 2, y: y - 5, width, height: 10 };
+    for (const box of Object.values(places.boxes)) expect(overlap(word, box)).toBe(false);
+    const right = Math.max(...[back?.source, back?.target].map((id) => (places.boxes[id ?? ""]?.x ?? 0) + (places.boxes[id ?? ""]?.width ?? 0)));
+    expect(word.x).toBeGreaterThan(right);
+  });
+
   test("links that leave one step leave it at different places", () => {
     const routes = routeLinks(graph, layout);
     const starts = graph.links

@@ -80,7 +80,9 @@ function placeWords(
     const pieces = chains[link.id];
     if (!pieces || !link.word) continue;
     const given = layout.words[link.id];
-    const places = given ? [given] : WORD_PLACES.map((t) => wordAt(pieces, t));
+    const places = given
+      ? [given]
+      : WORD_PLACES.map((t) => (link.isBack ? besideLane(pieces, t, link.word) : wordAt(pieces, t)));
     const isFree = (box: Box) =>
       !cards.near(box).some((card) => overlaps(box, card)) && !words.some((word) => overlaps(box, word));
     const free = places.find((place) => isFree(wordBox(place, link.word)));
@@ -89,6 +91,13 @@ function placeWords(
     words.push(wordBox(place, link.word));
   }
   return labels;
+}
+
+/** The word of a link back begins at its lane and reads away from the cards that the lane goes around. */
+function besideLane([lane]: readonly Piece[], t: number, word: string): Point {
+  if (!lane) return { x: 0, y: 0 };
+  const { x, y } = pointOn(lane, t);
+  return { x: x + wordBox({ x, y }, word).width / 2 - CLEARANCE, y };
 }
 
 function wordBox(centre: Point, word: string): Box {
