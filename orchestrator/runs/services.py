@@ -57,6 +57,8 @@ logger = logging.getLogger("baton.runs")
 
 QUEUE: Final = "runs"
 WALK_RUN: Final = "runs.walk_run"
+FIRST, LATER = 0, 3
+"""Two of the steps in which the Redis transport keeps priorities: the lower comes first."""
 GOING_ON: Final = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 _EVENTS: Final = UUID("6f1c1d5e-6a3e-4c57-9b3a-2f6f0f6f7d11")
 """Namespace of the ids of events that are sent once for a reason, such as one lost attempt."""
@@ -587,17 +589,27 @@ def commit_inbox_event(
     )
     if seq is None:
         return False
-    transaction.on_commit(partial(ring, run_id))
+    transaction.on_commit(partial(ring, run_id, first=True))
     return True
 
 
-def ring(run_id: UUID) -> None:
-    """Tell a worker to look at a run. Nothing depends on it: the sweeper rings again."""
+def ring(run_id: UUID, *, first: bool = False) -> None:
+    """Tell a worker to look at a run. Nothing depends on it: the sweeper rings again.
+
+    With `first`, before the runs that have not begun or have used up their slice: somebody decided,
+    something is due, or the worker that had it is dead. A burst of new runs does not keep it waiting.
+    """
     from celery import current_app
 
     faults.point("before_doorbell")
     try:
-        current_app.send_task(WALK_RUN, kwargs={"run_id": str(run_id)}, queue=QUEUE, retry=False)
+        current_app.send_task(
+            WALK_RUN,
+            kwargs={"run_id": str(run_id)},
+            queue=QUEUE,
+            retry=False,
+            priority=FIRST if first else LATER,
+        )
     except (BrokerError, OSError):
         logger.warning("doorbell could not be rung", extra={"run": str(run_id)})
 
@@ -619,7 +631,7 @@ def free_run(*, run_id: UUID, owner: UUID, now: datetime, only_expired: bool = F
                 now=now,
             )
         if not lost:
-            transaction.on_commit(partial(ring, run_id))
+            transaction.on_commit(partial(ring, run_id, first=True))
     return True
 
 

@@ -38,7 +38,7 @@ def rescue(engine, monkeypatch):
         connections.close_all()
 
     def begin():
-        monkeypatch.setattr(services, "ring", bells.put)
+        monkeypatch.setattr(services, "ring", lambda run_id, **_: bells.put(run_id))
         sweeper = Sweeper()
         for target in (answer, lambda: (sweeper.run(stop), connections.close_all())):
             threads.append(threading.Thread(target=target))

@@ -97,7 +97,7 @@ def doorbells(engine, monkeypatch):
     from orchestrator.runs import services
 
     rung = []
-    monkeypatch.setattr(services, "ring", rung.append)
+    monkeypatch.setattr(services, "ring", lambda run_id, **_: rung.append(run_id))
     return rung
 
 
@@ -113,7 +113,7 @@ def workers(engine, monkeypatch):
     from orchestrator.runs.walker import walk
 
     bells = SimpleQueue()
-    monkeypatch.setattr(services, "ring", bells.put)
+    monkeypatch.setattr(services, "ring", lambda run_id, **_: bells.put(run_id))
     stop = threading.Event()
     sweeper = Sweeper()
     sweeper.fast_seconds = sweeper.slow_seconds = 0.1
