@@ -596,8 +596,8 @@ def commit_inbox_event(
 def ring(run_id: UUID, *, first: bool = False) -> None:
     """Tell a worker to look at a run. Nothing depends on it: the sweeper rings again.
 
-    With `first`, before the runs that have not begun or have used up their slice: somebody decided,
-    something is due, or the worker that had it is dead. A burst of new runs does not keep it waiting.
+    With `first`, before the runs that have not begun or have used up their slice: somebody
+    decided, something is due, or its worker is dead. A burst of new runs keeps nothing waiting.
     """
     from celery import current_app
 
