@@ -78,7 +78,7 @@ KINDS = (
         "transform",
         "wait",
     ),
-    *("hear", "emit"),
+    *("hear", "emit", "choose", "adjudicate"),
 )
 LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
@@ -91,6 +91,15 @@ RACERS = {
     "rj": {"kind": "join", "name": "RJ", "policy": "first", "losers": "ignore"},
 }
 """Beside the rest, now and then: two run for a join, and the loser would lead back to itself."""
+JUDGED = [(outcome, None) for outcome in ("approved", "edited", "rejected", "returned")]
+DECISIONS = {
+    "approve": JUDGED,
+    "review": JUDGED,
+    "fill": [("filled", None)],
+    "choose": [("chosen", port) for port in ("left", "right", "nowhere")],
+    "adjudicate": [("adjudicated", choice) for choice in ("take_1", "take_2", "take_9", "own")],
+}
+"""What a person may answer, by type of gate; some answers name what is not there, and count nothing."""
 SMALL, LARGE = 7, 58
 """Mostly few steps, where oddities meet often; now and then as many as make 60 with start and ends."""
 
@@ -223,6 +232,28 @@ def random_step(rnd, name, before):
             "type": "fill",
             "question": "?",
             "contract": {"type": "object"},
+        }
+    if kind == "choose":
+        return {
+            **named,
+            "kind": "gate",
+            "type": "choose",
+            "question": "?",
+            "proposal": {"v": read},
+            "contract": {"type": "object"},
+            "choices": [{"port": port, "title": port.title()} for port in ("left", "right")],
+        }
+    if kind == "adjudicate":
+        return {
+            **named,
+            "kind": "gate",
+            "type": "adjudicate",
+            "question": "?",
+            "proposals": [
+                {"title": "One", "value": f"{{'v': {read}}}"},
+                {"title": "Other", "value": "{'v': 2}"},
+            ],
+            "contract": NUMBERED,
         }
     if kind == "router":
         when = rnd.choice(["input.n > 2", f"{read} > 2", "input.n + 1 > 5"])
@@ -558,12 +589,10 @@ class World:
             output = {"v": rnd.randint(0, 9)} if choice == "give" else None
             input_ = rnd.choice([None, self.edited(step)]) if choice == "retry" else None
             return ExceptionDecided(**place, choice=choice, input=input_, output=output)
-        is_fill = self.workflow.definition.steps[step].type == "fill"
-        outcome = (
-            "filled" if is_fill else rnd.choice(["approved", "edited", "rejected", "returned"])
-        )
-        output = {"v": rnd.randint(0, 9)} if outcome in {"edited", "filled"} else None
-        return ReviewDecided(**place, outcome=outcome, output=output)
+        outcome, choice = rnd.choice(DECISIONS[self.workflow.definition.steps[step].type])
+        writes = outcome in {"edited", "filled"} or choice == "own"
+        output = {"v": rnd.randint(0, 9)} if writes else None
+        return ReviewDecided(**place, outcome=outcome, choice=choice, output=output)
 
 
 def arrival(rnd, timer):
