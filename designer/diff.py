@@ -229,6 +229,7 @@ _JOINS: Final = {
     JoinPolicy.N_OF_M: "a number of branches is enough",
 }
 _LOSERS: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "go on and are ignored"}
+_LATE: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "finish and are ignored"}
 _MODES: Final = {
     RouterMode.FIRST: "the first whose rule holds",
     RouterMode.ALL: "every one whose rule holds",
@@ -245,6 +246,8 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
         "items": _Fact("goes through", _text),
         "max_parallel": _Fact("items at the same time, at most", _text),
         "tolerated_failures": _Fact("failed items tolerated", _text),
+        "enough": _Fact("items that are enough", lambda n: "all" if n is None else str(n)),
+        "late": _Fact("late items", lambda late: _LATE[late]),
     },
     TeamStep: {
         "ballot": _Fact("counted field", _text),

@@ -62,6 +62,10 @@ _LOSER_WORDS = {
     Losers.CANCEL: "Steps that lead here alone are cancelled.",
     Losers.IGNORE: "They go on; what they find is dropped.",
 }
+_LATE_WORDS = {
+    Losers.CANCEL: "Calls under way are cancelled; what has not begun never begins.",
+    Losers.IGNORE: "Calls under way finish and do not count; what has not begun never begins.",
+}
 _GATE_WORDS = {
     GateType.APPROVE: "approves or rejects",
     GateType.REVIEW: "accepts, edits, rejects or returns",
@@ -387,12 +391,14 @@ def _team_facts(step: TeamStep) -> list[tuple[str, str]]:
 
 def _map_facts(step: MapStep) -> list[tuple[str, str]]:
     allowed = step.tolerated_failures
-    return [
+    facts = [
         ("For each of", step.items),
         ("At the same time", f"{step.max_parallel} at most"),
         ("May fail", f"{allowed} at most" if allowed else "none"),
-        *_agent_facts(step),
     ]
+    if step.enough is not None:
+        facts += [("Enough", f"{step.enough} items"), ("Late items", _LATE_WORDS[step.late])]
+    return [*facts, *_agent_facts(step)]
 
 
 def _agent_facts(step: AgentStep | MapStep | TeamStep) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from orchestrator.core.contracts import (
     may_meet,
 )
 from orchestrator.core.definition import (
+    MAX_ITEMS,
     AgentRef,
     AgentStep,
     Compensation,
@@ -650,6 +651,7 @@ class _Checker:
             return
         if isinstance(step, MapStep):
             self._check_items(step_id, step)
+            self._check_enough(step_id, step)
         self._check_agent(step_id, step)
 
     def _check_items(self, step_id: str, step: MapStep) -> None:
@@ -671,6 +673,26 @@ class _Checker:
         elif typed.may_be_absent and _is_plain(step.items):
             self._note_absence(place, "items", step.items, _Fit("fits"))
         self.shapes.items[step_id] = entry_of(typed.schema)
+
+    def _check_enough(self, step_id: str, step: MapStep) -> None:
+        """How many items must succeed: a number from 1 to as many as the list may have."""
+        if step.enough is None:
+            return
+        place = _Place(step_id, "enough")
+        self._check_shown(place, step.enough, "number")
+        most, listed = MAX_ITEMS, _constant(step.items)
+        if isinstance(listed, list):
+            most = len(listed)
+        number = _constant(step.enough)
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        if is_number and not (isinstance(number, int) and 1 <= number <= most):
+            self.add(
+                "error",
+                "enough_out_of_range",
+                f"{self.name(step_id)} needs {number} items to succeed, of at most {most}.",
+                at=place,
+                hint=f"Give a whole number from 1 to {most}." if most else "The list is empty.",
+            )
 
     def _check_team(self, step_id: str, step: TeamStep) -> None:
         """Each member exists, takes what all get, and has the field that is counted as its vote."""
@@ -1207,6 +1229,15 @@ def _own_ports(step: Step) -> frozenset[str]:
 
 def _times(link: Link) -> str:
     return "once" if link.max_rounds == 1 else f"{link.max_rounds} times"
+
+
+def _constant(text: str) -> JsonValue:
+    """The value of an expression that reads nothing; None when it reads something, or has none."""
+    try:
+        expression = compile_expression(text)
+        return None if expression.used else expression.evaluate({"input": {}, "steps": {}})
+    except ExpressionError:
+        return None  # it is reported where the expression is typed
 
 
 def _is_plain(text: str, names: tuple[str, ...] = RUN_VARIABLES) -> bool:

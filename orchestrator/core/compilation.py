@@ -63,6 +63,16 @@ ITEMS_CONTRACT: JsonObject = {
     "additionalProperties": False,
 }
 """What a map takes."""
+ENOUGH_CONTRACT: JsonObject = {
+    "type": "object",
+    "properties": {
+        "items": {"type": "array", "maxItems": MAX_ITEMS},
+        "enough": {"type": "integer", "minimum": 1},
+    },
+    "required": ["items", "enough"],
+    "additionalProperties": False,
+}
+"""What a map takes of which a number of items is enough."""
 
 
 class DefinitionError(DomainError):
@@ -105,8 +115,9 @@ class CompiledStep:
     agent, gives in its place. `interfaces` are those of all agents that the step may call, its own
     first. `reads` are the steps whose results the expressions need. `members` is what the step runs
     of a map (one for all) or of a team are: agent steps without links; a map's own mapping gives
-    `{"items": list}`. For a wait, `moment` gives the instant, `key` the key of the awaited event,
-    and `arrival` judges that event's data; for an emit, `key` gives the key of its event.
+    `{"items": list}`, and `"enough"` when it has one. For a wait, `moment` gives the instant, `key`
+    the key of the awaited event, and `arrival` judges that event's data; for an emit, `key` gives
+    the key of its event.
     """
 
     id: str
@@ -457,12 +468,16 @@ class _Compiler:
     def _map(self, base: CompiledStep, step: MapStep) -> CompiledStep:
         """The list, and what each item's step run is: an agent step that has no links."""
         items = compile_expression(step.items).typed(self.numbers)
+        enough = self.expression(step.enough)
+        mapping: CompiledMapping = (("items", items),)
+        if enough is not None:
+            mapping = (("enough", enough), *mapping)
         return replace(
             base,
-            mapping=(("items", items),),
-            contract=Validator(ITEMS_CONTRACT),
+            mapping=mapping,
+            contract=Validator(ITEMS_CONTRACT if enough is None else ENOUGH_CONTRACT),
             members=(self._member(base, step, step.uses, self.per_item(step.input, items)),),
-            reads=_reads([items]),
+            reads=_reads(expression for _, expression in mapping),
         )
 
     def _team(self, base: CompiledStep, step: TeamStep) -> CompiledStep:

@@ -174,6 +174,16 @@ class AgentStep(StepBase):
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
+class Losers(StrEnum):
+    """What becomes of the late: steps that lead only to a join that has gone on, items of a map.
+
+    Nothing that is late changes what was decided without it.
+    """
+
+    CANCEL = "cancel"
+    IGNORE = "ignore"
+
+
 class MapStep(StepBase):
     """Calls an agent once for each item of a list. Ports: next, partial, failed.
 
@@ -182,7 +192,15 @@ class MapStep(StepBase):
     call ends with anything but a value. Up to `tolerated_failures` failed items the step leaves by
     `partial`, beyond by `failed`, and what is under way is cancelled. Output: `{"items": [output of
     each item, null for a failed one], "failed": [{"index", "kind", "reason"}], "count": number}`.
+
+    `enough`, read when the map begins, gives how many items must succeed: the step is done with the
+    last of them, and fails (reason `enough_out_of_reach`) as soon as so many cannot succeed any
+    more. Items not begun by then never begin; calls under way are cancelled, or finish and are
+    ignored (`late`). The output then has `"left_out": [{"index", "status"}]` too, each of them null
+    among `items`; its status is `cancelled`, `running` or `not_begun`.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"enough", "late"})
 
     kind: Literal["map"] = "map"
     items: Expression
@@ -190,6 +208,8 @@ class MapStep(StepBase):
     input: Mapping = Field(default_factory=dict)
     max_parallel: Annotated[int, Field(ge=1, le=64)] = 8
     tolerated_failures: Annotated[int, Field(ge=0, le=MAX_ITEMS)] = 0
+    enough: Expression | None = None
+    late: Losers = Losers.CANCEL
     timeout: TimeoutPolicy = TimeoutPolicy()
     retry: RetryPolicy = RetryPolicy()
 
@@ -272,13 +292,6 @@ class JoinPolicy(StrEnum):
 
 PARTIAL = frozenset({JoinPolicy.FIRST, JoinPolicy.N_OF_M})
 """Policies that do not wait for every branch."""
-
-
-class Losers(StrEnum):
-    """What becomes of steps that lead only to a join that has gone on without them."""
-
-    CANCEL = "cancel"
-    IGNORE = "ignore"
 
 
 class JoinStep(StepBase):

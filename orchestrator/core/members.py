@@ -15,6 +15,12 @@ their votes are counted (`core/consensus.py`).
 A member's end goes to its step instead of to links. When too many have failed the rest is cancelled
 and the step fails; when all have ended their outputs are gathered in the order of the list.
 
+A map may say how many items are *enough*, which it takes together with its list. With the last of
+them it is done, and it fails as soon as so many cannot succeed. Members that have not ended by then
+are *late*: nothing more is begun, and calls under way are cancelled, or finish (`late`). What such
+a call answers stays with its member; it is not tried again, nobody is asked about it, and it is
+broken off when the step begins anew, a join drops the step, or the run ends.
+
 A step that is run again in the same iteration (a failed run is resumed, a person lets it go on)
 keeps the members that have succeeded and begins the others anew.
 """
@@ -25,6 +31,7 @@ from orchestrator.core.compilation import CompiledStep, member_word
 from orchestrator.core.consensus import Verdict, Vote, tally
 from orchestrator.core.context import Scope
 from orchestrator.core.definition import (
+    Losers,
     MapStep,
     Step,
     TeamStep,
@@ -40,6 +47,7 @@ from orchestrator.core.progress import Broken, changed, reason_of
 from orchestrator.core.results import Basis, BasisKind, Failed, StepResult, Value
 from orchestrator.core.rounds import Rounds
 from orchestrator.core.state import (
+    ENDED_WITH_RESULT,
     TERMINAL_STEP,
     MemberGroup,
     StepRunState,
@@ -55,14 +63,21 @@ class Members(Rounds):
     def _begin_members(self, step_id: str) -> None:
         """Begin on the list that was handed over to a map."""
         run = self.steps[step_id]
-        self.groups[step_id] = MemberGroup(
+        self._break_off_late(step_id, "not_needed")
+        group = MemberGroup(
             iteration=run.iteration,
             total=_total(self.workflow.steps[step_id].step, run),
             begun=0,
             open=0,
             failed=0,
             is_again=self._has_members(step_id),
+            enough=_enough(run),
         )
+        if group.is_out_of_reach:
+            reason = f"{group.enough} items must succeed, and the list has {group.total}."
+            self._leave(step_id, _too_few(reason))
+            return
+        self.groups[step_id] = group
         started_at = run.started_at or self.now
         self._step_moves(step_id, "members_begun", waiting_for="members", started_at=started_at)
         self._begin_more(step_id)
@@ -73,15 +88,15 @@ class Members(Rounds):
         return group is not None and group.iteration == self.steps[step_id].iteration
 
     def _begin_more(self, step_id: str) -> None:
-        """Begin members while there are free places; gather when none is under way any more."""
+        """Begin members while there are free places; gather when nothing more is waited for."""
         group, step = self.groups[step_id], self.workflow.steps[step_id].step
         places = step.max_parallel if isinstance(step, MapStep) else group.total
         begun, under_way = group.begun, group.open
-        while begun < group.total and under_way < places:
+        while not group.has_enough and begun < group.total and under_way < places:
             under_way += self._begin_member(member_id(step_id, begun), keep=group.is_again)
             begun += 1
-        self.groups[step_id] = changed(group, begun=begun, open=under_way)
-        if not under_way:
+            group = self.groups[step_id] = changed(group, begun=begun, open=under_way)
+        if group.has_enough or not under_way:
             self._gather(step_id)
 
     def _begin_member(self, step_run: str, *, keep: bool) -> bool:
@@ -113,20 +128,29 @@ class Members(Rounds):
         self._end_step(step_id, result, None)
         owner = owner_of(step_id)
         step, group = self.workflow.steps[owner].step, self.groups[owner]
-        is_good = isinstance(result, Value)
-        failed = group.failed + (not is_good)
-        self.groups[owner] = changed(group, open=group.open - 1, failed=failed)
+        failed = group.failed + (not isinstance(result, Value))
+        group = self.groups[owner] = changed(group, open=group.open - 1, failed=failed)
+        if self._is_late(step_id):
+            return
         if isinstance(step, MapStep) and failed > step.tolerated_failures:
             self._give_up(owner, step, step_id)
+        elif group.is_out_of_reach:
+            self._break_off(owner, "not_needed")
+            culprit = f"{member_word(step, step_id).capitalize()}: {reason_of(result)}"
+            reason = f"{_counted(group)}, and {group.enough} must succeed. {culprit}"
+            self._leave(owner, _too_few(reason))
         else:
             self._begin_more(owner)
+
+    def _is_late(self, step_run: str) -> bool:
+        """Whether a step run belongs to a step that has gone on without it."""
+        return is_member(step_run) and self.steps[owner_of(step_run)].waiting_for != "members"
 
     def _give_up(self, step_id: str, step: MapStep, culprit: str) -> None:
         """Cancel what is under way and fail the step: more members failed than it tolerates."""
         group, result = self.groups[step_id], self.steps[culprit].result
         self._break_off(step_id, "not_needed")
-        allowed = step.tolerated_failures
-        counted = f"{group.failed} of {group.total} items failed"
+        allowed, counted = step.tolerated_failures, _counted(group)
         more = f"{counted}, and {allowed} may" if allowed else counted
         failed = Failed(
             kind=result.kind if isinstance(result, Failed) else FailureKind.AGENT_ERROR,
@@ -140,12 +164,25 @@ class Members(Rounds):
 
     def _break_off(self, step_id: str, because: Broken) -> None:
         """What a step with members has under way is its members."""
-        if self.steps[step_id].waiting_for != "members":
-            super()._break_off(step_id, because)
+        if self.steps[step_id].waiting_for == "members":
+            self._cancel_members(step_id, because)
             return
+        super()._break_off(step_id, because)
+        self._break_off_late(step_id, because)
+
+    def _break_off_late(self, step_id: str, because: Broken) -> None:
+        step = self.workflow.steps[step_id].step if step_id in self.groups else None
+        if isinstance(step, MapStep) and step.late is Losers.IGNORE:
+            self._cancel_members(step_id, because)
+
+    def _cancel_members(
+        self, step_id: str, because: Broken, *, spared: StepStatus | None = None
+    ) -> None:
+        """Cancel the members that have not ended, except those of one status."""
+        left = {*TERMINAL_STEP, spared}
         for index in range(self.groups[step_id].begun):
             member = member_id(step_id, index)
-            if self.steps[member].status not in TERMINAL_STEP:
+            if self.steps[member].status not in left:
                 super()._break_off(member, because)
                 self._step_moves(member, "step_cancelled", waiting_for=None, ended_at=self.now)
                 self.events.append(StepClosed(step=member, to="cancelled"))
@@ -156,17 +193,25 @@ class Members(Rounds):
         if isinstance(step, TeamStep):
             self._count_votes(step_id, step)
             return
+        if isinstance(step, MapStep) and group.has_enough:
+            spared = StepStatus.RUNNING if step.late is Losers.IGNORE else None
+            self._cancel_members(step_id, "not_needed", spared=spared)
         outputs: list[JsonValue] = []
         failed: list[JsonValue] = []
+        left_out: list[JsonValue] = []
         for index in range(group.total):
-            result = self.steps[member_id(step_id, index)].result
-            if isinstance(result, Value):
-                outputs.append(result.output)
-            else:
-                outputs.append(None)
+            run = self.steps[member_id(step_id, index)] if index < group.begun else None
+            result = run.result if run and run.status in ENDED_WITH_RESULT else None
+            outputs.append(result.output if isinstance(result, Value) else None)
+            if result is None:
+                status = run.status.value if run else "not_begun"
+                left_out.append({"index": index, "status": status})
+            elif not isinstance(result, Value):
                 failed.append(_failure(index, result))
         output: JsonObject = {"items": outputs, "failed": failed, "count": group.total}
-        reason = f"{len(failed)} of {group.total} items failed." if failed else None
+        if group.enough is not None:
+            output["left_out"] = left_out
+        reason = f"{_counted(group)}." if failed else None
         gathered = Value.model_construct(output=output, reason=reason)
         self._leave(step_id, gathered, port="partial" if failed else "next")
 
@@ -245,6 +290,25 @@ class Members(Rounds):
 
 def _total(step: Step, run: StepRunState) -> int:
     return len(step.members) if isinstance(step, TeamStep) else len(_items(run))
+
+
+def _enough(run: StepRunState) -> int | None:
+    enough = (run.input or {}).get("enough")
+    return enough if isinstance(enough, int) else None
+
+
+def _counted(group: MemberGroup) -> str:
+    return f"{group.failed} of {group.total} items failed"
+
+
+def _too_few(reason: str) -> Failed:
+    """A map of which not enough items can succeed."""
+    return Failed(
+        kind=FailureKind.UNAVAILABLE,
+        reason_code="enough_out_of_reach",
+        reason=reason[:2_000],
+        retryable=False,
+    )
 
 
 def _absence(ballot: str, result: StepResult | None) -> JsonObject:

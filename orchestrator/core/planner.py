@@ -365,6 +365,9 @@ class _Planner(Undoing):
         if run.undo:
             self._undo_failed(compiled, run, result)
             return
+        if self._is_late(step_id):
+            self._leave(step_id, result)
+            return
         if calls_once(compiled, run.fallback) and result.kind in OUTCOME_UNKNOWN:
             unknown = _unknown_outcome(result)
             self._open_exception(step_id, unknown, unknown.reason)

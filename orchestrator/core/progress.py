@@ -382,9 +382,11 @@ class Progress:
             for command in self.commands
             if not isinstance(command, (InvokeAgent, OpenReview, StartTimer))
         ]
-        for step_id in self.workflow.order:
-            if self.steps and self.steps[step_id].status not in TERMINAL_STEP:
+        for step_id in self.workflow.order if self.steps else ():
+            if self.steps[step_id].status not in TERMINAL_STEP:
                 self._close(step_id)
+            else:
+                self._break_off_late(step_id, "run_ended")
         if self.before.status is not RunStatus.PENDING:
             self.commands.append(CancelTimer(timer=run_timer(self.before)))
         self._run_moves(event)
@@ -435,6 +437,9 @@ class Progress:
                 )
             )
             self.commands.append(CancelTimer(timer=review_timer(step_id, run)))
+
+    def _break_off_late(self, step_id: str, because: Broken) -> None:
+        """Abort what a step still has under way that has ended; only a map may have that."""
 
     def finish(self) -> Plan:
         """The plan: the new state, and what the run is doing now (step 5)."""

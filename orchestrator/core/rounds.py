@@ -138,6 +138,7 @@ class Rounds(Progress):
         """Close what is open of these steps: all of it leads to a join that has gone on."""
         for step_id in step_ids:
             if self.steps[step_id].status in TERMINAL_STEP:
+                self._break_off_late(step_id, "not_needed")
                 continue
             is_pending = self.steps[step_id].status is StepStatus.PENDING
             self._break_off(step_id, "not_needed")

@@ -105,6 +105,20 @@ _JOINED_EARLY: JsonObject = {
     "required": ["arrived", "missing", "late"],
 }
 
+_LEFT_OUT: JsonObject = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "index": {"type": "integer"},
+            "status": {"enum": ["cancelled", "running", "not_begun"]},
+        },
+        "required": ["index", "status"],
+        "additionalProperties": False,
+    },
+}
+"""The items of a map that were not waited for."""
+
 _EMITTED: JsonObject = {
     "type": "object",
     "properties": {
@@ -224,9 +238,7 @@ class Shapes:
             case StartStep():
                 return self.inlined(self.definition.input)
             case AgentStep() | MapStep():
-                interface = self.interface(step)
-                schema = self.inlined(interface.output_schema) if interface else {}
-                return gathered(schema) if isinstance(step, MapStep) else schema
+                return self._answered(step)
             case TeamStep():
                 return self._voted(step, is_decided=False)
             case RouterStep():
@@ -246,6 +258,13 @@ class Shapes:
                 return _EMITTED if isinstance(step, EmitStep) else self._waited(step)
             case _:
                 return {}
+
+    def _answered(self, step: AgentStep | MapStep) -> JsonObject:
+        interface = self.interface(step)
+        schema = self.inlined(interface.output_schema) if interface else {}
+        if isinstance(step, MapStep):
+            return gathered(schema, is_partial=step.enough is not None)
+        return schema
 
     def _voted(self, step: TeamStep, *, is_decided: bool) -> JsonObject:
         """What a team gives; the decision is certain only by the port of one."""
@@ -372,7 +391,8 @@ class Shapes:
         interface = self.interface(step)
         if isinstance(step, TeamStep) and ports == {"next"}:
             return self._voted(step, is_decided=True)
-        if isinstance(step, MapStep) and ports == {"next"} and interface is not None:
+        is_whole = isinstance(step, MapStep) and step.enough is None and ports == {"next"}
+        if is_whole and interface is not None:
             return gathered(self.inlined(interface.output_schema), is_whole=True)
         return self.outputs.get(step_id, {})
 
@@ -454,18 +474,20 @@ def listed(
         yield from listed((*path, name), inner, certain=is_certain, sample=shown, label=full)
 
 
-def gathered(output: JsonObject, *, is_whole: bool = False) -> JsonObject:
-    """What a map gives whose agent gives this; null where an item failed, unless it is whole."""
+def gathered(output: JsonObject, *, is_whole: bool = False, is_partial: bool = False) -> JsonObject:
+    """What a map gives whose agent gives this; null where an item has no value, unless it is whole.
+
+    A partial one does not wait for all items, and says which it left out.
+    """
     texts: JsonObject = {"kind": {"type": "string"}, "reason": {"type": "string"}}
     failure = closed_object({"index": {"type": "integer"}, **texts})
     entry = output if is_whole else union_of(output, {"type": "null"})
-    return closed_object(
-        {
-            "items": {"type": "array", "items": entry},
-            "failed": {"type": "array", "items": failure},
-            "count": {"type": "integer"},
-        }
-    )
+    whole: JsonObject = {
+        "items": {"type": "array", "items": entry},
+        "failed": {"type": "array", "items": failure},
+        "count": {"type": "integer"},
+    }
+    return closed_object({**whole, "left_out": _LEFT_OUT} if is_partial else whole)
 
 
 def _readable(

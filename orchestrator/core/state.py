@@ -133,8 +133,9 @@ class MemberGroup(Model):
     """How far a step is with the step runs that it is made of, in one of its iterations.
 
     The first `begun` of `total` items have been begun, `open` of them are under way (once the step
-    has ended: were cut off), `failed` of them have ended without a value.
-    `is_again`: the iteration is continued, and what has succeeded in it stays.
+    has ended: were cut off, or are not waited for), `failed` of them have ended without a value.
+    `is_again`: the iteration is continued, and what has succeeded in it stays. `enough` items must
+    succeed; None: whatever the step tolerates.
     """
 
     iteration: int
@@ -143,6 +144,17 @@ class MemberGroup(Model):
     open: int
     failed: int
     is_again: bool
+    enough: int | None = None
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether so many items as the step needs have succeeded."""
+        return self.enough is not None and self.begun - self.open - self.failed >= self.enough
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether so many items as the step needs cannot succeed any more."""
+        return self.enough is not None and self.total - self.failed < self.enough
 
 
 def may_have_acted(run: StepRunState) -> bool:
@@ -312,7 +324,7 @@ def _stored_value(value: Any, usual: Any) -> JsonValue:
         return value.value
     if isinstance(value, _AS_THEY_ARE):
         return value
-    dumped: JsonValue = to_jsonable_python(value)
+    dumped: JsonValue = to_jsonable_python(value, exclude_none=True)
     return dumped
 
 

@@ -194,6 +194,7 @@ def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
             yield from step.input.values()
         case MapStep():
             yield step.items
+            yield from (text for text in (step.enough,) if text)
             yield from step.input.values()
         case RouterStep():
             yield from (route.when for route in step.routes)

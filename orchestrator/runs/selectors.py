@@ -796,13 +796,22 @@ def _steps(
 
 
 def _member_counts(group: MemberGroup) -> JsonObject:
-    """How far a step is with its members; `open` ones of a run that has ended were cut off."""
-    return {
+    """How far a step is with its members; `open` ones of a step that has ended were left out."""
+    counts: JsonObject = {
         "total": group.total,
         "done": group.begun - group.open - group.failed,
         "failed": group.failed,
         "open": group.open,
     }
+    return (
+        counts
+        if group.enough is None
+        else {
+            **counts,
+            "enough": group.enough,
+            "not_begun": group.total - group.begun,
+        }
+    )
 
 
 def _agents_by_id(binding: JsonObject) -> dict[str, str]:

@@ -178,7 +178,7 @@ export interface Link {
   max_rounds?: number | null;
 }
 
-/** What becomes of steps that lead only to a join that has gone on without them. */
+/** What becomes of what is late: steps that lead only to a join that has gone on, items of a map. */
 export type Losers = "cancel" | "ignore";
 
 /** Calls an agent once for each item of a list. Ports: next, partial, failed. */
@@ -191,6 +191,8 @@ export interface MapStep {
   input?: { [key: string]: string };
   max_parallel?: number;
   tolerated_failures?: number;
+  enough?: string | null;
+  late?: Losers;
   timeout?: TimeoutPolicy;
   retry?: RetryPolicy;
 }
@@ -429,6 +431,8 @@ export const USUAL: { [part: string]: JsonObject } = {
     "input": {},
     "max_parallel": 8,
     "tolerated_failures": 0,
+    "enough": null,
+    "late": "cancel",
     "timeout": {
       "attempt_seconds": 30.0
     },

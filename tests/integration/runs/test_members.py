@@ -133,6 +133,57 @@ def test_a_snapshot_counts_the_items_and_a_list_shows_the_failed_ones_first(
     assert froms == {("each",)}
 
 
+def test_a_map_that_has_enough_cancels_its_late_items_and_begins_no_more(world, doorbells, fakes):
+    fakes.script("b", DOWN)
+    run = world.start(mapped(max_parallel=2, enough="1"))
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    output = StepRun.objects.get(run=run, step="each").output
+    left = {one["index"]: one["status"] for one in output["left_out"]}
+    assert left[2] == "not_begun"
+    assert "each.2" not in steps_of(run)
+    assert [one is None for one in output["items"]] == [index in left for index in range(3)]
+    assert not Timer.objects.filter(run=run).exists()
+    counts = run_snapshot(run.id, world.operator)["steps"]["each"]["members"]
+    assert (counts["total"], counts["enough"], counts["not_begun"]) == (3, 1, 1)
+    stored, replayed = stored_and_replayed(run)
+    assert stored == replayed
+    assert invariants() == {}
+
+
+def test_late_calls_finish_while_the_run_goes_on_and_their_results_stay_with_them(
+    world, doorbells, fakes, monkeypatch
+):
+    monkeypatch.setattr(walker, "SLICE_SECONDS", 0.0)
+    run = world.start(mapped(then=("after",), enough="1", late="ignore"))
+    rounds = 0
+    while status_of(run) != "succeeded":
+        walk(run.id)
+        stored, replayed = stored_and_replayed(run)
+        assert stored == replayed
+        rounds += 1
+        assert rounds < 20
+    rows = steps_of(run)
+    output = StepRun.objects.get(run=run, step="each").output
+    assert {one["status"] for one in output["left_out"]} == {"running"}
+    late = {rows[f"each.{one['index']}"] for one in output["left_out"]}
+    assert late <= {"succeeded", "cancelled"}
+    assert invariants() == {}
+
+
+def test_what_is_enough_and_cannot_be_reached_fails_the_map_with_its_reason(
+    world, doorbells, fakes
+):
+    fakes.script("b", FATAL)
+    run = world.start(mapped(max_parallel=1, enough="3", tolerated_failures=3))
+    walk(run.id)
+    assert status_of(run) == "failed"
+    row = StepRun.objects.get(run=run, step="each")
+    assert (row.result["kind"], row.result["reason_code"]) == ("unavailable", "enough_out_of_reach")
+    assert row.result["reason"] == "1 of 3 items failed, and 3 must succeed. Item 2: It is down."
+    assert invariants() == {}
+
+
 def test_a_team_asks_all_its_members_and_its_decision_is_audited_with_the_count(
     world, doorbells, fakes
 ):

@@ -66,14 +66,17 @@ def each(items='["a", "b", "c"]', **more):
     }
 
 
-def mapped(**more):
-    """start → each → done; partial → done; failed → broken."""
+def mapped(then=(), **more):
+    """start → each → those that are called then, one after another → done; failed → broken."""
     steps = {
         "each": each(**more),
         "broken": {"kind": "end", "name": "Broken", "outcome": "broken"},
+        **{label: agent(label) for label in then},
     }
-    links = ["start.next-each", "each.next-done", "each.partial-done", "each.failed-broken"]
-    return definition(steps, links)
+    following = [*then, "done"]
+    links = ["start.next-each", f"each.next-{following[0]}", f"each.partial-{following[0]}"]
+    links += [f"{a}.next-{b}" for a, b in pairwise(following)]
+    return definition(steps, [*links, "each.failed-broken"])
 
 
 def voting(size, **more):

@@ -332,6 +332,246 @@ def test_an_event_about_one_of_a_thousand_items_costs_little():
     assert spent < 10, "1,000 events took longer than 10 ms each"
 
 
+# ---- enough --------------------------------------------------------------------------------------
+
+
+def test_a_map_is_done_with_as_many_results_as_are_enough_and_the_rest_is_cancelled():
+    flow = mapped(enough="2", max_parallel=3)
+    flow.start(items=LINES)
+    assert flow.step("each").input["enough"] == 2
+    flow.succeed("each.2", {"v": 2})
+    assert flow.calls() == ["each.3"]
+    flow.succeed("each.0", {"v": 0})
+    assert [one.step for one in flow.emitted("cancel_attempt")] == ["each.1", "each.3"]
+    assert (flow.step("each").port, flow.state.outcome) == ("next", "done")
+    assert output(flow) == {
+        "items": [{"v": 0}, None, {"v": 2}, None],
+        "failed": [],
+        "count": 4,
+        "left_out": [
+            {"index": 1, "status": "cancelled"},
+            {"index": 3, "status": "cancelled"},
+        ],
+    }
+    assert {flow.status(name) for name in ("each.1", "each.3")} == {"cancelled"}
+
+
+def test_items_that_have_not_begun_when_there_are_enough_never_begin():
+    flow = mapped(enough="1", max_parallel=1)
+    flow.start(items=LINES)
+    flow.succeed("each.0")
+    assert not flow.calls()
+    assert "each.1" not in flow.state.steps
+    left = [{"index": index, "status": "not_begun"} for index in (1, 2, 3)]
+    assert output(flow)["left_out"] == left
+
+
+def test_how_many_are_enough_may_depend_on_the_run():
+    flow = mapped(enough="size(input.items) - 1")
+    flow.start(items=LINES)
+    for index in (3, 1):
+        flow.succeed(f"each.{index}")
+    assert flow.step("each").waiting_for == "members"
+    flow.succeed("each.0")
+    assert flow.state.outcome == "done"
+
+
+WORKED_ON = ("start-each", "each-after", "each.partial-after", "each.failed-bad", "after-done")
+
+
+def racing(*agents, policies=None, **more):
+    """start -> each -> after -> done; late items finish while `after` is under way."""
+    step = each(**{"input": {"n": "item.n"}, "enough": "1", "late": "ignore", **more})
+    steps = {"each": step, "after": call("work"), "bad": BAD_END}
+    return Flow(steps, WORKED_ON, *agents, policies=policies or {})
+
+
+def test_late_calls_that_are_ignored_finish_and_change_nothing():
+    flow = racing()
+    flow.start(items=LINES[:3])
+    flow.succeed("each.1", {"v": 1})
+    assert not flow.emitted("cancel_attempt")
+    assert flow.calls() == ["after"]
+    said = output(flow)
+    assert said["left_out"] == [{"index": index, "status": "running"} for index in (0, 2)]
+    flow.succeed("each.0", {"v": 0})
+    assert (flow.status("each.0"), flow.step("each.0").result.output) == ("succeeded", {"v": 0})
+    flow.fail("each.2")
+    assert (flow.status("each.2"), flow.state.groups["each"].open) == ("failed", 0)
+    assert output(flow) == said
+    flow.succeed("after")
+    assert flow.state.outcome == "done"
+
+
+def test_a_late_call_that_fails_is_not_tried_again_and_nobody_is_asked_about_it():
+    flow = racing(agent("once", effect="once"), slug="once", retry={"max_attempts": 3})
+    flow.start(items=LINES[:3])
+    flow.succeed("each.1")
+    flow.fail("each.0", "timeout")
+    flow.send(AttemptLost(step="each.2", iteration=1, attempt=1))
+    assert {flow.status("each.0"), flow.status("each.2")} == {"failed"}
+    assert not flow.emitted("open_review")
+    assert flow.state.groups["each"].failed == 2
+
+
+def test_an_item_that_waits_for_another_try_when_there_are_enough_is_cancelled_though_late_ones_finish():
+    flow = racing(retry={"max_attempts": 2})
+    flow.start(items=LINES[:2])
+    flow.fail("each.0", "timeout")
+    flow.succeed("each.1")
+    assert flow.timer("each.0", "retry") in [one.timer for one in flow.emitted("cancel_timer")]
+    assert output(flow)["left_out"] == [{"index": 0, "status": "cancelled"}]
+    assert output(flow)["failed"] == []
+
+
+def test_the_end_of_the_run_cancels_late_calls():
+    flow = racing()
+    flow.start(items=LINES[:2])
+    flow.succeed("each.0")
+    flow.succeed("after")
+    assert [one.step for one in flow.emitted("cancel_attempt")] == ["each.1"]
+    assert flow.status("each.1") == "cancelled"
+
+
+def test_failures_within_the_tolerance_count_as_before_beside_what_is_enough():
+    flow = mapped(enough="2", tolerated_failures=1)
+    flow.start(items=LINES)
+    flow.fail("each.0")
+    flow.succeed("each.1")
+    flow.succeed("each.2")
+    assert flow.step("each").port == "partial"
+    assert [one["index"] for one in output(flow)["failed"]] == [0]
+    assert [one["index"] for one in output(flow)["left_out"]] == [3]
+
+
+def test_a_failure_more_than_is_tolerated_fails_the_map_though_enough_might_still_succeed():
+    flow = mapped(enough="2")
+    flow.start(items=LINES)
+    flow.fail("each.0")
+    assert flow.step("each").result.reason_code == "items_failed"
+
+
+def test_a_map_fails_as_soon_as_what_is_enough_cannot_be_reached():
+    flow = mapped(enough="3", tolerated_failures=4)
+    flow.start(items=LINES)
+    flow.fail("each.0")
+    assert flow.step("each").waiting_for == "members"
+    flow.fail("each.3")
+    result = flow.step("each").result
+    assert (result.kind, result.reason_code) == ("unavailable", "enough_out_of_reach")
+    assert result.reason == "2 of 4 items failed, and 3 must succeed. Item 4: It broke."
+    assert [one.step for one in flow.emitted("cancel_attempt")] == ["each.1", "each.2"]
+    assert flow.state.outcome == "failed"
+
+
+def test_a_list_that_is_shorter_than_what_is_enough_calls_nobody():
+    flow = mapped(enough="5")
+    flow.start(items=LINES)
+    result = flow.step("each").result
+    assert result.reason_code == "enough_out_of_reach"
+    assert result.reason == "5 items must succeed, and the list has 4."
+    assert not flow.emitted("invoke_agent")
+
+
+@pytest.mark.parametrize("enough", ["0", "1.5", "'two'", "-1"])
+def test_what_is_enough_must_be_a_whole_number_from_one(enough):
+    flow = mapped(enough=enough)
+    flow.start(items=LINES)
+    result = flow.step("each").result
+    assert result.reason_code == "input_refused"
+    assert result.violations[0].path == "/enough"
+
+
+def test_a_person_may_run_a_map_again_with_less_that_is_enough():
+    flow = mapped(enough="3", tolerated_failures=4, arrows=("start-each", "each-done"))
+    flow.start(items=LINES[:3])
+    flow.succeed("each.0")
+    flow.fail("each.1")
+    assert flow.step("each").waiting_for == "exception"
+    flow.decide_exception("each", "retry", {"items": LINES[:3], "enough": 1})
+    flow.succeed("each.2", {"v": 2})
+    assert output(flow)["items"] == [None, None, {"v": 2}]
+
+
+def test_resuming_a_map_counts_what_had_succeeded_before_towards_what_is_enough():
+    flow = mapped(enough="2", tolerated_failures=4, max_parallel=1)
+    flow.start(items=LINES[:2])
+    flow.succeed("each.0", {"v": 0})
+    flow.fail("each.1")
+    flow.send(RunResumed(step="each", reason="again", actor="otto"))
+    assert flow.calls() == ["each.1"]
+    flow.succeed("each.1", {"v": 1})
+    assert output(flow)["items"] == [{"v": 0}, {"v": 1}]
+
+
+def test_a_map_that_begins_anew_breaks_off_the_late_calls_of_the_round_before():
+    step = each(input={"n": "item.n"}, enough="1", late="ignore")
+    steps = {"each": step, "after": call("work")}
+    arrows = ["start-each", "each-after", "after-done", "after.not_found-each ^2"]
+    flow = Flow(steps, arrows)
+    flow.start(items=LINES[:2])
+    flow.succeed("each.0")
+    flow.end_with("after", not_found())
+    assert [one.step for one in flow.emitted("cancel_attempt")] == ["each.1"]
+    assert sorted(flow.calls()) == ["each.0", "each.1"]
+    flow.succeed("each.1")
+    assert flow.calls() == ["after"]
+
+
+def test_a_map_that_has_no_way_on_is_run_again_without_its_late_calls():
+    flow = racing(tolerated_failures=1)
+    steps = {"each": flow.workflow.definition.steps["each"].model_dump(mode="json")}
+    flow = Flow(steps, ["start-each", "each-done"])
+    flow.start(items=LINES[:3])
+    flow.fail("each.0")
+    flow.succeed("each.1")
+    assert (flow.step("each").waiting_for, flow.status("each.2")) == ("exception", "running")
+    flow.decide_exception("each", "retry")
+    assert [one.step for one in flow.emitted("cancel_attempt")] == ["each.2"]
+    assert flow.calls() == ["each.0", "each.1", "each.2"]
+
+
+def test_a_join_that_drops_a_map_drops_its_late_calls_too():
+    steps = {
+        "each": each(input={"n": "item.n"}, enough="1", late="ignore"),
+        "then": call("work"),
+        "fast": call("work"),
+        "join": {"kind": "join", "name": "J", "policy": "first"},
+        "after": call("work"),
+    }
+    arrows = ["start-each", "start-fast", "each-then", "then-join", "fast-join", "join-after"]
+    flow = Flow(steps, [*arrows, "after-done"])
+    flow.start(items=LINES[:2])
+    flow.succeed("each.0")
+    flow.succeed("fast")
+    assert [one.step for one in flow.emitted("cancel_attempt")] == ["each.1", "then"]
+
+
+def test_pausing_breaks_late_calls_off_and_going_on_makes_them_again():
+    flow = racing()
+    flow.start(items=LINES[:2])
+    flow.succeed("each.0")
+    flow.send(PauseRequested(reason="hold", actor="otto"))
+    assert sorted(one.step for one in flow.emitted("cancel_attempt")) == ["after", "each.1"]
+    flow.send(ContinueRequested(reason="go", actor="otto"))
+    assert sorted(flow.calls()) == ["after", "each.1"]
+    flow.succeed("each.1")
+    flow.succeed("after")
+    assert flow.state.outcome == "done"
+
+
+@pytest.mark.parametrize("late", ["cancel", "ignore"])
+def test_a_journal_with_late_items_gives_the_same_state_and_survives_storage(late):
+    flow = racing(late=late, tolerated_failures=1)
+    flow.start(items=LINES)
+    flow.fail("each.3")
+    flow.succeed("each.1")
+    if late == "ignore":
+        flow.succeed("each.0")
+    assert replay(flow.workflow, "run-1", flow.journal) == flow.state
+    assert RunState.model_validate_json(flow.state.model_dump_json()) == flow.state
+
+
 # ---- what is said before it runs -----------------------------------------------------------------
 
 GIVES = {
@@ -374,6 +614,48 @@ def test_an_input_that_fits_each_item_has_no_finding():
 )
 def test_what_is_wrong_with_a_map_is_found_before_it_runs(step, wanted):
     assert wanted in findings(step)
+
+
+@pytest.mark.parametrize(
+    ("enough", "items", "wanted"),
+    [
+        ("0", "input.items", "enough_out_of_range"),
+        ("1.5", "input.items", "enough_out_of_range"),
+        ("1001", "input.items", "enough_out_of_range"),
+        ("3", "[{'n': 1}, {'n': 2}]", "enough_out_of_range"),
+        ("input.name", "input.items", "wrong_kind"),
+        ("item.n", "input.items", "unknown_name"),
+    ],
+)
+def test_a_number_of_items_that_cannot_be_right_is_found_before_it_runs(enough, items, wanted):
+    assert (wanted, "enough") in findings(each(items, input={"n": "item.n"}, enough=enough))
+
+
+def test_a_number_of_items_that_may_be_right_has_no_finding():
+    for enough in ("1", "size(input.items) - 1", "2 + 2"):
+        assert findings(each(input={"n": "item.n"}, enough=enough)) == []
+    listed = each("[{'n': 1}, {'n': 2}]", input={"n": "item.n"}, enough="2")
+    assert findings(listed) == []
+
+
+def test_items_may_be_empty_and_what_was_left_out_is_known_after_a_map_that_stops_early():
+    steps = {"whole": call("sum", input={"all": "steps.each.output.items"})}
+    takes = {
+        "type": "object",
+        "properties": {"all": {"type": "array", "items": GIVES}},
+        "required": ["all"],
+    }
+    made = definition(
+        {"each": each(input={"n": "item.n"}, enough="1"), **steps},
+        ["start-each", "each-whole", "whole-done"],
+        input=TAKES_LINES,
+    )
+    known = catalogue(agent("work", takes=NEEDS_N, gives=GIVES), agent("sum", takes=takes))
+    assert ("may_not_fit", "whole") in {
+        (one.code, one.step) for one in check_definition(made, known)
+    }
+    examined = examine(made, known, "whole")
+    assert "steps.each.output.left_out" in [one.expression for one in examined.scope]
 
 
 def test_the_item_is_known_in_the_map_only():

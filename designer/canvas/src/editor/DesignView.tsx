@@ -258,6 +258,11 @@ function StepFacts({
               {step.kind === "map" && <Fact name="For each of">{step.items}</Fact>}
               {step.kind === "map" && <Fact name="At the same time">{step.max_parallel ?? 8} at most</Fact>}
               {step.kind === "map" && <Fact name="May fail">{step.tolerated_failures ?? 0} at most</Fact>}
+              {step.kind === "map" && step.enough != null && (
+                <Fact name="Enough">
+                  {step.enough} items; late calls {step.late === "ignore" ? "finish and do not count" : "are cancelled"}
+                </Fact>
+              )}
               {step.kind === "agent" && !!step.fallbacks?.length && (
                 <Fact name="If it cannot">
                   {step.fallbacks

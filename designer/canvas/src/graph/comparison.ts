@@ -34,6 +34,8 @@ const WORDS: Readonly<Record<string, string>> = {
   budget: "calls of agents in a run",
   items: "list",
   tolerated_failures: "failed items allowed",
+  enough: "items that are enough",
+  late: "what becomes of late items",
 };
 
 /** Every place at which the two documents differ; moves on the canvas are one entry. */

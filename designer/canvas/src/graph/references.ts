@@ -74,7 +74,9 @@ export function mapAllExpressions(
 
 function mapEach(step: MapStep, change: (expression: string) => string): MapStep {
   const items = change(step.items);
-  const whole = items === step.items ? step : { ...step, items };
+  const enough = step.enough == null ? step.enough : change(step.enough);
+  const isSame = items === step.items && enough === step.enough;
+  const whole = isSame ? step : { ...step, items, ...(enough == null ? {} : { enough }) };
   return step.input ? withFields(whole, "input", mapFields(step.input, change)) : whole;
 }
 

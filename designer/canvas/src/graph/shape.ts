@@ -120,6 +120,8 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     input: optional(mapping),
     max_parallel: optional(within("max_parallel")),
     tolerated_failures: optional(within("tolerated_failures")),
+    enough: nullable(expression),
+    late: optional(oneOf(["cancel", "ignore"])),
     timeout,
     retry,
   }),

@@ -8,7 +8,7 @@ import { USUAL, type AgentStep, type JsonValue, type MapStep, type RetryPolicy, 
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FieldList } from "./ContractField";
-import { NumberField, Section } from "./controls";
+import { NumberField, Section, Segments } from "./controls";
 import { useInspector } from "./context";
 import { Fallbacks } from "./Fallbacks";
 import { KindsField } from "./KindsField";
@@ -132,9 +132,10 @@ function ListFields({
   readonly step: MapStep;
   readonly set: (path: readonly string[], value: JsonValue | undefined, what: string) => void;
 }) {
-  const { definition, scope } = useInspector();
+  const { apply, definition, scope } = useInspector();
   const outside = useMemo(() => scope?.filter((field) => !/^(item|index)\b/.test(field.expression)) ?? null, [scope]);
   const lists = (outside ?? []).filter((field) => field.type === "list").map((field) => field.expression);
+  const numbers = (outside ?? []).filter((field) => /^(whole )?number$/.test(field.type)).map((field) => field.expression);
   return (
     <Section title="For each item" aside="At most 1,000">
       <ValueField
@@ -174,6 +175,49 @@ function ListFields({
           }}
         />
       </div>
+      <ValueField
+        label="Enough items"
+        place="enough"
+        value={step.enough ?? ""}
+        definition={definition}
+        scope={outside}
+        candidates={numbers}
+        describedBy="hint-enough"
+        onCommit={(enough) => {
+          set(["enough"], enough, "Change how many items are enough");
+        }}
+        onClear={() => {
+          apply(`Let ${step.name} wait for all items`, (document) =>
+            ["enough", "late"].reduce(
+              (made, key) => setStepField(made, { step: stepId, path: [key], value: undefined }),
+              document,
+            ),
+          );
+        }}
+      />
+      {step.enough == null ? (
+        <span className="hint" id="hint-enough">
+          Empty: the whole list. A number: the step is done when so many items have succeeded.
+        </span>
+      ) : (
+        <Segments
+          label="Items that are late"
+          place="late"
+          value={step.late ?? "cancel"}
+          options={[
+            { value: "cancel", title: "Cancel them" },
+            { value: "ignore", title: "Let them finish" },
+          ]}
+          hint={
+            step.late === "ignore"
+              ? "Calls under way finish and do not count. No item is begun any more."
+              : "Calls under way are broken off. No item is begun any more."
+          }
+          onCommit={(late) => {
+            set(["late"], late, "Change what becomes of late items");
+          }}
+        />
+      )}
     </Section>
   );
 }
