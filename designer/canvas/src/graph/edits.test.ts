@@ -244,6 +244,20 @@ describe("ids", () => {
     expect(edits.changeStepId(sample, { step: "extract", id: "letter" })).toBe(sample);
   });
 
+  test("a step's id changes in the number of items that are enough", () => {
+    const { extract } = sample.steps;
+    if (extract?.kind !== "agent") throw new Error("the sample has changed");
+    const each = { kind: "map", name: "Each", uses: extract.uses, items: "input.documents" } as const;
+    const steps = { ...sample.steps, letter: { ...each, enough: "steps.extract.output.n" } };
+    const { letter } = edits.changeStepId({ ...sample, steps }, { step: "extract", id: "read" }).steps;
+    expect(letter).toEqual({ ...each, enough: "steps.read.output.n" });
+    const without = edits.changeStepId(
+      { ...sample, steps: { ...sample.steps, letter: each } },
+      { step: "extract", id: "read" },
+    );
+    expect(without.steps.letter).toEqual(each);
+  });
+
   test("a route's port follows its title with its links until it is named by hand", () => {
     const auto = edits.addRoute(sample, { step: "amount", title: "Way 2" });
     const linked = edits.connect(auto, { source: "amount", port: "way_2", target: "declined" });

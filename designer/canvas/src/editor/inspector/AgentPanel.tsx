@@ -182,7 +182,7 @@ function ListFields({
         definition={definition}
         scope={outside}
         candidates={numbers}
-        describedBy="hint-enough"
+        describedBy={step.enough == null ? "hint-enough" : undefined}
         onCommit={(enough) => {
           set(["enough"], enough, "Change how many items are enough");
         }}
