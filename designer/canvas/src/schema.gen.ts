@@ -178,7 +178,7 @@ export interface Link {
   max_rounds?: number | null;
 }
 
-/** What becomes of what is late: steps that lead only to a join that has gone on, items of a map. */
+/** What becomes of the late: steps that lead only to a join that has gone on, items of a map. */
 export type Losers = "cancel" | "ignore";
 
 /** Calls an agent once for each item of a list. Ports: next, partial, failed. */

@@ -424,6 +424,14 @@ class TestItems:
             assert shown.status_code == 200
         assert operator.get(f"/runs/{run.id}/?step=each.9").status_code == 200
 
+    def test_a_map_that_had_enough_says_so_and_how_many_it_left_out(
+        self, world, doorbells, fakes, operator
+    ):
+        run = world.start(mapped(max_parallel=1, enough="2"))
+        walk(run.id)
+        text = text_of(operator.get(f"/runs/{run.id}/?step=each"))
+        assert "2 done · 1 not begun · of 3 · 2 enough" in text
+
     def test_a_run_that_failed_at_a_map_shows_the_item_that_did_it(
         self, world, doorbells, fakes, operator
     ):
