@@ -34,7 +34,9 @@ test-e2e: setup-dev browser
 
 chaos: setup-dev
 	@BATON_EXAMPLES=10000 .venv/bin/pytest tests/unit/core/test_planner_properties.py -q -n 2 --timeout 1800
-	@.venv/bin/pytest tests/chaos -q -m "nightly or not nightly"
+	@bash scripts/faketime.sh
+	@BATON_TEST_PROFILE=sqlite .venv/bin/pytest tests/chaos -q -m "nightly or not nightly"
+	@BATON_TEST_PROFILE=postgres .venv/bin/pytest tests/chaos -q -m "nightly or not nightly"
 
 bench: setup-dev browser
 	@$(PY) -m benchmarks.run

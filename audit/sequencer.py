@@ -54,6 +54,8 @@ logger = logging.getLogger("baton.audit")
 BATCH: Final = 2_000
 ROUND_SECONDS: Final = 0.2
 STANDBY_SECONDS: Final = 1.0
+SILENT_SECONDS: Final = 30
+"""After so long without a sign of life the database takes the lock away from its holder."""
 HEAD_EVERY: Final = timedelta(seconds=5)
 HEAD_ENTRIES: Final = 1_000
 SIGNED_AT_ONCE: Final = "audit_export.requested"
@@ -114,8 +116,12 @@ Entry: TypeAlias = tuple[int, UUID, bytes]
 class Lock(Protocol):
     """The right to place rows and sign."""
 
-    def is_held(self) -> bool:
-        """Whether it is ours."""
+    def now(self) -> datetime:
+        """The database's time (on SQLite: the process's), if the lock is ours still.
+
+        Raises:
+            DatabaseError: it may be somebody else's by now.
+        """
 
 
 class Sequencer:
@@ -225,9 +231,9 @@ def sequencer_lock() -> Iterator[Lock | None]:
 
 def _run_while_held(lock: Lock, stop: threading.Event) -> None:
     sequencer, checker = Sequencer(), Checker()
-    while not stop.is_set() and lock.is_held():
+    while not stop.is_set():
         began = time.monotonic()
-        now = datetime.now(UTC)
+        now = lock.now()
         placed = sequencer.place(now)
         head = sequencer.sign(now)
         if placed:
@@ -325,8 +331,8 @@ def _write_file(head: TreeHead) -> None:
 class _Held:
     """A lock that nobody can take from us while the process lives."""
 
-    def is_held(self) -> bool:
-        return True
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
 
 class _HeldByConnection:
@@ -335,10 +341,11 @@ class _HeldByConnection:
     def __init__(self, own: BaseDatabaseWrapper) -> None:
         self._own = own
 
-    def is_held(self) -> bool:
+    def now(self) -> datetime:
         with self._own.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        return True
+            cursor.execute("SELECT clock_timestamp()")
+            now: datetime = cursor.fetchone()[0]
+        return now
 
 
 @contextmanager
@@ -363,10 +370,16 @@ def _lock_file(file: IO[str]) -> bool:
 
 @contextmanager
 def _advisory_lock() -> Iterator[Lock | None]:
-    """Hold a session lock on a connection of its own; a shared one could be given back with it."""
+    """Hold a session lock on a connection of its own; a shared one could be given back with it.
+
+    A holder that is stopped or cut off, and not dead, loses it after `SILENT_SECONDS`.
+    """
     own = connection.copy()
     try:
         with own.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('idle_session_timeout', %s, false)", [f"{SILENT_SECONDS}s"]
+            )
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY])
             is_held = cursor.fetchone()[0]
         if not is_held:

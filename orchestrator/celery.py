@@ -26,6 +26,8 @@ app = Celery("baton")
 app.conf.update(
     broker_url=settings.REDIS_URL or "memory://",
     broker_connection_retry_on_startup=True,
+    # A Redis that is out of memory refuses to note that a doorbell was answered: no reason to end.
+    broker_channel_error_retry=True,
     broker_transport_options={
         # Unacknowledged messages come back only after this; the sweeper is much faster.
         "visibility_timeout": LONGEST_CALL_SECONDS + 7_200,

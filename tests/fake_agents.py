@@ -121,7 +121,7 @@ def _light(given: JsonObject, context: AgentContext) -> StepResult:
 
 
 def _pause(given: JsonObject, context: AgentContext) -> StepResult:
-    time.sleep(PAUSE_SECONDS)
+    time.sleep(float(given.get("seconds", PAUSE_SECONDS)))  # type: ignore[arg-type]  # a number
     return _light(given, context)
 
 

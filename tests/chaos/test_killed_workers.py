@@ -5,8 +5,9 @@ import signal
 import time
 
 import pytest
+from django.db import connection
 
-from orchestrator.runs.models import Run, RunEvent
+from orchestrator.runs.models import Attempt, Run, RunEvent
 from tests.chaos.processes import kill
 from tests.integration.runs.world import chain, invariants, status_of, wait_for
 from tests.servers import start_redis
@@ -110,6 +111,37 @@ def test_a_broker_that_goes_away_and_comes_back_holds_nothing_up_for_good(
         broker.wait(10)
     assert len(fakes.calls("b")) == 6
     assert invariants() == {}
+
+
+@pytest.mark.postgres
+def test_a_database_that_drops_every_connection_and_a_worker_that_dies_lose_no_run(
+    world, processes, fakes
+):
+    """What an immediate restart of PostgreSQL looks like from outside, boot locks included."""
+    fakes.script("b", seconds=0.1)
+    slug = world.publish(chain("a", "b"))
+    processes.launch()
+    processes.start()
+    with fakes.held():
+        runs = [world.start(slug, text=f"run {number}") for number in range(40)]
+        wait_for(lambda: fakes.calls("a"), 30)
+        drop_connections()
+    begun = wait_for(lambda: fakes.calls("b"), 30)
+    kill(next(one for one in processes.started if one.pid == begun[0]["pid"]))
+    wait_for(lambda: Run.objects.filter(status="succeeded").count() == len(runs), 60, every=0.2)
+    wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
+    for step in "ab":
+        assert Attempt.objects.filter(step=step, status="succeeded").count() == len(runs)
+    assert invariants() == {}
+
+
+def drop_connections():
+    """Break all connections to this database but the one that asks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_runs_on_at_once(world, processes, fakes):

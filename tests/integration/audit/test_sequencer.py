@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
-from audit import log_key, merkle
+from audit import log_key, merkle, sequencer
 from audit.checker import check_log
 from audit.models import AuditEntry, AuditOutbox, SequencerState, TreeHead, TreeNode
 from audit.note import open_head
@@ -238,6 +238,28 @@ def test_only_one_holds_the_lock_and_the_next_one_takes_over():
     run_other()
     assert taken == [False, True]
     assert sequence_once(NOW) == 1
+
+
+def stand_still_until(somebody_else_placed_it):
+    """Hold the lock and give no sign of life; then ask for the time as its holder."""
+    with sequencer_lock() as lock:
+        lock.now()
+        assert not somebody_else_placed_it()
+        deadline = time.monotonic() + 10
+        while not somebody_else_placed_it():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        lock.now()
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("committed_db")
+def test_a_sequencer_that_stands_still_is_replaced_and_notices_it(monkeypatch):
+    monkeypatch.setattr(sequencer, "SILENT_SECONDS", 1)
+    write()
+    with pytest.raises(DatabaseError):
+        stand_still_until(lambda: sequence_once(NOW) == 1)
+    assert_log_is_whole()
 
 
 @pytest.mark.usefixtures("committed_db")

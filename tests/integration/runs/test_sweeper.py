@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import timedelta
 
+import pytest
 from django.db import connections
 
 from approvals.services import withdraw_review
@@ -41,6 +42,22 @@ def in_thread(function, *arguments):
     thread = threading.Thread(target=run)
     thread.start()
     return thread
+
+
+@pytest.mark.postgres
+def test_a_sweeper_that_stands_still_is_replaced_and_stands_by_afterwards(engine, monkeypatch):
+    monkeypatch.setattr(boots, "SILENT_SECONDS", 1)
+    stopped, standing_by = boots.SingleHolder("sweeper"), boots.SingleHolder("sweeper")
+    try:
+        assert stopped.holds()
+        assert not standing_by.holds()
+        assert stopped.holds()
+        wait_for(standing_by.holds)
+        assert not stopped.holds()
+        assert standing_by.holds()
+    finally:
+        stopped.give_back()
+        standing_by.give_back()
 
 
 def test_the_claims_of_a_dead_owner_are_freed_and_those_of_a_living_one_are_not(world, doorbells):
