@@ -373,6 +373,8 @@ class World:
         if begun is None or isinstance(event, (RunResumed, ResultGiven)):
             return
         source = self.workflow.definition.links[begun.link].source
+        if not before.steps:
+            return  # the run has just begun: no join can have gone on
         for join in self.workflow.steps[source].serves:
             assert before.steps[join].status.value == "pending", "a join that fired begins anew"
 
