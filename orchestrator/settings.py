@@ -279,7 +279,7 @@ SPECTACULAR_SETTINGS = {
 
 # Cache: rate limits; shared between processes in production
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "orchestrator.web.caches.SharedCache", "LOCATION": REDIS_URL}
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
