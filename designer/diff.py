@@ -230,6 +230,7 @@ _JOINS: Final = {
 }
 _LOSERS: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "go on and are ignored"}
 _LATE: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "finish and are ignored"}
+_BEFORE: Final = {True: "do not count", False: "count for a quarter of an hour"}
 _MODES: Final = {
     RouterMode.FIRST: "the first whose rule holds",
     RouterMode.ALL: "every one whose rule holds",
@@ -285,6 +286,7 @@ _AWAITED: Final[Mapping[type, Mapping[str, _Fact]]] = {
         "event": _Fact("waits for", _text),
         "key": _Fact("key of the event", _text),
         "deadline_seconds": _Fact("waits at most", _seconds),
+        "only_new": _Fact("events from before it waits", lambda only: _BEFORE[only]),
     },
 }
 _OUTCOME: Final[Mapping[str, _Fact]] = {

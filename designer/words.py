@@ -93,14 +93,15 @@ def source_words(trigger: Trigger) -> str:
 
 
 def awaited_words(step: WaitStep) -> str:
-    """What a step waits for: `2 h`, `until input.due`, `for order.paid at most 7 d`."""
+    """What a step waits for: `2 h`, `until input.due`, `for order.paid, at most 7 d`."""
     match step.awaits:
         case Pause(seconds=seconds):
             return seconds_words(seconds)
         case Moment(at=at):
             return f"until {at}"
-        case EventAwaited(event=event, deadline_seconds=deadline):
-            return f"for {event}, at most {seconds_words(deadline)}"
+        case EventAwaited(event=event, deadline_seconds=deadline, only_new=only_new):
+            meant = f"a new {event}" if only_new else event
+            return f"for {meant}, at most {seconds_words(deadline)}"
 
 
 def seconds_words(seconds: float, *, units: int = 2) -> str:

@@ -80,10 +80,14 @@ class WithdrawReview(Model):
 
 
 class EventKey(Model):
-    """Which event is meant: its type, and the key that tells it from others of that type."""
+    """Which event is meant: its type, and the key that tells it from others of that type.
+
+    With `only_new` an event that came before the wait began is not meant.
+    """
 
     type: str
     key: Text
+    only_new: bool = False
 
 
 class StartTimer(Model):

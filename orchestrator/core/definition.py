@@ -428,17 +428,21 @@ class Moment(Model):
     at: Expression
 
 
-class EventAwaited(Model):
+class EventAwaited(Part):
     """A wait for one event of this type whose key is what `key` gives, with a deadline.
 
-    `contract` is the schema of the event's data.
+    `contract` is the schema of the event's data. An event is kept for a while and counts when the
+    wait begins soon after it; with `only_new` one that came before does not.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"only_new"})
 
     type: Literal["event"] = "event"
     event: EventType
     key: Expression
     contract: Schema
     deadline_seconds: Annotated[int, Field(ge=1, le=MAX_WAIT_SECONDS)] = 7 * 86_400
+    only_new: bool = False
 
 
 class WaitStep(StepBase):

@@ -84,7 +84,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event that comes for a wait: its data, and how long after the wait began."""
+    """An event that comes for a wait: its data, and how long after the wait began.
+
+    A negative time is one before it began: then it is there at once, for a wait that takes it.
+    """
 
     content: JsonValue
     after_seconds: float = 60
@@ -224,6 +227,9 @@ class _Simulation:
         arrival = self.outside(command.awaits) if command.awaits is not None else None
         if arrival is None or command.step is None or command.iteration is None:
             return
+        is_old = arrival.after_seconds < 0
+        if is_old and command.awaits is not None and command.awaits.only_new:
+            return
         at = self.now + timedelta(seconds=arrival.after_seconds)
         event = EventArrived(
             step=command.step,
@@ -232,7 +238,7 @@ class _Simulation:
                 content=arrival.content, source="simulated", event_id=command.timer, at=at
             ),
         )
-        self._later(at, f"event/{command.timer}", event)
+        self._later(max(at, self.now), f"event/{command.timer}", event)
 
     def _call(self, command: InvokeAgent) -> None:
         step = self.workflow.step(command.step).step

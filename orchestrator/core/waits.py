@@ -8,6 +8,9 @@ those. Whoever ends the wait takes the timer's row away first, so that of a dead
 that come at the same time one alone reaches the run. The planner still looks at step, iteration and
 timer, and lets what no longer applies change nothing.
 
+An event that came before the wait began counts too, as it is kept for a while, unless the wait is
+for new ones only; that is judged by whoever keeps the events (`EventKey.only_new`).
+
 A person who lets the step run again may give another key, or another instant, as its input.
 """
 
@@ -97,7 +100,8 @@ class Waits(Rounds):
             self._leave(compiled.id, failed)
             return
         until = self.now + timedelta(seconds=awaited.deadline_seconds)
-        self._wait_until(compiled, until, EventKey(type=awaited.event, key=str(key)))
+        meant = EventKey(type=awaited.event, key=str(key), only_new=awaited.only_new)
+        self._wait_until(compiled, until, meant)
 
     def _read(
         self, compiled: CompiledStep, expression: CompiledExpression | None, path: str

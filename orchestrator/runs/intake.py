@@ -9,7 +9,8 @@ the same correlation (workspace, type, key) is ended by deleting its timer and p
 `EventArrived` into its run's inbox, in one transaction. An event that nobody waits for yet is
 parked for a while, also when a trigger was told of it. The other way round, a wait that begins
 looks for a parked event (`deliver_parked`). Both are done by the same thread one after the other: a
-wait that was committed too late to be seen by the first is seen by the second.
+wait that was committed too late to be seen by the first is seen by the second. A wait for new
+events only (`Timer.hears_from`) takes none that was received before it began, parked or not.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def settle_received(now: datetime) -> int:
     told = triggers.take_events(events)
     quiet: list[ReceivedEvent] = []
     for event in events:
-        waits = waited_for.get(event.correlation, ())
+        waits = [one for one in waited_for.get(event.correlation, ()) if _hears(one, event)]
         if not (waits and _settle(event, waits, now)):
             quiet.append(event)
     _park(quiet, told, now)
@@ -127,11 +128,15 @@ def deliver_parked(now: datetime, *, since: datetime | None) -> int:
     waits = _timers().exclude(correlation="")
     if since is not None:
         waits = waits.filter(id__gte=_first_id(since))
-    earliest: dict[str, ReceivedEvent] = {}
+    kept: dict[str, list[ReceivedEvent]] = {}
     for event in parked.filter(correlation__in=waits.values("correlation")).order_by("id"):
-        earliest.setdefault(event.correlation, event)
-    waiting = _waits(waits.filter(correlation__in=list(earliest))) if earliest else {}
-    return sum(_settle(earliest[one], timers, now) for one, timers in waiting.items())
+        kept.setdefault(event.correlation, []).append(event)
+    heard: dict[UUID, tuple[ReceivedEvent, list[Timer]]] = {}
+    for timer in waits.filter(correlation__in=list(kept)) if kept else ():
+        earliest = next((one for one in kept[timer.correlation] if _hears(timer, one)), None)
+        if earliest is not None:
+            heard.setdefault(earliest.id, (earliest, []))[1].append(timer)
+    return sum(_settle(event, timers, now) for event, timers in heard.values())
 
 
 def _refuse_forged(events: Sequence[IncomingEvent]) -> None:
@@ -185,7 +190,12 @@ def _row(event: IncomingEvent, sent: _Sending) -> ReceivedEvent:
 
 def _timers() -> QuerySet[Timer]:
     """Timers, each with what is asked of its run."""
-    return Timer.objects.select_related("run").only("id", "correlation", "run__mode")
+    return Timer.objects.select_related("run").only("id", "correlation", "hears_from", "run__mode")
+
+
+def _hears(timer: Timer, event: ReceivedEvent) -> bool:
+    """Whether an event counts for a wait of its correlation, by when it was received."""
+    return timer.hears_from is None or event.received_at >= timer.hears_from
 
 
 def _waits(timers: Iterable[Timer]) -> dict[str, list[Timer]]:

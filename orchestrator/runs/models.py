@@ -235,7 +235,8 @@ class Timer(models.Model):
     """A row that becomes an event when due; `key` is unique within its run.
 
     `correlation` (see `correlation_of`) stands with a step that waits for an event: the timer is
-    its deadline, and whoever deletes the row first, deadline or event, reaches the run.
+    its deadline, and whoever deletes the row first, deadline or event, reaches the run. An event
+    that was received before `hears_from` does not count; null: any that is still kept does.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -246,6 +247,7 @@ class Timer(models.Model):
     iteration = models.PositiveIntegerField(null=True, blank=True)
     due_at = models.DateTimeField(db_index=True)
     correlation = models.CharField(max_length=64, blank=True, default="", db_default="")
+    hears_from = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("run", "key"), name="one_timer_key"),)

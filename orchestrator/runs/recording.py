@@ -502,6 +502,7 @@ class Recording:
                     else correlation_of(
                         self.facts.workspace_id, command.awaits.type, command.awaits.key
                     ),
+                    "hears_from": now if command.awaits and command.awaits.only_new else None,
                 }
             case CancelTimer():
                 self._pending.timers[command.timer] = None

@@ -165,9 +165,10 @@ _TABLES: Final[Mapping[str, _Table]] = {
             "iteration": "integer",
             "due_at": "timestamptz",
             "correlation": "text",
+            "hears_from": "timestamptz",
         },
         key=("run_id", "key"),
-        update=("purpose", "step", "iteration", "due_at", "correlation"),
+        update=("purpose", "step", "iteration", "due_at", "correlation", "hears_from"),
     ),
     "entries": _Table(
         "audit_auditoutbox",

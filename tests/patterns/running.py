@@ -42,7 +42,8 @@ class Pattern:
     """One file: the definition, who answers what, and what is expected.
 
     `answers` lists result tags per step for its calls in order (a value when there is none left),
-    `people` answers per step (none left: nobody answers), `events` what comes, by type.
+    `people` answers per step (none left: nobody answers), `events` what comes, by type; `early`
+    names the types that come a minute before their wait begins, the others a minute after.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Pattern:
     answers: Mapping[str, list[str]]
     people: Mapping[str, list[dict[str, Any]]]
     events: Mapping[str, Any]
+    early: frozenset[str]
 
 
 def read(path: Path) -> Pattern:
@@ -65,6 +67,7 @@ def read(path: Path) -> Pattern:
         answers=body.get("answers", {}),
         people=body.get("people", {}),
         events=body.get("events", {}),
+        early=frozenset(body.get("early", ())),
     )
 
 
@@ -104,7 +107,8 @@ def run(pattern: Pattern) -> SimulatedRun:
 
     def outside(awaited):
         content = pattern.events.get(awaited.type)
-        return None if content is None else Arrival(content)
+        after = -60 if awaited.type in pattern.early else 60
+        return None if content is None else Arrival(content, after_seconds=after)
 
     return simulate(compiled(pattern), INPUT, agents, people, start=START, outside=outside)
 

@@ -91,6 +91,7 @@ export interface EventAwaited {
   key: string;
   contract: { [key: string]: JsonValue };
   deadline_seconds?: number;
+  only_new?: boolean;
 }
 
 /** Fires when an event of this type is told to the workspace, from outside or by a run. */

@@ -121,6 +121,47 @@ def test_an_event_that_comes_before_the_wait_is_kept_and_delivered_when_it_begin
     assert fate() == ["delivered"]
 
 
+NEW = {**AWAITED, "only_new": True}
+
+
+def test_an_event_that_came_before_a_wait_for_new_ones_is_lost_to_it_and_kept_for_others(
+    world, doorbells
+):
+    send(world, paid("o-1", 1))
+    intake.settle_received(now())
+    send(world, paid("o-1", 2))
+    fresh = begun(world, **NEW)
+    intake.settle_received(now())
+    assert fate() == ["parked", "parked"], "one was kept already, one not looked at yet"
+    assert intake.deliver_parked(now(), since=None) == 0
+    walk(fresh.id)
+    assert status_of(fresh) == "waiting"
+    other = begun(world)
+    assert intake.deliver_parked(now(), since=None) == 1
+    walk(other.id)
+    assert (status_of(fresh), status_of(other)) == ("waiting", "succeeded")
+    send(world, paid("o-1", 3, amount=9))
+    assert intake.settle_received(now()) == 1
+    walk(fresh.id)
+    assert StepRun.objects.get(run=fresh, step="w").output["event"] == {"amount": 9}
+    stored, replayed = stored_and_replayed(fresh)
+    assert stored == replayed
+    assert invariants() == {}
+
+
+def test_a_new_event_that_was_parked_before_its_wait_could_be_seen_is_delivered(world, doorbells):
+    send(world, paid("o-1", 1))
+    run = begun(world, **NEW)
+    (timer,) = Timer.objects.filter(run=run).exclude(correlation="")
+    Timer.objects.filter(id=timer.id).update(correlation="")  # as long as it is not committed
+    send(world, paid("o-1", 2, amount=8))
+    intake.settle_received(now())
+    Timer.objects.filter(id=timer.id).update(correlation=timer.correlation)
+    assert intake.deliver_parked(now(), since=now() - timedelta(minutes=1)) == 1
+    walk(run.id)
+    assert StepRun.objects.get(run=run, step="w").output["event"] == {"amount": 8}
+
+
 def test_what_nothing_waits_for_in_time_is_unheard_with_its_reason(world, doorbells):
     send(world, paid(), IncomingEvent(id="k", source="shop", type="order.paid"))
     intake.settle_received(now())

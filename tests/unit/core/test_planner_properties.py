@@ -284,6 +284,7 @@ def random_step(rnd, name, before):
             "key": rnd.choice(["'k'", f"string({read})"]),
         }
         awaits |= {"contract": rnd.choice([{"type": "object"}, NUMBERED]), "deadline_seconds": 60}
+        awaits |= {"only_new": rnd.choice([False, True])}
         return {**named, "kind": "wait", "awaits": awaits}
     if kind == "emit":
         return {

@@ -271,3 +271,33 @@ def test_later_steps_read_the_event_by_its_contract():
 )
 def test_instants_are_read_exactly_or_not_at_all(text, expected):
     assert instant_of(text) == expected
+
+
+def test_a_wait_for_new_events_says_so_to_whoever_keeps_them():
+    (timer,) = begun(hearing(only_new=True)).emitted("start_timer")[-1:]
+    assert (timer.awaits.key, timer.awaits.only_new) == ("o-7", True)
+    (usual,) = begun(hearing()).emitted("start_timer")[-1:]
+    assert usual.awaits.only_new is False
+
+
+def test_a_definition_that_does_not_ask_for_new_events_alone_is_written_as_before():
+    made = definition({"w": hearing()}, ["start-w", "w-done"])
+    assert "only_new" not in made.hashed()["steps"]["w"]["awaits"]
+    made = definition({"w": hearing(only_new=True)}, ["start-w", "w-done"])
+    assert made.hashed()["steps"]["w"]["awaits"]["only_new"] is True
+
+
+@pytest.mark.parametrize(("only_new", "outcome"), [(False, "done"), (True, "failed")])
+def test_a_simulated_event_from_before_ends_a_wait_at_once_unless_only_new_ones_count(
+    only_new, outcome
+):
+    workflow = flow(hearing(only_new=only_new), "w-done", "w.expired-late").workflow
+
+    def outside(_awaited):
+        return Arrival({"amount": 1}, after_seconds=-60)
+
+    done = simulate(
+        workflow, {"order": "o-7"}, lambda *_: None, lambda _: None, start=START, outside=outside
+    )
+    assert done.state.outcome == outcome
+    assert (done.state.ended_at == START) is not only_new

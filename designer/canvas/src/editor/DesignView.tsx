@@ -323,6 +323,7 @@ function StepFacts({
             <dl className="facts facts--tight">
               <Fact name="Key">{step.awaits.key}</Fact>
               <Fact name="At most">{duration((step.awaits.deadline_seconds ?? 7 * 86_400) * 1000)}</Fact>
+              {step.awaits.only_new && <Fact name="Events from before">do not count</Fact>}
             </dl>
           )}
         </div>

@@ -35,6 +35,7 @@ const WORDS: Readonly<Record<string, string>> = {
   items: "list",
   tolerated_failures: "failed items allowed",
   enough: "items that are enough",
+  only_new: "only new events",
   late: "what becomes of late items",
 };
 

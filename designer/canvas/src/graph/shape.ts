@@ -48,6 +48,7 @@ const AWAITED: Readonly<Record<string, Rule>> = {
     key: expression,
     contract: schema,
     deadline_seconds: optional(within("awaits.seconds")),
+    only_new: optional(yesOrNo),
   }),
 };
 

@@ -2,7 +2,7 @@
 import { setAwaited, setStepField } from "../../graph/edits";
 import { whyNotEventType } from "../../graph/ids";
 import type { EventAwaited, JsonValue, WaitStep } from "../../schema.gen";
-import { Section, Segments, SpanField, TextField } from "./controls";
+import { CheckField, Section, Segments, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
 import { HintedValue } from "./ValueField";
@@ -111,6 +111,20 @@ function EventParts({ awaits, set }: { readonly awaits: EventAwaited; readonly s
             set("deadline_seconds", seconds, "Change the deadline");
           }}
         />
+        <div className="stack stack--s" data-place="awaits.only_new">
+          <CheckField
+            label="Only new events"
+            checked={awaits.only_new ?? false}
+            onCommit={(only) => {
+              set("only_new", only, "Change which events count");
+            }}
+          />
+          <span className="hint">
+            {awaits.only_new
+              ? "One that comes before the step begins to wait does not count."
+              : "One that comes up to 15 minutes before the step begins to wait counts too."}
+          </span>
+        </div>
       </Section>
       <Section title="Contract" aside="Of the event's data">
         <ContractField
