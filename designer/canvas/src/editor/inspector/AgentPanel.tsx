@@ -187,17 +187,15 @@ function ListFields({
           set(["enough"], enough, "Change how many items are enough");
         }}
         onClear={() => {
-          apply(`Let ${step.name} wait for all items`, (document) =>
-            ["enough", "late"].reduce(
-              (made, key) => setStepField(made, { step: stepId, path: [key], value: undefined }),
-              document,
-            ),
-          );
+          apply(`Let ${step.name} wait for all items`, (document) => {
+            const all = setStepField(document, { step: stepId, path: ["enough"], value: undefined });
+            return setStepField(all, { step: stepId, path: ["late"], value: undefined });
+          });
         }}
       />
       {step.enough == null ? (
         <span className="hint" id="hint-enough">
-          Empty: the whole list. A number: the step is done when so many items have succeeded.
+          The step is done when so many have succeeded. Empty: all.
         </span>
       ) : (
         <Segments
@@ -208,11 +206,7 @@ function ListFields({
             { value: "cancel", title: "Cancel them" },
             { value: "ignore", title: "Let them finish" },
           ]}
-          hint={
-            step.late === "ignore"
-              ? "Calls under way finish and do not count. No item is begun any more."
-              : "Calls under way are broken off. No item is begun any more."
-          }
+          hint="They do not count, and no more are begun."
           onCommit={(late) => {
             set(["late"], late, "Change what becomes of late items");
           }}

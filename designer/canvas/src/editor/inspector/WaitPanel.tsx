@@ -119,11 +119,7 @@ function EventParts({ awaits, set }: { readonly awaits: EventAwaited; readonly s
               set("only_new", only, "Change which events count");
             }}
           />
-          <span className="hint">
-            {awaits.only_new
-              ? "One that comes before the step begins to wait does not count."
-              : "One that comes up to 15 minutes before the step begins to wait counts too."}
-          </span>
+          <span className="hint">Otherwise one that came up to 15 minutes before counts too.</span>
         </div>
       </Section>
       <Section title="Contract" aside="Of the event's data">
