@@ -25,6 +25,9 @@ class Group:
 ACTIONS: Mapping[str, Action] = {
     # runs
     "run.started": Action("Started a run", "A run began; versions and input are pinned from here."),
+    "run.child_refused": Action(
+        "Refused a run of a step", "A run that a step asked for could not start; the step says why."
+    ),
     "run.ended": Action(
         "Ended a run", "A run reached a declared outcome, failed or was cancelled."
     ),

@@ -1,7 +1,8 @@
 """What the sign-off of a workflow version binds. Pure.
 
-The closure of a version is its definition, each agent version that it names, and each domain type
-that a contract of the definition or of one of these agents reaches, as it is now; approvals adds
+The closure of a version is its definition, those of the workflow versions that it runs, at any
+depth, each agent version that these name, and each domain type that a contract of one of the
+definitions or agents reaches, as it is now; approvals adds
 the sign-off policy of the workspace (`approvals/closure.py` has the hash and the comparison).
 """
 
@@ -18,14 +19,14 @@ def definition_member(version_id: str, number: int, sha256: str, name: str) -> M
 
 
 def closure_members(
-    definition: Member, agents: Iterable[Member], types: Iterable[Member]
+    definitions: Iterable[Member], agents: Iterable[Member], types: Iterable[Member]
 ) -> tuple[Member, ...]:
-    """All members, each once and in their order.
+    """All members, each once and in their order; the version's own definition among the others.
 
     Raises:
         ValueError: two members share a key but not their content.
     """
-    members = tuple(sorted({definition, *agents, *types}))
+    members = tuple(sorted({*definitions, *agents, *types}))
     if len({one.key for one in members}) != len(members):
         raise ValueError("a closure holds each member once")
     return members

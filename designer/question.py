@@ -21,7 +21,10 @@ from registry import selectors as registry
 def about(version: WorkflowVersion) -> Question:
     """The question about a version that left the draft, as things are now."""
     definition = selectors.definition_of(version)
-    catalogue = registry.catalogue_for(definition, workspace_id=version.workflow.workspace_id)
+    catalogue = selectors.catalogue_for(
+        definition, workspace_id=version.workflow.workspace_id, own=version.workflow.slug
+    )
+    reached = selectors.reached_by(definition)
     agents = list(registry.versions_used(definition).values())
     contracts = [
         *registry.schemas_of(definition),
@@ -40,13 +43,16 @@ def about(version: WorkflowVersion) -> Question:
         question="Sign off this version?",
         workspace_id=version.workflow.workspace_id,
         members=closure_members(
-            definition_member(
-                str(version.id), version.number, version.sha256, version.workflow.name
-            ),
-            registry.agent_members(agents),
-            registry.type_members(registry.pins_of(contracts, catalogue.types)),
+            [
+                definition_member(str(one.id), one.number, one.sha256, one.workflow.name)
+                for one in (version, *reached.versions)
+            ],
+            registry.agent_members({one.id: one for one in (*agents, *reached.agents)}.values()),
+            registry.type_members({*registry.pins_of(contracts, catalogue.types), *reached.types}),
         ),
-        risk=highest_risk(one.side_effect for one in catalogue.agents.values()),
+        risk=highest_risk(
+            one.side_effect for one in (*catalogue.agents.values(), *reached.interfaces)
+        ),
         excluded_people=author_ids(version),
         items=_items(version, definition, names, findings),
         effects=_effects(name, version, is_first=is_first),

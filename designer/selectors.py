@@ -8,7 +8,7 @@ version is bound to since: those of its binding.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
@@ -36,12 +36,12 @@ from designer.models import (
 from designer.patterns import BLANK, STARTERS, Starter
 from orchestrator import access
 from orchestrator.access import Actor
-from orchestrator.core.catalogue import Catalogue
+from orchestrator.core.catalogue import AgentInterface, Catalogue, WorkflowInterface
 from orchestrator.core.checks import Finding, check_definition
 from orchestrator.core.checks import examine as examine_definition
 from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
-from orchestrator.core.contracts import Validator
-from orchestrator.core.definition import WorkflowDefinition
+from orchestrator.core.contracts import Validator, bundle
+from orchestrator.core.definition import WorkflowDefinition, workflows_of
 from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
 from orchestrator.core.findings import Examination
 from orchestrator.core.json import JsonObject
@@ -531,7 +531,7 @@ def examine(workflow: Workflow, definition: JsonObject, step: str | None = None)
         raise InvalidInputError(
             reason, detail={"violations": [{"path": "/step", "rule": "unknown", "reason": reason}]}
         )
-    catalogue = registry.catalogue_for(model, workspace_id=workflow.workspace_id)
+    catalogue = catalogue_for(model, workspace_id=workflow.workspace_id, own=workflow.slug)
     examined: JsonObject = examine_definition(model, catalogue, step).model_dump(mode="json")
     return examined
 
@@ -544,9 +544,129 @@ def definition_of(version: WorkflowVersion) -> WorkflowDefinition:
 def catalogue_of(version: WorkflowVersion) -> Catalogue:
     """What the version's definition refers to: with its pinned types, a draft with today's."""
     types = None if version.status == WorkflowVersionStatus.DRAFT else version.types
-    return registry.catalogue_for(
-        definition_of(version), types, workspace_id=version.workflow.workspace_id
+    return catalogue_for(
+        definition_of(version),
+        types,
+        workspace_id=version.workflow.workspace_id,
+        own=version.workflow.slug,
     )
+
+
+def catalogue_for(
+    definition: WorkflowDefinition,
+    types: Pins | None = None,
+    *,
+    workspace_id: UUID | None = None,
+    own: str = "",
+) -> Catalogue:
+    """What the checker and the planner may know: agents and types, and workflows that are run.
+
+    As `registry.selectors.catalogue_for`. Workflow versions are there once they are signed off;
+    with a workspace, those of others are as if they did not exist.
+    """
+    known = registry.catalogue_for(definition, types, workspace_id=workspace_id)
+    found = versions_run_by(definition)
+    workflows = {
+        (one.workflow.slug, one.number): _interface(one.id)
+        for one in found
+        if workspace_id in {None, one.workflow.workspace_id}
+    }
+    return replace(known, workflows=workflows, own=own)
+
+
+def versions_run_by(definition: WorkflowDefinition) -> list[WorkflowVersion]:
+    """The frozen versions that a definition's steps run, those that exist."""
+    wanted = {(one.workflow, one.version) for one in workflows_of(definition)}
+    if not wanted:
+        return []
+    rows = WorkflowVersion.objects.select_related("workflow").filter(
+        workflow__slug__in={slug for slug, _ in wanted}, number__in={number for _, number in wanted}
+    )
+    return [
+        one
+        for one in rows.exclude(status__in=UNFINISHED).order_by("workflow__slug", "number")
+        if (one.workflow.slug, one.number) in wanted
+    ]
+
+
+def reached_versions(definition: WorkflowDefinition) -> list[WorkflowVersion]:
+    """The versions that a definition's steps run, and those that these run in turn, each once."""
+    found: dict[UUID, WorkflowVersion] = {}
+    layer = versions_run_by(definition)
+    while layer:
+        fresh = [one for one in layer if one.id not in found]
+        found |= {one.id: one for one in fresh}
+        layer = [inner for one in fresh for inner in versions_run_by(definition_of(one))]
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What the workflows that a definition runs bring along: versions, agents, types by name."""
+
+    versions: Sequence[WorkflowVersion] = ()
+    agents: Sequence[AgentVersion] = ()
+    types: frozenset[str] = frozenset()
+
+    @property
+    def interfaces(self) -> list[AgentInterface]:
+        """The agents as workflows see them."""
+        found = (registry.registered_version(one.id, one.types) for one in self.agents)
+        return [one.interface() for one in found]
+
+
+def reached_by(definition: WorkflowDefinition) -> Reached:
+    """What the workflows that a definition runs bring along; no query when it runs none."""
+    versions = reached_versions(definition)
+    if not versions:
+        return Reached()
+    agents = list(registry.versions_used_in(definition_of(one) for one in versions).values())
+    types = frozenset(name for one in (*versions, *agents) for name in one.types)
+    return Reached(versions, agents, types)
+
+
+def version_to_run(slug: str, number: int, workspace_id: UUID) -> WorkflowVersion:
+    """The version that a step of a run in this workspace starts.
+
+    Raises:
+        NoActiveVersionError: it does not exist there, or takes no new runs any more.
+    """
+    version = (
+        WorkflowVersion.objects.select_related("workflow")
+        .filter(workflow__slug=slug, number=number, workflow__workspace_id=workspace_id)
+        .exclude(status__in=(*UNFINISHED, WorkflowVersionStatus.RETIRED))
+        .first()
+    )
+    if version is None or version.workflow.archived_at is not None:
+        raise NoActiveVersionError(f"{slug} version {number} takes no new runs.")
+    return version
+
+
+def workflow_cards(actor: Actor, workspace_id: UUID, *, but: str = "") -> list[JsonObject]:
+    """What a step may run: the active version of each workflow of a workspace but the one itself.
+
+    Each `{"slug", "version", "name", "input", "outcomes": {name: kind}}`.
+    """
+    rows = WorkflowVersion.objects.select_related("workflow").filter(
+        status=WorkflowVersionStatus.ACTIVE,
+        workflow__archived_at__isnull=True,
+        workflow__workspace_id=workspace_id,
+    )
+    if workspace_id not in access.workspaces_where(actor, "workflow.read"):
+        return []
+    others = rows.exclude(workflow__slug=but).order_by("workflow__name")
+    found = (_interface(one.id) for one in others)
+    return [
+        {
+            "slug": one.slug,
+            "version": one.version,
+            "name": one.name,
+            "input": one.input_schema,
+            "outcomes": {name: kind.value for name, kind in one.kinds.items()},
+        }
+        for one in found
+        if but not in one.reaches
+    ]
 
 
 def compiled(version_id: UUID, types: Pins | None = None) -> CompiledWorkflow:
@@ -595,7 +715,7 @@ def compiled_document(document: JsonObject, types: Mapping[str, int]) -> Compile
         DomainError: it does not compile.
     """
     definition = WorkflowDefinition.model_validate(document)
-    return compile_workflow(definition, registry.catalogue_for(definition, types))
+    return compile_workflow(definition, catalogue_for(definition, types))
 
 
 def findings_of(version: WorkflowVersion) -> list[Finding]:
@@ -653,7 +773,7 @@ def blocks_of(version: WorkflowVersion) -> list[JsonObject]:
         main=(KIND, version.id),
         members=closure_of(version, called),
     )
-    unusable = registry.unusable_agents(definition, agents)
+    unusable = registry.unusable_agents(definition, agents) | _unusable_workflows(version)
     return sign_offs.blocks(
         gaps,
         unusable=[f"{name} is {status}." for name, status in unusable.items()],
@@ -661,19 +781,37 @@ def blocks_of(version: WorkflowVersion) -> list[JsonObject]:
     )
 
 
+def _unusable_workflows(version: WorkflowVersion) -> dict[str, str]:
+    """The workflow versions that it runs and that take no new runs: `slug@n` -> status."""
+    return {
+        f"{one.workflow.slug}@{one.number}": "archived" if one.workflow.archived_at else one.status
+        for one in reached_versions(definition_of(version))
+        if one.workflow.archived_at is not None or one.status == WorkflowVersionStatus.RETIRED
+    }
+
+
 def _to_be_signed(
     version: WorkflowVersion, agents: Iterable[AgentVersion]
 ) -> dict[tuple[str, UUID], str]:
     called = {(registry.KIND, one.id): f"{one.agent.name} v{one.number}" for one in agents}
-    return {(KIND, version.id): f"{version.workflow.name} v{version.number}", **called}
+    run = {
+        (KIND, one.id): f"{one.workflow.name} v{one.number}"
+        for one in (version, *versions_run_by(definition_of(version)))
+    }
+    return {**run, **called}
 
 
 def closure_of(version: WorkflowVersion, agents: Iterable[AgentVersion]) -> tuple[Member, ...]:
     """What the sign-off of a frozen version binds as things are now, without the policy."""
-    called = list(agents)
-    names = {*version.types, *(name for one in called for name in one.types)}
+    reached = reached_by(definition_of(version))
+    own = list(agents)
+    called = list({one.id: one for one in (*own, *reached.agents)}.values())
+    names = {*version.types, *(name for one in own for name in one.types), *reached.types}
     return closure_members(
-        definition_member(str(version.id), version.number, version.sha256, version.workflow.name),
+        [
+            definition_member(str(one.id), one.number, one.sha256, one.workflow.name)
+            for one in (version, *reached.versions)
+        ],
         registry.agent_members(called),
         registry.type_members(names),
     )
@@ -787,4 +925,25 @@ def _compiled(version_id: UUID, types: tuple[tuple[str, int], ...] | None) -> Co
         raise _IsOpenError(version)
     definition = definition_of(version)
     pins = version.types if types is None else dict(types)
-    return compile_workflow(definition, registry.catalogue_for(definition, pins))
+    return compile_workflow(definition, catalogue_for(definition, pins))
+
+
+@lru_cache(maxsize=256)
+def _interface(version_id: UUID) -> WorkflowInterface:
+    version = get_version(version_id)
+    definition = definition_of(version)
+    types = registry.types_at(version.types)
+    inner = [_interface(one.id) for one in versions_run_by(definition)]
+    return WorkflowInterface(
+        slug=version.workflow.slug,
+        version=version.number,
+        name=version.workflow.name,
+        input_schema=bundle(definition.input, types),
+        kinds={name: one.kind for name, one in definition.outcomes.items()},
+        results={
+            name: None if one.result is None else bundle(one.result, types)
+            for name, one in definition.outcomes.items()
+        },
+        depth=1 + max((one.depth for one in inner), default=0),
+        reaches=frozenset().union(*({one.slug, *one.reaches} for one in inner)),
+    )

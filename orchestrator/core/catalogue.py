@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
+from orchestrator.core.definition import OutcomeKind
 from orchestrator.core.json import JsonObject
 
 
@@ -61,9 +62,37 @@ class DomainType:
     uppercase: bool = False
 
 
+MAX_NESTING: Final = 5
+"""How many workflows may run one another, one inside the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowInterface:
+    """One workflow version as a step sees it that runs it.
+
+    The schemas hold the shared types that they name. `results` gives per declared outcome what it
+    results in (None: anything), `kinds` whether it counts as success. `depth` is 1 for a workflow
+    that runs no other; `reaches` are the slugs of the workflows that it runs, at any depth.
+    """
+
+    slug: str
+    version: int
+    name: str
+    input_schema: JsonObject
+    kinds: Mapping[str, OutcomeKind]
+    results: Mapping[str, JsonObject | None]
+    depth: int = 1
+    reaches: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything a definition may refer to. Agents by `(slug, version)`, types by name."""
+    """Everything a definition may refer to: agents and workflows by `(slug, version)`, types.
+
+    `own` is the slug of the workflow whose definition it is about, when it has one.
+    """
 
     agents: Mapping[tuple[str, int], AgentInterface] = field(default_factory=dict)
     types: Mapping[str, DomainType] = field(default_factory=dict)
+    workflows: Mapping[tuple[str, int], WorkflowInterface] = field(default_factory=dict)
+    own: str = ""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
-from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
+from orchestrator.core.catalogue import MAX_NESTING, AgentInterface, Catalogue, DomainType
 from orchestrator.core.compilation import ITEM_VARIABLES, DefinitionError, branch_of, is_failure
 from orchestrator.core.contracts import (
     Fit,
@@ -55,6 +55,7 @@ from orchestrator.core.definition import (
     Trigger,
     WaitStep,
     WorkflowDefinition,
+    WorkflowStep,
     doers_of,
     ports_of,
 )
@@ -83,7 +84,14 @@ from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import way_around
 from orchestrator.core.mendings import Mender
 from orchestrator.core.schedules import ScheduleError, read_cron, read_zone
-from orchestrator.core.scope import Shapes, closed_object, domain_type, same_meaning, says_nothing
+from orchestrator.core.scope import (
+    Shapes,
+    closed_object,
+    domain_type,
+    same_meaning,
+    says_nothing,
+    succeeding,
+)
 from orchestrator.core.triggers import own_contract, variables_of
 
 __all__ = ["Finding", "check_definition", "examine", "has_errors"]
@@ -638,10 +646,8 @@ class _Checker:
                 self._check_gate(step_id, step)
             case TransformStep():
                 self.shapes.outputs[step_id] = self._built(step_id, "output", step.output)
-            case WaitStep():
-                self._check_wait(step_id, step)
-            case EmitStep():
-                self._check_emit(step_id, step)
+            case WaitStep() | EmitStep() | WorkflowStep():
+                self._check_outside(step_id, step)
             case EndStep():
                 self._check_end(step_id, step)
 
@@ -897,6 +903,66 @@ class _Checker:
                 at=_Place(step_id, f"awaits.{part}"),
                 hint="Let it wait less, or give the run more time.",
             )
+
+    def _check_outside(self, step_id: str, step: WaitStep | EmitStep | WorkflowStep) -> None:
+        match step:
+            case WaitStep():
+                self._check_wait(step_id, step)
+            case EmitStep():
+                self._check_emit(step_id, step)
+            case WorkflowStep():
+                self._check_child(step_id, step)
+
+    def _check_child(self, step_id: str, step: WorkflowStep) -> None:
+        """The workflow exists, ends as the step says, runs not this one, and gets what it takes."""
+        place, uses = _Place(step_id, "uses"), step.uses
+        child = self.shapes.child(step)
+        if child is None:
+            self._unknown_workflow(step_id, step)
+            self._built(step_id, "input", step.input)
+            return
+        if dict(child.kinds) != step.outcomes:
+            known = ", ".join(child.kinds)
+            self.add(
+                "error",
+                "outcomes_differ",
+                f"{child.name} version {uses.version} ends otherwise than {self.name(step_id)} "
+                f"says: {known}.",
+                at=place,
+                hint="Choose the version again; then its ways out are those.",
+            )
+        own = self.catalogue.own
+        if own and own in {child.slug, *child.reaches}:
+            self.add(
+                "error",
+                "runs_itself",
+                f"{self.name(step_id)} runs {child.name}, which is or runs this workflow.",
+                at=place,
+                hint="Use a link that leads back for what is repeated.",
+            )
+        if child.depth >= MAX_NESTING:
+            self.add(
+                "error",
+                "nested_too_deep",
+                f"{child.name} runs workflows that run others; with this one they are more than "
+                f"{MAX_NESTING} deep.",
+                at=place,
+            )
+        self._check_mapping(step_id, "input", step.input, contract=child.input_schema)
+
+    def _unknown_workflow(self, step_id: str, step: WorkflowStep) -> None:
+        uses = step.uses
+        numbers = sorted(
+            number for slug, number in self.catalogue.workflows if slug == uses.workflow
+        )
+        self.add(
+            "error",
+            "unknown_workflow",
+            f"{self.name(step_id)} runs {uses.workflow} version {uses.version}, which does not "
+            "exist here, or is not signed off.",
+            at=_Place(step_id, "uses"),
+            hint=f"There are versions {', '.join(map(str, numbers))}." if numbers else "",
+        )
 
     def _check_emit(self, step_id: str, step: EmitStep) -> None:
         if is_reserved(step.event):
@@ -1224,6 +1290,8 @@ def _own_ports(step: Step) -> frozenset[str]:
         return frozenset(ports_of(step))
     if isinstance(step, GateStep) and step.type is GateType.CHOOSE:
         return frozenset(choice.port for choice in step.choices)
+    if isinstance(step, WorkflowStep) and not step.detached:
+        return succeeding(step)
     return frozenset()
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator.core.definition import AgentRef
+from orchestrator.core.definition import AgentRef, WorkflowRef
 from orchestrator.core.json import JsonObject, Model, Text
 from orchestrator.core.results import Failed, NotFound, Refused, Uncertain
 
@@ -132,6 +132,28 @@ class PublishEvent(Model):
     refused: Text = ""
 
 
+class StartChild(Model):
+    """Start a run of another workflow; its id follows from run, step and iteration."""
+
+    type: Literal["start_child"] = "start_child"
+    step: str
+    iteration: int
+    child: str
+    uses: WorkflowRef
+    input: JsonObject
+    detached: bool = False
+
+
+class TellChild(Model):
+    """Have the run that a step started do what its parent does."""
+
+    type: Literal["tell_child"] = "tell_child"
+    step: str
+    iteration: int
+    child: str
+    what: Literal["cancel", "pause", "continue"]
+
+
 Command = Annotated[
     InvokeAgent
     | CancelAttempt
@@ -139,6 +161,8 @@ Command = Annotated[
     | WithdrawReview
     | StartTimer
     | CancelTimer
-    | PublishEvent,
+    | PublishEvent
+    | StartChild
+    | TellChild,
     Field(discriminator="type"),
 ]

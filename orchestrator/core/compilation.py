@@ -34,6 +34,7 @@ from orchestrator.core.definition import (
     TransformStep,
     WaitStep,
     WorkflowDefinition,
+    WorkflowStep,
     agents_of,
     member_of,
     owner_of,
@@ -48,7 +49,7 @@ from orchestrator.core.expressions import (
     number_tree,
     numbers_at,
 )
-from orchestrator.core.json import JsonObject
+from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import back_links, bodies, forward_links, way_around
 from orchestrator.core.schemas import inline
 
@@ -345,6 +346,8 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
             schema = step.contract
         elif isinstance(step, WaitStep) and isinstance(step.awaits, EventAwaited):
             schema = {"type": "object", "properties": {"event": step.awaits.contract}}
+        elif isinstance(step, WorkflowStep):
+            schema = _results_of(step, catalogue)
         if schema is not None:
             tree = number_tree(inline(bundle(schema, catalogue.types)))
             if tree:
@@ -354,6 +357,14 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
         "input": number_tree(inline(bundle(definition.input, catalogue.types))),
         "steps": steps or False,
     }
+
+
+def _results_of(step: WorkflowStep, catalogue: Catalogue) -> JsonObject | None:
+    """What the workflow that a step runs may result in."""
+    interface = catalogue.workflows.get((step.uses.workflow, step.uses.version))
+    results = interface.results.values() if interface else ()
+    known: list[JsonValue] = [one for one in results if one is not None]
+    return {"anyOf": known} if known else None
 
 
 class _Compiler:
@@ -420,10 +431,8 @@ class _Compiler:
                 return replace(base, branches=self._branches(step_id))
             case TransformStep():
                 return self._mapped(base, self.mapping(step.output), None)
-            case WaitStep():
-                return self._wait(base, step)
-            case EmitStep():
-                return self._emit(base, step)
+            case WaitStep() | EmitStep() | WorkflowStep():
+                return self._outside(base, step)
             case EndStep():
                 return self._end(base, step)
             case StartStep():
@@ -568,11 +577,32 @@ class _Compiler:
             return replace(base, key=key, arrival=arrival, reads=_reads([key]))
         return base
 
+    def _outside(
+        self, base: CompiledStep, step: WaitStep | EmitStep | WorkflowStep
+    ) -> CompiledStep:
+        match step:
+            case WaitStep():
+                return self._wait(base, step)
+            case EmitStep():
+                return self._emit(base, step)
+            case WorkflowStep():
+                return self._child(base, step)
+
     def _emit(self, base: CompiledStep, step: EmitStep) -> CompiledStep:
         contract = None if step.contract is None else Validator(step.contract, self.catalogue.types)
         compiled = self._mapped(base, self.mapping(step.content), contract)
         key = self.expression(step.subject)
         return replace(compiled, key=key, reads=compiled.reads | _reads([key] if key else []))
+
+    def _child(self, base: CompiledStep, step: WorkflowStep) -> CompiledStep:
+        interface = self.catalogue.workflows.get((step.uses.workflow, step.uses.version))
+        if interface is None:
+            raise DefinitionError(
+                f"'{step.name}' runs {step.uses.workflow} version {step.uses.version}, which does "
+                "not exist.",
+                detail={"step": base.id},
+            )
+        return self._mapped(base, self.mapping(step.input), Validator(interface.input_schema))
 
     def _end(self, base: CompiledStep, step: EndStep) -> CompiledStep:
         outcome = self.definition.outcomes.get(step.outcome)

@@ -472,6 +472,30 @@ class EmitStep(StepBase):
     dataschema: Annotated[Text, StringConstraints(min_length=1, max_length=500)] | None = None
 
 
+class WorkflowRef(Model):
+    """The workflow version that a step runs: pinned by number."""
+
+    workflow: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    version: Annotated[int, Field(ge=1)]
+
+
+class WorkflowStep(StepBase):
+    """Runs another workflow as a run of its own. Ports: one per declared outcome of it, failed.
+
+    `outcomes` are those of the version that is named, each with whether it counts as success. The
+    output is the result of the outcome that was reached; a failure gives none. When `detached` the
+    step does not wait: it leaves by next with `{"run": its id}`, or by failed.
+    """
+
+    kind: Literal["workflow"] = "workflow"
+    uses: WorkflowRef
+    outcomes: Annotated[dict[PortName, OutcomeKind], Field(max_length=50)] = Field(
+        default_factory=dict
+    )
+    input: Mapping = Field(default_factory=dict)
+    detached: bool = False
+
+
 class EndStep(StepBase):
     """Ends the run in a declared outcome with the mapped result."""
 
@@ -491,6 +515,7 @@ Step = Annotated[
     | TransformStep
     | WaitStep
     | EmitStep
+    | WorkflowStep
     | EndStep,
     Field(discriminator="kind"),
 ]
@@ -701,6 +726,12 @@ def agents_of(step: Step) -> tuple[AgentRef, ...]:
     return doers_of(step)
 
 
+def workflows_of(definition: WorkflowDefinition) -> tuple[WorkflowRef, ...]:
+    """The workflow versions that the steps of a definition run, each once."""
+    named = (step.uses for step in definition.steps.values() if isinstance(step, WorkflowStep))
+    return tuple({(one.workflow, one.version): one for one in named}.values())
+
+
 AGENT_PORTS = ("next", "not_found", "uncertain", "refused", "failed")
 _FIXED_PORTS: dict[str, tuple[str, ...]] = {
     "start": ("next",),
@@ -725,6 +756,9 @@ def ports_of(step: Step) -> tuple[str, ...]:
             return ("next",)
         case GateStep():
             return _gate_ports(step)
+        case WorkflowStep():
+            ends = ("next",) if step.detached else tuple(step.outcomes)
+            return tuple(dict.fromkeys((*ends, "failed")))
         case _:
             return _FIXED_PORTS[step.kind]
 

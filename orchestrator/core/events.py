@@ -97,6 +97,22 @@ class EventArrived(EventBase):
     depth: int | None = None
 
 
+class ChildEnded(EventBase):
+    """The run that a step started has ended, or could not be started (`not_started`).
+
+    `outcome` is its declared outcome, `output` what that resulted in.
+    """
+
+    type: Literal["child_ended"] = "child_ended"
+    step: str
+    iteration: int
+    child: str
+    status: Literal["succeeded", "failed", "cancelled", "not_started"]
+    outcome: str | None = None
+    output: JsonObject | None = None
+    reason: Text | None = None
+
+
 class ReviewDecided(EventBase):
     """A person's decision on a gate takes effect.
 
@@ -201,6 +217,7 @@ DrivingEvent = Annotated[
     | AttemptLost
     | TimerFired
     | EventArrived
+    | ChildEnded
     | ReviewDecided
     | ExceptionDecided
     | CancelRequested
@@ -296,6 +313,16 @@ class EventTold(EventBase):
     event: str
     subject: Text
     refused: Text = ""
+
+
+class ChildBegun(EventBase):
+    """The step starts a run of another workflow and, unless `detached`, waits for its end."""
+
+    type: Literal["child_begun"] = "child_begun"
+    step: str
+    iteration: int
+    child: str
+    detached: bool
 
 
 class HandoffMade(EventBase):
@@ -429,6 +456,7 @@ DerivedEvent = Annotated[
     | ReviewOpened
     | WaitBegun
     | EventTold
+    | ChildBegun
     | HandoffMade
     | RouteChosen
     | StepEnded

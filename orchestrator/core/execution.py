@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Literal, assert_never
 
 from orchestrator.core.budgets import spent
+from orchestrator.core.children import Children
 from orchestrator.core.commands import (
     InvokeAgent,
     OpenReview,
@@ -45,10 +46,10 @@ from orchestrator.core.definition import (
     TeamStep,
     TransformStep,
     WaitStep,
+    WorkflowStep,
     member_of,
     owner_of,
 )
-from orchestrator.core.emits import Emits
 from orchestrator.core.events import (
     AttemptLeased,
     HandoffMade,
@@ -76,7 +77,7 @@ from orchestrator.core.state import (
 )
 
 
-class Execution(Members, Emits):
+class Execution(Members, Children):
     """Steps 2 to 4 of the theory of operation in `core/planner.py`."""
 
     def advance(self) -> None:
@@ -117,7 +118,7 @@ class Execution(Members, Emits):
                 self._join(compiled, compiled.step)
             case GateStep():
                 self._open_gate(compiled, compiled.step)
-            case TransformStep() | EmitStep():
+            case TransformStep() | EmitStep() | WorkflowStep():
                 self._make(compiled, compiled.step)
             case WaitStep():
                 self._begin_wait(compiled, compiled.step)
@@ -266,11 +267,14 @@ class Execution(Members, Emits):
         )
         self._leave(compiled.id, failed)
 
-    def _make(self, compiled: CompiledStep, step: TransformStep | EmitStep) -> None:
+    def _make(self, compiled: CompiledStep, step: TransformStep | EmitStep | WorkflowStep) -> None:
         if isinstance(step, TransformStep):
             self._transform(compiled)
         elif self._hand_over(compiled):
-            self._publish(compiled, step)
+            if isinstance(step, EmitStep):
+                self._publish(compiled, step)
+            else:
+                self._begin_child(compiled, step)
 
     def _transform(self, compiled: CompiledStep) -> None:
         output, failed = self._built(compiled, self.steps[compiled.id].input_override)
@@ -318,7 +322,9 @@ class Execution(Members, Emits):
             for step_id in sources:
                 if self.steps[step_id].status is StepStatus.FAILED:
                     return step_id
-                if isinstance(self.workflow.steps[step_id].step, (*CALLING, GateStep)):
+                if isinstance(
+                    self.workflow.steps[step_id].step, (*CALLING, GateStep, WorkflowStep)
+                ):
                     nearest = nearest or step_id
             seen.update(sources)
             layer = sources

@@ -16,7 +16,8 @@ One call to `plan` applies one driving event and then goes on as far as it can w
    or attempt, a step that is not waiting for it, a run that has ended) changes nothing at all.
 2. Execute ready *pure* steps (router, join, transform, emit, end) in order of rank until none is
    left. A wait begins here too: a timer, which also stands for the event that it waits for
-   (`core/waits.py`); what an emit tells goes out with its result (`core/emits.py`).
+   (`core/waits.py`); what an emit tells goes out with its result (`core/emits.py`). A step that
+   runs another workflow asks for that run and waits for its end (`core/children.py`).
 3. Prepare ready *calling* steps: map their input, let the contract judge it (the handoff), open
    gates. What fails here is treated like any failure and may make further steps ready: go to 2.
 4. Lease prepared agent steps, at most `max_parallel` running at once; the others stay ready. Of a
@@ -82,12 +83,14 @@ from orchestrator.core.definition import (
     GateStep,
     StartStep,
     WaitStep,
+    WorkflowStep,
 )
 from orchestrator.core.events import (
     AttemptFailed,
     AttemptLost,
     AttemptSucceeded,
     CancelRequested,
+    ChildEnded,
     ContinueRequested,
     DrivingEvent,
     EventArrived,
@@ -160,6 +163,7 @@ _OpenRunEvent: TypeAlias = (
     | AttemptLost
     | TimerFired
     | EventArrived
+    | ChildEnded
     | ReviewDecided
     | ExceptionDecided
     | CancelRequested
@@ -290,8 +294,8 @@ class _Planner(Undoing):
                 return self._attempt_failed(event)
             case TimerFired():
                 return self._timer_fired(event)
-            case EventArrived():
-                return self._event_arrived(event)
+            case EventArrived() | ChildEnded():
+                return self._heard(event)
             case ReviewDecided():
                 return self._review_decided(event)
             case ExceptionDecided():
@@ -305,6 +309,11 @@ class _Planner(Undoing):
                 return self._continue()
             case _:
                 assert_never(event)
+
+    def _heard(self, event: EventArrived | ChildEnded) -> bool:
+        if isinstance(event, ChildEnded):
+            return self._child_ended(event)
+        return self._event_arrived(event)
 
     def _start(self, event: RunStarted) -> bool:
         if self.status is not RunStatus.PENDING:
@@ -637,6 +646,7 @@ class _Planner(Undoing):
         if self.status not in {RunStatus.RUNNING, RunStatus.WAITING}:
             return False
         self._run_moves("run_paused")
+        self._tell_children("pause")
         calls = [name for name, run in self.steps.items() if run.status is StepStatus.RUNNING]
         for step_id in sorted(calls, key=self._turn):
             run = self.steps[step_id]
@@ -651,6 +661,7 @@ class _Planner(Undoing):
         if self.status is not RunStatus.PAUSED:
             return False
         self._run_moves("run_running")
+        self._tell_children("continue")
         return True
 
     # ---- resuming a failed run -------------------------------------------------------------------
@@ -718,7 +729,7 @@ class _Planner(Undoing):
         """
         run = self.steps[step_id]
         step = self.workflow.steps[step_id].step
-        has_waited = isinstance(step, WaitStep) and run.started_at is not None
+        has_waited = isinstance(step, (WaitStep, WorkflowStep)) and run.started_at is not None
         if has_waited or (run.reviews and isinstance(step, GateStep)):
             return next_iteration(run, override=run.input_override)
         return same_iteration(run)
@@ -784,7 +795,7 @@ def _may_resume_at(workflow: CompiledWorkflow, state: RunState, step_id: str) ->
     if isinstance(step, StartStep):
         return False
     if run.status is StepStatus.SUCCEEDED:
-        return isinstance(step, (*CALLING, GateStep))
+        return isinstance(step, (*CALLING, GateStep, WorkflowStep))
     if run.status is StepStatus.CANCELLED:
         return _was_closed(workflow, state, step_id)
     return run.status is StepStatus.FAILED

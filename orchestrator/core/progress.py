@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypeVar
+from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
@@ -23,7 +24,9 @@ from orchestrator.core.commands import (
     Command,
     InvokeAgent,
     OpenReview,
+    StartChild,
     StartTimer,
+    TellChild,
     WithdrawReview,
 )
 from orchestrator.core.compilation import (
@@ -89,6 +92,9 @@ _RUN_DOES: dict[RunStatus, Literal["running", "waiting", "paused"]] = {
 }
 WAITS = frozenset({"time", "event"})
 """What a step of the kind wait waits for."""
+CHILD = "child"
+"""A step waits for the run that it started."""
+_CHILDREN = UUID("2c9a1f0e-7f55-4b70-8f0e-54d2a1b7c6de")
 NO_FORMER: dict[str, Any] = {"former": None, "former_iteration": None}
 Broken: TypeAlias = Literal["run_ended", "round_begun", "not_needed"]
 """Why something is broken off."""
@@ -148,6 +154,11 @@ def review_timer(step: str, run: StepRunState) -> str:
 def wait_timer(step: str, run: StepRunState) -> str:
     """The name of the timer that a wait ends with; it also stands for the awaited event."""
     return f"wait/{step}/{run.iteration}"
+
+
+def child_id(run_id: str, step: str, iteration: int) -> str:
+    """The id of the run that a step starts in one of its iterations."""
+    return str(uuid5(_CHILDREN, f"{run_id}/{step}/{iteration}"))
 
 
 def run_timer(state: RunState) -> str:
@@ -381,6 +392,7 @@ class Progress:
             command
             for command in self.commands
             if not isinstance(command, (InvokeAgent, OpenReview, StartTimer))
+            and not (isinstance(command, StartChild) and not command.detached)
         ]
         for step_id in self.workflow.order if self.steps else ():
             if self.steps[step_id].status not in TERMINAL_STEP:
@@ -422,6 +434,8 @@ class Progress:
             )
         elif run.status is StepStatus.WAITING and run.waiting_for in WAITS:
             self.commands.append(CancelTimer(timer=wait_timer(step_id, run)))
+        elif run.status is StepStatus.WAITING and run.waiting_for == CHILD:
+            self._leave_child(step_id, run, was)
         elif run.status is StepStatus.WAITING and run.waiting_for == "retry":
             self.commands.append(CancelTimer(timer=retry_timer(step_id, run)))
         elif run.status is StepStatus.WAITING and (was is None or was.reviews != run.reviews):
@@ -440,6 +454,22 @@ class Progress:
 
     def _break_off_late(self, step_id: str, because: Broken) -> None:
         """Abort what a step still has under way that has ended; only a map may have that."""
+
+    def _leave_child(self, step_id: str, run: StepRunState, was: StepRunState | None) -> None:
+        """Cancel the run that a step waits for; one that this plan asked for is not asked for."""
+        if was is None or (was.waiting_for, was.iteration) != (CHILD, run.iteration):
+            self.commands = [
+                command
+                for command in self.commands
+                if not isinstance(command, StartChild) or command.step != step_id
+            ]
+            before = was is not None and was.called_before
+            self.steps[step_id] = changed(run, called_before=before)
+            return
+        child = child_id(self.before.run_id, step_id, run.iteration)
+        self.commands.append(
+            TellChild(step=step_id, iteration=run.iteration, child=child, what="cancel")
+        )
 
     def finish(self) -> Plan:
         """The plan: the new state, and what the run is doing now (step 5)."""

@@ -7,8 +7,8 @@ says so. Every agent step that has done something is looked at, the latest to en
 declares a `compensation` is undone: another agent is called with an input that is built from what
 the steps had answered *then* (all inputs are built before the first call). One that changed
 something and declares none, and one whose call was broken off so that nobody knows what it did, is
-listed in `RunState.not_undone` with the reason. So is a step that told an event: nobody can make it
-unheard.
+listed in `RunState.not_undone` with the reason. So is a step that told an event, which nobody can
+make unheard, and one that ran another workflow: that run is rolled back by itself.
 
 Only the last iteration of a step is undone. What its earlier ones did, or an agent that another
 took over from, is not: such a step is listed too (`StepRunState.called_before`).
@@ -22,13 +22,13 @@ while something is listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.core.compilation import CompiledStep, CompiledWorkflow
 from orchestrator.core.context import Scope, build, views_of
-from orchestrator.core.definition import EmitStep, doers_of, owner_of
+from orchestrator.core.definition import EmitStep, WorkflowStep, doers_of, owner_of
 from orchestrator.core.fallbacks import changes_things
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import Failed, Refused, StepResult, Uncertain, Value
@@ -36,6 +36,10 @@ from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatu
 
 MAY_BE_ROLLED_BACK: Final = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED})
 _BROKEN_OFF: Final = frozenset({StepStatus.CANCELLED, StepStatus.SKIPPED})
+_BEYOND: Final[Mapping[type, str]] = {
+    EmitStep: "It told an event, and nobody can make that unheard.",
+    WorkflowStep: "It ran another workflow; what that run did is undone on its own page.",
+}
 _EARLIER: Final = "It was called before its last result; what that changed is not undone."
 
 
@@ -64,17 +68,18 @@ def rollback_plan(workflow: CompiledWorkflow, state: RunState) -> RollbackPlan:
             _plan_step(compiled, run, scope, undo=undo, left=left)
         if run.called_before and _may_change_things(compiled):
             left.append((compiled.id, _EARLIER))
-    left += _told(workflow, state)
+    left += _beyond(workflow, state)
     of_steps = {owner_of(step_run): reason for step_run, reason in reversed(left)}
     return RollbackPlan(tuple(undo), tuple(of_steps.items()))
 
 
-def _told(workflow: CompiledWorkflow, state: RunState) -> Iterator[tuple[str, str]]:
-    """The steps that told an event, the latest first."""
+def _beyond(workflow: CompiledWorkflow, state: RunState) -> Iterator[tuple[str, str]]:
+    """The steps that did something beyond this run, the latest first."""
     for step_id in reversed(workflow.order):
-        has_told = step_id in state.steps and state.steps[step_id].called_before
-        if has_told and isinstance(workflow.steps[step_id].step, EmitStep):
-            yield step_id, "It told an event, and nobody can make that unheard."
+        has_acted = step_id in state.steps and state.steps[step_id].called_before
+        reason = _BEYOND.get(type(workflow.steps[step_id].step))
+        if has_acted and reason is not None:
+            yield step_id, reason
 
 
 def compensates(result: StepResult) -> bool:

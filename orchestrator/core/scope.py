@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from orchestrator.core.catalogue import AgentInterface, Catalogue
+from orchestrator.core.catalogue import AgentInterface, Catalogue, WorkflowInterface
 from orchestrator.core.contracts import SchemaError, bundle
 from orchestrator.core.definition import (
     CALLING,
@@ -24,6 +24,7 @@ from orchestrator.core.definition import (
     GateType,
     JoinStep,
     MapStep,
+    OutcomeKind,
     RouterMode,
     RouterStep,
     StartStep,
@@ -32,6 +33,7 @@ from orchestrator.core.definition import (
     TransformStep,
     WaitStep,
     WorkflowDefinition,
+    WorkflowStep,
     ports_of,
 )
 from orchestrator.core.expression_types import ALL_KINDS, kinds_of, member, union_of
@@ -130,7 +132,7 @@ _EMITTED: JsonObject = {
     "required": ["id", "type", "subject", "at"],
     "additionalProperties": False,
 }
-_HAVING_RESULTS = (*CALLING, GateStep, JoinStep, WaitStep, EmitStep)
+_HAVING_RESULTS = (*CALLING, GateStep, JoinStep, WaitStep, EmitStep, WorkflowStep)
 """The kinds of steps that end in more ways than with a value."""
 
 
@@ -226,8 +228,8 @@ class Shapes:
                 return Target("result", outcome.result if outcome else None, step.result)
             case TransformStep():
                 return Target("output", None, step.output)
-            case EmitStep():
-                return Target("content", step.contract, step.content)
+            case EmitStep() | WorkflowStep():
+                return self._target_outside(step)
             case _:
                 return None
 
@@ -254,8 +256,8 @@ class Shapes:
                 return closed_object({"choice": {"enum": chosen}}, ["choice"])
             case GateStep():
                 return self.inlined(step.contract)
-            case WaitStep() | EmitStep():
-                return _EMITTED if isinstance(step, EmitStep) else self._waited(step)
+            case WaitStep() | EmitStep() | WorkflowStep():
+                return self._from_outside(step)
             case _:
                 return {}
 
@@ -265,6 +267,36 @@ class Shapes:
         if isinstance(step, MapStep):
             return gathered(schema, is_partial=step.enough is not None)
         return schema
+
+    def _target_outside(self, step: EmitStep | WorkflowStep) -> Target:
+        if isinstance(step, EmitStep):
+            return Target("content", step.contract, step.content)
+        child = self.child(step)
+        return Target("input", child.input_schema if child else None, step.input)
+
+    def _from_outside(self, step: WaitStep | EmitStep | WorkflowStep) -> JsonObject:
+        if isinstance(step, WaitStep):
+            return self._waited(step)
+        if isinstance(step, EmitStep):
+            return _EMITTED
+        return self.resulting(step, frozenset(step.outcomes))
+
+    def child(self, step: WorkflowStep) -> WorkflowInterface | None:
+        """The workflow version that a step runs, if there is one."""
+        return self.catalogue.workflows.get((step.uses.workflow, step.uses.version))
+
+    def resulting(self, step: WorkflowStep, ports: Ports) -> JsonObject:
+        """What the workflow that a step runs gives when it reaches one of these outcomes."""
+        if step.detached:
+            return closed_object({"run": {"type": "string"}})
+        child = self.child(step)
+        results = [
+            child.results.get(name)
+            for name in sorted(ports & succeeding(step))
+            if child is not None
+        ]
+        known = [self.inlined(one) for one in results if one is not None]
+        return union_of(*known) if known and len(known) == len(results) else {}
 
     def _voted(self, step: TeamStep, *, is_decided: bool) -> JsonObject:
         """What a team gives; the decision is certain only by the port of one."""
@@ -389,6 +421,8 @@ class Shapes:
         """The output of a step that left by one of these ports."""
         step = self.definition.steps[step_id]
         interface = self.interface(step)
+        if isinstance(step, WorkflowStep):
+            return self.resulting(step, ports)
         if isinstance(step, TeamStep) and ports == {"next"}:
             return self._voted(step, is_decided=True)
         is_whole = isinstance(step, MapStep) and step.enough is None and ports == {"next"}
@@ -437,7 +471,7 @@ class Shapes:
         step = self.definition.steps[step_id]
         if isinstance(step, _HAVING_RESULTS):
             yield "result"
-            if possible & _SPOKEN_PORTS:
+            if possible & _SPOKEN_PORTS or isinstance(step, WorkflowStep):
                 yield "reason"
         if self.flow.loops(step_id):
             yield "round"
@@ -503,7 +537,14 @@ def _with_output(step: Step) -> Ports:
     """The ports by which a step that calls or asks leaves with an output."""
     if isinstance(step, GateStep) and step.type is GateType.CHOOSE:
         return frozenset(choice.port for choice in step.choices)
+    if isinstance(step, WorkflowStep):
+        return frozenset({"next"}) if step.detached else succeeding(step)
     return OUTPUT_PORTS
+
+
+def succeeding(step: WorkflowStep) -> Ports:
+    """The outcomes of the workflow that a step runs that count as success."""
+    return frozenset(name for name, kind in step.outcomes.items() if kind is OutcomeKind.SUCCESS)
 
 
 def closed_object(properties: JsonObject, required: Collection[str] | None = None) -> JsonObject:

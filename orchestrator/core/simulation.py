@@ -9,9 +9,10 @@ fails where a real one would.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from orchestrator.core.commands import (
@@ -22,7 +23,9 @@ from orchestrator.core.commands import (
     InvokeAgent,
     OpenReview,
     PublishEvent,
+    StartChild,
     StartTimer,
+    TellChild,
     WithdrawReview,
 )
 from orchestrator.core.compilation import CompiledWorkflow
@@ -31,6 +34,7 @@ from orchestrator.core.errors import DomainError
 from orchestrator.core.events import (
     AttemptFailed,
     AttemptSucceeded,
+    ChildEnded,
     DerivedEvent,
     DrivingEvent,
     EventArrived,
@@ -119,6 +123,10 @@ Outside: TypeAlias = Callable[[EventKey], "Arrival | None"]
 """None: nothing comes, and the wait's deadline passes."""
 
 
+Children: TypeAlias = Mapping[tuple[str, int], CompiledWorkflow]
+"""By slug and version."""
+
+
 def silence(_awaited: EventKey) -> None:
     """An outside from which nothing comes."""
 
@@ -133,13 +141,18 @@ def simulate(
     run_id: str = "simulated",
     agent_seconds: float = 1,
     outside: Outside = silence,
+    children: Children = MappingProxyType({}),
 ) -> SimulatedRun:
     """Run a workflow against scripted agents and people until it has ended.
+
+    `children` are the workflows that its steps run; they are simulated likewise.
 
     Raises:
         SimulationError: more than 20,000 events happened.
     """
-    simulation = _Simulation(workflow, agents, people, outside, start, run_id, agent_seconds)
+    simulation = _Simulation(
+        workflow, agents, people, outside, start, run_id, agent_seconds, children
+    )
     simulation.run(input_)
     return SimulatedRun(simulation.state, tuple(simulation.journal), tuple(simulation.commands))
 
@@ -154,6 +167,7 @@ class _Simulation:
         start: datetime,
         run_id: str,
         agent_seconds: float,
+        children: Children,
     ) -> None:
         self.workflow = workflow
         self.agents = agents
@@ -161,6 +175,7 @@ class _Simulation:
         self.outside = outside
         self.now = start
         self.agent_seconds = agent_seconds
+        self.children = children
         self.state = initial_state(run_id)
         self.journal: list[JournalEntry] = []
         self.commands: list[Command] = []
@@ -220,8 +235,37 @@ class _Simulation:
                 self._drop(f"call/{command.step}")
             case WithdrawReview():
                 self._drop(f"review/{command.step}")
+            case StartChild():
+                self._start_child(command)
+            case TellChild():
+                self._drop(f"child/{command.step}")
             case PublishEvent():
                 pass  # kept among the commands, for whoever simulates to see; nobody is told
+
+    def _start_child(self, command: StartChild) -> None:
+        """Run the child to its end at once; the parent hears of it when that would be."""
+        uses = command.uses
+        workflow = self.children.get((uses.workflow, uses.version))
+        ended: dict[str, object] = {"status": "not_started", "reason": "It is not simulated."}
+        at = self.now
+        if workflow is not None:
+            child = _Simulation(
+                workflow, self.agents, self.people, self.outside, self.now, command.child,
+                self.agent_seconds, self.children,
+            )  # fmt: skip
+            child.run(command.input)
+            state, at = child.state, child.now
+            if not is_terminal(state.status):
+                return  # nobody answered there, so that nothing comes here
+            ended = {
+                "status": state.status.value,
+                "outcome": state.outcome,
+                "output": state.result,
+            }
+        place = {"step": command.step, "iteration": command.iteration, "child": command.child}
+        if not command.detached:
+            event = ChildEnded.model_validate({**place, **ended})
+            self._later(at, f"child/{command.step}", event)
 
     def _hear(self, command: StartTimer) -> None:
         arrival = self.outside(command.awaits) if command.awaits is not None else None

@@ -95,7 +95,8 @@ class StepRunState(Model):
     within the iteration (0 before the first). `port` is the port that was left by. `input` is what
     the agent saw after mapping and repair (for a gate: the proposal); `input_override` what a
     person gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry`,
-    `exception`, `time`, `event` or `members` (the step runs that it is made of). `free_attempts`
+    `exception`, `time`, `event`, `child` (the run that it started) or `members` (the step runs that
+    it is made of). `free_attempts`
     are those that no longer count against the retry policy, because a person let the step run
     again, a pause aborted them, or another agent took over. `reviews` counts the reviews that were
     opened for the step and names their timers; `fallback` is the place of the agent in use among
@@ -350,6 +351,7 @@ STEP_TRANSITIONS: StepTable = {
         "review_opened": StepStatus.WAITING,
         "wait_begun": StepStatus.WAITING,
         "members_begun": StepStatus.WAITING,
+        "child_begun": StepStatus.WAITING,
         "step_succeeded": StepStatus.SUCCEEDED,
         "step_failed": StepStatus.FAILED,
         "step_cancelled": StepStatus.CANCELLED,

@@ -34,6 +34,7 @@ from orchestrator.core.definition import (
     TransformStep,
     WaitStep,
     WorkflowDefinition,
+    WorkflowStep,
 )
 from orchestrator.core.examples import sample_document
 from orchestrator.core.expressions import (
@@ -128,8 +129,8 @@ def tried_step(
             return _waited(compiled, compiled.step, scope)
         case MapStep():
             return _listed(compiled, scope)
-        case EmitStep():
-            return _told(compiled, compiled.step, scope)
+        case EmitStep() | WorkflowStep():
+            return _outside(compiled, compiled.step, scope)
         case EndStep() | AgentStep() | TeamStep():
             return _mapped(compiled, scope, port=None)
 
@@ -190,7 +191,7 @@ def _read_paths(definition: WorkflowDefinition, step_id: str) -> tuple[Path, ...
 def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
     step = definition.steps[step_id]
     match step:
-        case AgentStep() | TeamStep():
+        case AgentStep() | TeamStep() | WorkflowStep():
             yield from step.input.values()
         case MapStep():
             yield step.items
@@ -277,6 +278,16 @@ def _waited(compiled: CompiledStep, step: WaitStep, scope: JsonObject) -> Tried:
         reason = "is neither an instant nor a date"
         return _failed((Violation(path="/awaits/at", rule="instant", reason=reason),))
     return Tried("waiting", None, {"until": until.isoformat()}, "It waits until then.")
+
+
+def _outside(compiled: CompiledStep, step: EmitStep | WorkflowStep, scope: JsonObject) -> Tried:
+    if isinstance(step, EmitStep):
+        return _told(compiled, step, scope)
+    tried = _mapped(compiled, scope, port=None)
+    if tried.result != "value":
+        return tried
+    started = f"It would start a run of {step.uses.workflow} version {step.uses.version} with this."
+    return replace(tried, result="waiting", reason=started)
 
 
 def _told(compiled: CompiledStep, step: EmitStep, scope: JsonObject) -> Tried:

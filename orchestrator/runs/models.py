@@ -450,6 +450,42 @@ class EventCursor(models.Model):
         return f"{self.name} at {self.seq}"
 
 
+class ChildRun(models.Model):
+    """A run that a step of another run starts; `id` is that of the run.
+
+    `status`: wanted, started, dropped (the parent no longer needs it) or refused (`reason` says
+    why). `workflow` and `number` name the version; `depth` is the parent's (`RunState.depth`).
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    parent = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="children")
+    step = models.CharField(max_length=STEP_RUN_LENGTH)
+    iteration = models.PositiveIntegerField()
+    workflow = models.CharField(max_length=63)
+    number = models.PositiveIntegerField()
+    input = models.JSONField()
+    is_detached = models.BooleanField(default=False)
+    depth = models.PositiveSmallIntegerField(default=0)
+    status = models.CharField(max_length=16)
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("parent", "step", "iteration"), name="one_child_per_iteration"
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("created_at",), condition=models.Q(status="wanted"), name="child_wanted"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.status} child of {self.parent_id}"
+
+
 class Handoff(models.Model):
     """The recorded, contract-checked passing of input to a step along its taken links."""
 

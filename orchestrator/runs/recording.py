@@ -36,17 +36,20 @@ from orchestrator.core.commands import (
     InvokeAgent,
     OpenReview,
     PublishEvent,
+    StartChild,
     StartTimer,
+    TellChild,
     WithdrawReview,
 )
 from orchestrator.core.compilation import CompiledWorkflow
-from orchestrator.core.definition import AgentRef, AgentStep, GateStep, GateType
+from orchestrator.core.definition import AgentRef, AgentStep, GateStep, GateType, WorkflowStep
 from orchestrator.core.events import DerivedEvent, DrivingEvent
 from orchestrator.core.fallbacks import agent_in_use, label_of
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import giver_of
 from orchestrator.core.planner import Course, Plan, title_of
 from orchestrator.core.policies import FailureKind
+from orchestrator.core.progress import child_id
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
 from orchestrator.core.state import (
     TERMINAL_STEP,
@@ -59,7 +62,7 @@ from orchestrator.core.state import (
     patch_of,
 )
 from orchestrator.ids import new_id
-from orchestrator.runs import faults, statements
+from orchestrator.runs import children, faults, statements
 from orchestrator.runs.evidence import reason_of, review_evidence
 from orchestrator.runs.publishing import correlation_of, publish
 from orchestrator.runs.statements import (
@@ -165,8 +168,15 @@ class _Collected:
     timers: dict[str, Row | None] = field(default_factory=dict)
     reviews: list[OpenReview | WithdrawReview] = field(default_factory=list)
     told: list[PublishEvent] = field(default_factory=list)
+    children: list[StartChild | TellChild] = field(default_factory=list)
+    ends: list[events.RunEnded] = field(default_factory=list)
     ended: tuple[JsonValue, str] | None = None
     whole: bool = False
+
+    @property
+    def concerns_others(self) -> bool:
+        """Whether reviews, events or other runs are written beside the run's own rows."""
+        return bool(self.reviews or self.told or self.children or self.ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +215,8 @@ class Recording:
         self._excepted = {name for name, step in state.steps.items() if _is_excepted(step)}
         self._contents: dict[int, _Content] = {}
         self._aborted: set[AttemptKey] = set()
+        self._rung: list[UUID] = []
+        self._wants_children = False
         self._pending = _Collected()
 
     @property
@@ -235,6 +247,12 @@ class Recording:
         """The attempts that the planner cancelled since this was asked last."""
         aborted, self._aborted = self._aborted, set()
         return aborted
+
+    def take_rung(self) -> tuple[list[UUID], bool]:
+        """The runs that were told something by commits, and whether children are to be started."""
+        rung, wants = self._rung, self._wants_children
+        self._rung, self._wants_children = [], False
+        return rung, wants
 
     def apply(self, event: DrivingEvent, now: datetime, *, inbox_id: UUID | None = None) -> None:
         """Plan one event and collect what follows from it."""
@@ -274,7 +292,7 @@ class Recording:
             dropped_timers=self._dropped_timers(),
             ended=self._pending.ended,
         )
-        if self._pending.reviews or self._pending.told:
+        if self._pending.concerns_others:
             with transaction.atomic():
                 committed = statements.commit(self.facts.run_id, fence, what)
                 if committed is not None:
@@ -510,6 +528,8 @@ class Recording:
                 self._pending.reviews.append(command)
             case PublishEvent():
                 self._pending.told.append(command)
+            case StartChild() | TellChild():
+                self._pending.children.append(command)
             case _:
                 assert_never(command)
 
@@ -562,6 +582,8 @@ class Recording:
         for one in derived:
             if isinstance(one, events.RunEnded):
                 self._pending.ended = (one.result, one.reason or "")
+                if "parent" in self.facts.binding:
+                    self._pending.ends.append(one)
 
     def add_entry(self, entry: PreparedEntry) -> None:
         """Let an audit entry be written with the next commit."""
@@ -636,6 +658,32 @@ class Recording:
                 run_id=self.facts.run_id,
                 now=now,
             )
+
+        self._tell_runs(now)
+
+    def _tell_runs(self, now: datetime) -> None:
+        """Ask for children, tell those there are, and tell the parent of the run's own end."""
+        facts, parent = self.facts, self._as_parent()
+        wanted = [one for one in self._pending.children if isinstance(one, StartChild)]
+        if wanted:
+            children.ask_for(wanted, parent, now)
+            self._wants_children = True
+        told = [
+            children.tell(one, parent, now)
+            for one in self._pending.children
+            if isinstance(one, TellChild)
+        ]
+        told += [
+            children.report_end(facts.binding, facts.run_id, one, seq=self.seq, now=now)
+            for one in self._pending.ends
+        ]
+        self._rung += [one for one in told if one is not None]
+
+    def _as_parent(self) -> children.Parent:
+        facts = self.facts
+        return children.Parent(
+            facts.run_id, facts.workspace_id, self._system(), self.seq, self.state.depth
+        )
 
     # ---- reviews ---------------------------------------------------------------------------------
 
@@ -801,8 +849,8 @@ class Recording:
             decision["agent"] = self._agent_named(called)
             if step.confidence_threshold is not None:
                 decision["threshold_ppm"] = _ppm(step.confidence_threshold)
-        elif ended.route is not None:
-            self._explain_route(ended.route, decision, payloads)
+        else:
+            self._explain(ended, decision, payloads)
         failed = isinstance(result, Failed | Refused)
         return self._entry(
             "step.failed" if failed else "step.completed",
@@ -815,6 +863,20 @@ class Recording:
             decision=decision,
             payloads=payloads,
         )
+
+    def _explain(
+        self, ended: _Ended, decision: JsonObject, payloads: dict[str, bytes | JsonValue]
+    ) -> None:
+        """By what a step ended that calls no agent: the route taken, or the run it started."""
+        step = self.facts.compiled.step(ended.name).step
+        if isinstance(step, WorkflowStep):
+            decision["child"] = {
+                "run": child_id(str(self.facts.run_id), ended.name, ended.step.iteration),
+                "workflow": step.uses.workflow,
+                "version": step.uses.version,
+            }
+        elif ended.route is not None:
+            self._explain_route(ended.route, decision, payloads)
 
     def _explain_route(
         self,

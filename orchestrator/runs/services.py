@@ -27,10 +27,12 @@ from orchestrator import access
 from orchestrator.access import SYSTEM, Actor
 from orchestrator.core import events
 from orchestrator.core.canonical import content_sha256
+from orchestrator.core.catalogue import MAX_NESTING
 from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.contracts import Validator
 from orchestrator.core.errors import (
     ConflictError,
+    DomainError,
     IllegalTransitionError,
     InvalidInputError,
     NotFoundError,
@@ -45,10 +47,15 @@ from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
 from orchestrator.core.state import RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
-from orchestrator.runs import breakers, faults, hints, invoke, selectors, statements
-from orchestrator.runs.models import Incident, Run, RunDetail
+from orchestrator.runs import breakers, children, faults, hints, invoke, selectors, statements
+from orchestrator.runs.models import ChildRun, Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
-from orchestrator.runs.trials import PinnedVersion, keep_snapshot, pinned_for_trial
+from orchestrator.runs.trials import (
+    PinnedVersion,
+    binding_for_trial,
+    keep_snapshot,
+    pinned_for_trial,
+)
 from registry import selectors as registry
 
 if TYPE_CHECKING:
@@ -62,6 +69,7 @@ FIRST, LATER = 0, 3
 """Two of the steps in which the Redis transport keeps priorities: the lower comes first."""
 BROKER_AWAY_SECONDS: Final = 2.0
 """How long nobody in this process rings after a doorbell could not be rung."""
+CHILDREN_AT_ONCE: Final = 200
 GOING_ON: Final = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 _EVENTS: Final = UUID("6f1c1d5e-6a3e-4c57-9b3a-2f6f0f6f7d11")
 """Namespace of the ids of events that are sent once for a reason, such as one lost attempt."""
@@ -160,6 +168,7 @@ def start_run(
         if written:
             transaction.on_commit(partial(ring, facts.run_id))
             transaction.on_commit(partial(hints.note, facts.run_id, recording.seq))
+            transaction.on_commit(partial(look_after_others, facts.run_id, recording, now))
     if not written:
         return _repeated(key, workflow.id, input)
     return Run.objects.get(id=facts.run_id)
@@ -256,6 +265,125 @@ def _repeated(key: str | None, workflow_id: UUID, given: JsonObject) -> Run:
     if found is None:
         raise ConflictError("Another request with this key is under way; try again.")
     return found
+
+
+# ---- runs that steps of runs start ---------------------------------------------------------------
+
+
+def look_after_others(run_id: UUID, recording: Recording, now: datetime) -> None:
+    """Ring runs that a commit told something, and start those that it asked for."""
+    rung, wants_children = recording.take_rung()
+    for one in rung:
+        ring(one)
+    if wants_children:
+        start_children(now, parent_id=run_id)
+
+
+def start_children(now: datetime, *, parent_id: UUID | None = None) -> int:
+    """Start runs that steps asked for, of one run or of all; returns how many were looked at.
+
+    Each is started once, whoever else does the same. What a paused run asked for waits.
+    """
+    wanted = ChildRun.objects.filter(status=children.WANTED).exclude(parent__status="paused")
+    if parent_id is not None:
+        wanted = wanted.filter(parent_id=parent_id)
+    found = list(wanted.select_related("parent").defer("parent__state")[:CHILDREN_AT_ONCE])
+    for child in found:
+        try:
+            _start_child(child, now)
+        except DomainError as error:
+            _refuse_child(child, error.message, now)
+    return len(found)
+
+
+def _start_child(child: ChildRun, now: datetime) -> None:
+    """Make a run of what a step asked for, on behalf of whoever started the step's run.
+
+    Raises:
+        DomainError: it cannot start: no such version, not signed off, an input that does not fit.
+    """
+    detail = RunDetail.objects.get(run_id=child.parent_id)
+    level = children.level_of(detail.binding) + 1
+    if level > MAX_NESTING:
+        raise ConflictError(f"More than {MAX_NESTING} runs would run one inside the other.")
+    parent = child.parent
+    version = designer.version_to_run(child.workflow, child.number, parent.workspace_id)
+    binding = binding_for_trial(version) if parent.mode == "test" else designer.binding_of(version)
+    compiled = designer.compiled(version.id, types_of(binding))
+    accepted = _accept_input(compiled, child.input)
+    starter = Actor(kind=detail.started_by_kind, id=detail.started_by)  # type: ignore[arg-type]  # stored words
+    lineage: JsonObject = {
+        "run": str(parent.id),
+        "step": child.step,
+        "iteration": child.iteration,
+        "level": level,
+        "detached": child.is_detached,
+    }
+    facts = RunFacts(
+        run_id=child.id,
+        workspace_id=parent.workspace_id,
+        workflow_id=version.workflow_id,
+        workflow_slug=version.workflow.slug,
+        version_id=version.id,
+        version_number=version.number,
+        snapshot_id=None,
+        mode=parent.mode,
+        compiled=compiled,
+        binding={
+            **binding,
+            "workflow": version.workflow.slug,
+            "version": version.number,
+            "parent": lineage,
+        },
+        starter=starter,
+    )
+    recording = Recording(facts, initial_state(str(child.id)))
+    with transaction.atomic():
+        mine = ChildRun.objects.filter(id=child.id, status=children.WANTED)
+        if not mine.update(status=children.STARTED):
+            return
+        attach_payload(
+            payload=accepted,
+            workspace_id=parent.workspace_id,
+            workflow_id=version.workflow_id,
+            actor=starter,
+        )
+        recording.add_entry(_started_entry(facts, accepted, now))
+        recording.apply(events.RunStarted(input=accepted, depth=child.depth or None), now)
+        recording.begin(_detail_row(facts, accepted, child.input, None), now=now)
+        transaction.on_commit(partial(ring, child.id))
+        transaction.on_commit(partial(hints.note, child.id, recording.seq))
+        transaction.on_commit(partial(look_after_others, child.id, recording, now))
+
+
+def _refuse_child(child: ChildRun, reason: str, now: datetime) -> None:
+    """Tell the step that its run cannot start; a detached one is only noted."""
+    with transaction.atomic():
+        mine = ChildRun.objects.filter(id=child.id, status=children.WANTED)
+        if not mine.update(status=children.REFUSED, reason=reason):
+            return
+        append_entry(
+            actor=SYSTEM,
+            action="run.child_refused",
+            subject=Subject("step", f"{child.parent_id}/{child.step}/{child.iteration}"),
+            now=now,
+            workspace_id=child.parent.workspace_id,
+            run=child.parent_id,
+            step=child.step,
+            reason=reason[:2_000],
+            decision={"outcome": "refused", "workflow": child.workflow, "version": child.number},
+        )
+        if child.is_detached:
+            return
+        event = events.ChildEnded(
+            step=child.step,
+            iteration=child.iteration,
+            child=str(child.id),
+            status="not_started",
+            reason=reason[:1_500],
+        )
+        if children.send_end(child.parent_id, event, seq=0, now=now):
+            transaction.on_commit(partial(ring, child.parent_id))
 
 
 # ---- what people ask of a run --------------------------------------------------------------------

@@ -86,6 +86,7 @@ class Sweeper:
         at = time.monotonic()
         if at >= self._slow_at:
             self._slow_at = at + self.slow_seconds
+            _each("children", services.start_children, now)
             _each("leases", free_expired, now)
             _each("doorbells", self._ring_again, now)
             _each("workers", forget_workers, now)

@@ -166,7 +166,7 @@ def try_step(
     model = step_document(definition, step)
     for given in (input, values):
         check_json(given)
-    catalogue = registry.catalogue_for(model, workspace_id=workflow.workspace_id)
+    catalogue = designer.catalogue_for(model, workspace_id=workflow.workspace_id)
     chosen = model.steps[step]
     if isinstance(chosen, AgentStep) and (input is not None or values is None):
         trial = _try_agent_step(model, step, input or {}, actor=actor, now=now)
@@ -186,7 +186,7 @@ def step_form(model: WorkflowDefinition, step: str, workspace_id: UUID, actor: A
     Raises:
         NotTriableError: the step calls an agent version that is not there.
     """
-    catalogue = registry.catalogue_for(model, workspace_id=workspace_id)
+    catalogue = designer.catalogue_for(model, workspace_id=workspace_id)
     chosen = model.steps[step]
     if not isinstance(chosen, AgentStep):
         contract, sample = values_form(model, catalogue, step)
@@ -364,6 +364,18 @@ def pinned_for_trial(workflow: Workflow) -> PinnedVersion:
         return PinnedVersion(version, designer.compiled(version.id, types_of(binding)), binding)
     compiled = compile_workflow(definition, catalogue)
     return PinnedVersion(version, compiled, binding, _snapshot(definition, binding))
+
+
+def binding_for_trial(version: WorkflowVersion) -> JsonObject:
+    """What a test run of a frozen version is pinned to, which a step of a test run starts.
+
+    Raises:
+        NotTriableError: an agent changes things outside.
+        AgentNotUsableError: an agent version is suspended or retired.
+    """
+    definition = designer.definition_of(version)
+    _require_harmless(definition, designer.catalogue_of(version))
+    return registry.binding_of(definition, version.types, statuses=TRIABLE)
 
 
 def keep_snapshot(pinned: PinnedVersion, now: datetime) -> None:

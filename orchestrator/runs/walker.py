@@ -227,6 +227,7 @@ class _Walk:
                 flight.abort()
             self.to_call = [call for call in self.to_call if key_of(call) != key]
         hints.note(self.run_id, self.recording.seq)
+        services.look_after_others(self.run_id, self.recording, statements.CLOCK.now())
         self.inbox_seq = committed.inbox_seq
         self.to_call.extend(calls)
         self.handed_back = release == "hand_back"

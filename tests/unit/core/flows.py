@@ -38,10 +38,12 @@ def agent(slug, *, effect="idempotent", takes=None, gives=None):
     )
 
 
-def catalogue(*agents, types=None):
+def catalogue(*agents, types=None, workflows=(), own=""):
     return Catalogue(
         agents={(item.slug, item.version): item for item in agents},
         types={**standard_types(), **(types or {})},
+        workflows={(item.slug, item.version): item for item in workflows},
+        own=own,
     )
 
 
@@ -111,15 +113,15 @@ def definition(steps, arrows, **more):
 class Flow:
     """A run in memory: every event goes through the planner, every command is kept."""
 
-    def __init__(self, steps, arrows, *agents, types=None, **more):
+    def __init__(self, steps, arrows, *agents, types=None, workflows=(), **more):
         known = {item.slug: item for item in agents}
         for step in steps.values():
             used = [step, *step.get("members", ())] if isinstance(step, dict) else []
             for one in used:
-                if "uses" in one:
+                if "agent" in one.get("uses", {}):
                     known.setdefault(one["uses"]["agent"], agent(one["uses"]["agent"]))
         self.definition = definition(steps, arrows, **more)
-        self.catalogue = catalogue(*known.values(), types=types)
+        self.catalogue = catalogue(*known.values(), types=types, workflows=workflows)
         self.workflow = compile_workflow(self.definition, self.catalogue)
         self.state = initial_state("run-1")
         self.now = START

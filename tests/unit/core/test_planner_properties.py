@@ -14,6 +14,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.core.catalogue import WorkflowInterface
 from orchestrator.core.compilation import compile_workflow
 from orchestrator.core.definition import (
     JoinStep,
@@ -28,6 +29,7 @@ from orchestrator.core.events import (
     AttemptLost,
     AttemptSucceeded,
     CancelRequested,
+    ChildEnded,
     ContinueRequested,
     EventArrived,
     ExceptionDecided,
@@ -78,12 +80,22 @@ KINDS = (
         "transform",
         "wait",
     ),
-    *("hear", "emit", "choose", "adjudicate"),
+    *("hear", "emit", "choose", "adjudicate", "child"),
 )
 LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
 WRITER = replace(agent("writes"), side_effect="write")
 AGENTS = (agent("work"), agent("once", effect="once"), agent("spare"), WRITER)
+OUTCOMES = {"fine": "success", "other": "success", "broken": "failure"}
+INNER = WorkflowInterface(
+    slug="inner",
+    version=1,
+    name="Inner",
+    input_schema={"type": "object", "properties": {"v": {"type": "integer"}}},
+    kinds=OUTCOMES,
+    results=dict.fromkeys(OUTCOMES),
+)
+KNOWN = catalogue(*AGENTS, workflows=[INNER])
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
 RACE = links("start-ra", "start-rb", "ra-rj", "rb-rj", "rb.not_found-rb ^2", "rj-rz", "rz-done")
 RACERS = {
@@ -286,6 +298,15 @@ def random_step(rnd, name, before):
         awaits |= {"contract": rnd.choice([{"type": "object"}, NUMBERED]), "deadline_seconds": 60}
         awaits |= {"only_new": rnd.choice([False, True])}
         return {**named, "kind": "wait", "awaits": awaits}
+    if kind == "child":
+        return {
+            **named,
+            "kind": "workflow",
+            "uses": {"workflow": "inner", "version": 1},
+            "outcomes": OUTCOMES,
+            "input": {"v": read},
+            "detached": rnd.random() < 0.2,
+        }
     if kind == "emit":
         return {
             **named,
@@ -314,7 +335,7 @@ class World:
 
     def __init__(self, rnd):
         self.rnd = rnd
-        self.workflow = compile_workflow(random_definition(rnd), catalogue(*AGENTS))
+        self.workflow = compile_workflow(random_definition(rnd), KNOWN)
         self.state = initial_state("run-1")
         self.course = Course(self.workflow, self.state)
         self.stored = self.state.stored()
@@ -323,6 +344,8 @@ class World:
         self.calls = set()
         self.invoked = set()
         self.told = set()
+        self.children = {}
+        self.started = set()
         self.undoing = set()
         self.writing = set()
         """Calls of an agent that changes something."""
@@ -413,6 +436,8 @@ class World:
             self.reviews.remove(event.step)
         elif isinstance(event, EventArrived):
             self.timers.pop(f"wait/{event.step}/{event.iteration}")
+        elif isinstance(event, ChildEnded):
+            assert self.children.pop(event.child) == (event.step, event.iteration)
         elif isinstance(event, TimerFired):
             self.timers.pop(event.timer)
 
@@ -434,6 +459,17 @@ class World:
         assert command.id == f"run-1/{command.step}/{command.iteration}"
         assert command.id not in self.told, "an event was told twice"
         self.told.add(command.id)
+
+    def start_child(self, command, before):
+        assert command.child not in self.started, "a child was started twice"
+        self.started.add(command.child)
+        if not command.detached:
+            self.children[command.child] = (command.step, command.iteration)
+
+    def tell_child(self, command, before):
+        assert self.children[command.child] == (command.step, command.iteration)
+        if command.what == "cancel":
+            self.children.pop(command.child)
 
     def cancel_attempt(self, command, before):
         place = (command.step, command.iteration, command.attempt)
@@ -462,6 +498,8 @@ class World:
         }
         assert running == self.calls, "calls and running steps differ"
         assert len(running) <= self.workflow.definition.policies.max_parallel
+        expected = {(k, s.iteration) for k, s in steps.items() if s.waiting_for == "child"}
+        assert expected == set(self.children.values()), "children and waiting steps differ"
         asked = {k for k, s in steps.items() if s.waiting_for in {"review", "exception"}}
         assert asked == self.reviews, "open reviews and waiting steps differ"
         for name, step in steps.items():
@@ -481,7 +519,7 @@ class World:
             timed = {
                 k
                 for k, s in steps.items()
-                if s.status.value == "waiting" and s.waiting_for != "members"
+                if s.status.value == "waiting" and s.waiting_for not in {"members", "child"}
             }
             assert waiting == timed
             busy = {"ready", "running"} & {step.status.value for step in steps.values()}
@@ -545,6 +583,7 @@ class World:
             )
             found.append(rnd.choice([AttemptFailed(**place, result=failed), AttemptLost(**place)]))
         found += [self.decision(step) for step in sorted(self.reviews)]
+        found += [ending(rnd, child, *at) for child, at in sorted(self.children.items())]
         for timer in self.timers.values():
             if timer.awaits is not None:
                 found.append(arrival(rnd, timer))
@@ -622,6 +661,20 @@ def arrival(rnd, timer):
     )
 
 
+def ending(rnd, child, step, iteration):
+    status = rnd.choice(["succeeded", "succeeded", "failed", "cancelled", "not_started"])
+    named = {"succeeded": rnd.choice(["fine", "other"]), "failed": "broken"}
+    return ChildEnded(
+        step=step,
+        iteration=iteration,
+        child=child,
+        status=status,
+        outcome=named.get(status),
+        output=rnd.choice([None, {"v": 3}]),
+        reason="So it went.",
+    )
+
+
 def results(rnd):
     return [
         Value(output={"v": rnd.randint(0, 9)}),
@@ -696,6 +749,7 @@ def test_a_run_that_is_answered_comes_to_an_end(rnd):
             for step, i, n in sorted(world.calls)
         ]
         answers += [world.decision(step) for step in sorted(world.reviews)]
+        answers += [ending(rnd, child, *at) for child, at in sorted(world.children.items())]
         answers = [
             event.model_copy(update={"choice": "end", "input": None})
             if isinstance(event, ExceptionDecided)
@@ -733,7 +787,7 @@ def test_a_definition_with_its_keys_in_another_order_plans_the_same(rnd):
         ),
         "links": dict(reversed(made.model_dump(mode="json")["links"].items())),
     }
-    other = compile_workflow(type(made).model_validate(shuffled), catalogue(*AGENTS))
+    other = compile_workflow(type(made).model_validate(shuffled), KNOWN)
     world.send(RunStarted(input={"n": 4}))
     for _ in range(20):
         options = world.options()
