@@ -735,11 +735,15 @@ def binding_of(version: WorkflowVersion) -> JsonObject:
 
     Raises:
         AgentNotUsableError: an agent version is missing, or its status forbids starting.
+        NoActiveVersionError: a workflow that it runs takes no new runs.
         SignOffMissingError: the version or an agent version is not signed off as it is now.
     """
     definition = compiled(version.id).definition
     agents = registry.versions_used(definition)
     binding = registry.binding_of(definition, version.types, versions=agents)
+    if unusable := _unusable_workflows(version):
+        listed = ", ".join(f"{name} is {status}" for name, status in unusable.items())
+        raise NoActiveVersionError(f"This workflow cannot run now: it runs {listed}.")
     require_signed(version, agents.values(), action="run.start")
     return binding
 

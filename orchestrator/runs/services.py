@@ -235,6 +235,7 @@ def _started_entry(facts: RunFacts, accepted: JsonObject, now: datetime) -> Prep
             "version_id": str(facts.version_id),
             "definition_sha256": facts.binding["definition_sha256"],
             "mode": facts.mode,
+            **({"parent": facts.binding["parent"]} if "parent" in facts.binding else {}),
         },
         after_sha256=content_sha256(facts.binding),
         payloads={"input": accepted, "binding": facts.binding},

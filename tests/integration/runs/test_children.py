@@ -1,0 +1,228 @@
+"""Runs that steps of runs start: once each, with lineage both ways, following their parent."""
+
+import pytest
+
+from audit.models import AuditOutbox
+from audit.selectors import content_of
+from designer import selectors as designs
+from designer import services as designer
+from orchestrator.core.errors import ConflictError
+from orchestrator.core.progress import child_id
+from orchestrator.runs import services
+from orchestrator.runs.models import ChildRun, InboxEvent, Run, RunDetail, StepRun
+from orchestrator.runs.walker import walk
+from tests.integration.runs.world import (
+    chain,
+    decide,
+    definition,
+    invariants,
+    now,
+    status_of,
+    steps_of,
+    stored_and_replayed,
+)
+
+ENDS = {"done": "success", "broken": "failure"}
+
+
+def running(slug, **more):
+    """start → w, which runs the workflow, → done; failed → bad."""
+    step = {
+        "kind": "workflow",
+        "name": "Inner",
+        "uses": {"workflow": slug, "version": 1},
+        "outcomes": ENDS,
+        "input": {"text": "input.text"},
+        **more,
+    }
+    steps = {"w": step, "bad": {"kind": "end", "name": "Bad", "outcome": "broken"}}
+    port = "next" if more.get("detached") else "done"
+    return definition(steps, ["start.next-w", f"w.{port}-done", "w.failed-bad"])
+
+
+def child_of(run, iteration=1):
+    return Run.objects.get(id=child_id(str(run.id), "w", iteration))
+
+
+def go_on(*runs):
+    """Walk runs until none of them has anything to do."""
+    for _ in range(20):
+        busy = list(Run.objects.filter(rung_at__isnull=False))
+        if not busy:
+            return
+        for run in busy:
+            walk(run.id)
+
+
+def begun(world, document, **more):
+    run = world.start(running(world.publish(document), **more), text="o-7")
+    go_on()
+    return run
+
+
+@pytest.fixture
+def inner(world, doorbells, fakes):
+    return world.publish(chain("a"))
+
+
+@pytest.mark.parametrize("document", [chain("a"), definition({}, ["start.next-done"])])
+def test_the_childs_end_lets_the_parent_go_on(world, doorbells, fakes, document):
+    run = begun(world, document)
+    child = child_of(run)
+    assert (status_of(child), status_of(run)) == ("succeeded", "succeeded")
+    assert StepRun.objects.get(run=run, step="w").output == {"text": "o-7"}
+    assert ChildRun.objects.get().status == "started"
+    assert InboxEvent.objects.filter(run=run).count() == 1
+    detail = RunDetail.objects.get(run=child)
+    assert detail.started_by == RunDetail.objects.get(run=run).started_by
+    assert detail.binding["parent"]["run"] == str(run.id)
+    for one in (run, child):
+        stored, replayed = stored_and_replayed(one)
+        assert stored == replayed
+    assert invariants() == {}
+
+
+def test_the_child_is_started_once_whoever_looks(world, inner, monkeypatch):
+    monkeypatch.setattr(services, "start_children", lambda *_, **__: 0)
+    run = world.start(running(inner), text="o-7")
+    walk(run.id)
+    assert not Run.objects.filter(workflow__slug=inner).exists()
+    assert status_of(run) == "waiting"
+    assert invariants() == {}
+    monkeypatch.undo()
+    assert services.start_children(now()) == 1
+    assert services.start_children(now()) == 0
+    go_on()
+    assert Run.objects.filter(workflow__slug=inner).count() == 1
+    assert status_of(run) == "succeeded"
+
+
+def test_a_lost_end_is_told_by_the_inbox_alone(world, inner, monkeypatch):
+    run = world.start(running(inner), text="o-7")
+    walk(run.id)
+    monkeypatch.setattr(services, "ring", lambda _: None)
+    walk(child_of(run).id)
+    run.refresh_from_db()
+    assert (run.status, run.inbox_seq) == ("waiting", 1)
+    assert run.rung_at is not None
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+
+
+def test_a_child_that_fails_is_an_exception_and_is_tried_again_as_another_run(
+    world, doorbells, fakes
+):
+    fakes.script(
+        "a",
+        {"type": "failed", "kind": "agent_error", "reason_code": "no", "reason": "No.",
+         "retryable": False},
+        {"type": "value", "output": {"label": "a", "text": "x"}},
+    )  # fmt: skip
+    document = chain("a")
+    document["policies"]["exceptions"]["mode"] = "end"
+    parent = running(world.publish(document))
+    parent["links"].pop("w.failed-bad")
+    parent["steps"].pop("bad")
+    run = world.start(parent, text="o-7")
+    go_on()
+    assert status_of(child_of(run)) == "failed"
+    assert steps_of(run)["w"] == "waiting"
+    row = StepRun.objects.get(run=run, step="w")
+    assert (row.waiting_for, row.result["reason_code"]) == ("exception", "child_failed")
+    decide(world, run, "chosen", kind="exception", choice="retry")
+    go_on()
+    assert status_of(child_of(run, 2)) == "succeeded"
+    assert status_of(run) == "succeeded"
+    assert invariants() == {}
+
+
+def test_cancel_pause_and_continue_reach_the_child_and_its_child(world, doorbells, fakes):
+    gate = {"kind": "wait", "name": "Wait", "awaits": {"type": "duration", "seconds": 3_600}}
+    deepest = world.publish(definition({"g": gate}, ["start.next-g", "g.next-done"]))
+    middle = world.publish(running(deepest))
+    run = world.start(running(middle), text="o-7")
+    go_on()
+    family = [run, child_of(run), child_of(child_of(run))]
+    assert {status_of(one) for one in family} == {"waiting"}
+
+    def ask(what):
+        what(run_id=run.id, reason="Because.", actor=world.operator, now=now())
+        go_on()
+        return [status_of(one) for one in family]
+
+    assert ask(services.pause_run) == ["paused"] * 3
+    assert ask(services.continue_run) == ["waiting"] * 3
+    assert ask(services.cancel_run) == ["cancelled"] * 3
+    asked = AuditOutbox.objects.filter(action="run.cancel_requested")
+    assert {row.run_id for row in asked} == {one.id for one in family}
+    assert invariants() == {}
+
+
+def test_a_detached_child_goes_on_alone(world, doorbells, fakes):
+    run = begun(world, chain("a"), detached=True)
+    child = child_of(run)
+    assert (status_of(run), status_of(child)) == ("succeeded", "succeeded")
+    assert StepRun.objects.get(run=run, step="w").output == {"run": str(child.id)}
+    assert not InboxEvent.objects.filter(run=run).exists()
+
+
+def test_what_cannot_start_fails_the_step_with_the_reason(world, inner):
+    slug = world.publish(running(inner))
+    held = pytest.MonkeyPatch()
+    held.setattr(services, "start_children", lambda *_, **__: 0)
+    run = world.start(slug, text="o-7")
+    held.undo()
+    designer.archive_workflow(slug=inner, actor=world.owner, now=now(), reason="Over.")
+    services.start_children(now())
+    go_on()
+    assert status_of(run) == "failed"
+    assert AuditOutbox.objects.filter(action="run.child_refused", run_id=run.id).count() == 1
+    row = StepRun.objects.get(run=run, step="w")
+    assert row.result["reason_code"] == "child_not_started"
+    assert "takes no new runs" in row.result["reason"]
+
+
+def test_a_test_run_starts_test_runs_without_effects(world, inner):
+    slug = world.publish(running(inner))
+    run = services.start_run(
+        workflow_slug=slug, input={"text": "o"}, mode="test", actor=world.owner, now=now()
+    )
+    go_on()
+    assert child_of(run).mode == "test"
+    assert status_of(run) == "succeeded"
+    writing = world.publish(chain("b", uses="once"))
+    run = services.start_run(
+        workflow_slug=world.publish(running(writing)),
+        input={"text": "o"},
+        mode="test",
+        actor=world.owner,
+        now=now(),
+    )
+    go_on()
+    assert StepRun.objects.get(run=run, step="w").result["reason_code"] == "child_not_started"
+    assert not Run.objects.filter(workflow__slug=writing).exists()
+
+
+def test_a_sign_off_binds_the_workflows_that_are_run_at_any_depth(world, inner):
+    middle = world.publish(running(inner))
+    outer = world.publish(running(middle))
+    version = designs.active_version(designs.get_workflow(outer))
+    members = designs.closure_of(version, [])
+    assert [one.title for one in members if one.kind == "agent_version"] == ["Scripted v1"]
+    assert sum(one.kind == "workflow_version" for one in members) == 3
+    designer.archive_workflow(slug=inner, actor=world.owner, now=now(), reason="Over.")
+    with pytest.raises(ConflictError, match="is archived"):
+        services.start_run(
+            workflow_slug=outer, input={"text": "o"}, actor=world.operator, now=now()
+        )
+    assert any("is archived" in str(one) for one in designs.blocks_of(version))
+
+
+def test_the_start_and_the_step_name_each_other_in_the_audit_log(world, inner):
+    run = world.start(running(inner), text="o-7")
+    go_on()
+    child = child_of(run)
+    started = AuditOutbox.objects.get(action="run.started", run_id=child.id)
+    ended = AuditOutbox.objects.get(action="step.completed", subject_id=f"{run.id}/w/1")
+    assert content_of(started)["decision"]["parent"]["run"] == str(run.id)
+    assert content_of(ended)["decision"]["child"]["run"] == str(child.id)
