@@ -281,6 +281,16 @@ class AgentCardSerializer(serializers.Serializer[Any]):
     examples = serializers.ListField(child=serializers.JSONField())
 
 
+class WorkflowCardSerializer(serializers.Serializer[Any]):
+    """One workflow version that a step can run: what it takes, and how it may end."""
+
+    slug = serializers.CharField()
+    version = serializers.IntegerField()
+    name = serializers.CharField()
+    input = serializers.JSONField()
+    outcomes = serializers.DictField(child=serializers.ChoiceField(("success", "failure")))
+
+
 class WorkflowViewSet(ApiViewSet):
     """Named processes."""
 
@@ -289,6 +299,7 @@ class WorkflowViewSet(ApiViewSet):
         "retrieve": "workflow.read",
         "create": "workflow.edit",
         "agent_cards": "agent.read",
+        "workflow_cards": "agent.read",
         "draft": "workflow.edit",
         "save_draft": "workflow.edit",
         "discard_draft": "workflow.publish",
@@ -414,6 +425,13 @@ class WorkflowViewSet(ApiViewSet):
         """The agents that this workflow can call: those of its own workspace."""
         workflow = selectors.find_workflow(self.actor, slug)
         return Response(_cards(request, self.actor, workflow.workspace_id))
+
+    @extend_schema(responses=WorkflowCardSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], url_path="workflow-cards", pagination_class=None)
+    def workflow_cards(self, _request: Request, slug: str) -> Response:
+        """The workflows that a step of this one can run: active ones of its own workspace."""
+        workflow = selectors.find_workflow(self.actor, slug)
+        return Response(selectors.workflow_cards(workflow))
 
     @extend_schema(responses=DraftSerializer)
     @action(detail=True, methods=["get"])

@@ -53,6 +53,7 @@ from orchestrator.core.definition import (
     Trigger,
     WaitStep,
     WorkflowDefinition,
+    WorkflowStep,
     doers_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
@@ -276,6 +277,11 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
         "subject": _Fact("key of the event", _text),
         "dataschema": _Fact("schema version", _text),
     },
+    WorkflowStep: {
+        "uses": _Fact("runs", lambda uses: f"{uses.workflow} v{uses.version}"),
+        "outcomes": _Fact("outcomes", lambda ends: _listed(list(ends)) or "none"),
+        "detached": _Fact("waits for its end", lambda off: "no" if off else "yes"),
+    },
     EndStep: {},
 }
 """Single values by step kind; the other fields of a kind are compared in `_Comparison`."""
@@ -420,7 +426,7 @@ class _Comparison:
                 yield from _proposals(spot, old, new)
             case TransformStep():
                 yield from _mapping(spot, "builds", old.output, new.output)
-            case WaitStep() | EmitStep():
+            case WaitStep() | EmitStep() | WorkflowStep():
                 yield from _outside(spot, old, new)
             case EndStep():
                 if old.outcome != new.outcome:
@@ -464,7 +470,7 @@ class _Comparison:
                 return f"{step.type.value.capitalize()} gate for {_role(step.assign_role)}"
             case TransformStep():
                 return f"Transform, builds {_listed(list(step.output))}"
-            case WaitStep() | EmitStep():
+            case WaitStep() | EmitStep() | WorkflowStep():
                 return _what_outside(step)
             case EndStep():
                 return f"End, {self._outcome(definition, step)}"
@@ -743,7 +749,9 @@ class _Field:
         return f"{words_of(self.own, root)}, {required}"
 
 
-def _what_outside(step: WaitStep | EmitStep) -> str:
+def _what_outside(step: WaitStep | EmitStep | WorkflowStep) -> str:
+    if isinstance(step, WorkflowStep):
+        return f"Run a workflow, {step.uses.workflow} v{step.uses.version}"
     if isinstance(step, EmitStep):
         return f"Tell an event, {step.event}"
     return f"Wait, {awaited_words(step)}"
@@ -753,6 +761,9 @@ def _outside(spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
     """What a step waits for, or tells."""
     if isinstance(new, WaitStep):
         yield from _awaited(spot, old, new)
+        return
+    if isinstance(new, WorkflowStep):
+        yield from _mapping(spot, "gets", old.input, new.input)
         return
     yield from _mapping(spot, "tells", old.content, new.content)
     if (old.contract is None) != (new.contract is None):

@@ -52,6 +52,7 @@ ICONS: Final[Mapping[str, str]] = {
     "transform": "transform",
     "wait": "clock",
     "emit": "send",
+    "workflow": "workflow",
     "end": "flag",
 }
 _COLUMNS: Final = (

@@ -33,6 +33,7 @@ from orchestrator.core.definition import (
     VoteRule,
     WaitStep,
     WorkflowDefinition,
+    WorkflowStep,
     ports_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
@@ -208,6 +209,7 @@ def editor_urls(slug: str) -> JsonObject:
         "draft": f"{api}draft/",
         "check": f"{api}check/",
         "agent_cards": f"{api}agent-cards/",
+        "workflow_cards": f"{api}workflow-cards/",
         "presence": f"{api}draft/presence/",
         "text": f"{api}draft/text/",
         "submit": f"{api}draft/submit/",
@@ -349,10 +351,8 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
             return _Described(_GATE_ICONS[step.type], kind, facts, "Proposal", step.proposal)
         case TransformStep():
             return _Described("transform", "Transform", [], "Output", step.output)
-        case WaitStep():
-            return _Described("clock", "Wait", [("Waits", awaited_words(step))])
-        case EmitStep():
-            return _Described("send", "Tell an event", _event_facts(step), "Data", step.content)
+        case WaitStep() | EmitStep() | WorkflowStep():
+            return _describe_outside(step)
         case EndStep():
             outcome = definition.outcomes.get(step.outcome)
             title = outcome.title if outcome else step.outcome
@@ -361,6 +361,25 @@ def _describe(definition: WorkflowDefinition, step: Step) -> _Described:
             return _Described(
                 "flag", "End", [("Outcome", f"{title}; {counts}")], "Result", step.result
             )
+
+
+def _describe_outside(step: WaitStep | EmitStep | WorkflowStep) -> _Described:
+    match step:
+        case WaitStep():
+            return _Described("clock", "Wait", [("Waits", awaited_words(step))])
+        case EmitStep():
+            return _Described("send", "Tell an event", _event_facts(step), "Data", step.content)
+        case WorkflowStep():
+            facts = _child_facts(step)
+            return _Described("workflow", "Run a workflow", facts, "Input", step.input)
+
+
+def _child_facts(step: WorkflowStep) -> list[tuple[str, str]]:
+    waits = "no: it goes on at once" if step.detached else "yes"
+    return [
+        ("Workflow", f"{step.uses.workflow} v{step.uses.version}"),
+        ("Waits for its end", waits),
+    ]
 
 
 def _event_facts(step: EmitStep) -> list[tuple[str, str]]:

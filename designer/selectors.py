@@ -642,20 +642,20 @@ def version_to_run(slug: str, number: int, workspace_id: UUID) -> WorkflowVersio
     return version
 
 
-def workflow_cards(actor: Actor, workspace_id: UUID, *, but: str = "") -> list[JsonObject]:
-    """What a step may run: the active version of each workflow of a workspace but the one itself.
+def workflow_cards(workflow: Workflow) -> list[JsonObject]:
+    """What a step of this workflow may run: active versions of its workspace, and those it runs.
 
     Each `{"slug", "version", "name", "input", "outcomes": {name: kind}}`.
     """
-    rows = WorkflowVersion.objects.select_related("workflow").filter(
+    rows = WorkflowVersion.objects.filter(
         status=WorkflowVersionStatus.ACTIVE,
         workflow__archived_at__isnull=True,
-        workflow__workspace_id=workspace_id,
-    )
-    if workspace_id not in access.workspaces_where(actor, "workflow.read"):
-        return []
-    others = rows.exclude(workflow__slug=but).order_by("workflow__name")
-    found = (_interface(one.id) for one in others)
+        workflow__workspace_id=workflow.workspace_id,
+    ).exclude(workflow_id=workflow.id)
+    draft = draft_of(workflow)
+    run = versions_run_by(definition_of(draft)) if draft is not None else []
+    ids = dict.fromkeys([*rows.values_list("id", flat=True), *(one.id for one in run)])
+    found = [one for one in map(_interface, ids) if workflow.slug not in one.reaches]
     return [
         {
             "slug": one.slug,
@@ -664,8 +664,7 @@ def workflow_cards(actor: Actor, workspace_id: UUID, *, but: str = "") -> list[J
             "input": one.input_schema,
             "outcomes": {name: kind.value for name, kind in one.kinds.items()},
         }
-        for one in found
-        if but not in one.reaches
+        for one in sorted(found, key=lambda one: (one.name, one.slug, -one.version))
     ]
 
 

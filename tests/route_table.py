@@ -351,6 +351,7 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/workflow-starters/"): api("workflow.edit"),
     ("GET", "api/v1/workflows/<slug>/"): api("workflow.read", "workflow"),
     ("GET", "api/v1/workflows/<slug>/agent-cards/"): api("agent.read", "workflow"),
+    ("GET", "api/v1/workflows/<slug>/workflow-cards/"): api("workflow.read", "workflow"),
     ("GET", "api/v1/workflows/<slug>/draft/"): api("workflow.edit", "workflow"),
     ("PUT", "api/v1/workflows/<slug>/draft/"): api(
         "workflow.edit", "workflow", body={"revision": 0, "definition": {}}

@@ -83,6 +83,7 @@ def _usual_values() -> JsonObject:
         "transform": parts.TransformStep,
         "wait": parts.WaitStep,
         "emit": parts.EmitStep,
+        "workflow": parts.WorkflowStep,
     }
     policies = _defaults(parts.RunPolicies)
     policies["exceptions"] = _defaults(parts.ExceptionPolicy)

@@ -48,6 +48,7 @@ _WAITING: Final[Mapping[str, Look]] = {
     "retry": Look("caution", "late", "Waits to retry"),
     "time": Look("idle", "late", "Waits for its time"),
     "event": Look("idle", "late", "Waits for an event"),
+    "child": Look("busy", "running", "Runs a workflow"),
     "members": Look("busy", "running", "Running"),
 }
 _FOR_PEOPLE: Final = frozenset({"review", "exception"})
@@ -77,8 +78,8 @@ def step_look(step: StepSnapshot) -> Look:
 
 
 def waits_outside(waiting_for: Iterable[str]) -> bool:
-    """Whether a run waits for time to pass or for an event, by what its steps wait for."""
-    return any(one in {"time", "event"} for one in waiting_for)
+    """Whether a run waits for time, an event or another run, by what its steps wait for."""
+    return any(one in {"time", "event", "child"} for one in waiting_for)
 
 
 def run_look(
@@ -117,6 +118,7 @@ _KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "transform": ("Transform", "transform"),
     "wait": ("Wait", "clock"),
     "emit": ("Tell an event", "send"),
+    "workflow": ("Run a workflow", "workflow"),
     "end": ("End", "flag"),
 }
 """What each kind of step but a gate is called, and its icon."""
@@ -494,6 +496,7 @@ class Panel:
     stand_in: str = ""
     stand_in_because: str = ""
     told: Told | None = None
+    child: Mapping[str, Any] | None = None
 
 
 _FAILURES: Final[Mapping[str, str]] = {
@@ -557,6 +560,7 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         stand_in=_stand_in(step, state),
         stand_in_because=_first_failure(state) if _stand_in(step, state) else "",
         told=_told(run, step, state),
+        child=state.get("child"),
     )
 
 

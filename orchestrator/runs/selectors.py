@@ -19,7 +19,13 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.selectors import get_workspace
 from orchestrator.core.compilation import CompiledWorkflow
-from orchestrator.core.definition import WorkflowDefinition, is_member, member_of, owner_of
+from orchestrator.core.definition import (
+    WorkflowDefinition,
+    is_member,
+    member_of,
+    owner_of,
+    workflows_of,
+)
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import WAITS_FOR, giver_of_basis
@@ -38,6 +44,7 @@ from orchestrator.core.state import (
 from orchestrator.runs.models import (
     AgentBreaker,
     Attempt,
+    ChildRun,
     DefinitionSnapshot,
     Handoff,
     ReceivedEvent,
@@ -308,6 +315,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
         "not_undone": run.state.get("not_undone", {}),
         "end_reason": detail.end_reason,
         "budget": _budget(definition, run),
+        "parent": _parent_of(detail),
         "input": detail.input,
         "result": detail.result,
         "started_by": {"kind": detail.started_by_kind, "id": detail.started_by},
@@ -320,6 +328,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
             attempts=attempts,
             reviews=reviews,
             agents=_agents_by_id(detail.binding),
+            children=_children_of(definition, run_id),
         ),
         "links": {name: links.get(name, "open") for name in definition.links},
         "handoffs": [_handoff(row, inputs) for row in handoffs],
@@ -773,6 +782,7 @@ def _steps(
     attempts: Sequence[Attempt],
     reviews: Sequence[Any],
     agents: Mapping[str, str],
+    children: Mapping[str, JsonObject],
 ) -> JsonObject:
     latest = {row.step: row for row in step_runs}  # ordered by iteration
     tries: dict[str, list[Attempt]] = defaultdict(list)
@@ -791,8 +801,45 @@ def _steps(
         )
         if name in groups:
             step["members"] = _member_counts(MemberGroup.model_validate(groups[name]))
+        if name in children:
+            step["child"] = children[name]
         found[name] = step
     return found
+
+
+def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, JsonObject]:
+    """The run that each step started last, and earlier ones; no query when none starts any.
+
+    `{"run": id or null, "name", "status", "reason", "earlier": [{"run", "iteration"}]}`.
+    """
+    found: dict[str, JsonObject] = {}
+    if not workflows_of(definition):
+        return found
+    rows = list(ChildRun.objects.filter(parent_id=run_id).order_by("iteration").defer("input"))
+    for row in rows:
+        earlier: list[JsonValue] = [
+            {"run": str(one.id), "iteration": one.iteration}
+            for one in rows
+            if one.step == row.step and one.iteration < row.iteration and one.status == "started"
+        ]
+        found[row.step] = {
+            "run": str(row.id) if row.status == "started" else None,
+            "name": f"{row.workflow} v{row.number}",
+            "status": row.status,
+            "reason": row.reason,
+            "earlier": earlier,
+        }
+    return found
+
+
+def _parent_of(detail: RunDetail) -> JsonObject | None:
+    """The run whose step started this one: `{"run", "step", "iteration", "title"}`."""
+    parent = detail.binding.get("parent")
+    if not isinstance(parent, dict):
+        return None
+    title = Run.objects.values_list("title", flat=True).filter(id=parent["run"]).first()
+    shown = {name: parent[name] for name in ("run", "step", "iteration")}
+    return {**shown, "title": title or ""}
 
 
 def _member_counts(group: MemberGroup) -> JsonObject:

@@ -99,8 +99,21 @@ def _said(names: _Names, event: Mapping[str, Any]) -> str:
             word = _CHOICES.get(event["choice"], event["choice"])
             edited = " with changed input" if event.get("input") else ""
             return f"A person decided about {step}: {word}{edited}{_because(event)}."
+        case "child_ended":
+            return _child_ended(step, event)
         case other:
             return _asked(step, other, event)
+
+
+def _child_ended(step: str, event: Mapping[str, Any]) -> str:
+    said = {
+        "succeeded": "has ended",
+        "failed": "has failed",
+        "cancelled": "was cancelled",
+        "not_started": "could not be started",
+    }
+    outcome = f" as “{event['outcome']}”" if event.get("outcome") else ""
+    return f"The run that {step} started {said[event['status']]}{outcome}{_because(event)}."
 
 
 def _asked(step: str, asked: str, event: Mapping[str, Any]) -> str:
@@ -187,6 +200,9 @@ def _tried(step: str, derived: Mapping[str, Any]) -> str:
 
 
 def _waits(step: str, derived: Mapping[str, Any]) -> str:
+    if derived["type"] == "child_begun":
+        waits = "" if derived["detached"] else " and waits for its end"
+        return f"{step} starts a run of another workflow{waits}."
     if derived["type"] == "event_told":
         about = f" for “{derived['subject']}”" if derived["subject"] else ""
         unheard = f", which nobody hears: {derived['refused']}" if derived["refused"] else "."

@@ -19,6 +19,7 @@ from orchestrator.core.definition import (
     TeamStep,
     WaitStep,
     WorkflowDefinition,
+    WorkflowStep,
 )
 from orchestrator.runs.presentation import (
     Snapshot,
@@ -144,7 +145,7 @@ def timeline_of(run: Snapshot, definition: WorkflowDefinition, now: datetime) ->
     shown = [
         step_id
         for step_id in sorted(definition.steps, key=when)
-        if isinstance(definition.steps[step_id], (*CALLING, GateStep, WaitStep))
+        if isinstance(definition.steps[step_id], (*CALLING, GateStep, WaitStep, WorkflowStep))
         or steps.get(step_id, {}).get("status") == "failed"
     ]
     picture = _Picture(run, definition, axis, ended or now)
@@ -204,7 +205,7 @@ def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) ->
             yield from _gap(attempt, at, begun)
         yield _attempt(attempt, begun, over)
         at = max(at, over)
-    if isinstance(step, (MapStep, TeamStep)) and not state.get("review"):
+    if isinstance(step, (MapStep, TeamStep, WorkflowStep)) and not state.get("review"):
         over = ended or until
         if over > at:
             words = "Took" if ended else "Running for"

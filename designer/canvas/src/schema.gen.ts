@@ -356,6 +356,23 @@ export interface WebhookSource {
   type: "webhook";
 }
 
+/** The workflow version that a step runs: pinned by number. */
+export interface WorkflowRef {
+  workflow: string;
+  version: number;
+}
+
+/** Runs another workflow as a run of its own. Ports: one per declared outcome of it, failed. */
+export interface WorkflowStep {
+  name: string;
+  summary?: string;
+  kind: "workflow";
+  uses: WorkflowRef;
+  outcomes?: { [key: string]: OutcomeKind };
+  input?: { [key: string]: string };
+  detached?: boolean;
+}
+
 /** The whole document. Shape rules only; meaning is judged by `core/checks.py`. */
 export interface WorkflowDefinition {
   format: "baton/1";
@@ -364,7 +381,7 @@ export interface WorkflowDefinition {
   input: { [key: string]: JsonValue };
   run_title?: string | null;
   outcomes: { [key: string]: Outcome };
-  steps: { [key: string]: StartStep | AgentStep | MapStep | TeamStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EmitStep | EndStep };
+  steps: { [key: string]: StartStep | AgentStep | MapStep | TeamStep | RouterStep | JoinStep | GateStep | TransformStep | WaitStep | EmitStep | WorkflowStep | EndStep };
   links: { [key: string]: Link };
   policies: RunPolicies;
   triggers?: { [key: string]: Trigger };
@@ -490,6 +507,12 @@ export const USUAL: { [part: string]: JsonObject } = {
     "contract": null,
     "dataschema": null
   },
+  "workflow": {
+    "summary": "",
+    "run_title": null,
+    "triggers": {},
+    "positions": {}
+  },
   "evidence": {
     "sources": null
   },
@@ -521,11 +544,5 @@ export const USUAL: { [part: string]: JsonObject } = {
       "assign_role": "operator",
       "due_seconds": 172800
     }
-  },
-  "workflow": {
-    "summary": "",
-    "run_title": null,
-    "triggers": {},
-    "positions": {}
   }
 };

@@ -475,6 +475,7 @@ def test_every_field_of_every_step_kind_is_compared():
         "TransformStep": {"output"},
         "WaitStep": {"awaits"},
         "EmitStep": {"content", "contract"},
+        "WorkflowStep": {"input"},
         "EndStep": {"outcome", "result"},
     }
     for kind, facts in diffs._FACTS.items():

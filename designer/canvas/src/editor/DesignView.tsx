@@ -342,6 +342,21 @@ function StepFacts({
           <Fields title="Data" fields={step.content ?? {}} />
         </>
       );
+    case "workflow":
+      return (
+        <>
+          <div className="pane__section stack">
+            <h3>Workflow</h3>
+            <dl className="facts facts--tight">
+              <Fact name="Runs">
+                {step.uses.workflow} v{step.uses.version}
+              </Fact>
+              <Fact name="Waits for its end">{step.detached ? "no" : "yes"}</Fact>
+            </dl>
+          </div>
+          <Fields title="Input" fields={step.input ?? {}} />
+        </>
+      );
     case "end":
       return <Fields title="Result" fields={step.result ?? {}} />;
     case "team":
@@ -451,6 +466,7 @@ function subtitle(step: Step, agents: Readonly<Record<string, AgentCard>>): stri
   if (step.kind === "transform") return `Sets ${Object.keys(step.output).join(", ")}`;
   if (step.kind === "wait") return waitWord(step);
   if (step.kind === "emit") return `Tells ${step.event}`;
+  if (step.kind === "workflow") return `${step.uses.workflow} v${step.uses.version}`;
   return "";
 }
 

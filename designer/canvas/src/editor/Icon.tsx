@@ -49,6 +49,8 @@ export function iconOf(step: Step): string {
       return step.awaits.type === "event" ? "i-bell" : "i-clock";
     case "emit":
       return "i-send";
+    case "workflow":
+      return "i-workflow";
     case "end":
       return "i-flag";
   }
@@ -86,6 +88,8 @@ export function kindWord(step: Step): string {
       return step.awaits.type === "event" ? "wait for an event" : "wait";
     case "emit":
       return "tell an event";
+    case "workflow":
+      return "run a workflow";
     case "end":
       return "end";
   }

@@ -27,6 +27,7 @@ export function subtitleOf(step: Step, agents: Readonly<Record<string, AgentCard
   }
   if (step.kind === "wait") return waitWord(step);
   if (step.kind === "emit") return `Tells ${step.event}`;
+  if (step.kind === "workflow") return `${step.uses.workflow} v${step.uses.version}`;
   return "";
 }
 

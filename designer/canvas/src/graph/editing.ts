@@ -27,6 +27,15 @@ export interface AgentCard {
   }[];
 }
 
+/** A workflow version that a step can run. */
+export interface WorkflowCard {
+  readonly slug: string;
+  readonly version: number;
+  readonly name: string;
+  readonly input: JsonObject;
+  readonly outcomes: Readonly<Record<string, "success" | "failure">>;
+}
+
 export interface DraftData {
   readonly number: number;
   /** 0: no draft exists yet, the first save begins it. */
@@ -46,6 +55,7 @@ export interface EditUrls {
   readonly draft: string;
   readonly check: string;
   readonly agent_cards: string;
+  readonly workflow_cards: string;
   readonly presence: string;
   readonly text: string;
   readonly submit: string;

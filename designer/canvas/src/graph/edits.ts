@@ -16,6 +16,7 @@ import type {
   WorkflowDefinition,
   Trigger,
   WaitStep,
+  WorkflowStep,
 } from "../schema.gen";
 import { pathOf, settle, withValue, type Change, type Path } from "./document";
 import { freeId, freeName, slugOf, whyNotId, FIELD_PATTERN, ID_PATTERN } from "./ids";
@@ -48,7 +49,7 @@ export type StepChoice =
   | { readonly kind: "agent"; readonly agent: AgentChoice }
   | { readonly kind: "gate"; readonly type: GateStep["type"] }
   | { readonly kind: "wait"; readonly type: "duration" | "event" }
-  | { readonly kind: "start" | "router" | "join" | "map" | "team" | "transform" | "emit" | "end" };
+  | { readonly kind: "start" | "router" | "join" | "map" | "team" | "transform" | "emit" | "workflow" | "end" };
 
 /** Steps with the links between them, as they are copied. */
 export interface Clip {
@@ -320,6 +321,43 @@ export function setAwaited(
   return settle(definition, { ...definition, steps: { ...definition.steps, [step]: changed }, links });
 }
 
+/** Another workflow version to run; ways out that it does not have go. */
+export function setChild(
+  definition: Definition,
+  {
+    step: id,
+    uses,
+    outcomes,
+  }: {
+    readonly step: string;
+    readonly uses: WorkflowStep["uses"];
+    readonly outcomes: NonNullable<WorkflowStep["outcomes"]>;
+  },
+): Definition {
+  const step = definition.steps[id];
+  if (step?.kind !== "workflow") return definition;
+  return withPorts(definition, id, { ...step, uses, outcomes });
+}
+
+/** Whether the step goes on at once; then it has one way out beside “failed”. */
+export function setDetached(
+  definition: Definition,
+  { step: id, detached }: { readonly step: string; readonly detached: boolean },
+): Definition {
+  const step = definition.steps[id];
+  if (step?.kind !== "workflow" || (step.detached ?? false) === detached) return definition;
+  return withPorts(definition, id, { ...step, detached });
+}
+
+/** The document with another step in place, without the links from ways out that it does not have. */
+function withPorts(definition: Definition, id: string, step: WorkflowStep): Definition {
+  const ports = portsOf(step);
+  const links = Object.fromEntries(
+    Object.entries(definition.links).filter(([, link]) => link.source !== id || ports.includes(link.port)),
+  );
+  return settle(definition, { ...definition, steps: { ...definition.steps, [id]: step }, links });
+}
+
 /** What a join waits for; a number of branches stands only where one is needed, two at first. */
 export function setJoinPolicy(
   definition: Definition,
@@ -447,6 +485,7 @@ export function mappingKey(step: Step): MappingKey | undefined {
     gate: "proposal",
     transform: "output",
     emit: "content",
+    workflow: "input",
     end: "result",
   };
   return keys[step.kind];
@@ -787,6 +826,7 @@ const NAMES: Readonly<Record<string, string>> = {
   team: "Team vote",
   transform: "Set values",
   emit: "Tell an event",
+  workflow: "Run a workflow",
   end: "End",
   approve: "Approve",
   review: "Review and edit",
@@ -812,6 +852,9 @@ const QUESTIONS: Readonly<Record<GateStep["type"], string>> = {
 
 /** What a new map calls until somebody chooses an agent; the checks ask for one. */
 const NO_AGENT = { agent: "choose-an-agent", version: 1 } as const;
+
+/** What a new step runs until somebody chooses a workflow; the checks ask for one. */
+const NO_WORKFLOW = { workflow: "choose-a-workflow", version: 1 } as const;
 
 function nameOf(definition: Definition, choice: StepChoice): string {
   if (choice.kind === "agent") return choice.agent.name.slice(0, 110) || choice.agent.slug;
@@ -847,6 +890,8 @@ function stepOf(definition: Definition, choice: StepChoice): Step {
       return { kind: "transform", name, output: {} };
     case "wait":
       return { kind: "wait", name, awaits: awaitedOf(choice.type) };
+    case "workflow":
+      return { kind: "workflow", name, uses: NO_WORKFLOW, outcomes: {}, input: {} };
     case "emit":
       return { kind: "emit", name, event: "something.happened", content: {} };
     case "end":

@@ -41,6 +41,8 @@ export function portsOf(step: Step): readonly string[] {
       return ["next", "failed"];
     case "wait":
       return step.awaits.type === "event" ? ["next", "expired"] : ["next"];
+    case "workflow":
+      return [...new Set([...(step.detached ? ["next"] : Object.keys(step.outcomes ?? {})), "failed"])];
     case "gate":
       return gatePorts(step);
     case "end":

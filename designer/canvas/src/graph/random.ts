@@ -51,7 +51,7 @@ type Maker = (definition: WorkflowDefinition, random: Random) => NamedEdit["edit
 
 const same = (definition: WorkflowDefinition) => definition;
 const WORDS = ["Read", "Check", "Straße", "Result", "input", "42", "Write a letter", "éà", "…"];
-const KINDS = ["start", "router", "join", "map", "team", "transform", "emit", "end"] as const;
+const KINDS = ["start", "router", "join", "map", "team", "transform", "emit", "workflow", "end"] as const;
 
 const MAKERS: Readonly<Record<string, Maker>> = {
   "add step": (definition, random) => {
@@ -91,6 +91,17 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     const step = anyOfKind(definition, "wait", random);
     const type = pick(["duration", "until", "event"] as const, random) ?? "until";
     return (one) => (step ? edits.setAwaited(one, { step, type }) : one);
+  },
+  "set child": (definition, random) => {
+    const step = anyOfKind(definition, "workflow", random);
+    const outcomes = pick([{ done: "success", lost: "failure" }, { failed: "failure" }, {}] as const, random) ?? {};
+    const uses = { workflow: "inner", version: 1 };
+    return (one) => (step ? edits.setChild(one, { step, uses, outcomes }) : one);
+  },
+  "set detached": (definition, random) => {
+    const step = anyOfKind(definition, "workflow", random);
+    const detached = random() < 0.5;
+    return (one) => (step ? edits.setDetached(one, { step, detached }) : one);
   },
   "remove steps": (definition, random) => {
     const steps = [anyStep(definition, random), anyStep(definition, random)];

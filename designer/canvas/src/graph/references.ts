@@ -35,6 +35,7 @@ export function mapExpressions(step: Step, change: (expression: string) => strin
     case "agent":
       return mapAgent(step, change);
     case "team":
+    case "workflow":
       return step.input ? withFields(step, "input", mapFields(step.input, change)) : step;
     case "map":
       return mapEach(step, change);

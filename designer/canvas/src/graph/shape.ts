@@ -89,6 +89,14 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     contract: nullable(schema),
     dataschema: nullable(text(1, 500)),
   }),
+  workflow: shape({
+    kind: text(1, 9),
+    ...BASE,
+    uses: shape({ workflow: pattern(AGENT_PATTERN), version: whole(1, Infinity) }),
+    outcomes: optional(record(ID_PATTERN, oneOf(["success", "failure"]))),
+    input: optional(mapping),
+    detached: optional(yesOrNo),
+  }),
   end: shape({ kind: text(1, 9), ...BASE, outcome: pattern(ID_PATTERN), result: optional(mapping) }),
   router: shape({
     kind: text(1, 9),

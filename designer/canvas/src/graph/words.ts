@@ -28,6 +28,7 @@ const WAITING_LOOKS: Readonly<Record<string, Look>> = {
   retry: { word: "Waits to retry", tone: "caution", shape: "s-late" },
   time: { word: "Waits for its time", tone: "idle", shape: "s-late" },
   event: { word: "Waits for an event", tone: "idle", shape: "s-late" },
+  child: { word: "Runs a workflow", tone: "busy", shape: "s-running" },
   members: { word: "Running", tone: "busy", shape: "s-running" },
 };
 

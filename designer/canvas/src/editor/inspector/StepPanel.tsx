@@ -9,6 +9,7 @@ import { RouterPanel } from "./RouterPanel";
 import { TeamPanel } from "./TeamPanel";
 import { WaitPanel } from "./WaitPanel";
 import { Ways } from "./Ways";
+import { ChildPanel } from "./ChildPanel";
 
 export function StepPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
   return (
@@ -56,6 +57,8 @@ function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: S
       return <WaitPanel stepId={stepId} step={step} />;
     case "emit":
       return <EmitPanel stepId={stepId} step={step} />;
+    case "workflow":
+      return <ChildPanel stepId={stepId} step={step} />;
     case "join":
       return <JoinPanel stepId={stepId} step={step} />;
     case "end":
