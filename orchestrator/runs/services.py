@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID, uuid5
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from kombu.exceptions import OperationalError as BrokerError
 
 from approvals.subjects import TakenDecision
@@ -276,8 +276,12 @@ def look_after_others(run_id: UUID, recording: Recording, now: datetime) -> None
     rung, wants_children = recording.take_rung()
     for one in rung:
         ring(one)
-    if wants_children:
+    if not wants_children:
+        return
+    try:
         start_children(now, parent_id=run_id)
+    except DatabaseError:  # the sweeper starts them
+        logger.exception("children could not be started", extra={"run": str(run_id)})
 
 
 def start_children(now: datetime, *, parent_id: UUID | None = None) -> int:

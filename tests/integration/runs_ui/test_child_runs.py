@@ -1,0 +1,53 @@
+"""What people see of runs that steps of runs start, and of workflows that can be run."""
+
+from orchestrator.runs import services
+from orchestrator.runs.walker import walk
+from tests.integration.runs.test_children import child_of, go_on, running
+from tests.integration.runs.world import chain, now
+
+
+def test_parent_and_child_lead_to_each_other(world, doorbells, fakes, operator):
+    inner = world.publish(chain("a"))
+    run = world.start(running(inner), text="o-7")
+    go_on()
+    child = child_of(run)
+    page = operator.get(f"/runs/{run.id}/?step=w").content.decode()
+    assert f'href="/runs/{child.id}/"' in page
+    assert f"{inner} v1" in page
+    inside = operator.get(f"/runs/{child.id}/").content.decode()
+    assert f'href="/runs/{run.id}/?step=w"' in inside
+    told = operator.get(f"/api/v1/runs/{run.id}/").json()["steps"]["w"]["child"]
+    assert (told["run"], told["status"], told["earlier"]) == (str(child.id), "started", [])
+    parent = operator.get(f"/api/v1/runs/{child.id}/").json()["parent"]
+    assert (parent["run"], parent["step"], parent["title"]) == (str(run.id), "w", "o-7")
+    journal = operator.get(f"/api/v1/runs/{run.id}/events/").json()["events"]
+    assert "“Inner” starts a run of another workflow and waits for its end." in journal[0]["text"]
+    assert "The run that “Inner” started has ended as “done”." in journal[-1]["text"]
+
+
+def test_the_page_says_why_a_child_could_not_start(world, doorbells, fakes, owner):
+    writing = world.publish(chain("b", uses="once"))
+    run = services.start_run(
+        workflow_slug=world.publish(running(writing)),
+        input={"text": "o"},
+        mode="test",
+        actor=world.owner,
+        now=now(),
+    )
+    go_on()
+    walk(run.id)
+    page = owner.get(f"/runs/{run.id}/?step=w").content.decode()
+    assert "has not been started" in page
+    assert "changes things outside" in page
+
+
+def test_the_designer_offers_what_a_step_can_run(world, owner):
+    inner = world.publish(chain("a"))
+    middle = world.publish(running(inner))
+    cards = owner.get(f"/api/v1/workflows/{inner}/workflow-cards/").json()
+    assert cards == [], "neither itself nor what runs it"
+    cards = owner.get(f"/api/v1/workflows/{middle}/workflow-cards/").json()
+    assert [(one["slug"], one["version"], one["outcomes"]) for one in cards] == [
+        (inner, 1, {"done": "success", "broken": "failure"})
+    ]
+    assert cards[0]["input"]["required"] == ["text"]
