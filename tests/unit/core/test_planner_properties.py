@@ -346,6 +346,7 @@ class World:
         self.told = set()
         self.children = {}
         self.started = set()
+        self.starters = set()
         self.undoing = set()
         self.writing = set()
         """Calls of an agent that changes something."""
@@ -422,6 +423,8 @@ class World:
             assert self.acted <= told, "a rollback forgets what was done"
             tellers = {event_id.split("/")[1] for event_id in self.told}
             assert tellers <= told, "an event cannot be made unheard"
+            assert self.starters <= told, "a run that was started is its own to undo"
+            tellers |= self.starters
             assert told <= {owner_of(step) for step, _, _ in self.invoked} | tellers
         elif isinstance(event, RollbackRequested) and made.state.status not in {
             "rolling_back",
@@ -463,6 +466,7 @@ class World:
     def start_child(self, command, before):
         assert command.child not in self.started, "a child was started twice"
         self.started.add(command.child)
+        self.starters.add(command.step)
         if not command.detached:
             self.children[command.child] = (command.step, command.iteration)
 

@@ -321,36 +321,14 @@ export function setAwaited(
   return settle(definition, { ...definition, steps: { ...definition.steps, [step]: changed }, links });
 }
 
-/** Another workflow version to run; ways out that it does not have go. */
+/** Another workflow version to run, or another way to wait for it; ways out that it does not have go. */
 export function setChild(
   definition: Definition,
-  {
-    step: id,
-    uses,
-    outcomes,
-  }: {
-    readonly step: string;
-    readonly uses: WorkflowStep["uses"];
-    readonly outcomes: NonNullable<WorkflowStep["outcomes"]>;
-  },
+  { step: id, ...change }: { readonly step: string } & Partial<Pick<WorkflowStep, "uses" | "outcomes" | "detached">>,
 ): Definition {
-  const step = definition.steps[id];
-  if (step?.kind !== "workflow") return definition;
-  return withPorts(definition, id, { ...step, uses, outcomes });
-}
-
-/** Whether the step goes on at once; then it has one way out beside “failed”. */
-export function setDetached(
-  definition: Definition,
-  { step: id, detached }: { readonly step: string; readonly detached: boolean },
-): Definition {
-  const step = definition.steps[id];
-  if (step?.kind !== "workflow" || (step.detached ?? false) === detached) return definition;
-  return withPorts(definition, id, { ...step, detached });
-}
-
-/** The document with another step in place, without the links from ways out that it does not have. */
-function withPorts(definition: Definition, id: string, step: WorkflowStep): Definition {
+  const former = definition.steps[id];
+  if (former?.kind !== "workflow") return definition;
+  const step = { ...former, ...change };
   const ports = portsOf(step);
   const links = Object.fromEntries(
     Object.entries(definition.links).filter(([, link]) => link.source !== id || ports.includes(link.port)),

@@ -101,7 +101,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   "set detached": (definition, random) => {
     const step = anyOfKind(definition, "workflow", random);
     const detached = random() < 0.5;
-    return (one) => (step ? edits.setDetached(one, { step, detached }) : one);
+    return (one) => (step ? edits.setChild(one, { step, detached }) : one);
   },
   "remove steps": (definition, random) => {
     const steps = [anyStep(definition, random), anyStep(definition, random)];
