@@ -100,7 +100,7 @@ def test_the_child_is_started_once_whoever_looks(world, inner, monkeypatch):
 def test_a_lost_end_is_told_by_the_inbox_alone(world, inner, monkeypatch):
     run = world.start(running(inner), text="o-7")
     walk(run.id)
-    monkeypatch.setattr(services, "ring", lambda _: None)
+    monkeypatch.setattr(services, "ring", lambda *_, **__: None)
     walk(child_of(run).id)
     run.refresh_from_db()
     assert (run.status, run.inbox_seq) == ("waiting", 1)
