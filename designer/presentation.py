@@ -209,7 +209,6 @@ def editor_urls(slug: str) -> JsonObject:
         "draft": f"{api}draft/",
         "check": f"{api}check/",
         "agent_cards": f"{api}agent-cards/",
-        "workflow_cards": f"{api}workflow-cards/",
         "presence": f"{api}draft/presence/",
         "text": f"{api}draft/text/",
         "submit": f"{api}draft/submit/",

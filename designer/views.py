@@ -337,6 +337,7 @@ def _editor(request: HttpRequest, actor: Actor, workflow: Workflow) -> HttpRespo
         "draft": presentation.draft_json(draft),
         "agents": presentation.agent_cards(registry.versions_used(selectors.definition_of(draft))),
         "types": presentation.type_cards(),
+        "workflows": selectors.workflow_cards(workflow),
         "me": {"id": actor.id, "name": str(request.user)},
         "can": {
             "edit": True,

@@ -55,7 +55,6 @@ export interface EditUrls {
   readonly draft: string;
   readonly check: string;
   readonly agent_cards: string;
-  readonly workflow_cards: string;
   readonly presence: string;
   readonly text: string;
   readonly submit: string;
@@ -72,6 +71,8 @@ export interface EditData {
   readonly draft: DraftData;
   readonly agents: Readonly<Record<string, AgentCard>>;
   readonly types: Readonly<Record<string, DomainTypeData>>;
+  /** The workflows that a step can run. */
+  readonly workflows: readonly WorkflowCard[];
   readonly me: Person;
   readonly can: {
     readonly edit: boolean;

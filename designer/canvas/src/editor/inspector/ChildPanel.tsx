@@ -1,20 +1,19 @@
 // A step that runs another workflow: which version, whether it waits for the end, and what it gives it.
-import { useEffect, useState } from "react";
-import { getJson } from "../../api";
 import { setChild } from "../../graph/edits";
-import { agentKey, type WorkflowCard } from "../../graph/editing";
+import { agentKey } from "../../graph/editing";
 import type { WorkflowStep } from "../../schema.gen";
+import { useEditData } from "../context";
 import { CheckField, Section, SelectField } from "./controls";
 import { useInspector } from "./context";
 import { Mapping } from "./Mapping";
 
 export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly step: WorkflowStep }) {
   const { apply } = useInspector();
-  const cards = useWorkflowCards();
+  const { workflows: cards } = useEditData();
   const chosen = agentKey(step.uses.workflow, step.uses.version);
-  const cardOf = (key: string) => cards?.find(({ slug, version }) => agentKey(slug, version) === key);
+  const cardOf = (key: string) => cards.find(({ slug, version }) => agentKey(slug, version) === key);
   const card = cardOf(chosen);
-  const options = (cards ?? []).map(({ slug, version, name }) => ({
+  const options = cards.map(({ slug, version, name }) => ({
     value: agentKey(slug, version),
     title: `${name} v${version}`,
   }));
@@ -25,8 +24,8 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
           label="Runs"
           place="uses"
           value={chosen}
-          options={card ? options : [{ value: chosen, title: cards ? "Choose a workflow" : chosen }, ...options]}
-          hint={cards?.length === 0 ? "No other workflow is published yet." : "It stays this version."}
+          options={card ? options : [{ value: chosen, title: "Choose a workflow" }, ...options]}
+          hint={cards.length === 0 ? "No other workflow is published yet." : "It stays this version."}
           onCommit={(key) => {
             const other = cardOf(key);
             if (!other) return;
@@ -54,20 +53,4 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
       />
     </>
   );
-}
-
-/** The workflows that a step can run; null until they are known. */
-function useWorkflowCards(): readonly WorkflowCard[] | null {
-  const { urls, announce } = useInspector();
-  const [cards, setCards] = useState<readonly WorkflowCard[] | null>(null);
-  useEffect(() => {
-    const abort = new AbortController();
-    getJson<readonly WorkflowCard[]>(urls.workflow_cards, abort.signal).then(setCards, () => {
-      if (!abort.signal.aborted) announce("The workflows cannot be read.");
-    });
-    return () => {
-      abort.abort();
-    };
-  }, [announce, urls.workflow_cards]);
-  return cards;
 }
