@@ -25,12 +25,12 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
           place="uses"
           value={chosen}
           options={card ? options : [{ value: chosen, title: "Choose a workflow" }, ...options]}
-          hint={cards.length === 0 ? "No other workflow is published yet." : "It stays this version."}
+          hint={cards.length ? "" : "No other workflow is published yet."}
           onCommit={(key) => {
             const other = cardOf(key);
             if (!other) return;
             const { slug: workflow, version, outcomes } = other;
-            apply(`Change what ${step.name} runs`, (document) =>
+            apply("Change the workflow", (document) =>
               setChild(document, { step: stepId, uses: { workflow, version }, outcomes }),
             );
           }}
@@ -39,7 +39,7 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
           label="Go on without waiting for its end"
           checked={step.detached ?? false}
           onCommit={(detached) => {
-            apply(`Change whether ${step.name} waits`, (document) => setChild(document, { step: stepId, detached }));
+            apply("Change the wait", (document) => setChild(document, { step: stepId, detached }));
           }}
         />
       </Section>
