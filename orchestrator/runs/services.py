@@ -298,6 +298,8 @@ def start_children(now: datetime, *, parent_id: UUID | None = None) -> int:
             _start_child(child, now)
         except DomainError as error:
             _refuse_child(child, error.message, now)
+        except Exception:  # one that cannot be started now must not keep the others waiting
+            logger.exception("child could not be started", extra={"run": str(child.id)})
     return len(found)
 
 

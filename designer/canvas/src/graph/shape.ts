@@ -52,7 +52,7 @@ const AWAITED: Readonly<Record<string, Rule>> = {
   }),
 };
 
-const BASE = { name, summary: optional(note) };
+const BASE = { kind: text(1, 9), name, summary: optional(note) };
 const uses = shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) });
 const timeout = optional(shape({ attempt_seconds: optional(within("timeout.attempt_seconds")) }));
 const retry = optional(
@@ -66,22 +66,19 @@ const retry = optional(
   }),
 );
 const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
-  start: shape({ kind: text(1, 9), ...BASE }),
+  start: shape({ ...BASE }),
   join: shape({
-    kind: text(1, 9),
     ...BASE,
     policy: optional(oneOf(["all", "best_effort", "first", "n_of_m"])),
     n: nullable(whole(1, 1_000)),
     losers: optional(oneOf(["cancel", "ignore"])),
   }),
-  transform: shape({ kind: text(1, 9), ...BASE, output: mapping }),
+  transform: shape({ ...BASE, output: mapping }),
   wait: shape({
-    kind: text(1, 9),
     ...BASE,
     awaits: tagged(AWAITED),
   }),
   emit: shape({
-    kind: text(1, 9),
     ...BASE,
     event: eventType,
     subject: nullable(expression),
@@ -90,39 +87,35 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     dataschema: nullable(text(1, 500)),
   }),
   workflow: shape({
-    kind: text(1, 9),
     ...BASE,
     uses: shape({ workflow: pattern(AGENT_PATTERN), version: whole(1, Infinity) }),
     outcomes: optional(record(ID_PATTERN, oneOf(["success", "failure"]))),
     input: optional(mapping),
     detached: optional(yesOrNo),
   }),
-  end: shape({ kind: text(1, 9), ...BASE, outcome: pattern(ID_PATTERN), result: optional(mapping) }),
+  end: shape({ ...BASE, outcome: pattern(ID_PATTERN), result: optional(mapping) }),
   router: shape({
-    kind: text(1, 9),
     ...BASE,
     mode: optional(oneOf(["first", "all"])),
     routes: list(shape({ port: pattern(ID_PATTERN), title: name, when: expression }), 1, 50),
   }),
   agent: shape({
-    kind: text(1, 9),
     ...BASE,
     uses,
     input: optional(mapping),
     timeout,
     retry,
     confidence_threshold: nullable(within("confidence_threshold")),
-    fallbacks: optional(list(shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) }), 0, 3)),
+    fallbacks: optional(list(uses, 0, 3)),
     fallback_on: optional(list(oneOf(FAILURES), 0, FAILURES.length)),
     compensation: nullable(
       shape({
-        uses: shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) }),
+        uses: uses,
         input: optional(mapping),
       }),
     ),
   }),
   map: shape({
-    kind: text(1, 9),
     ...BASE,
     items: expression,
     uses,
@@ -135,7 +128,6 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     retry,
   }),
   team: shape({
-    kind: text(1, 9),
     ...BASE,
     members: list(shape({ uses, weight: optional(within("weight")) }), 2, 15),
     input: optional(mapping),
@@ -145,7 +137,6 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     retry,
   }),
   gate: shape({
-    kind: text(1, 9),
     ...BASE,
     type: oneOf(["approve", "review", "fill", "choose", "adjudicate"]),
     choices: optional(list(shape({ port: pattern(ID_PATTERN), title: name }), 0, 9)),

@@ -24,8 +24,8 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
           label="Runs"
           place="uses"
           value={chosen}
-          options={card ? options : [{ value: chosen, title: "Choose a workflow" }, ...options]}
-          hint={cards.length ? "" : "No other workflow is published yet."}
+          options={card ? options : [{ value: chosen, title: "Choose" }, ...options]}
+          hint={cards.length ? "" : "None is published yet."}
           onCommit={(key) => {
             const other = cardOf(key);
             if (!other) return;
@@ -36,10 +36,10 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
           }}
         />
         <CheckField
-          label="Go on without waiting for its end"
+          label="Do not wait for its end"
           checked={step.detached ?? false}
           onCommit={(detached) => {
-            apply("Change the wait", (document) => setChild(document, { step: stepId, detached }));
+            apply("Change the workflow", (document) => setChild(document, { step: stepId, detached }));
           }}
         />
       </Section>
@@ -49,7 +49,7 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
         mapping={step.input ?? {}}
         contract={card?.input ?? null}
         title="Input"
-        empty="It asks for nothing."
+        empty="Nothing."
       />
     </>
   );

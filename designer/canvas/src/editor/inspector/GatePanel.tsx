@@ -3,6 +3,7 @@ import { useState } from "react";
 import { freeChoice, setChoices, setGateType, setStepField } from "../../graph/edits";
 import { ID_PATTERN, freeId } from "../../graph/ids";
 import type { Evidence, EvidenceKind, GateChoice, GateProposal, GateStep, JsonValue, PresetReason } from "../../schema.gen";
+import { GATES } from "../words";
 import { AddLine, Section, SelectField, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
@@ -10,13 +11,7 @@ import { editsOfWhole, ListEditor } from "./ListEditor";
 import { Mapping } from "./Mapping";
 import { HintedValue, ValueField } from "./ValueField";
 
-const TYPES = [
-  { value: "approve", title: "Approve" },
-  { value: "review", title: "Review and edit" },
-  { value: "fill", title: "Fill in" },
-  { value: "choose", title: "Choose a way" },
-  { value: "adjudicate", title: "Adjudicate" },
-];
+const TYPES = Object.entries(GATES).map(([value, title]) => ({ value, title }));
 const TYPE_HINTS: Readonly<Record<GateStep["type"], string>> = {
   approve: "A person approves the proposal, rejects or returns it.",
   review: "A person may change the proposal before approving it.",

@@ -63,7 +63,7 @@ export function WaitPanel({ stepId, step }: { readonly stepId: string; readonly 
             label="Date or time"
             place="awaits.at"
             value={awaits.at}
-            hint="A value such as 2026-01-31 or 2026-01-31T09:00:00Z. A date means its begin in UTC."
+            hint="For example 2026-01-31 (its begin in UTC) or 2026-01-31T09:00:00Z."
             onCommit={(expression) => {
               set("at", expression, "Change the date or time");
             }}
@@ -95,7 +95,7 @@ function EventParts({ awaits, set }: { readonly awaits: EventAwaited; readonly s
           label="Key"
           place="awaits.key"
           value={awaits.key}
-          hint="Which one is meant: the event's subject must be this text, for example the order's number."
+          hint="The event's subject must be this text, for example the order's number."
           onCommit={(expression) => {
             set("key", expression, "Change the key");
           }}
@@ -106,7 +106,7 @@ function EventParts({ awaits, set }: { readonly awaits: EventAwaited; readonly s
           seconds={awaits.deadline_seconds ?? 7 * 86_400}
           min={1}
           max={LONGEST}
-          hint="Then it leaves by the way out “expired”."
+          hint="Then it leaves by “expired”."
           onCommit={(seconds) => {
             set("deadline_seconds", seconds, "Change the deadline");
           }}
