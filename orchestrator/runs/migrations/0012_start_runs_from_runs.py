@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0010_find_open_firings'),
+        ('runs', '0011_hear_only_new_events'),
     ]
 
     operations = [
