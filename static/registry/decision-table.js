@@ -189,7 +189,7 @@ class DecisionTable extends HTMLElement {
     const field = simple && this.fields.find((one) => one.path === simple.field);
     const remove = button("trash", `${label}: remove`, () => { this.#answer(index, (row) => ({ ...row, when: row.when.filter((_, at) => at !== number) })); this.cel = null; this.#showAt(`${index}.add`); });
     const swap = button(simple ? "braces" : "list", simple ? `${label}: as an expression` : `${label}: as field and value`, () => this.#swap(place, simple, text, label), { "data-place": `${place}.swap` });
-    const parts = simple ? this.#simple(simple, field, { label, place, set }) : [this.#expression(text, label, place, set)];
+    const parts = simple ? this.#simple(simple, field, { label, place, set, now: () => table.readCondition(this.#value.rows[index].when[number]) ?? simple }) : [this.#expression(text, label, place, set)];
     return make("li", { class: simple ? "dtable__condition" : "dtable__condition dtable__condition--cel", "data-cell": `/config/rows/${index}/when/${number}` }, ...parts, swap, remove);
   }
 
@@ -204,10 +204,16 @@ class DecisionTable extends HTMLElement {
     return input;
   }
 
-  #simple(simple, field, { label, place, set }) {
+  /** `now` gives the condition as it stands: the controls may be older than the latest choice. */
+  #simple(simple, field, { label, place, set, now }) {
     const known = this.fields.map((one) => [one.path, one.path]);
     if (!field) known.unshift([simple.field, `${simple.field} (not in the contract)`]);
-    const write = (changes) => set(table.writeCondition({ ...simple, ...changes }));
+    const write = (changes) => {
+      const next = { ...now(), ...changes }, isList = Array.isArray(next.value);
+      if (next.operator === "in" && !isList) next.value = [next.value];
+      else if (next.operator !== "in" && isList) [next.value] = next.value;
+      set(table.writeCondition(next));
+    };
     const fieldSelect = make("select", { class: "input mono", "aria-label": `${label}: field`, "data-place": `${place}.field`, onchange: () => {
       const chosen = this.fields.find((one) => one.path === fieldSelect.value);
       set(table.freshCondition(chosen));
@@ -216,9 +222,8 @@ class DecisionTable extends HTMLElement {
     const kinds = table.operatorsFor(field ?? { required: true, schema: {} });
     const operators = kinds.includes(simple.operator) ? kinds : [simple.operator, ...kinds];
     const operator = make("select", { class: "input", "aria-label": `${label}: operator`, "data-place": `${place}.operator`, onchange: () => {
-      const next = operator.value, wasList = Array.isArray(simple.value);
-      const value = next === "in" ? (wasList ? simple.value : [simple.value ?? table.firstValue(field)]) : wasList ? simple.value[0] : simple.value ?? table.firstValue(field);
-      write({ operator: next, value, guarded: !["has", "lacks"].includes(next) && (simple.guarded || field?.required === false) });
+      const next = operator.value, { value, guarded } = now();
+      write({ operator: next, value: value ?? table.firstValue(field), guarded: !["has", "lacks"].includes(next) && (guarded || field?.required === false) });
       this.#showSoonAt(`${place}.operator`);
     } }, ...options(operators.map((one) => [one, table.OPERATORS[one]]), simple.operator));
     if (["has", "lacks"].includes(simple.operator)) return [fieldSelect, operator, make("span")];
