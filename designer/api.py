@@ -299,7 +299,7 @@ class WorkflowViewSet(ApiViewSet):
         "retrieve": "workflow.read",
         "create": "workflow.edit",
         "agent_cards": "agent.read",
-        "workflow_cards": "agent.read",
+        "workflow_cards": "workflow.read",
         "draft": "workflow.edit",
         "save_draft": "workflow.edit",
         "discard_draft": "workflow.publish",

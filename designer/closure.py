@@ -2,8 +2,8 @@
 
 The closure of a version is its definition, those of the workflow versions that it runs, at any
 depth, each agent version that these name, and each domain type that a contract of one of the
-definitions or agents reaches, as it is now; approvals adds
-the sign-off policy of the workspace (`approvals/closure.py` has the hash and the comparison).
+definitions or agents reaches, as it is now; approvals adds the sign-off policy of the workspace
+(`approvals/closure.py` has the hash and the comparison).
 """
 
 from __future__ import annotations

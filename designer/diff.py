@@ -766,10 +766,7 @@ def _outside(spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
         yield from _mapping(spot, "gets", old.input, new.input)
         return
     yield from _mapping(spot, "tells", old.content, new.content)
-    if (old.contract is None) != (new.contract is None):
-        words = ("any", "under a contract") if old.contract is None else ("under a contract", "any")
-        yield spot.change("data", *words)
-    yield from _contract(spot, old.contract or {}, new.contract or {})
+    yield from _maybe_contract(spot, "contract of the data", old.contract, new.contract)
 
 
 def _awaited(spot: _Spot, old: WaitStep, new: WaitStep) -> Iterator[Change]:

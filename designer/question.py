@@ -8,7 +8,6 @@ from approvals.closure import highest_risk
 from approvals.subjects import Question
 from approvals.versions import author_ids
 from designer import selectors
-from designer.closure import closure_members, definition_member
 from designer.diff import AgentNames, Change, diff
 from designer.models import WorkflowVersion, WorkflowVersionStatus
 from designer.patterns import blank
@@ -42,13 +41,8 @@ def about(version: WorkflowVersion) -> Question:
         title=name,
         question="Sign off this version?",
         workspace_id=version.workflow.workspace_id,
-        members=closure_members(
-            [
-                definition_member(str(one.id), one.number, one.sha256, one.workflow.name)
-                for one in (version, *reached.versions)
-            ],
-            registry.agent_members({one.id: one for one in (*agents, *reached.agents)}.values()),
-            registry.type_members({*registry.pins_of(contracts, catalogue.types), *reached.types}),
+        members=selectors.closure_of(
+            version, agents, reached, types=registry.pins_of(contracts, catalogue.types)
         ),
         risk=highest_risk(
             one.side_effect for one in (*catalogue.agents.values(), *reached.interfaces)

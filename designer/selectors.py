@@ -567,7 +567,7 @@ def catalogue_for(
     known = registry.catalogue_for(definition, types, workspace_id=workspace_id)
     found = versions_run_by(definition)
     workflows = {
-        (one.workflow.slug, one.number): _interface(one.id)
+        (one.workflow.slug, one.number): interface_of(one)
         for one in found
         if workspace_id in {None, one.workflow.workspace_id}
     }
@@ -589,24 +589,29 @@ def versions_run_by(definition: WorkflowDefinition) -> list[WorkflowVersion]:
     ]
 
 
-def reached_versions(definition: WorkflowDefinition) -> list[WorkflowVersion]:
-    """The versions that a definition's steps run, and those that these run in turn, each once."""
-    found: dict[UUID, WorkflowVersion] = {}
-    layer = versions_run_by(definition)
-    while layer:
-        fresh = [one for one in layer if one.id not in found]
-        found |= {one.id: one for one in fresh}
-        layer = [inner for one in fresh for inner in versions_run_by(definition_of(one))]
-    return list(found.values())
+_NO_NEW_RUNS: Final = frozenset({"archived", WorkflowVersionStatus.RETIRED})
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What the workflows that a definition runs bring along: versions, agents, types by name."""
+    """What the workflows that a definition runs bring along: versions, agents, types by name.
 
+    `direct` are the versions that its own steps run; `versions` are all, at any depth.
+    """
+
+    direct: Sequence[WorkflowVersion] = ()
     versions: Sequence[WorkflowVersion] = ()
     agents: Sequence[AgentVersion] = ()
     types: frozenset[str] = frozenset()
+
+    @property
+    def unusable(self) -> dict[str, str]:
+        """The versions that take no new runs: `slug@n` -> status."""
+        return {
+            f"{one.workflow.slug}@{one.number}": status
+            for one in self.versions
+            if (status := "archived" if one.workflow.archived_at else one.status) in _NO_NEW_RUNS
+        }
 
     @property
     def interfaces(self) -> list[AgentInterface]:
@@ -617,12 +622,18 @@ class Reached:
 
 def reached_by(definition: WorkflowDefinition) -> Reached:
     """What the workflows that a definition runs bring along; no query when it runs none."""
-    versions = reached_versions(definition)
-    if not versions:
+    direct = layer = versions_run_by(definition)
+    if not direct:
         return Reached()
-    agents = list(registry.versions_used_in(definition_of(one) for one in versions).values())
+    found: dict[UUID, tuple[WorkflowVersion, WorkflowDefinition]] = {}
+    while layer:
+        fresh = {one.id: (one, definition_of(one)) for one in layer if one.id not in found}
+        found |= fresh
+        layer = [inner for _, its in fresh.values() for inner in versions_run_by(its)]
+    versions = [one for one, _ in found.values()]
+    agents = list(registry.versions_used_in(its for _, its in found.values()).values())
     types = frozenset(name for one in (*versions, *agents) for name in one.types)
-    return Reached(versions, agents, types)
+    return Reached(direct, versions, agents, types)
 
 
 def version_to_run(slug: str, number: int, workspace_id: UUID) -> WorkflowVersion:
@@ -647,15 +658,15 @@ def workflow_cards(workflow: Workflow) -> list[JsonObject]:
 
     Each `{"slug", "version", "name", "input", "outcomes": {name: kind}}`.
     """
-    rows = WorkflowVersion.objects.filter(
+    active = WorkflowVersion.objects.select_related("workflow").filter(
         status=WorkflowVersionStatus.ACTIVE,
         workflow__archived_at__isnull=True,
         workflow__workspace_id=workflow.workspace_id,
-    ).exclude(workflow_id=workflow.id)
+    )
     draft = draft_of(workflow)
     run = versions_run_by(definition_of(draft)) if draft is not None else []
-    ids = dict.fromkeys([*rows.values_list("id", flat=True), *(one.id for one in run)])
-    found = [one for one in map(_interface, ids) if workflow.slug not in one.reaches]
+    offered = {one.id: one for one in (*active.exclude(workflow_id=workflow.id), *run)}
+    found = map(interface_of, offered.values())
     return [
         {
             "slug": one.slug,
@@ -665,6 +676,7 @@ def workflow_cards(workflow: Workflow) -> list[JsonObject]:
             "outcomes": {name: kind.value for name, kind in one.kinds.items()},
         }
         for one in sorted(found, key=lambda one: (one.name, one.slug, -one.version))
+        if workflow.slug not in one.reaches
     ]
 
 
@@ -730,7 +742,7 @@ def examination_of(version: WorkflowVersion) -> Examination:
 def binding_of(version: WorkflowVersion) -> JsonObject:
     """What a run of this version that starts now is pinned to; see `registry.selectors.binding_of`.
 
-    Three queries: the agent versions, the sign-offs, the types.
+    Three queries: the agent versions, the sign-offs, the types; more for workflows that it runs.
 
     Raises:
         AgentNotUsableError: an agent version is missing, or its status forbids starting.
@@ -740,26 +752,26 @@ def binding_of(version: WorkflowVersion) -> JsonObject:
     definition = compiled(version.id).definition
     agents = registry.versions_used(definition)
     binding = registry.binding_of(definition, version.types, versions=agents)
-    if unusable := _unusable_workflows(version):
-        listed = ", ".join(f"{name} is {status}" for name, status in unusable.items())
+    reached = reached_by(definition)
+    if reached.unusable:
+        listed = ", ".join(f"{name} is {status}" for name, status in reached.unusable.items())
         raise NoActiveVersionError(f"This workflow cannot run now: it runs {listed}.")
-    require_signed(version, agents.values(), action="run.start")
+    require_signed(version, list(agents.values()), reached, action="run.start")
     return binding
 
 
 def require_signed(
-    version: WorkflowVersion, agents: Iterable[AgentVersion], *, action: str
+    version: WorkflowVersion, agents: Sequence[AgentVersion], reached: Reached, *, action: str
 ) -> None:
-    """Let a version pass that is signed off as it is now, with every agent version that it calls.
+    """Let a version pass that is signed off as it is now, with all agents and workflows it names.
 
     Raises:
         SignOffMissingError: lists what is not signed and what changed.
     """
-    called = list(agents)
     sign_offs.require_signed(
-        _to_be_signed(version, called),
+        _to_be_signed(version, agents, reached),
         main=(KIND, version.id),
-        members=closure_of(version, called),
+        members=_closure_as_pinned(version, agents, reached),
         action=action,
     )
 
@@ -770,13 +782,13 @@ def blocks_of(version: WorkflowVersion) -> list[JsonObject]:
         return []
     definition = definition_of(version)
     agents = registry.versions_used(definition)
-    called = list(agents.values())
+    called, reached = list(agents.values()), reached_by(definition)
     gaps = sign_offs.gaps_in(
-        _to_be_signed(version, called),
+        _to_be_signed(version, called, reached),
         main=(KIND, version.id),
-        members=closure_of(version, called),
+        members=_closure_as_pinned(version, called, reached),
     )
-    unusable = registry.unusable_agents(definition, agents) | _unusable_workflows(version)
+    unusable = registry.unusable_agents(definition, agents) | reached.unusable
     return sign_offs.blocks(
         gaps,
         unusable=[f"{name} is {status}." for name, status in unusable.items()],
@@ -784,39 +796,43 @@ def blocks_of(version: WorkflowVersion) -> list[JsonObject]:
     )
 
 
-def _unusable_workflows(version: WorkflowVersion) -> dict[str, str]:
-    """The workflow versions that it runs and that take no new runs: `slug@n` -> status."""
-    return {
-        f"{one.workflow.slug}@{one.number}": "archived" if one.workflow.archived_at else one.status
-        for one in reached_versions(definition_of(version))
-        if one.workflow.archived_at is not None or one.status == WorkflowVersionStatus.RETIRED
-    }
-
-
 def _to_be_signed(
-    version: WorkflowVersion, agents: Iterable[AgentVersion]
+    version: WorkflowVersion, agents: Iterable[AgentVersion], reached: Reached
 ) -> dict[tuple[str, UUID], str]:
     called = {(registry.KIND, one.id): f"{one.agent.name} v{one.number}" for one in agents}
     run = {
-        (KIND, one.id): f"{one.workflow.name} v{one.number}"
-        for one in (version, *versions_run_by(definition_of(version)))
+        (KIND, one.id): f"{one.workflow.name} v{one.number}" for one in (version, *reached.direct)
     }
     return {**run, **called}
 
 
-def closure_of(version: WorkflowVersion, agents: Iterable[AgentVersion]) -> tuple[Member, ...]:
-    """What the sign-off of a frozen version binds as things are now, without the policy."""
-    reached = reached_by(definition_of(version))
-    own = list(agents)
-    called = list({one.id: one for one in (*own, *reached.agents)}.values())
-    names = {*version.types, *(name for one in own for name in one.types), *reached.types}
+def _closure_as_pinned(
+    version: WorkflowVersion, agents: Sequence[AgentVersion], reached: Reached
+) -> tuple[Member, ...]:
+    """The closure with the types that the version and its agents were frozen with, as of today."""
+    names = {*version.types, *(name for one in agents for name in one.types)}
+    return closure_of(version, agents, reached, types=names)
+
+
+def closure_of(
+    version: WorkflowVersion,
+    agents: Iterable[AgentVersion],
+    reached: Reached,
+    *,
+    types: Iterable[str],
+) -> tuple[Member, ...]:
+    """What the sign-off of a frozen version binds, without the policy.
+
+    `agents` are those that it names itself, `types` the shared types that their contracts and its
+    own mean.
+    """
     return closure_members(
         [
             definition_member(str(one.id), one.number, one.sha256, one.workflow.name)
             for one in (version, *reached.versions)
         ],
-        registry.agent_members(called),
-        registry.type_members(names),
+        registry.agent_members({one.id: one for one in (*agents, *reached.agents)}.values()),
+        registry.type_members({*types, *reached.types}),
     )
 
 
@@ -929,6 +945,11 @@ def _compiled(version_id: UUID, types: tuple[tuple[str, int], ...] | None) -> Co
     definition = definition_of(version)
     pins = version.types if types is None else dict(types)
     return compile_workflow(definition, catalogue_for(definition, pins))
+
+
+def interface_of(version: WorkflowVersion) -> WorkflowInterface:
+    """A frozen version as a step sees it that runs it, under the workflow's present name."""
+    return replace(_interface(version.id), name=version.workflow.name)
 
 
 @lru_cache(maxsize=256)

@@ -689,8 +689,10 @@ def _note_uses(version: WorkflowVersion, model: WorkflowDefinition) -> None:
 
 def _require_publishable(version: WorkflowVersion) -> None:
     """Refuse what is not signed off as it is now, or could not run."""
-    agents = list(registry.versions_used(selectors.definition_of(version)).values())
-    selectors.require_signed(version, agents, action="workflow.publish")
+    definition = selectors.definition_of(version)
+    agents = list(registry.versions_used(definition).values())
+    reached = selectors.reached_by(definition)
+    selectors.require_signed(version, agents, reached, action="workflow.publish")
     found = [
         one.model_dump(mode="json")
         for one in selectors.findings_of(version)
@@ -700,6 +702,10 @@ def _require_publishable(version: WorkflowVersion) -> None:
         _finding("agent_not_active", f"{row.agent.name} v{row.number} is {row.status}.")
         for row in agents
         if row.status not in PUBLISHABLE
+    ]
+    found += [
+        _finding("workflow_not_usable", f"{name} is {status}, and this workflow runs it.")
+        for name, status in reached.unusable.items()
     ]
     found += [_finding("owner_missing", text) for text in registry.departed_owners(agents)]
     found += [_finding("owner_missing", text) for text in selectors.departed_owner(version)]

@@ -115,7 +115,7 @@ from orchestrator.core.fallbacks import (
     next_fallback,
     with_stand_in,
 )
-from orchestrator.core.gates import decided
+from orchestrator.core.gates import END, GIVE, decided
 from orchestrator.core.json import JsonObject
 from orchestrator.core.overrides import (
     given_value,
@@ -549,9 +549,9 @@ class _Planner(Undoing):
             return False
         self.commands.append(CancelTimer(timer=review_timer(event.step, run)))
         self._note_task(event.step, event.task)
-        if event.choice == "end":
+        if event.choice == END:
             self._end_by_exception(event.step, event.reason or "A person ended the run.")
-        elif event.choice == "give":
+        elif event.choice == GIVE:
             self._make_ready(event.step, **iteration_given(self.steps[event.step]))
             self._give(event)
         else:

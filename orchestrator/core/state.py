@@ -39,6 +39,8 @@ class RunStatus(StrEnum):
 TERMINAL_RUN = frozenset(
     {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.ROLLED_BACK}
 )
+GOING_ON = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
+"""The statuses of a run that may still reach an end; paused ones come last."""
 
 
 class StepStatus(StrEnum):
@@ -96,16 +98,16 @@ class StepRunState(Model):
     the agent saw after mapping and repair (for a gate: the proposal); `input_override` what a
     person gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry`,
     `exception`, `time`, `event`, `child` (the run that it started) or `members` (the step runs that
-    it is made of). `free_attempts`
-    are those that no longer count against the retry policy, because a person let the step run
-    again, a pause aborted them, or another agent took over. `reviews` counts the reviews that were
-    opened for the step and names their timers; `fallback` is the place of the agent in use among
-    the step's agents (0: its own); `decided_tasks` are the review tasks whose decisions were
-    applied. `round` grows each time a back link starts the step anew. Until it ends again (or is
-    skipped) in its new round, expressions still read `former`: the result of its iteration
-    `former_iteration`. `undo`: this iteration undoes the one before it. `unclear`: nobody knows
-    what an earlier try of this iteration did. `called_before`: a call of an earlier iteration, or
-    of an agent that another took over from, may have had an effect; or the step told an event.
+    it is made of). `free_attempts` are those that no longer count against the retry policy, because
+    a person let the step run again, a pause aborted them, or another agent took over. `reviews`
+    counts the reviews that were opened for the step and names their timers; `fallback` is the place
+    of the agent in use among the step's agents (0: its own); `decided_tasks` are the review tasks
+    whose decisions were applied. `round` grows each time a back link starts the step anew. Until it
+    ends again (or is skipped) in its new round, expressions still read `former`: the result of its
+    iteration `former_iteration`. `undo`: this iteration undoes the one before it. `unclear`: nobody
+    knows what an earlier try of this iteration did. `called_before`: a call of an earlier
+    iteration, or of an agent that another took over from, may have had an effect; or the step told
+    an event, or started a run.
     """
 
     status: StepStatus = StepStatus.PENDING

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 from uuid import UUID, uuid5
 
 from audit.services import Subject, append_entry
@@ -20,7 +20,7 @@ from orchestrator.access import Actor
 from orchestrator.core import events
 from orchestrator.core.commands import StartChild, TellChild
 from orchestrator.core.json import JsonObject, JsonValue
-from orchestrator.core.state import RunStatus
+from orchestrator.core.state import GOING_ON, RunStatus
 from orchestrator.runs import statements
 from orchestrator.runs.models import ChildRun
 
@@ -29,24 +29,36 @@ STARTED: Final = "started"
 DROPPED: Final = "dropped"
 REFUSED: Final = "refused"
 _MESSAGES: Final = UUID("5b8a4d2e-1b0c-4a53-9a55-0f6c3f1f6f10")
-_REASONS: Final = {
-    "cancel": "The run that started it does not need it any more.",
-    "pause": "The run that started it was paused.",
-    "continue": "The run that started it goes on.",
-}
-_GOING_ON: Final = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING)
-_ACTIONS: Final = {
-    "cancel": ("run.cancel_requested", (*_GOING_ON, RunStatus.PAUSED)),
-    "pause": ("run.paused", _GOING_ON),
-    "continue": ("run.continued", (RunStatus.PAUSED,)),
-}
-_Asked: TypeAlias = (
-    "type[events.CancelRequested] | type[events.PauseRequested] | type[events.ContinueRequested]"
-)
-_EVENTS: Final[dict[str, _Asked]] = {
-    "cancel": events.CancelRequested,
-    "pause": events.PauseRequested,
-    "continue": events.ContinueRequested,
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a child is asked for: the event, its audit action, from which statuses, and why."""
+
+    event: (
+        type[events.CancelRequested] | type[events.PauseRequested] | type[events.ContinueRequested]
+    )
+    action: str
+    statuses: Sequence[RunStatus]
+    reason: str
+
+
+_ASKED: Final = {
+    "cancel": _Asked(
+        events.CancelRequested,
+        "run.cancel_requested",
+        GOING_ON,
+        "The run that started it does not need it any more.",
+    ),
+    "pause": _Asked(
+        events.PauseRequested, "run.paused", GOING_ON[:3], "The run that started it was paused."
+    ),
+    "continue": _Asked(
+        events.ContinueRequested,
+        "run.continued",
+        (RunStatus.PAUSED,),
+        "The run that started it goes on.",
+    ),
 }
 
 
@@ -89,23 +101,22 @@ def tell(command: TellChild, parent: Parent, now: datetime) -> UUID | None:
     child = UUID(command.child)
     if command.what == "cancel":
         ChildRun.objects.filter(id=child, status=WANTED).update(status=DROPPED)
-    action, statuses = _ACTIONS[command.what]
-    reason = _REASONS[command.what]
-    event = _EVENTS[command.what](reason=reason, actor=parent.actor.id)
+    asked = _ASKED[command.what]
+    event = asked.event(reason=asked.reason, actor=parent.actor.id)
     event_id = uuid5(_MESSAGES, f"{child}/{command.what}/{parent.run_id}/{parent.seq}")
     seq = statements.send(
-        child, event.model_dump(mode="json"), event_id=event_id, now=now, statuses=statuses
+        child, event.model_dump(mode="json"), event_id=event_id, now=now, statuses=asked.statuses
     )
     if seq is None:
         return None
     append_entry(
         actor=parent.actor,
-        action=action,
+        action=asked.action,
         subject=Subject("run", str(child)),
         now=now,
         workspace_id=parent.workspace_id,
         run=child,
-        reason=reason,
+        reason=asked.reason,
         payloads={"parent": {"run": str(parent.run_id), "step": command.step}},
         event_id=event_id,
     )
@@ -137,8 +148,7 @@ def send_end(parent: UUID, event: events.ChildEnded, *, seq: int, now: datetime)
     """Put the end of a child into its parent's inbox; None when it stands there."""
     event_id = uuid5(_MESSAGES, f"{event.child}/ended/{seq}")
     body: JsonObject = event.model_dump(mode="json")
-    statuses = (*_GOING_ON, RunStatus.PAUSED)
-    sent = statements.send(parent, body, event_id=event_id, now=now, statuses=statuses)
+    sent = statements.send(parent, body, event_id=event_id, now=now, statuses=GOING_ON)
     return None if sent is None else parent
 
 

@@ -648,7 +648,7 @@ class Recording:
     # ---- what others learn -----------------------------------------------------------------------
 
     def _tell_others(self, now: datetime) -> None:
-        """Open and close reviews and store events; in the transaction of the commit."""
+        """Open and close reviews, store events, tell other runs: in the commit's transaction."""
         self._change_reviews(now)
         if self._pending.told and self.facts.mode != "test":  # a test run only shows them
             publish(
@@ -658,7 +658,6 @@ class Recording:
                 run_id=self.facts.run_id,
                 now=now,
             )
-
         self._tell_runs(now)
 
     def _tell_runs(self, now: datetime) -> None:

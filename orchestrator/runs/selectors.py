@@ -850,15 +850,9 @@ def _member_counts(group: MemberGroup) -> JsonObject:
         "failed": group.failed,
         "open": group.open,
     }
-    return (
-        counts
-        if group.enough is None
-        else {
-            **counts,
-            "enough": group.enough,
-            "not_begun": group.total - group.begun,
-        }
-    )
+    if group.enough is not None:
+        counts |= {"enough": group.enough, "not_begun": group.total - group.begun}
+    return counts
 
 
 def _agents_by_id(binding: JsonObject) -> dict[str, str]:

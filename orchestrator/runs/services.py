@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -44,9 +43,10 @@ from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.planner import initial_state, overridable_steps, resumable_steps
 from orchestrator.core.reading import read_text
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
-from orchestrator.core.state import RunStatus
+from orchestrator.core.state import GOING_ON, RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
+from orchestrator.outages import Outage
 from orchestrator.runs import breakers, children, faults, hints, invoke, selectors, statements
 from orchestrator.runs.models import ChildRun, Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
@@ -67,10 +67,9 @@ QUEUE: Final = "runs"
 WALK_RUN: Final = "runs.walk_run"
 FIRST, LATER = 0, 3
 """Two of the steps in which the Redis transport keeps priorities: the lower comes first."""
-BROKER_AWAY_SECONDS: Final = 2.0
-"""How long nobody in this process rings after a doorbell could not be rung."""
+BROKER_AWAY: Final = Outage(seconds=2.0)
+"""Nobody in this process rings for a while after a doorbell could not be rung."""
 CHILDREN_AT_ONCE: Final = 200
-GOING_ON: Final = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 _EVENTS: Final = UUID("6f1c1d5e-6a3e-4c57-9b3a-2f6f0f6f7d11")
 """Namespace of the ids of events that are sent once for a reason, such as one lost attempt."""
 
@@ -153,25 +152,42 @@ def start_run(
         binding={**pinned.binding, "workflow": workflow.slug, "version": version.number},
         starter=actor,
     )
-    recording = Recording(facts, initial_state(str(facts.run_id)))
     with transaction.atomic():
         keep_snapshot(pinned, now)
-        attach_payload(
-            payload=accepted,
-            workspace_id=workflow.workspace_id,
-            workflow_id=workflow.id,
-            actor=actor,
-        )
-        recording.add_entry(_started_entry(facts, accepted, now))
-        recording.apply(events.RunStarted(input=accepted, depth=depth or None), now)
-        written = _begin(recording, _detail_row(facts, accepted, input, key), now)
-        if written:
-            transaction.on_commit(partial(ring, facts.run_id))
-            transaction.on_commit(partial(hints.note, facts.run_id, recording.seq))
-            transaction.on_commit(partial(look_after_others, facts.run_id, recording, now))
+        written = _write_run(facts, accepted, input, key=key, depth=depth, now=now)
     if not written:
         return _repeated(key, workflow.id, input)
     return Run.objects.get(id=facts.run_id)
+
+
+def _write_run(
+    facts: RunFacts,
+    accepted: JsonObject,
+    given: JsonObject,
+    *,
+    key: str | None,
+    depth: int,
+    now: datetime,
+) -> bool:
+    """Write a run that starts now, in the caller's transaction, and ring after its commit.
+
+    False: another request with the same key was first.
+    """
+    recording = Recording(facts, initial_state(str(facts.run_id)))
+    attach_payload(
+        payload=accepted,
+        workspace_id=facts.workspace_id,
+        workflow_id=facts.workflow_id,
+        actor=facts.starter,
+    )
+    recording.add_entry(_started_entry(facts, accepted, now))
+    recording.apply(events.RunStarted(input=accepted, depth=depth or None), now)
+    written = _begin(recording, _detail_row(facts, accepted, given, key), now)
+    if written:
+        transaction.on_commit(partial(ring, facts.run_id))
+        transaction.on_commit(partial(hints.note, facts.run_id, recording.seq))
+        transaction.on_commit(partial(look_after_others, facts.run_id, recording, now))
+    return written
 
 
 def _pinned(workflow: Workflow) -> PinnedVersion:
@@ -275,7 +291,7 @@ def look_after_others(run_id: UUID, recording: Recording, now: datetime) -> None
     """Ring runs that a commit told something, and start those that it asked for."""
     rung, wants_children = recording.take_rung()
     for one in rung:
-        ring(one)
+        ring(one, first=True)
     if not wants_children:
         return
     try:
@@ -344,23 +360,14 @@ def _start_child(child: ChildRun, now: datetime) -> None:
         },
         starter=starter,
     )
-    recording = Recording(facts, initial_state(str(child.id)))
     with transaction.atomic():
-        mine = ChildRun.objects.filter(id=child.id, status=children.WANTED)
-        if not mine.update(status=children.STARTED):
+        # What the parent's next commit tells the child finds it: that waits for the parent's row.
+        holder = Run.objects.select_for_update().filter(id=parent.id)
+        if holder.values_list("status", flat=True).get() == RunStatus.PAUSED:
             return
-        attach_payload(
-            payload=accepted,
-            workspace_id=parent.workspace_id,
-            workflow_id=version.workflow_id,
-            actor=starter,
-        )
-        recording.add_entry(_started_entry(facts, accepted, now))
-        recording.apply(events.RunStarted(input=accepted, depth=child.depth or None), now)
-        recording.begin(_detail_row(facts, accepted, child.input, None), now=now)
-        transaction.on_commit(partial(ring, child.id))
-        transaction.on_commit(partial(hints.note, child.id, recording.seq))
-        transaction.on_commit(partial(look_after_others, child.id, recording, now))
+        mine = ChildRun.objects.filter(id=child.id, status=children.WANTED)
+        if mine.update(status=children.STARTED):
+            _write_run(facts, accepted, child.input, key=None, depth=child.depth, now=now)
 
 
 def _refuse_child(child: ChildRun, reason: str, now: datetime) -> None:
@@ -390,7 +397,7 @@ def _refuse_child(child: ChildRun, reason: str, now: datetime) -> None:
             reason=reason[:1_500],
         )
         if children.send_end(child.parent_id, event, seq=0, now=now):
-            transaction.on_commit(partial(ring, child.parent_id))
+            transaction.on_commit(partial(ring, child.parent_id, first=True))
 
 
 # ---- what people ask of a run --------------------------------------------------------------------
@@ -737,12 +744,12 @@ def ring(run_id: UUID, *, first: bool = False) -> None:
     With `first`, before the runs that have not begun or have used up their slice: somebody
     decided, something is due, or its worker is dead. A burst of new runs keeps nothing waiting.
 
-    After a doorbell that could not be rung, none is for `BROKER_AWAY_SECONDS`.
+    After a doorbell that could not be rung, none is for a while (`BROKER_AWAY`).
     """
     from celery import current_app
 
     faults.point("before_doorbell")
-    if time.monotonic() < _broker.away_until:
+    if BROKER_AWAY.lasts:
         return
     try:
         current_app.send_task(
@@ -753,21 +760,8 @@ def ring(run_id: UUID, *, first: bool = False) -> None:
             priority=FIRST if first else LATER,
         )
     except (BrokerError, OSError):
-        _broker.away_until = time.monotonic() + BROKER_AWAY_SECONDS
+        BROKER_AWAY.begin()
         logger.warning("doorbell could not be rung", extra={"run": str(run_id)})
-
-
-class _Broker:
-    """What this process knows of the broker.
-
-    One that takes connections and answers nobody costs seconds for each doorbell. A sweeper that
-    rings for many runs, one after another, would come to nothing else meanwhile.
-    """
-
-    away_until = 0.0
-
-
-_broker = _Broker()
 
 
 def free_run(*, run_id: UUID, owner: UUID, now: datetime, only_expired: bool = False) -> bool:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -122,14 +123,8 @@ def end_boot() -> None:
 
 
 def _settle_received(now: datetime) -> int:
-    """Settle events batch after batch, until none is left or it is the others' turn."""
     until = time.monotonic() + triggers.DRAIN_SECONDS
-    settled = 0
-    while True:
-        found = intake.settle_received(now)
-        settled += found
-        if found < intake.BATCH or time.monotonic() >= until:
-            return settled
+    return triggers.drained(partial(intake.settle_received, now), intake.BATCH, until=until)
 
 
 def free_dead(now: datetime) -> int:

@@ -525,13 +525,21 @@ def decide_firings(now: datetime) -> int:
     return decided
 
 
-def _decide(trigger_id: UUID, now: datetime, until: float) -> int:
-    decided = 0
+def drained(batch: Callable[[], int], size: int, *, until: float) -> int:
+    """Do batch after batch until one is not full, or it is the others' turn; returns how much."""
+    done = 0
     while True:
-        found = _Deciding(Trigger.objects.get(id=trigger_id), now).decide()
-        decided += found
-        if found < BATCH or monotonic() >= until:
-            return decided
+        found = batch()
+        done += found
+        if found < size or monotonic() >= until:
+            return done
+
+
+def _decide(trigger_id: UUID, now: datetime, until: float) -> int:
+    def batch() -> int:
+        return _Deciding(Trigger.objects.get(id=trigger_id), now).decide()
+
+    return drained(batch, BATCH, until=until)
 
 
 class _OvertakenError(Exception):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from typing import Any, Final
 
 from django.core.cache.backends.locmem import LocMemCache
@@ -18,10 +17,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from typing_extensions import override
 
+from orchestrator.outages import Outage
+
 logger = logging.getLogger("baton.web.caches")
 
-AWAY_SECONDS: Final = 5.0
-"""How long a process that got no answer counts for itself before it asks Redis again."""
+REDIS_AWAY: Final = Outage(seconds=5.0)
+"""A process that got no answer counts for itself for a while; cache objects come and go."""
 ANSWER_SECONDS: Final = 0.5
 OWN_ENTRIES: Final = 100_000
 
@@ -36,15 +37,6 @@ class JsonSerializer:
     def loads(self, value: bytes) -> object:
         """Return the value that was stored."""
         return json.loads(value)
-
-
-class _Away:
-    """Until when this process leaves Redis alone; cache objects come and go."""
-
-    until = 0.0
-
-
-_away = _Away()
 
 
 class SharedCache(RedisCache):
@@ -89,10 +81,10 @@ class SharedCache(RedisCache):
         return int(self._ask("incr", *args, **kwargs))
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        if time.monotonic() >= _away.until:
+        if not REDIS_AWAY.lasts:
             try:
                 return getattr(RedisCache, name)(self, *args, **kwargs)
             except RedisError as error:
-                _away.until = time.monotonic() + AWAY_SECONDS
+                REDIS_AWAY.begin()
                 logger.warning("this process counts for itself", extra={"error": repr(error)})
         return getattr(self._own, name)(*args, **kwargs)

@@ -68,8 +68,9 @@ def broker(engine, tmp_path, monkeypatch):
     made = Broker(tmp_path / "redis")
     monkeypatch.setenv("CELERY_BROKER_WRITE_URL", made.url)
     monkeypatch.setitem(engine.env, "REDIS_URL", made.url)
-    monkeypatch.setattr(services._broker, "away_until", 0.0)
+    services.BROKER_AWAY.end()
     app.amqp._producer_pool = None
     yield made
     app.amqp._producer_pool = None
+    services.BROKER_AWAY.end()
     made.end()

@@ -114,7 +114,7 @@ def test_a_broker_that_answers_nobody_holds_up_one_doorbell_and_not_the_next(bro
     assert time.monotonic() - began < 1.5 * first
     broker.stop()
     broker.start()
-    services._broker.away_until = 0.0
+    services.BROKER_AWAY.end()
     services.ring(new_id(), first=True)
     assert broker.client.llen(services.QUEUE) == 1
 

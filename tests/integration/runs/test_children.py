@@ -21,6 +21,7 @@ from tests.integration.runs.world import (
     steps_of,
     stored_and_replayed,
 )
+from tests.signing import sign
 
 ENDS = {"done": "success", "broken": "failure"}
 
@@ -95,6 +96,34 @@ def test_the_child_is_started_once_whoever_looks(world, inner, monkeypatch):
     go_on()
     assert Run.objects.filter(workflow__slug=inner).count() == 1
     assert status_of(run) == "succeeded"
+
+
+def test_who_goes_on_is_rung_for_before_runs_that_begin(world, inner, monkeypatch):
+    rung = []
+    monkeypatch.setattr(services, "ring", lambda one, *, first=False: rung.append((one, first)))
+    run = world.start(running(inner), text="o-7")
+    walk(run.id)
+    child = child_of(run)
+    walk(child.id)
+    assert rung == [(run.id, False), (child.id, False), (run.id, True)]
+
+
+def test_a_child_does_not_begin_under_a_parent_that_was_paused_meanwhile(world, inner, monkeypatch):
+    monkeypatch.setattr(services, "start_children", lambda *_, **__: 0)
+    run = world.start(running(inner), text="o-7")
+    walk(run.id)
+    child = ChildRun.objects.select_related("parent").get()
+    services.pause_run(run_id=run.id, reason="Wait.", actor=world.operator, now=now())
+    go_on()
+    services._start_child(child, now())  # which was looked at before the pause
+    assert ChildRun.objects.get().status == "wanted"
+    monkeypatch.undo()
+    services.continue_run(run_id=run.id, reason="On.", actor=world.operator, now=now())
+    go_on()
+    services.start_children(now())
+    go_on()
+    assert status_of(run) == "succeeded"
+    assert invariants() == {}
 
 
 def test_a_lost_end_is_told_by_the_inbox_alone(world, inner, monkeypatch):
@@ -207,7 +236,9 @@ def test_a_sign_off_binds_the_workflows_that_are_run_at_any_depth(world, inner):
     middle = world.publish(running(inner))
     outer = world.publish(running(middle))
     version = designs.active_version(designs.get_workflow(outer))
-    members = designs.closure_of(version, [])
+    reached = designs.reached_by(designs.definition_of(version))
+    assert [one.workflow.slug for one in reached.direct] == [middle]
+    members = designs.closure_of(version, [], reached, types=version.types)
     assert [one.title for one in members if one.kind == "agent_version"] == ["Scripted v1"]
     assert sum(one.kind == "workflow_version" for one in members) == 3
     designer.archive_workflow(slug=inner, actor=world.owner, now=now(), reason="Over.")
@@ -216,6 +247,30 @@ def test_a_sign_off_binds_the_workflows_that_are_run_at_any_depth(world, inner):
             workflow_slug=outer, input={"text": "o"}, actor=world.operator, now=now()
         )
     assert any("is archived" in str(one) for one in designs.blocks_of(version))
+
+
+def test_what_runs_a_workflow_that_takes_no_runs_is_not_published(world, inner):
+    slug = world.publish(running(inner))
+    definition = designs.definition_of(designs.active_version(designs.get_workflow(slug)))
+    designer.save_draft(
+        slug=slug,
+        revision=0,
+        definition=definition.model_dump(mode="json") | {"summary": "Again."},
+        actor=world.owner,
+        now=now(),
+    )
+    version = designer.submit_draft(slug=slug, revision=1, actor=world.owner, now=now())
+    sign("workflow_version", version.id, world.signer, now())
+    designer.archive_workflow(slug=inner, actor=world.owner, now=now(), reason="Over.")
+    with pytest.raises(designer.NotPublishableError) as refused:
+        designer.publish_workflow_version(version_id=version.id, actor=world.owner, now=now())
+    assert [one["code"] for one in refused.value.detail["findings"]] == ["workflow_not_usable"]
+
+
+def test_a_start_reads_no_definition_anew(world, inner, monkeypatch):
+    world.start(inner)
+    monkeypatch.setattr(designs, "definition_of", None)
+    assert status_of(world.start(inner)) == "pending"
 
 
 def test_the_start_and_the_step_name_each_other_in_the_audit_log(world, inner):

@@ -12,14 +12,15 @@ from tests.servers import free_port
 
 
 @pytest.fixture
-def nobody(settings, monkeypatch):
+def nobody(settings):
     """The cache is at a Redis that does not exist."""
-    monkeypatch.setattr(caches._away, "until", 0.0)
+    caches.REDIS_AWAY.end()
     location = f"redis://127.0.0.1:{free_port()}/0"
     backend = "orchestrator.web.caches.SharedCache"
     settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": location}}
     yield location
     cache._own.clear()
+    caches.REDIS_AWAY.end()
 
 
 def test_while_redis_is_away_a_process_counts_for_itself(nobody):
@@ -46,14 +47,14 @@ def test_the_api_answers_and_its_limit_holds_while_redis_is_away(nobody, setting
 
 
 @pytest.mark.postgres
-def test_redis_is_asked_again_after_a_while(settings, monkeypatch):
-    monkeypatch.setattr(caches._away, "until", 0.0)
+def test_redis_is_asked_again_after_a_while(settings):
+    caches.REDIS_AWAY.end()
     shared, other = (SharedCache(settings.REDIS_URL, {}) for _ in range(2))
     shared.set("asked", {"again": [1, 2]}, 60)
     assert other.get("asked") == {"again": [1, 2]}
-    monkeypatch.setattr(caches._away, "until", float("inf"))
+    caches.REDIS_AWAY.begin()
     assert other.get("asked") is None
-    monkeypatch.setattr(caches._away, "until", 0.0)
+    caches.REDIS_AWAY.end()
     assert other.get("asked") == {"again": [1, 2]}
     shared.set("count", 1, 60)
     assert other.incr("count") == 2

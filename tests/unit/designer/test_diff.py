@@ -280,7 +280,7 @@ def telling():
     return document
 
 
-def test_events_tell_type_key_data_and_whether_a_contract_stands():
+def test_events_tell_type_key_data_and_the_contract():
     def change(document):
         document["steps"]["tell"] |= {
             "event": "order.sent",
@@ -293,8 +293,7 @@ def test_events_tell_type_key_data_and_whether_a_contract_stands():
         "Tell: tells order.paid → order.sent",
         "Tell: key of the event none → string(input.amount)",
         "Tell: no longer tells amount (was input.amount)",
-        "Tell: data any → under a contract",
-        "Tell: contract, type none → object",
+        "Tell: contract of the data: anything",
     ]
     added = sentences(lambda document: document.update(telling()), small())
     assert any("Tell an event, order.paid" in one for one in added)
