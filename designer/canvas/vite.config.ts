@@ -1,11 +1,11 @@
 import { defineConfig } from "vitest/config";
 import { manifest, notices } from "./bundle.js";
 
-// The names of the built files carry a hash of their content, so that a browser may keep them for good;
-// bundle.js writes the manifest that the template tag reads.
 /** More rounds than usual: the editor's script has a limit (tests/unit/designer/test_bundle.py). */
 const minify = { compress: { target: "es2022", maxIterations: 20, treeshake: { propertyReadSideEffects: false, unknownGlobalSideEffects: false } }, mangle: { toplevel: true }, codegen: true } as const;
 
+// The names of the built files carry a hash of their content, so that a browser may keep them for good;
+// bundle.js writes the manifest that the template tag reads.
 export default defineConfig({
   base: "./",
   publicDir: false,

@@ -11,7 +11,7 @@ import type { Step, WorkflowDefinition } from "../schema.gen";
 import { GraphView, type LinkLook, type StepFaceProps } from "./GraphView";
 import { Icon, iconOf, kindWord, StateIcon } from "./Icon";
 import { useLayout } from "./useLayout";
-import { GATES, waitWord } from "./words";
+import { subtitleOf, waitWord } from "./words";
 
 interface DesignContextValue {
   readonly agents: Readonly<Record<string, AgentCard>>;
@@ -96,7 +96,7 @@ function useDesignLinkLook({ id, isBack }: GraphLink): LinkLook {
 function DesignStepFace({ step, selected, tabIndex, onOpen }: StepFaceProps) {
   const context = useContext(DesignContext);
   if (!context) return null;
-  const line = subtitle(step.step, context.agents);
+  const line = subtitleOf(step.step, context.agents);
   const shared = {
     type: "button" as const,
     "data-step": step.id,
@@ -454,20 +454,6 @@ function targets(definition: WorkflowDefinition, stepId: string, port: string): 
     .filter((link) => link.source === stepId && link.port === port)
     .map((link) => definition.steps[link.target]?.name ?? link.target)
     .join(", ");
-}
-
-function subtitle(step: Step, agents: Readonly<Record<string, AgentCard>>): string {
-  if (step.kind === "agent" || step.kind === "map") {
-    return `${agentOf(step, agents)?.name ?? step.uses.agent} v${step.uses.version}`;
-  }
-  if (step.kind === "gate") {
-    return `${GATES[step.type]} · ${step.assign_role ?? "reviewer"}`;
-  }
-  if (step.kind === "transform") return `Sets ${Object.keys(step.output).join(", ")}`;
-  if (step.kind === "wait") return waitWord(step);
-  if (step.kind === "emit") return `Tells ${step.event}`;
-  if (step.kind === "workflow") return `${step.uses.workflow} v${step.uses.version}`;
-  return "";
 }
 
 function agentOf(

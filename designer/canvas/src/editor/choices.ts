@@ -22,7 +22,7 @@ export const KINDS: readonly Choice[] = [
   kind("wait", "Flow", "i-clock", "Wait", "Lets time pass, or waits for a date", "pause delay timer sleep until date", { kind: "wait", type: "duration" }),
   kind("wait_event", "Flow", "i-bell", "Wait for an event", "Goes on when something happens outside", "event message callback signal receive", { kind: "wait", type: "event" }),
   kind("emit", "Flow", "i-send", "Tell an event", "Starts runs, or lets them go on", "emit publish notify send", { kind: "emit" }),
-  kind("workflow", "Flow", "i-workflow", "Run a workflow", "Runs another workflow", "child", { kind: "workflow" }),
+  kind("workflow", "Flow", "i-workflow", "Run a workflow", "Runs another workflow to its end", "sub child nested call", { kind: "workflow" }),
   kind("team", "Flow", "i-team", "Team vote", "Asks several agents and counts their votes", "vote consensus majority unanimity several agents agree", { kind: "team" }),
   kind("map", "Flow", "i-layers", "Map", "Calls an agent for each item of a list", "each loop list items batch parallel many", { kind: "map" }),
   kind("end", "Flow", "i-flag", "End", "Ends the run in a declared outcome", "finish outcome stop result", { kind: "end" }),

@@ -13,7 +13,7 @@ export const GATES = {
 } as const;
 
 /** The second line of a card: who does it. */
-export function subtitleOf(step: Step, agents: Readonly<Record<string, AgentCard>>): string {
+export function subtitleOf(step: Step, agents: Readonly<Record<string, Pick<AgentCard, "name">>>): string {
   if (step.kind === "agent" || step.kind === "map") {
     const { agent, version } = step.uses;
     const each = step.kind === "map" ? "Each item: " : "";

@@ -9,7 +9,7 @@ import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FieldList } from "./ContractField";
 import { NumberField, Section, Segments } from "./controls";
-import { useInspector } from "./context";
+import { useInspector, useStepField } from "./context";
 import { Fallbacks } from "./Fallbacks";
 import { KindsField } from "./KindsField";
 import { Mapping, Mendings } from "./Mapping";
@@ -33,16 +33,10 @@ export function AgentPanel({
   readonly stepId: string;
   readonly step: AgentStep | MapStep;
 }) {
-  const { agents, apply, types } = useInspector();
+  const { agents, types } = useInspector();
   const agent = agents[agentKey(step.uses.agent, step.uses.version)];
   const [isChoosing, setChoosing] = useState(false);
-  const set = (path: readonly string[], value: JsonValue | undefined, what: string) => {
-    apply(
-      `${what} of ${step.name}`,
-      (document) => setStepField(document, { step: stepId, path, value }),
-      `${stepId}.${path.join(".")}`,
-    );
-  };
+  const set = useStepField(stepId, step.name);
   const facts = [
     agent?.owner ? `Owner ${agent.owner}` : "",
     agent?.side_effect ? (EFFECTS[agent.side_effect] ?? agent.side_effect) : "",

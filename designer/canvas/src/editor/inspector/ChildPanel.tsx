@@ -24,22 +24,22 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
           label="Runs"
           place="uses"
           value={chosen}
-          options={card ? options : [{ value: chosen, title: "Choose" }, ...options]}
-          hint={cards.length ? "" : "None is published yet."}
+          options={card ? options : [{ value: chosen, title: "Choose a workflow" }, ...options]}
+          hint={cards.length ? "It stays this version." : "No other workflow is published yet."}
           onCommit={(key) => {
             const other = cardOf(key);
             if (!other) return;
             const { slug: workflow, version, outcomes } = other;
-            apply("Change the workflow", (document) =>
+            apply(`Change what ${step.name} runs`, (document) =>
               setChild(document, { step: stepId, uses: { workflow, version }, outcomes }),
             );
           }}
         />
         <CheckField
-          label="Do not wait for its end"
+          label="Go on without waiting for its end"
           checked={step.detached ?? false}
           onCommit={(detached) => {
-            apply("Change the workflow", (document) => setChild(document, { step: stepId, detached }));
+            apply(`Change whether ${step.name} waits`, (document) => setChild(document, { step: stepId, detached }));
           }}
         />
       </Section>
@@ -49,7 +49,7 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
         mapping={step.input ?? {}}
         contract={card?.input ?? null}
         title="Input"
-        empty="Nothing."
+        empty="It asks for nothing."
       />
     </>
   );

@@ -1,22 +1,14 @@
 // A step that tells its workspace of an event: its type, its key, and its data.
-import { setStepField } from "../../graph/edits";
 import { whyNotEventType } from "../../graph/ids";
-import type { EmitStep, JsonValue } from "../../schema.gen";
+import type { EmitStep } from "../../schema.gen";
 import { Section, TextField } from "./controls";
 import { ContractField } from "./ContractField";
-import { useInspector } from "./context";
+import { useStepField } from "./context";
 import { Mapping } from "./Mapping";
 import { HintedValue } from "./ValueField";
 
 export function EmitPanel({ stepId, step }: { readonly stepId: string; readonly step: EmitStep }) {
-  const { apply } = useInspector();
-  const set = (key: string, value: JsonValue | undefined, what: string) => {
-    apply(
-      `${what} of ${step.name}`,
-      (document) => setStepField(document, { step: stepId, path: [key], value }),
-      `${stepId}.${key}`,
-    );
-  };
+  const set = useStepField(stepId, step.name);
   return (
     <>
       <Section title="Event">

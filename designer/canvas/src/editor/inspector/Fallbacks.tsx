@@ -1,12 +1,12 @@
 // The agents that take over, one after the other, when a step's own has failed for good.
 import { useState } from "react";
-import { addFallback, setStepField } from "../../graph/edits";
+import { addFallback } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
-import { USUAL, type AgentStep, type FailureKind, type JsonValue } from "../../schema.gen";
+import { USUAL, type AgentStep, type FailureKind } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { IconButton, Section } from "./controls";
-import { useInspector } from "./context";
+import { useInspector, useStepField } from "./context";
 import { KindsField } from "./KindsField";
 import { editsOfWhole } from "./ListEditor";
 
@@ -14,15 +14,13 @@ const MOST = 3;
 const USUAL_KINDS = USUAL.agent?.fallback_on as unknown as readonly FailureKind[];
 
 export function Fallbacks({ stepId, step }: { readonly stepId: string; readonly step: AgentStep }) {
-  const { agents, apply } = useInspector();
+  const { agents } = useInspector();
   const [isChoosing, setChoosing] = useState(false);
   const others = step.fallbacks ?? [];
   const after = step.fallback_on ?? USUAL_KINDS;
   const titleOf = ({ agent, version }: { agent: string; version: number }) =>
     `${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
-  const set = (key: string, value: JsonValue | undefined, what: string) => {
-    apply(`${what} of ${step.name}`, (document) => setStepField(document, { step: stepId, path: [key], value }));
-  };
+  const set = useStepField(stepId, step.name);
   const edits = editsOfWhole(others, titleOf, (items, what) => {
     set("fallbacks", items.length ? items.map((one) => ({ ...one })) : undefined, what);
   });

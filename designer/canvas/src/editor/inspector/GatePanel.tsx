@@ -1,12 +1,12 @@
 // A gate: what is asked of a person, what they see, who it is and until when.
 import { useState } from "react";
-import { freeChoice, setChoices, setGateType, setStepField } from "../../graph/edits";
+import { freeChoice, setChoices, setGateType } from "../../graph/edits";
 import { ID_PATTERN, freeId } from "../../graph/ids";
 import type { Evidence, EvidenceKind, GateChoice, GateProposal, GateStep, JsonValue, PresetReason } from "../../schema.gen";
 import { GATES } from "../words";
 import { AddLine, Section, SelectField, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
-import { useInspector } from "./context";
+import { useInspector, useStepField } from "./context";
 import { editsOfWhole, ListEditor } from "./ListEditor";
 import { Mapping } from "./Mapping";
 import { HintedValue, ValueField } from "./ValueField";
@@ -49,13 +49,7 @@ const TEXTS = [
 
 export function GatePanel({ stepId, step }: { readonly stepId: string; readonly step: GateStep }) {
   const { apply } = useInspector();
-  const set = (key: string, value: JsonValue | undefined, what: string) => {
-    apply(
-      `${what} of ${step.name}`,
-      (document) => setStepField(document, { step: stepId, path: [key], value }),
-      `${stepId}.${key}`,
-    );
-  };
+  const set = useStepField(stepId, step.name);
   return (
     <>
       <Section title="Question">

@@ -2,6 +2,7 @@
 import type { Step } from "../../schema.gen";
 import { Icon, iconOf, kindWord } from "../Icon";
 import { AgentPanel } from "./AgentPanel";
+import { ChildPanel } from "./ChildPanel";
 import { EmitPanel } from "./EmitPanel";
 import { GatePanel } from "./GatePanel";
 import { About, EndPanel, JoinPanel, StartPanel, TransformPanel } from "./panels";
@@ -9,7 +10,6 @@ import { RouterPanel } from "./RouterPanel";
 import { TeamPanel } from "./TeamPanel";
 import { WaitPanel } from "./WaitPanel";
 import { Ways } from "./Ways";
-import { ChildPanel } from "./ChildPanel";
 
 export function StepPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
   return (

@@ -8,7 +8,7 @@ import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FailureFields } from "./AgentPanel";
 import { NumberField, Section, Segments, SelectField } from "./controls";
-import { useInspector } from "./context";
+import { useInspector, useStepField } from "./context";
 import { editsOfWhole, ListEditor } from "./ListEditor";
 import { Mapping, Mendings } from "./Mapping";
 import { TryStep } from "./TryStep";
@@ -17,18 +17,12 @@ const LEAST = 2;
 const MOST = 15;
 
 export function TeamPanel({ stepId, step }: { readonly stepId: string; readonly step: TeamStep }) {
-  const { agents, apply, types } = useInspector();
+  const { agents, types } = useInspector();
   /** The place of the member whose agent is being chosen; one past the end adds a member. */
   const [choosing, setChoosing] = useState<number | null>(null);
   const titleOf = ({ uses }: TeamMember) =>
     `${agents[agentKey(uses.agent, uses.version)]?.name ?? uses.agent} v${uses.version}`;
-  const set = (path: readonly string[], value: JsonValue | undefined, what: string) => {
-    apply(
-      `${what} of ${step.name}`,
-      (document) => setStepField(document, { step: stepId, path, value }),
-      `${stepId}.${path.join(".")}`,
-    );
-  };
+  const set = useStepField(stepId, step.name);
   const setMembers = (members: readonly TeamMember[], what: string) => {
     set(["members"], plain(members), what);
   };

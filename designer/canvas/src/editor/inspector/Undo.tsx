@@ -1,18 +1,18 @@
 // How a step is undone when its run is rolled back: the agent that does it, and what that is given.
 import { useState } from "react";
-import { setCompensation, setStepField } from "../../graph/edits";
+import { setCompensation } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import { humanName, ownScope, targetsOf } from "../../graph/fields";
 import type { AgentStep } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { IconButton, Section } from "./controls";
-import { useInspector } from "./context";
+import { useInspector, useStepField } from "./context";
 import { Mendings } from "./Mapping";
 import { ValueField } from "./ValueField";
 
 export function Undo({ stepId, step }: { readonly stepId: string; readonly step: AgentStep }) {
-  const { agents, apply, definition, scope, types } = useInspector();
+  const { agents, definition, scope, types } = useInspector();
   const [isChoosing, setChoosing] = useState(false);
   const undoes = step.compensation ?? null;
   const agent = undoes ? agents[agentKey(undoes.uses.agent, undoes.uses.version)] : undefined;
@@ -21,17 +21,9 @@ export function Undo({ stepId, step }: { readonly stepId: string; readonly step:
   const names = [...new Set([...declared.map(({ name }) => name), ...Object.keys(given)])];
   const own = agents[agentKey(step.uses.agent, step.uses.version)];
   const readable = [...ownScope(stepId, own?.output, types), ...(scope ?? [])];
+  const change = useStepField(stepId, step.name);
   const set = (name: string, expression: string | undefined) => {
-    apply(
-      `Change what undoing ${step.name} gets`,
-      (document) =>
-        setStepField(document, {
-          step: stepId,
-          path: ["compensation", "input", name],
-          value: expression,
-        }),
-      `${stepId}.compensation.${name}`,
-    );
+    change(["compensation", "input", name], expression, "Change the undoing");
   };
   return (
     <Section title="Undoing it" open={undoes !== null} aside={undoes ? "When the run is rolled back" : "No way back"}>
@@ -44,9 +36,7 @@ export function Undo({ stepId, step }: { readonly stepId: string; readonly step:
             label="Remove the way to undo it"
             icon="i-trash"
             onPress={() => {
-              apply(`Remove the way to undo ${step.name}`, (document) =>
-                setStepField(document, { step: stepId, path: ["compensation"], value: undefined }),
-              );
+              change("compensation", undefined, "Remove the undoing");
             }}
           />
         </div>

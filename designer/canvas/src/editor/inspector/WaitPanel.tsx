@@ -1,10 +1,10 @@
 // A wait: for some time, until an instant, or for an event from outside.
-import { setAwaited, setStepField } from "../../graph/edits";
+import { setAwaited } from "../../graph/edits";
 import { whyNotEventType } from "../../graph/ids";
 import type { EventAwaited, JsonValue, WaitStep } from "../../schema.gen";
 import { CheckField, Section, Segments, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
-import { useInspector } from "./context";
+import { useInspector, useStepField } from "./context";
 import { HintedValue } from "./ValueField";
 
 const TYPES = [
@@ -24,12 +24,9 @@ type Set = (key: string, value: JsonValue, what: string) => void;
 export function WaitPanel({ stepId, step }: { readonly stepId: string; readonly step: WaitStep }) {
   const { apply } = useInspector();
   const { awaits } = step;
+  const change = useStepField(stepId, step.name);
   const set: Set = (key, value, what) => {
-    apply(
-      `${what} of ${step.name}`,
-      (document) => setStepField(document, { step: stepId, path: ["awaits", key], value }),
-      `${stepId}.awaits.${key}`,
-    );
+    change(["awaits", key], value, what);
   };
   return (
     <>

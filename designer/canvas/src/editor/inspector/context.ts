@@ -2,8 +2,9 @@
 import { createContext, useContext } from "react";
 import type { AgentCard, DomainTypeData, EditUrls } from "../../graph/editing";
 import type { Examination, Mending, TargetField } from "../../graph/examination";
+import { setStepField } from "../../graph/edits";
 import type { Readable } from "../../graph/fields";
-import type { WorkflowDefinition } from "../../schema.gen";
+import type { JsonValue, WorkflowDefinition } from "../../schema.gen";
 
 export type Edit = (definition: WorkflowDefinition) => WorkflowDefinition;
 
@@ -39,4 +40,13 @@ export function useInspector(): Desk {
   const desk = useContext(InspectorContext);
   if (!desk) throw new Error("The panel stands outside of the inspector.");
   return desk;
+}
+
+/** Changes one field of a step, named alone or by its path; what follows closely is undone together. */
+export function useStepField(step: string, name: string) {
+  const { apply } = useInspector();
+  return (field: string | readonly string[], value: JsonValue | undefined, what: string) => {
+    const path = [field].flat();
+    apply(`${what} of ${name}`, (document) => setStepField(document, { step, path, value }), [step, ...path].join("."));
+  };
 }
