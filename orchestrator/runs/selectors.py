@@ -816,6 +816,9 @@ def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, Json
     if not workflows_of(definition):
         return found
     rows = list(ChildRun.objects.filter(parent_id=run_id).order_by("iteration").defer("input"))
+    titles = dict(
+        Run.objects.filter(id__in=[one.id for one in rows]).values_list("id", "workflow__name")
+    )
     for row in rows:
         earlier: list[JsonValue] = [
             {"run": str(one.id), "iteration": one.iteration}
@@ -824,7 +827,7 @@ def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, Json
         ]
         found[row.step] = {
             "run": str(row.id) if row.status == "started" else None,
-            "name": f"{row.workflow} v{row.number}",
+            "name": f"{titles.get(row.id, row.workflow)} v{row.number}",
             "status": row.status,
             "reason": row.reason,
             "earlier": earlier,

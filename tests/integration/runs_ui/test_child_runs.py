@@ -13,7 +13,7 @@ def test_parent_and_child_lead_to_each_other(world, doorbells, fakes, operator):
     child = child_of(run)
     page = operator.get(f"/runs/{run.id}/?step=w").content.decode()
     assert f'href="/runs/{child.id}/"' in page
-    assert f"{inner} v1" in page
+    assert f"Open the run of <bdi>{child.workflow.name} v1</bdi>" in page
     inside = operator.get(f"/runs/{child.id}/").content.decode()
     assert f'href="/runs/{run.id}/?step=w"' in inside
     told = operator.get(f"/api/v1/runs/{run.id}/").json()["steps"]["w"]["child"]

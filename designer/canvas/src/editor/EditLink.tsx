@@ -4,6 +4,7 @@ import { memo, useContext } from "react";
 import { useStore } from "zustand";
 import type { Route } from "../graph/routes";
 import { useActions, useEditor } from "./context";
+import { onlyStep } from "../store";
 import type { LinkEdge } from "./drawing";
 import { GraphContext, useDrawing } from "./graphContext";
 import { Icon, StateIcon } from "./Icon";
@@ -15,6 +16,8 @@ const REACH = 18;
 export const EditLink = memo(function EditLink({ id, data }: EdgeProps<LinkEdge>) {
   const drawing = useDrawing();
   const isChosen = useEditor(({ selection }) => selection.kind === "link" && selection.id === id);
+  // The ways out of the selected step stand right under it, in the same words.
+  const isSaid = useEditor(({ selection }) => data && !data.link.isBack && onlyStep(selection) === data.link.source);
   const look = verdictLook(useEditor((state) => state.verdicts[id]));
   const isTarget = useStore(
     drawing.store,
@@ -43,7 +46,7 @@ export const EditLink = memo(function EditLink({ id, data }: EdgeProps<LinkEdge>
             className={`link-mark${isChosen ? " is-selected" : ""}`}
             style={{ transform: placeOf(route) }}
           >
-            {link.word && <span className="link-label">{link.word}</span>}
+            {link.word && !isSaid && <span className="link-label">{link.word}</span>}
             {look && <VerdictMark id={id} />}
             {isChosen && <LinkTools id={id} />}
           </span>
