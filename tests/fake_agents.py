@@ -1,8 +1,8 @@
 """Scripted agents: functions whose answers a test writes down beforehand, in any process.
 
 What a call does stands in `$BATON_HOME/fakes/<label>.json`, where the label is part of the input:
-`{"seconds": 0.1, "answers": [...]}`. The n-th call of a label gets the n-th answer (the last one from
-then on); without a script it answers with a value at once. Every call leaves a line in
+`{"seconds": 0.1, "answers": [...], "kills": false}`. The n-th call of a label gets the n-th answer (the last one from
+then on); without a script it answers with a value at once. With `kills` it ends its process. Every call leaves a line in
 `$BATON_HOME/fakes/calls.jsonl` when it begins and when it ends, appended atomically.
 
 Worker processes find them by entry point: their environment has `tests/fake_dist` on PYTHONPATH.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ OUTPUT: JsonObject = {
     "required": ["label", "text"],
     "additionalProperties": True,
 }
+_NOTHING: JsonObject = {"seconds": 0, "answers": [], "kills": False}
 _results: TypeAdapter[StepResult] = TypeAdapter(StepResult)
 
 
@@ -50,10 +52,11 @@ def folder() -> Path:
     return found
 
 
-def script(label: str, *answers: JsonObject, seconds: float = 0.0) -> None:
+def script(label: str, *answers: JsonObject, seconds: float = 0.0, kills: bool = False) -> None:
     """Say what the calls with this label do."""
     temporary = folder() / f".{label}.{os.getpid()}"
-    temporary.write_text(json.dumps({"seconds": seconds, "answers": answers}))
+    said = {"seconds": seconds, "answers": answers, "kills": kills}
+    temporary.write_text(json.dumps(said))
     temporary.replace(folder() / f"{label}.json")
 
 
@@ -103,7 +106,9 @@ def _scripted(given: JsonObject, context: AgentContext) -> StepResult:
     label, text = str(given["label"]), str(given.get("text", ""))
     noted = _note("begin", label, text)
     path = folder() / f"{label}.json"
-    found = json.loads(path.read_text()) if path.exists() else {"seconds": 0, "answers": []}
+    found = json.loads(path.read_text()) if path.exists() else _NOTHING
+    if found["kills"]:
+        os.kill(os.getpid(), signal.SIGKILL)
     deadline = time.monotonic() + found["seconds"]
     while time.monotonic() < deadline or (folder() / "hold").exists():
         time.sleep(0.01)

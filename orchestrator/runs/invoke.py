@@ -54,7 +54,7 @@ from orchestrator.runs.invokers.base import (
     WaitingInvoker,
     stopped_with_error,
 )
-from orchestrator.runs.invokers.function import call_function, stuck_threads
+from orchestrator.runs.invokers.function import call_function, is_isolated, stuck_threads
 from orchestrator.runs.invokers.http import call_http
 from orchestrator.runs.invokers.rules import call_rules
 from orchestrator.runs.invokers.template import call_template
@@ -137,6 +137,19 @@ class PreparedCall:
     def waits(self) -> bool:
         """Whether the call waits for the network: make it with `invoke`, beside others."""
         return self.version is not None and self.version.manifest.waits
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the call computes in this process and leaves nothing outside it."""
+        if self.version is None or self.refusal is not None:
+            return False
+        manifest = self.version.manifest
+        return (
+            manifest.kind in COMPUTING
+            and manifest.side_effect == "none"
+            and manifest.effect == "idempotent"
+            and not is_isolated(manifest)
+        )
 
 
 class _Fresh(Generic[T]):

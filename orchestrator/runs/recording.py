@@ -235,9 +235,32 @@ class Recording:
         return bool(self._pending.rows.events)
 
     @property
+    def collected(self) -> int:
+        """How many events wait for a commit."""
+        return len(self._pending.rows.events)
+
+    @property
+    def concerns_others(self) -> bool:
+        """Whether the next commit also writes for others: reviews, events, other runs."""
+        return self._pending.concerns_others
+
+    @property
     def has_calls(self) -> bool:
         """Whether the next commit plans calls."""
         return bool(self._pending.calls)
+
+    @property
+    def planned_calls(self) -> Iterable[InvokeAgent]:
+        """The calls that the next commit plans."""
+        return self._pending.calls.values()
+
+    def lease_calls(self, owner: UUID, fence: int) -> list[InvokeAgent]:
+        """Take the planned calls, to make them before the commit that writes them."""
+        calls, self._pending.calls = self._pending.calls, {}
+        for key in calls:
+            leased = {**self._pending.attempts[key], "owner": owner, "fence": fence}
+            self._pending.attempts[key] = self.live[key] = leased
+        return list(calls.values())
 
     def unwritten_results(self) -> list[AttemptKey]:
         """The attempts whose end waits for a commit: what is lost when the fence is stale."""

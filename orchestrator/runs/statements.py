@@ -4,11 +4,10 @@ Rules that every statement here keeps:
 
 1. The guarded UPDATE of the run row comes first, and every INSERT selects from its RETURNING. With
    a stale fence nothing of a statement lands.
-2. On PostgreSQL a statement is one data-modifying CTE, prepared. Its values are parameters of their
-   own while few rows are written, which is every step of a sequence; a statement for many rows has
-   one JSON document as its only large parameter, so that its text does not depend on their number.
-   SQLite has no such CTE: the portable variant does the same in one `BEGIN IMMEDIATE` transaction,
-   guarded UPDATE first.
+2. On PostgreSQL a statement is one data-modifying CTE, prepared. The rows of a table go in as one
+   array per column, so that its text does not depend on their number, in PostgreSQL's binary form,
+   which neither side has to quote or to parse. SQLite has no such CTE: the portable variant does
+   the same in one `BEGIN IMMEDIATE` transaction, guarded UPDATE first.
 3. A claim is `owner` + `lease_until` + `fence`; each claim and each release by somebody else raises
    the fence. Whatever a walker writes says `WHERE id = ? AND fence = ?`.
 4. Lease times are the database's; on SQLite, whose clock is the process's, the process's.
@@ -21,11 +20,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import struct
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -38,9 +38,6 @@ from orchestrator.core.state import patched
 from orchestrator.runs import faults
 
 LEASE_SECONDS: Final = 20
-
-FEW_ROWS: Final = 8
-"""A statement with more rows of one table than this gets them in a JSON document."""
 
 Row: TypeAlias = Mapping[str, object]
 """A row to write: column -> value.
@@ -296,6 +293,7 @@ class Claim:
 
     `steps`, `begun` and `lost` are rows as JSON: the step runs, the planned attempts that this
     claim has taken over, and the attempts that an earlier claim left without a result.
+    `has_abandoned`: an attempt of the run was given up at some time.
     """
 
     run_id: UUID
@@ -319,6 +317,7 @@ class Claim:
     steps: list[JsonObject]
     begun: list[JsonObject]
     lost: list[JsonObject]
+    has_abandoned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,14 +371,14 @@ def start(run: Row, detail: Row, rows: Rows) -> bool:
     Returns False, and writes nothing, when the idempotency key has been used already.
     """
     if is_postgres():
-        tables = _Tables.of(rows)
+        shape = rows.filled()
         values = [
-            *_values(_START_COLUMNS, [run])[0],
-            *_values(_DETAIL_COLUMNS, [detail])[0],
+            *_values(_START_COLUMNS, run),
+            *_values(_DETAIL_COLUMNS, detail),
             detail["idempotency_key"],
-            *tables.values,
+            *_columns_of(rows, shape),
         ]
-        return bool(_fetch(_start_sql(tables.shape), values))
+        return bool(_fetch(_start_sql(shape), values))
     with transaction.atomic():
         key = detail["idempotency_key"]
         if key is not None and _portable_rows(
@@ -452,7 +451,7 @@ _CLAIMED: Final = (
     *("fence", "workspace_id", "workflow_id", "version_id", "snapshot_id", "mode", "status"),
     *("title", "state", "state_seq", "seq", "inbox_seq", "drained_seq", "now"),
 )
-_READ: Final = ("steps", "begun", "lost", "patches")
+_READ: Final = ("steps", "begun", "lost", "patches", "has_abandoned")
 _DETAILS: Final = ("input", "binding", "started_by_kind", "started_by")
 _STEP_READ: Final = ("step", "iteration", "input", "input_override", "output", "result")
 _ATTEMPT_READ: Final = (
@@ -495,7 +494,9 @@ SELECT
         WHERE a.run_id = me.id AND a.status = 'leased' AND a.owner IS NOT NULL),
     (SELECT coalesce(jsonb_agg(e.patch ORDER BY e.seq), '[]')
         FROM runs_runevent e, me
-        WHERE e.run_id = me.id AND e.seq > me.state_seq AND e.patch IS NOT NULL)
+        WHERE e.run_id = me.id AND e.seq > me.state_seq AND e.patch IS NOT NULL),
+    (SELECT to_jsonb(EXISTS (SELECT 1 FROM runs_attempt a, me
+        WHERE a.run_id = me.id AND a.status = 'abandoned')))
 """
 
 
@@ -533,6 +534,10 @@ def _portable_claim(
             "WHERE run_id = %s AND seq > %s AND patch IS NOT NULL ORDER BY seq",
             (run_id, taken["state_seq"]),
         )
+        abandoned = _portable_rows(
+            "SELECT 1 FROM runs_attempt WHERE run_id = %s AND status = 'abandoned' LIMIT 1",
+            (run_id,),
+        )
         begun = _portable_rows(
             "UPDATE runs_attempt SET owner = %s, fence = %s, started_at = %s "
             "WHERE run_id = %s AND status = 'leased' AND owner IS NULL "
@@ -552,6 +557,7 @@ def _portable_claim(
         "begun": [dict(zip(_ATTEMPT_READ, row, strict=True)) for row in begun],
         "lost": [dict(zip(_ATTEMPT_READ, row, strict=True)) for row in lost],
         "patches": [_loaded(row[0]) for row in patches],
+        "has_abandoned": bool(abandoned),
     }
     return taken, details, read
 
@@ -577,20 +583,20 @@ def _commit(run_id: UUID, fence: int, what: Commit) -> Committed | None:
     if not is_postgres():
         with transaction.atomic():
             return _portable_commit(run_id, fence, what)
-    tables = _Tables.of(what.rows)
+    shape = what.rows.filled()
     dropped = what.dropped_timers
     columns = _run_columns(what)
     values = [
-        *_values(columns, [what.run])[0],
+        *_values(columns, what.run),
         what.release,
         run_id.hex,
         str(fence),
-        *tables.values,
+        *_columns_of(what.rows, shape),
         *([json_text(dropped)] if dropped else []),
         *([_parameter(what.ended[0], "jsonb"), what.ended[1]] if what.ended else []),
     ]
     drops = "all" if dropped is None else "some" if dropped else ""
-    sql = _commit_sql(tuple(columns), tables.shape, drops, what.ended is not None)
+    sql = _commit_sql(tuple(columns), shape, drops, what.ended is not None)
     found = _fetch_at_once(sql, values)
     if not found:
         return None
@@ -849,45 +855,111 @@ def _names(columns: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in columns)
 
 
-def _typed(columns: Mapping[str, str]) -> str:
-    return ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+Shape: TypeAlias = tuple[str, ...]
+"""Which tables get rows, in order."""
 
 
-Shape: TypeAlias = tuple[tuple[str, int], ...]
-"""Which tables get rows, in order, and how many; 0: as many as stand in the JSON document."""
+def _columns_of(rows: Rows, shape: Shape) -> list[object]:
+    """The rows of tables as parameters: one array per column."""
+    return [
+        _array([row[name] for row in getattr(rows, part)], kind)
+        for part in shape
+        for name, kind in _TABLES[part].columns.items()
+    ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """The rows of a statement as its shape and the values of its parameters, in order."""
+class _Array(bytes):
+    """A PostgreSQL array of one dimension in binary form."""
 
-    shape: Shape
-    values: list[object]
-
-    @classmethod
-    def of(cls, rows: Rows) -> _Tables:
-        filled = rows.filled()
-        if any(len(getattr(rows, name)) > FEW_ROWS for name in filled):
-            return cls(tuple((name, 0) for name in filled), [_document(rows, filled)])
-        values: list[object] = []
-        for name in filled:
-            for row in _values(_TABLES[name].columns, getattr(rows, name)):
-                values += row
-        return cls(tuple((name, len(getattr(rows, name))) for name in filled), values)
+    __slots__ = ()
 
 
-def _values(columns: Mapping[str, str], rows: Sequence[Row]) -> list[list[object]]:
-    """The values of rows as parameters, row by row."""
-    pairs = columns.items()
-    return [[_parameter(row[name], kind) for name, kind in pairs] for row in rows]
+class _UuidArray(_Array):
+    __slots__ = ()
+
+
+class _IntegerArray(_Array):
+    __slots__ = ()
+
+
+class _TextArray(_Array):
+    __slots__ = ()
+
+
+class _JsonArray(_Array):
+    __slots__ = ()
+
+
+class _InstantArray(_Array):
+    __slots__ = ()
+
+
+class _BytesArray(_Array):
+    __slots__ = ()
+
+
+def _uuid_bytes(value: Any) -> bytes:
+    return value.bytes if isinstance(value, UUID) else bytes.fromhex(value)
+
+
+def _json_bytes(value: object) -> bytes:
+    # the first byte is the version of the form
+    return b"\x01" + (value.encode() if isinstance(value, JsonText) else to_json(value))
+
+
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=64)
+def _instant_bytes(value: datetime) -> bytes:
+    return ((value - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True)
+
+
+_KINDS: Final[Mapping[str, tuple[type[_Array], int, int, Callable[[Any], bytes]]]] = {
+    "uuid": (_UuidArray, 2950, 2951, _uuid_bytes),
+    "integer": (_IntegerArray, 23, 1007, lambda value: value.to_bytes(4, "big", signed=True)),
+    "text": (_TextArray, 25, 1009, str.encode),
+    "jsonb": (_JsonArray, 3802, 3807, _json_bytes),
+    "timestamptz": (_InstantArray, 1184, 1185, _instant_bytes),
+    "bytea": (_BytesArray, 17, 1001, bytes),
+}
+"""Type of column -> array, numbers of the types in PostgreSQL (element, array), bytes of an item."""
+
+_NULL: Final = b"\xff\xff\xff\xff"
+
+
+def _array(values: Sequence[object], kind: str) -> _Array:
+    """Values as an array: dimensions, whether there are nulls, type, length, first index, items.
+
+    Each item is its length in bytes and its bytes; a null is the length -1. (PostgreSQL's
+    `array_recv`.)
+    """
+    made, element, _, written = _KINDS[kind]
+    has_null = 0
+    parts = [b""]
+    for value in values:
+        if value is None:
+            has_null = 1
+            parts.append(_NULL)
+        else:
+            item = written(value)
+            parts += (len(item).to_bytes(4, "big"), item)
+    parts[0] = struct.pack(">5i", 1, has_null, element, len(values), 1)
+    return made(b"".join(parts))
+
+
+def _values(columns: Mapping[str, str], row: Row) -> list[object]:
+    """The values of one row as parameters."""
+    return [_parameter(row[name], kind) for name, kind in columns.items()]
 
 
 def _parameter(value: object, kind: str) -> object:
-    """Text that PostgreSQL reads as this type; bytes stay bytes.
+    """Text that PostgreSQL reads as this type.
 
-    All parameters have the type "unknown" that way, so that a statement is prepared once.
+    All of them have the type "unknown" that way, so that a statement is prepared once.
     """
-    if value is None or kind == "bytea":
+    if value is None:
         return value
     if kind == "jsonb":
         return value if isinstance(value, JsonText) else json_text(value)
@@ -896,13 +968,8 @@ def _parameter(value: object, kind: str) -> object:
     if isinstance(value, UUID):
         return value.hex
     if isinstance(value, datetime):
-        return _instant(value)
+        return value.isoformat()
     return str(value)
-
-
-@lru_cache(maxsize=64)
-def _instant(value: datetime) -> str:
-    return value.isoformat()
 
 
 def _marks(columns: Mapping[str, str]) -> str:
@@ -911,20 +978,14 @@ def _marks(columns: Mapping[str, str]) -> str:
 
 def _insert_parts(shape: Shape) -> list[str]:
     """One part of the statement for each table; each inserts nothing without a guard."""
-    has_document = any(count == 0 for _, count in shape)
-    parts = ["doc AS MATERIALIZED (SELECT %s::jsonb AS d)"] if has_document else []
-    for part, count in shape:
+    parts = []
+    for part in shape:
         table = _TABLES[part]
-        if count:
-            rows = ", ".join([f"({_marks(table.columns)})"] * count)
-            source = f"guard, (VALUES {rows}) AS r"
-        else:
-            source = (
-                f"guard, doc, jsonb_to_recordset(doc.d->'{part}') AS r({_typed(table.columns)})"
-            )
+        arrays = ", ".join(f"%s::{kind}[]" for kind in table.columns.values())
+        names = _names(table.columns)
         parts.append(
-            f"{part} AS (INSERT INTO {table.name} ({_names(table.columns)}) "
-            f"SELECT r.* FROM {source}{_on_conflict(table)})"
+            f"{part} AS (INSERT INTO {table.name} ({names}) "
+            f"SELECT r.* FROM guard, unnest({arrays}) AS r({names}){_on_conflict(table)})"
         )
     return parts
 
@@ -934,29 +995,6 @@ def _on_conflict(table: _Table) -> str:
         return ""
     renewed = ", ".join(f"{name} = excluded.{name}" for name in table.update)
     return f" ON CONFLICT ({_names(table.key)}) DO UPDATE SET {renewed}"
-
-
-def _document(rows: Rows, filled: Iterable[str]) -> str:
-    """The rows of many tables as one JSON document; `JsonText` is put in as it is."""
-    tables = []
-    for name in filled:
-        columns = _TABLES[name].columns
-        written = ",".join(_json_row(columns, row) for row in getattr(rows, name))
-        tables.append(f'"{name}":[{written}]')
-    return f"{{{','.join(tables)}}}"
-
-
-def _json_row(columns: Mapping[str, str], row: Row) -> str:
-    fields = [f'"{name}":{_json_field(row[name], kind)}' for name, kind in columns.items()]
-    return f"{{{','.join(fields)}}}"
-
-
-def _json_field(value: object, kind: str) -> str:
-    if isinstance(value, JsonText):
-        return value
-    if isinstance(value, bytes):
-        return f'"\\\\x{value.hex()}"'
-    return to_json(_parameter(value, kind) if kind != "jsonb" else value).decode()
 
 
 @lru_cache(maxsize=512)
@@ -1044,8 +1082,29 @@ def _fetch(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
     if raw.prepare_threshold != 1:
         raw.prepare_threshold = 1
     with connection.wrap_database_errors, psycopg.RawCursor(raw) as cursor:
+        if any(isinstance(value, _Array) for value in values):
+            for kind, dumper in _array_dumpers():
+                cursor.adapters.register_dumper(kind, dumper)
         cursor.execute(_numbered(sql), values)
         return cursor.fetchall()
+
+
+@cache
+def _array_dumpers() -> list[tuple[type[_Array], Any]]:
+    """How psycopg passes arrays on: as they are."""
+    from psycopg.adapt import Dumper
+    from psycopg.pq import Format
+
+    class ArrayDumper(Dumper):
+        format = Format.BINARY
+
+        def dump(self, obj: bytes) -> bytes:
+            return obj
+
+    return [
+        (made, type(f"{made.__name__}Dumper", (ArrayDumper,), {"oid": number}))
+        for made, _, number, _ in _KINDS.values()
+    ]
 
 
 def _execute(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:

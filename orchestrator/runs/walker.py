@@ -15,6 +15,10 @@ A doorbell (a Celery task with a run's id) reaches some worker, and `walk` does 
    results follow each other the state is written as what they changed, beside their journal events;
    the whole of it when the claim is given up and after every other event. A
    stale fence means that the claim was lost: the walk ends and nothing of it lands.
+   Calls that are *light* need no commit before them (`pace`): what they would do again after a
+   crash takes milliseconds and leaves nothing outside. They are made at once, and written together
+   with what follows them, at the latest 50 ms after the last commit. Once an attempt of a run was
+   lost no call of it is light, so that a call that kills its process is found out.
 4. *Call.* Only now, with the leases of the attempts committed, agents are called. A single
    computing call with no other open branch runs in this thread, which looks at the inbox twice a
    second meanwhile. Several computing calls run in threads, calls that wait run in one event loop
@@ -63,7 +67,7 @@ from orchestrator.core.fallbacks import agent_called
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult
-from orchestrator.runs import boots, faults, hints, services, statements
+from orchestrator.runs import boots, faults, hints, pace, services, statements
 from orchestrator.runs.boots import Boot
 from orchestrator.runs.invoke import (
     InvocationContext,
@@ -83,6 +87,9 @@ SLICE_SECONDS: Final = 0.5
 LOOK_SECONDS: Final = 0.5
 GRACE_SECONDS: Final = 2.0
 """How long past its deadline a call in flight may still answer, before the walker gives it up."""
+BATCH_SECONDS: Final = 0.05
+BATCH_EVENTS: Final = 64
+"""How long, and how many events, what light calls brought may wait for its commit."""
 COMMIT_TRIES: Final = 3
 RETRY_SECONDS: Final = 1.0
 BROKEN_SECONDS: Final = 60.0
@@ -172,6 +179,8 @@ class _Walk:
             live=rows,
         )
         self.lost = [_key_of(row) for row in claim.lost]
+        self.is_careful = bool(claim.lost) or claim.has_abandoned
+        self.committed_at = time.monotonic()
         self.to_call = [self._call_of(_key_of(row), row) for row in claim.begun]
         self.flights: dict[AttemptKey, _Flight] = {}
         self.handed_back = False
@@ -185,7 +194,8 @@ class _Walk:
             while self._advance():
                 self._call()
                 if self.flights:
-                    self._await_results()
+                    is_free = not self.to_call and not self.recording.is_dirty
+                    self._await_results(LOOK_SECONDS if is_free else 0)
             return self.handed_back
         finally:
             for flight in self.flights.values():
@@ -198,7 +208,9 @@ class _Walk:
                 raise StaleClaimError
             if self.inbox_seq > self.drained_seq:
                 self._drain()
-            if self.recording.is_dirty:
+            if self._may_wait():
+                self.to_call = self.recording.lease_calls(self.boot.id, self.fence)
+            elif self.recording.is_dirty:
                 if not self._commit(self._release()):
                     return False
             elif not self.to_call and not self.flights and not self._park():
@@ -207,9 +219,30 @@ class _Walk:
             if is_settled and (self.to_call or self.flights):
                 return True
 
+    def _may_wait(self) -> bool:
+        """Whether the next calls are made before what was collected is committed."""
+        recording = self.recording
+        return (
+            recording.has_calls
+            and not (self.flights or self.to_call or self.is_careful or recording.concerns_others)
+            and recording.collected < BATCH_EVENTS
+            and self._is_batching()
+            and all(map(self._is_light, recording.planned_calls))
+        )
+
+    def _is_batching(self) -> bool:
+        now = time.monotonic()
+        is_over = now > self.slice_ends or self.boot.draining.is_set()
+        return not is_over and now < self.committed_at + BATCH_SECONDS
+
+    def _is_light(self, call: InvokeAgent) -> bool:
+        return not self.is_careful and pace.is_light(self.facts.agent_of(call.uses)[0])
+
     def _drain(self) -> None:
         for received in statements.received(self.run_id, self.drained_seq):
-            self.recording.apply(_event_of(received), statements.CLOCK.now(), inbox_id=received.id)
+            event = _event_of(received)
+            self.is_careful = self.is_careful or isinstance(event, events.AttemptLost)
+            self.recording.apply(event, statements.CLOCK.now(), inbox_id=received.id)
             self.drained_seq = received.seq
 
     def _release(self) -> Release:
@@ -222,6 +255,7 @@ class _Walk:
 
     def _commit(self, release: Release) -> bool:
         committed, calls = self._committed(release)
+        self.committed_at = time.monotonic()
         for key in self.recording.take_aborted():
             if (flight := self.flights.pop(key, None)) is not None:
                 flight.abort()
@@ -264,25 +298,42 @@ class _Walk:
     # ---- calls -----------------------------------------------------------------------------------
 
     def _call(self) -> None:
-        """Make the calls: a single computing one in this thread, all others side by side."""
-        calls, self.to_call = self.to_call, []
+        """Make the calls: light ones here, one after another; a single computing one here too.
+
+        All others side by side, before the light ones; those for which no time is left until the
+        next commit stay.
+        """
+        light = [call for call in self.to_call if self._is_light(call)]
+        others = [call for call in self.to_call if call not in light] if light else self.to_call
+        self.to_call = light
+        self._call_side_by_side(others)
+        while self.to_call:
+            call = self.to_call.pop(0)
+            if key_of(call) in self.recording.live:  # else the planner has cancelled it meanwhile
+                self._pass_before_call(call)
+                self._call_here(call, *self._prepared(call))
+            if not self._is_batching():
+                break
+
+    def _call_side_by_side(self, calls: list[InvokeAgent]) -> None:
         for call in calls:
-            faults.point("before_call", self._fault_name(call.step))
-        if len(calls) == 1 and not self.flights and not self.recording.has_open_steps:
-            interest = _Interest(self, calls[0])
-            prepared = self._prepared(calls[0], interest)
-            if not prepared.waits:
-                self._call_here(calls[0], prepared, interest)
-                return
+            self._pass_before_call(call)
+        is_single = len(calls) == 1 and not (self.flights or self.to_call)
         for call in calls:
-            interest = _Interest(self, call)
-            prepared = self._prepared(call, interest)
-            self.flights[key_of(call)] = _Flight.begin(call, prepared, interest, self.wakes)
+            prepared, interest = self._prepared(call)
+            if is_single and not prepared.waits and not self.recording.has_open_steps:
+                self._call_here(call, prepared, interest)
+            else:
+                self.flights[key_of(call)] = _Flight.begin(call, prepared, interest, self.wakes)
+
+    def _pass_before_call(self, call: InvokeAgent) -> None:
+        faults.point("before_call", self._fault_name(call.step))
 
     def _fault_name(self, step: str) -> str:
         return f"{step}.undo" if self.recording.state.steps[step].undo else step
 
-    def _prepared(self, call: InvokeAgent, interest: _Interest) -> PreparedCall:
+    def _prepared(self, call: InvokeAgent) -> tuple[PreparedCall, _Interest]:
+        interest = _Interest(self, call)
         compiled = self.facts.compiled.step(call.step)
         step = compiled.step
         assert isinstance(step, AgentStep)
@@ -303,25 +354,34 @@ class _Walk:
             types=self.types,
             promised=compiled.output_contract if stands_in else None,
         )
-        return prepare_call(context, call, is_cancelled=interest.is_gone)
+        return prepare_call(context, call, is_cancelled=interest.is_gone), interest
 
     def _call_here(self, call: InvokeAgent, prepared: PreparedCall, interest: _Interest) -> None:
+        begun = time.monotonic()
         result = invoke_sync(prepared)
+        if prepared.is_repeatable:
+            pace.note(prepared.context.agent_version_id, time.monotonic() - begun)
         interest.raise_trouble()
         if key_of(call) in self.recording.live:  # else the planner has cancelled it meanwhile
             self._take(key_of(call), result)
 
     def is_wanted(self, call: InvokeAgent) -> bool:
-        """Apply what came into the inbox while a call runs in this thread; is it still wanted?"""
-        self._look_at_inbox()
+        """Apply what came into the inbox while a call runs in this thread; is it still wanted?
+
+        What waited for a commit with a call that was light so far waits no longer.
+        """
+        if self.recording.is_dirty:
+            self._commit("hold")
+        else:
+            self._look_at_inbox()
         if self.inbox_seq > self.drained_seq:
             self._drain()
             self._commit("hold")
         return key_of(call) in self.recording.live
 
-    def _await_results(self) -> None:
-        """Wait for a result, a doorbell, or half a second; take everything that has arrived."""
-        arrived = self._arrived(LOOK_SECONDS)
+    def _await_results(self, seconds: float) -> None:
+        """Wait for a result, a doorbell, or so long; take everything that has arrived."""
+        arrived = self._arrived(seconds)
         for key, result in arrived:
             if self.flights.pop(key, None) is not None:
                 self._take(key, result)
@@ -330,13 +390,13 @@ class _Walk:
                 flight.abort()
                 del self.flights[key]
                 self._take(key, _overdue(flight.call))
-        if not arrived:
+        if not arrived and seconds:
             self._look_at_inbox()
 
     def _arrived(self, seconds: float) -> list[Finished]:
         arrived: list[Finished] = []
         with suppress(Empty):
-            first = self.wakes.get(timeout=seconds)
+            first = self.wakes.get(timeout=seconds) if seconds else self.wakes.get_nowait()
             while True:
                 if first is not None:
                     arrived.append(first)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -40,10 +41,25 @@ def test_a_worker_killed_in_the_middle_of_a_run_is_replaced_within_ten_seconds(
     assert invariants() == {}
 
 
+def test_a_light_call_that_kills_its_process_is_found_out(world, processes, fakes, profile):
+    """The first death leaves no trace of it; under the next claim its attempt is written before."""
+    fakes.script("f", kills=True)
+    slug = world.publish(chain(*"abcdefg"))
+    if profile == "postgres":
+        processes.launch_scheduler()
+    doomed = processes.start()
+    run = world.start(slug)
+    wait_for(lambda: doomed.poll() is not None, 30)
+    doomed = processes.start()
+    wait_for(lambda: doomed.poll() is not None, 30)
+    assert len(fakes.calls("f")) == 2
+    assert Attempt.objects.filter(run=run, step="f").count() == 1
+    for label in "abcde":
+        assert Attempt.objects.filter(run=run, step=label, status="succeeded").count() == 1
+
+
 @pytest.mark.postgres
 def test_a_killed_child_of_a_prefork_worker_is_replaced(world, processes, fakes):
-    import threading
-
     from orchestrator.runs.sweeper import Sweeper
 
     fakes.script("b", seconds=0.8)

@@ -49,7 +49,7 @@ from orchestrator.runs.invokers.base import (
     stopped_with_error,
     timed_out,
 )
-from registry.manifest import FunctionConfig
+from registry.manifest import AgentManifest, FunctionConfig
 
 logger = logging.getLogger("baton.runs.function")
 
@@ -93,6 +93,14 @@ def call_function(call: AgentCall) -> StepResult:
     finally:
         exchange.close()
         _threads.leave(work)
+
+
+def is_isolated(manifest: AgentManifest) -> bool:
+    """Whether the manifest names a function that runs in a child process."""
+    if not isinstance(manifest.config, FunctionConfig):
+        return False
+    function = FUNCTIONS.get(manifest.config.function)
+    return function is not None and function.isolated
 
 
 def stuck_threads() -> int:

@@ -56,7 +56,7 @@ def engine(template, fakes, django_db_blocker):
     """
     from django.db import connections
 
-    from orchestrator.runs import boots, invoke
+    from orchestrator.runs import boots, invoke, pace
     from tests.databases import CommittedDatabase
 
     with django_db_blocker.unblock():
@@ -65,6 +65,7 @@ def engine(template, fakes, django_db_blocker):
         connections.settings["default"]["NAME"] = template
         database = CommittedDatabase.create()
         invoke.forget_status()
+        pace.forget()
         try:
             yield database
         finally:
@@ -76,9 +77,10 @@ def engine(template, fakes, django_db_blocker):
 @pytest.fixture
 def bare_engine(committed_db, fakes):
     """As `engine`, without a world."""
-    from orchestrator.runs import boots, invoke
+    from orchestrator.runs import boots, invoke, pace
 
     invoke.forget_status()
+    pace.forget()
     yield committed_db
     boots.retire()
 
