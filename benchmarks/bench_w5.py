@@ -14,6 +14,7 @@ from uuid import UUID
 import psutil
 from django.db import connection
 
+from benchmarks.history import copy_runs
 from benchmarks.stand import Stand, stand, step
 
 PARKED = 10_000
@@ -36,7 +37,7 @@ def main() -> None:
         memory = resident(workers)
         before = tables()
         runs = parked(made, slug, REAL)
-        copy(runs)
+        copy_runs(runs, PARKED)
         grown = tables() - before
         out = {
             "worker_memory_mb": round((resident(workers) - memory) / 1e6, 2),
@@ -58,47 +59,6 @@ def parked(made: Stand, slug: str, count: int) -> list[UUID]:
         time.sleep(0.1)
     assert waiting.count() == count
     return runs
-
-
-def copy(runs: list[UUID]) -> None:
-    """Copy the rows of these runs until there are enough."""
-    copies = PARKED // len(runs)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TEMP TABLE copied AS SELECT id AS old, gen_random_uuid() AS new "
-            "FROM runs_run, generate_series(1, %s) WHERE id = ANY(%s)",
-            [copies, runs],
-        )
-        cursor.execute("DELETE FROM copied WHERE ctid IN (SELECT ctid FROM copied OFFSET %s)",
-                       [PARKED - len(runs)])  # fmt: skip
-        for table, key, fresh in TABLES:
-            cursor.execute(
-                "SELECT column_name FROM information_schema.columns WHERE table_name = %s",
-                [table],
-            )
-            names = [row[0] for row in cursor.fetchall()]
-            columns = [name for name in names if name != "id" or key == "id" or fresh]
-            values = [
-                "c.new" if name == key else "gen_random_uuid()" if name == "id" else f't."{name}"'
-                for name in columns
-            ]
-            quoted = ", ".join(f'"{name}"' for name in columns)
-            cursor.execute(
-                f"INSERT INTO {table} ({quoted}) SELECT {', '.join(values)} "
-                f"FROM {table} t JOIN copied c ON t.{key} = c.old"
-            )
-
-
-TABLES = (
-    ("runs_run", "id", False),
-    ("runs_rundetail", "run_id", False),
-    ("runs_runevent", "run_id", False),
-    ("runs_steprun", "run_id", True),
-    ("runs_attempt", "run_id", True),
-    ("runs_handoff", "run_id", True),
-    ("runs_timer", "run_id", True),
-)
-"""Table, the column that names the run, and whether its id is a UUID of its own."""
 
 
 def resumed(made: Stand) -> float:

@@ -68,6 +68,16 @@ GOALS = {
         "first_resumed_seconds": "after the restart; goal: at most 5",
         "all_ended_seconds": "until all 500 have ended",
     },
+    "W7": {
+        "finished_runs": "in the database, each with its audit entry",
+        "steps_per_second_empty": "10-step sequential runs on two workers, without them",
+        "steps_per_second_full": "the same with them",
+        "history_ratio": "goal: at least 0.95",
+        "runs_page_ms": "server time of the run list there, median; goal: below 150",
+        "runs_search_ms": "the same with a search",
+        "audit_page_ms": "of the audit log; goal: below 150",
+        "audit_filter_ms": "the same of one action",
+    },
     "W8": {
         "waiting_ratio": "two workers to one, steps that wait 20 ms; goal: at least 1.8",
         "computing_ratio": "two workers to one, steps that compute 10 ms; goal: at least 1.6",

@@ -924,7 +924,7 @@ _KINDS: Final[Mapping[str, tuple[type[_Array], int, int, Callable[[Any], bytes]]
     "timestamptz": (_InstantArray, 1184, 1185, _instant_bytes),
     "bytea": (_BytesArray, 17, 1001, bytes),
 }
-"""Type of column -> array, numbers of the types in PostgreSQL (element, array), bytes of an item."""
+"""Type of column -> array, numbers of the types in PostgreSQL (element, array), bytes of one."""
 
 _NULL: Final = b"\xff\xff\xff\xff"
 
