@@ -33,13 +33,16 @@ from orchestrator.core.definition import (
     EmitStep,
     EndStep,
     EventAwaited,
+    Exclusive,
     GateStep,
+    InnerStep,
     JoinPolicy,
     JoinStep,
     Link,
     Losers,
     MapStep,
     Moment,
+    OnlyWhile,
     OutcomeKind,
     Pause,
     RateLimit,
@@ -173,6 +176,20 @@ def _budget(value: BudgetPolicy | None) -> str:
     return NONE if value is None else f"{value.calls:,} at most"
 
 
+def _section(value: Exclusive | None) -> str:
+    if value is None:
+        return NONE
+    return f"{value.section}, kept for the next steps of it" if value.keep else value.section
+
+
+def _only_while(value: OnlyWhile | None) -> str:
+    if value is None:
+        return "always"
+    after = f"after {value.after} has ended" if value.after else ""
+    until = f"until {value.until} begins" if value.until else ""
+    return ", ".join(one for one in (after, until) if one)
+
+
 def _once(value: Deduplication | None) -> str:
     return NONE if value is None else f"{value.key} within {_seconds(value.window_seconds)}"
 
@@ -211,6 +228,10 @@ def _counts(kind: OutcomeKind) -> str:
 _ABOUT: Final[Mapping[str, _Fact]] = {
     "name": _Fact("name", _quoted),
     "summary": _Fact("description", _quoted),
+}
+_BEGINS: Final[Mapping[str, _Fact]] = {
+    "exclusive": _Fact("section", _section),
+    "only_while": _Fact("may begin", _only_while),
 }
 _TIMEOUT: Final[Mapping[str, _Fact]] = {
     "attempt_seconds": _Fact("time limit of a try", _seconds),
@@ -404,6 +425,8 @@ class _Comparison:
         if type(old) is not type(new):
             yield spot.change("kind", self._what(self.before, old), self._what(self.after, new))
             return
+        if isinstance(new, InnerStep):
+            yield from _facts(spot, _BEGINS, old, new)
         yield from _facts(spot, _FACTS[type(new)], old, new)
         yield from self._parts(spot, old, new)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
+from orchestrator.core.begin_checks import BeginChecks
 from orchestrator.core.catalogue import MAX_NESTING, AgentInterface, Catalogue, DomainType
 from orchestrator.core.compilation import ITEM_VARIABLES, DefinitionError, branch_of, is_failure
 from orchestrator.core.contracts import (
@@ -252,6 +253,7 @@ class _Checker:
         for step_id in self.flow.order:
             self._check_step(step_id)
         self._check_run_title()
+        self.findings += BeginChecks(self.definition, self.flow).findings()
 
     def link_verdicts(self) -> dict[str, LinkVerdict]:
         """Per link, how well the target's fields fit that read the link's source.

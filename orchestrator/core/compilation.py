@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
+from orchestrator.core.beginnings import (
+    circle,
+    entered_midway,
+    exclusive_of,
+    held_midway,
+    only_while_of,
+    stretches,
+)
 from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
 from orchestrator.core.contracts import Validator, bundle
 from orchestrator.core.definition import (
@@ -110,15 +119,16 @@ class CompiledStep:
     `outgoing` and `by_port` hold links that lead forward; `back` names the back link of a port,
     `back_in` those that lead here, and `loops` says that some back link may start the step anew.
     For a join that does not wait for all, `private` are the steps whose every way leads into it;
-    they name that join in `serves`. `mapping` is the input (agent), proposal (gate), output
-    (transform), data (emit) or result (end). `contract` judges that mapping, for a gate also what
-    the person gives back; `output_contract` judges an agent's output that a person, or another
-    agent, gives in its place. `interfaces` are those of all agents that the step may call, its own
-    first. `reads` are the steps whose results the expressions need. `members` is what the step runs
-    of a map (one for all) or of a team are: agent steps without links; a map's own mapping gives
-    `{"items": list}`, and `"enough"` when it has one. For a wait, `moment` gives the instant, `key`
-    the key of the awaited event, and `arrival` judges that event's data; for an emit, `key` gives
-    the key of its event.
+    they name that join in `serves`. `stretch` is the first step of the stretch in which it is in
+    its `section`; `is_limited` says that its links alone do not decide when it may begin. `mapping`
+    is the input (agent), proposal (gate), output (transform), data (emit) or result (end).
+    `contract` judges that mapping, for a gate also what the person gives back; `output_contract`
+    judges an agent's output that a person, or another agent, gives in its place. `interfaces` are
+    those of all agents that the step may call, its own first. `reads` are the steps whose results
+    the expressions need. `members` is what the step runs of a map (one for all) or of a team are:
+    agent steps without links; a map's own mapping gives `{"items": list}`, and `"enough"` when it
+    has one. For a wait, `moment` gives the instant, `key` the key of the awaited event, and
+    `arrival` judges that event's data; for an emit, `key` gives the key of its event.
     """
 
     id: str
@@ -130,6 +140,9 @@ class CompiledStep:
     back: Mapping[str, str] = field(default_factory=dict)
     back_in: tuple[str, ...] = ()
     loops: bool = False
+    section: str = ""
+    stretch: str = ""
+    is_limited: bool = False
     interfaces: tuple[AgentInterface, ...] = ()
     mapping: CompiledMapping = ()
     contract: Validator | None = None
@@ -155,7 +168,8 @@ class CompiledStep:
 class CompiledWorkflow:
     """A definition ready to be walked. `order` lists the step ids by rank.
 
-    `title_reads` are the steps that the run's title needs.
+    `title_reads` are the steps that the run's title needs. `stretches` are by their first steps
+    (`core/beginnings.py`); the steps `limited` may begin only while something holds.
     """
 
     definition: WorkflowDefinition
@@ -167,6 +181,8 @@ class CompiledWorkflow:
     title_reads: frozenset[str] = frozenset()
     descendants: Mapping[str, frozenset[str]] = field(default_factory=dict)
     types: Mapping[str, DomainType] = field(default_factory=dict)
+    stretches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    limited: tuple[str, ...] = ()
 
     def step(self, step_run: str) -> CompiledStep:
         """What a step run executes: the step of that id, or its part in the step it belongs to.
@@ -200,8 +216,8 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
     """Compile a definition against the agent versions and shared types that it names.
 
     Raises: DefinitionError: no single start, a cycle, a back link into a step that can be passed
-    by, an agent version that the catalogue does not have. ExpressionError: an expression cannot be
-    compiled. SchemaError: a contract cannot be compiled.
+    by, steps that would wait for each other, an agent version that the catalogue does not have.
+    ExpressionError: an expression cannot be compiled. SchemaError: a contract cannot be compiled.
     """
     order = step_order(definition)
     starts = [step_id for step_id in order if isinstance(definition.steps[step_id], StartStep)]
@@ -211,9 +227,11 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
     descendants = _descendants(definition, order)
     looping = _looping(definition, descendants)
     private = _private_steps(definition, order)
+    found = _stretches(definition, order)
+    limits = _limits(definition, found)
     serves: dict[str, list[str]] = {}
-    for join, found in private.items():
-        for step_id in found:
+    for join, losers in private.items():
+        for step_id in losers:
             serves.setdefault(step_id, []).append(join)
     steps = {
         step_id: replace(
@@ -221,6 +239,7 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
             loops=step_id in looping,
             private=private.get(step_id, ()),
             serves=tuple(serves.get(step_id, ())),
+            **limits.get(step_id, {}),
         )
         for rank, step_id in enumerate(order)
     }
@@ -236,6 +255,8 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
         title_reads=frozenset(order) if "*" in title_reads else title_reads,
         descendants=descendants,
         types=catalogue.types,
+        stretches=found,
+        limited=tuple(step_id for step_id in order if only_while_of(definition, step_id)),
     )
 
 
@@ -306,6 +327,50 @@ def _looping(
                 detail={"link": link.id, "around": list(around)},
             )
     return frozenset().union(*bodies(links, descendants).values())
+
+
+def _stretches(
+    definition: WorkflowDefinition, order: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """The stretches in which steps are in their sections; none of them waits in a circle."""
+    for step_id in definition.steps:
+        limits = only_while_of(definition, step_id)
+        named = {limits.after, limits.until} - {None} if limits is not None else set()
+        if unknown := named - definition.steps.keys():
+            raise DefinitionError(
+                f"'{step_id}' may begin only while something holds of '{unknown.pop()}', "
+                "which does not exist.",
+                detail={"step": step_id},
+            )
+    if waiting := circle(definition):
+        raise DefinitionError(
+            f"These steps would wait for each other: {', '.join(waiting)}.",
+            detail={"circle": list(waiting)},
+        )
+    found = stretches(definition, order)
+    midway = [link.target for link in entered_midway(definition, found)]
+    for step_id in (*midway, *held_midway(definition, found)):
+        raise DefinitionError(
+            f"'{step_id}' would keep its section while it waits for other steps.",
+            detail={"step": step_id},
+        )
+    return found
+
+
+def _limits(
+    definition: WorkflowDefinition, found: Mapping[str, tuple[str, ...]]
+) -> dict[str, dict[str, Any]]:
+    """What compiled steps know of when they may begin; most have nothing to know."""
+    limits: dict[str, dict[str, Any]] = {}
+    for step_id in definition.steps:
+        if only_while_of(definition, step_id) is not None:
+            limits[step_id] = {"is_limited": True}
+    for first, steps in found.items():
+        for step_id in steps:
+            exclusive = exclusive_of(definition, step_id)
+            section = exclusive.section if exclusive is not None else ""
+            limits[step_id] = {"is_limited": True, "section": section, "stretch": first}
+    return limits
 
 
 def _private_steps(

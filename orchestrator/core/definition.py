@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -69,6 +70,7 @@ RESERVED_IDS = frozenset(
 
 StepId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 PortName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+SectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=120)]
 Note = Annotated[Text, StringConstraints(max_length=2_000)]
 Expression = Annotated[Text, StringConstraints(min_length=1, max_length=2_000)]
@@ -99,10 +101,16 @@ class Part(Model):
 
     added: ClassVar[frozenset[str]] = frozenset()
 
+    @classmethod
+    @cache
+    def all_added(cls) -> frozenset[str]:
+        """The added fields of this part, those that it inherits at the end."""
+        return frozenset().union(*(vars(one).get("added", ()) for one in cls.__mro__))
+
     @model_serializer(mode="wrap")
     def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dumped: dict[str, Any] = dump(self)
-        for name in self.added:
+        for name in type(self).all_added():
             if getattr(self, name) == type(self).model_fields[name].default:
                 dumped.pop(name, None)
         return dumped
@@ -136,6 +144,42 @@ class StepBase(Part):
     summary: Note = ""
 
 
+class Exclusive(Model):
+    """The section that a step runs in: of all that name it only one is under way at a time.
+
+    The others wait for their turn, in the order in which they became ready. With `keep` the section
+    stays taken for the steps of it that this one leads to, until they have ended or are skipped.
+    """
+
+    section: SectionName
+    keep: bool = False
+
+
+class OnlyWhile(Model):
+    """When a step may begin: once the step `after` has ended, as long as `until` has not begun.
+
+    Too early it waits; too late, or when `after` cannot end any more, it is skipped.
+    """
+
+    after: StepId | None = None
+    until: StepId | None = None
+
+    @model_validator(mode="after")
+    def _names_a_step(self) -> Self:
+        if self.after is None and self.until is None:
+            raise ValueError("name the step that must have ended, or the one that ends the time")
+        return self
+
+
+class InnerStep(StepBase):
+    """What every step has but start and end: beside its links, when it may begin."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"exclusive", "only_while"})
+
+    exclusive: Exclusive | None = None
+    only_while: OnlyWhile | None = None
+
+
 class Compensation(Model):
     """How a step is undone: the agent that does it, and what that is given.
 
@@ -153,7 +197,7 @@ class StartStep(StepBase):
     kind: Literal["start"] = "start"
 
 
-class AgentStep(StepBase):
+class AgentStep(InnerStep):
     """Calls one registered agent. Ports: next, not_found, uncertain, refused, failed.
 
     A value whose score is below `confidence_threshold` is treated as uncertain. When the agent has
@@ -184,7 +228,7 @@ class Losers(StrEnum):
     IGNORE = "ignore"
 
 
-class MapStep(StepBase):
+class MapStep(InnerStep):
     """Calls an agent once for each item of a list. Ports: next, partial, failed.
 
     `items` gives the list, at most 1,000 long; `input` is built per item, from `item` and `index`
@@ -230,7 +274,7 @@ class VoteRule(StrEnum):
     """Every member votes the same."""
 
 
-class TeamStep(StepBase):
+class TeamStep(InnerStep):
     """Asks several agents the same and counts their votes. Ports: next, disagreed, failed.
 
     Every member gets `input`; its vote is the field `ballot` of its answer. A member that fails, or
@@ -264,7 +308,7 @@ class RouterMode(StrEnum):
     ALL = "all"
 
 
-class RouterStep(StepBase):
+class RouterStep(InnerStep):
     """Takes the first route whose condition holds, or all of them. Ports: one per route, default.
 
     `default` is taken when no condition holds. Output: `{"port"}`, with `all`: `{"ports": [...]}`.
@@ -294,7 +338,7 @@ PARTIAL = frozenset({JoinPolicy.FIRST, JoinPolicy.N_OF_M})
 """Policies that do not wait for every branch."""
 
 
-class JoinStep(StepBase):
+class JoinStep(InnerStep):
     """Brings branches together. Ports: next, failed.
 
     Incoming links with the same `Link.branch` (default: the source step's id) are one branch; it
@@ -372,7 +416,7 @@ class PresetReason(Model):
     text: Name
 
 
-class GateStep(StepBase):
+class GateStep(InnerStep):
     """Asks a person.
 
     Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired; choose:
@@ -404,7 +448,7 @@ class GateStep(StepBase):
     proposals: Annotated[tuple[GateProposal, ...], Field(max_length=8)] = ()
 
 
-class TransformStep(StepBase):
+class TransformStep(InnerStep):
     """Builds an object with expressions. Port: next."""
 
     kind: Literal["transform"] = "transform"
@@ -445,7 +489,7 @@ class EventAwaited(Part):
     only_new: bool = False
 
 
-class WaitStep(StepBase):
+class WaitStep(InnerStep):
     """Waits for time to pass, or for an event from outside. Ports: next, expired.
 
     Only a wait for an event expires. Output: `{"at": instant}` when it went on; after an event
@@ -456,7 +500,7 @@ class WaitStep(StepBase):
     awaits: Annotated[Pause | Moment | EventAwaited, Field(discriminator="type")]
 
 
-class EmitStep(StepBase):
+class EmitStep(InnerStep):
     """Tells the workspace that something has happened. Ports: next, failed.
 
     What `content` builds is the event's data, held against `contract`; `subject` gives its key, and
@@ -479,7 +523,7 @@ class WorkflowRef(Model):
     version: Annotated[int, Field(ge=1)]
 
 
-class WorkflowStep(StepBase):
+class WorkflowStep(InnerStep):
     """Runs another workflow as a run of its own. Ports: one per declared outcome of it, failed.
 
     `outcomes` are those of the version that is named, each with whether it counts as success. The

@@ -246,10 +246,25 @@ class StepReadied(EventBase):
 
 
 class StepSkipped(EventBase):
-    """All incoming links are dead."""
+    """All incoming links are dead; or the step may not begin any more (`too_late`)."""
 
     type: Literal["step_skipped"] = "step_skipped"
     step: str
+    too_late: bool = False
+
+
+class StepHeld(EventBase):
+    """The step is ready and may not begin yet.
+
+    `turn`: the stretch that begins with the step `behind` is in its section. `milestone`: the step
+    `behind` has not ended.
+    """
+
+    type: Literal["step_held"] = "step_held"
+    step: str
+    iteration: int
+    because: Literal["turn", "milestone"]
+    behind: str
 
 
 class AttemptLeased(EventBase):
@@ -450,6 +465,7 @@ class RunStatusChanged(EventBase):
 DerivedEvent = Annotated[
     StepReadied
     | StepSkipped
+    | StepHeld
     | AttemptLeased
     | RetryPlanned
     | FallbackChosen

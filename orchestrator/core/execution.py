@@ -82,14 +82,21 @@ class Execution(Members, Children):
 
     def advance(self) -> None:
         """Execute and prepare what is ready; lease what may run."""
-        while not is_terminal(self.status) and self.status is not RunStatus.PAUSED:
-            step_id = self._next_ready()
-            if step_id is None:
-                break
-            self._execute(step_id)
+        self._do_ready()
+        if self.workflow.limited and self.prepared:
+            self.is_leasing = True  # what is prepared ends the time of other steps
+            self._do_ready()
         if not is_terminal(self.status):
             for step_id in self.prepared:
                 self._lease(step_id)
+
+    def _do_ready(self) -> None:
+        while not is_terminal(self.status) and self.status is not RunStatus.PAUSED:
+            self._let_go_on()
+            step_id = self._next_ready()
+            if step_id is None:
+                return
+            self._execute(step_id)
 
     def _next_ready(self) -> str | None:
         """Pure steps by rank, then gates, then agent steps while there are free places."""
@@ -107,6 +114,8 @@ class Execution(Members, Children):
 
     def _execute(self, step_id: str) -> None:
         compiled = self.workflow.step(step_id)
+        if compiled.is_limited and not self._may_begin(compiled):
+            return
         match compiled.step:
             case StartStep():
                 self._end_step(step_id, Value.model_construct(output=self.changes["input"]), "next")

@@ -29,6 +29,10 @@ round (`core/rounds.py`): the target is ready at once, everything after it is pe
 had under way is broken off, and the results of the former round stay readable until the steps end
 again. Each back link may be taken `max_rounds` times, then its port counts as not linked.
 
+Links alone do not always decide when a step may begin (`core/turns.py`). Steps that name the same
+section take turns, in the order in which they became ready; a step that may begin only after
+another one has ended waits for that, and is skipped once the step has begun that ends its time.
+
 Maps and teams are made of step runs of their own, their members; `core/members.py` says how they
 begin and end.
 

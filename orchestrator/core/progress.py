@@ -2,10 +2,10 @@
 
 Every change of a status goes through the lifecycle tables of `core/state.py`; every intent is
 collected as a command. Here stands what all kinds of steps share: how links resolve, what an
-exception does, how a run ends. On it build, in this order, leaving a step and going back
-(`core/rounds.py`), steps made of members and waits (`core/members.py`, `core/waits.py`), what each
-kind of step does (`core/execution.py`), undoing a run (`core/undoing.py`), and the events from
-outside (`core/planner.py`).
+exception does, how a run ends. On it build, in this order, steps that may not begin yet
+(`core/turns.py`), leaving a step and going back (`core/rounds.py`), steps made of members and waits
+(`core/members.py`, `core/waits.py`), what each kind of step does (`core/execution.py`), undoing a
+run (`core/undoing.py`), and the events from outside (`core/planner.py`).
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ _RUN_DOES: dict[RunStatus, Literal["running", "waiting", "paused"]] = {
 }
 WAITS = frozenset({"time", "event"})
 """What a step of the kind wait waits for."""
+HELD = frozenset({"turn", "milestone"})
+"""What a step waits for that has not begun (`core/turns.py`)."""
 CHILD = "child"
 """A step waits for the run that it started."""
 _CHILDREN = UUID("2c9a1f0e-7f55-4b70-8f0e-54d2a1b7c6de")
@@ -184,6 +186,7 @@ class Progress:
         self.steps = Touched(state.steps)
         self.links = Touched(state.links)
         self.rounds = state.rounds
+        self.sections = state.sections
         self.calls = state.calls
         self.groups = dict(state.groups)
         self.changes: dict[str, Any] = {}
@@ -192,6 +195,7 @@ class Progress:
         self.passed: list[tuple[str, StepRunState]] = []
         self.open = self._open_steps() if open_steps is None else open_steps
         self.prepared: list[str] = []
+        self.is_leasing = False
         self.views: dict[str, JsonObject] = {}
 
     def _open_steps(self) -> OpenSteps:
@@ -402,6 +406,7 @@ class Progress:
         if self.before.status is not RunStatus.PENDING:
             self.commands.append(CancelTimer(timer=run_timer(self.before)))
         self._run_moves(event)
+        self.sections = {}
         self.changes |= {
             "outcome": outcome,
             "result": result,
@@ -432,6 +437,8 @@ class Progress:
             self.commands.append(
                 CancelAttempt(step=step_id, iteration=run.iteration, attempt=run.attempt)
             )
+        elif run.waiting_for in HELD:
+            return
         elif run.status is StepStatus.WAITING and run.waiting_for in WAITS:
             self.commands.append(CancelTimer(timer=wait_timer(step_id, run)))
         elif run.status is StepStatus.WAITING and run.waiting_for == CHILD:
@@ -481,6 +488,7 @@ class Progress:
             steps=self.steps,
             links=self.links,
             rounds=self.rounds,
+            sections=self.sections,
             calls=self.calls,
             groups=self.groups,
             **self.changes,

@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.core.compilation import CompiledStep
 from orchestrator.core.events import LinkResolved, RoundBegun, StepClosed
-from orchestrator.core.progress import NO_FORMER, Progress, changed, reason_of
+from orchestrator.core.progress import NO_FORMER, changed, reason_of
 from orchestrator.core.results import StepResult
 from orchestrator.core.state import (
     ENDED_WITH_RESULT,
@@ -29,6 +29,7 @@ from orchestrator.core.state import (
     next_iteration,
     next_status,
 )
+from orchestrator.core.turns import Turns
 
 UNBEGUN: dict[str, Any] = {
     "input": None,
@@ -47,7 +48,7 @@ _PORTS = {
 }
 
 
-class Rounds(Progress):
+class Rounds(Turns):
     """Leaving a step, forwards or back."""
 
     def _leave(self, step_id: str, result: StepResult, *, port: str | None = None) -> None:

@@ -97,17 +97,18 @@ class StepRunState(Model):
     within the iteration (0 before the first). `port` is the port that was left by. `input` is what
     the agent saw after mapping and repair (for a gate: the proposal); `input_override` what a
     person gave instead. `waiting_for` names what a waiting step waits for: `review`, `retry`,
-    `exception`, `time`, `event`, `child` (the run that it started) or `members` (the step runs that
-    it is made of). `free_attempts` are those that no longer count against the retry policy, because
-    a person let the step run again, a pause aborted them, or another agent took over. `reviews`
-    counts the reviews that were opened for the step and names their timers; `fallback` is the place
-    of the agent in use among the step's agents (0: its own); `decided_tasks` are the review tasks
-    whose decisions were applied. `round` grows each time a back link starts the step anew. Until it
-    ends again (or is skipped) in its new round, expressions still read `former`: the result of its
-    iteration `former_iteration`. `undo`: this iteration undoes the one before it. `unclear`: nobody
-    knows what an earlier try of this iteration did. `called_before`: a call of an earlier
-    iteration, or of an agent that another took over from, may have had an effect; or the step told
-    an event, or started a run.
+    `exception`, `time`, `event`, `child` (the run that it started), `members` (the step runs that
+    it is made of), or before it has begun `turn` and `milestone` (`core/turns.py`). `free_attempts`
+    are those that no longer count against the retry policy, because a person let the step run
+    again, a pause aborted them, or another agent took over. `reviews` counts the reviews that were
+    opened for the step and names their timers; `fallback` is the place of the agent in use among
+    the step's agents (0: its own); `decided_tasks` are the review tasks whose decisions were
+    applied. `round` grows each time a back link starts the step anew. Until it ends again (or is
+    skipped) in its new round, expressions still read `former`: the result of its iteration
+    `former_iteration`. `undo`: this iteration undoes the one before it. `unclear`: nobody knows
+    what an earlier try of this iteration did. `called_before`: a call of an earlier iteration, or
+    of an agent that another took over from, may have had an effect; or the step told an event, or
+    started a run.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -215,10 +216,11 @@ class RunState(Model):
     `steps` holds the step runs: one per step, and those that a step is made of (`<step>.<member>`).
     `groups` is about the latter, by step. `resumes` counts how often a failed run was resumed; it
     names the timer of the run's time limit. `rounds` counts per back link how often it was taken
-    since its loop was entered. `calls` counts the calls of a run that has a budget, since a person
-    last let it go on. While a run is rolled back, `undo` are the steps that are still to be undone,
-    in order; `not_undone` gives per step the reason why it was not undone. `depth` counts the runs
-    that led to this one, or to an event that it heard.
+    since its loop was entered. `sections` lists per section the stretches that are in it, or wait
+    for it, by their first steps: the one that has it first. `calls` counts the calls of a run that
+    has a budget, since a person last let it go on. While a run is rolled back, `undo` are the steps
+    that are still to be undone, in order; `not_undone` gives per step the reason why it was not
+    undone. `depth` counts the runs that led to this one, or to an event that it heard.
     """
 
     run_id: str
@@ -235,6 +237,7 @@ class RunState(Model):
     ended_at: datetime | None = None
     resumes: int = 0
     rounds: dict[str, int] = Field(default_factory=dict)
+    sections: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     calls: int = 0
     undo: tuple[str, ...] = ()
     not_undone: dict[str, str] = Field(default_factory=dict)
@@ -350,6 +353,8 @@ STEP_TRANSITIONS: StepTable = {
     },
     StepStatus.READY: {
         "attempt_leased": StepStatus.RUNNING,
+        "step_held": StepStatus.WAITING,  # it is not its turn, or too early
+        "step_skipped": StepStatus.SKIPPED,  # it is too late for it
         "review_opened": StepStatus.WAITING,
         "wait_begun": StepStatus.WAITING,
         "members_begun": StepStatus.WAITING,

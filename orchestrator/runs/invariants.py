@@ -232,6 +232,10 @@ WHERE r.status NOT IN ({_ENDED_RUN}) AND s.status IN ('ready', 'running', 'waiti
         SELECT 1 FROM runs_steprun m WHERE m.run_id = r.id
             AND m.status IN ('ready', 'running', 'waiting')
             AND substr(m.step, 1, length(s.step) + 1) = s.step || '.'))
+    AND NOT (s.waiting_for IN ('turn', 'milestone') AND EXISTS (
+        SELECT 1 FROM runs_steprun u WHERE u.run_id = r.id
+            AND u.status IN ('ready', 'running', 'waiting')
+            AND u.waiting_for NOT IN ('turn', 'milestone')))
     AND NOT (s.waiting_for = 'child' AND EXISTS (
         SELECT 1 FROM runs_childrun c WHERE c.parent_id = r.id AND c.step = s.step
             AND c.iteration = s.iteration AND (c.status = 'wanted' OR EXISTS (

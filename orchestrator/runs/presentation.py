@@ -50,6 +50,8 @@ _WAITING: Final[Mapping[str, Look]] = {
     "event": Look("idle", "late", "Waits for an event"),
     "child": Look("busy", "running", "Runs a workflow"),
     "members": Look("busy", "running", "Running"),
+    "turn": Look("idle", "late", "Waits for its turn"),
+    "milestone": Look("idle", "late", "Too early"),
 }
 _FOR_PEOPLE: Final = frozenset({"review", "exception"})
 _RESULTS: Final = frozenset({"not_found", "uncertain", "refused"})

@@ -171,7 +171,16 @@ def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
         case "rollback_begun" | "step_compensated" | "step_not_undone" | "run_rolled_back":
             return _undone(names, step, derived)
         case _:
-            return _waits(step, derived)
+            return _waits(names, step, derived)
+
+
+def _held(names: _Names, step: str, derived: Mapping[str, Any]) -> str:
+    if derived["type"] == "step_skipped":
+        return f"It is too late for {step}, which is skipped." if derived.get("too_late") else ""
+    behind = names.step(derived["behind"])
+    if derived["because"] == "turn":
+        return f"{step} waits for its turn behind {behind}."
+    return f"{step} waits until {behind} has ended."
 
 
 def _undone(names: _Names, step: str, derived: Mapping[str, Any]) -> str:
@@ -199,7 +208,9 @@ def _tried(step: str, derived: Mapping[str, Any]) -> str:
             return f"{step} will be tried again."
 
 
-def _waits(step: str, derived: Mapping[str, Any]) -> str:
+def _waits(names: _Names, step: str, derived: Mapping[str, Any]) -> str:
+    if derived["type"] in {"step_held", "step_skipped"}:
+        return _held(names, step, derived)
     if derived["type"] == "child_begun":
         waits = "" if derived["detached"] else " and waits for its end"
         return f"{step} starts a run of another workflow{waits}."

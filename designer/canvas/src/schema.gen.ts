@@ -29,6 +29,8 @@ export interface AgentRef {
 export interface AgentStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "agent";
   uses: AgentRef;
   fallbacks?: AgentRef[];
@@ -67,6 +69,8 @@ export interface Deduplication {
 export interface EmitStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "emit";
   event: string;
   subject?: string | null;
@@ -119,6 +123,12 @@ export interface ExceptionPolicy {
   due_seconds?: number;
 }
 
+/** The section that a step runs in: of all that name it only one is under way at a time. */
+export interface Exclusive {
+  section: string;
+  keep?: boolean;
+}
+
 /** Why a step failed: a closed list. */
 export type FailureKind = "timeout" | "unavailable" | "contract" | "agent_error" | "budget" | "cancelled" | "lost";
 
@@ -138,6 +148,8 @@ export interface GateProposal {
 export interface GateStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "gate";
   type: GateType;
   question: string;
@@ -164,6 +176,8 @@ export type JoinPolicy = "all" | "best_effort" | "first" | "n_of_m";
 export interface JoinStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "join";
   policy?: JoinPolicy;
   n?: number | null;
@@ -186,6 +200,8 @@ export type Losers = "cancel" | "ignore";
 export interface MapStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "map";
   items: string;
   uses: AgentRef;
@@ -202,6 +218,12 @@ export interface MapStep {
 export interface Moment {
   type: "until";
   at: string;
+}
+
+/** When a step may begin: once the step `after` has ended, as long as `until` has not begun. */
+export interface OnlyWhile {
+  after?: string | null;
+  until?: string | null;
 }
 
 /** A declared end state of the workflow. */
@@ -264,6 +286,8 @@ export type RouterMode = "first" | "all";
 export interface RouterStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "router";
   mode?: RouterMode;
   routes: Route[];
@@ -304,6 +328,8 @@ export interface TeamMember {
 export interface TeamStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "team";
   members: TeamMember[];
   input?: { [key: string]: string };
@@ -322,6 +348,8 @@ export interface TimeoutPolicy {
 export interface TransformStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "transform";
   output: { [key: string]: string };
 }
@@ -347,6 +375,8 @@ export type VoteRule = "majority" | "unanimity";
 export interface WaitStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "wait";
   awaits: Pause | Moment | EventAwaited;
 }
@@ -366,6 +396,8 @@ export interface WorkflowRef {
 export interface WorkflowStep {
   name: string;
   summary?: string;
+  exclusive?: Exclusive | null;
+  only_while?: OnlyWhile | null;
   kind: "workflow";
   uses: WorkflowRef;
   outcomes?: { [key: string]: OutcomeKind };
@@ -394,6 +426,8 @@ export type Step = WorkflowDefinition["steps"][string];
 export const USUAL: { [part: string]: JsonObject } = {
   "agent": {
     "summary": "",
+    "exclusive": null,
+    "only_while": null,
     "fallbacks": [],
     "fallback_on": [
       "timeout",
@@ -427,6 +461,8 @@ export const USUAL: { [part: string]: JsonObject } = {
   },
   "gate": {
     "summary": "",
+    "exclusive": null,
+    "only_while": null,
     "why": null,
     "title": null,
     "proposal": {},
@@ -440,12 +476,16 @@ export const USUAL: { [part: string]: JsonObject } = {
   },
   "join": {
     "summary": "",
+    "exclusive": null,
+    "only_while": null,
     "policy": "all",
     "n": null,
     "losers": "cancel"
   },
   "map": {
     "summary": "",
+    "exclusive": null,
+    "only_while": null,
     "input": {},
     "max_parallel": 8,
     "tolerated_failures": 0,
@@ -469,6 +509,8 @@ export const USUAL: { [part: string]: JsonObject } = {
   },
   "team": {
     "summary": "",
+    "exclusive": null,
+    "only_while": null,
     "input": {},
     "rule": "majority",
     "timeout": {
@@ -489,19 +531,27 @@ export const USUAL: { [part: string]: JsonObject } = {
   },
   "router": {
     "summary": "",
+    "exclusive": null,
+    "only_while": null,
     "mode": "first"
   },
   "start": {
     "summary": ""
   },
   "transform": {
-    "summary": ""
+    "summary": "",
+    "exclusive": null,
+    "only_while": null
   },
   "wait": {
-    "summary": ""
+    "summary": "",
+    "exclusive": null,
+    "only_while": null
   },
   "emit": {
     "summary": "",
+    "exclusive": null,
+    "only_while": null,
     "subject": null,
     "content": {},
     "contract": null,

@@ -18,7 +18,7 @@ from tests.integration.runs.world import (
 )
 from tests.patterns.running import FOLDER, ends, read, run
 
-FILES = ("wcp_07_*.yaml", "wcp_21_*.yaml", "wcp_32_*.yaml")
+FILES = ("wcp_07_*.yaml", "wcp_21_*.yaml", "wcp_32_*.yaml", "wcp_39_*.yaml")
 
 
 @pytest.mark.parametrize("name", FILES)

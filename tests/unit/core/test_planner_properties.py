@@ -14,8 +14,9 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.core.beginnings import circle, entered_midway, held_midway, stretches
 from orchestrator.core.catalogue import WorkflowInterface
-from orchestrator.core.compilation import compile_workflow
+from orchestrator.core.compilation import compile_workflow, step_order
 from orchestrator.core.definition import (
     JoinStep,
     Link,
@@ -41,6 +42,7 @@ from orchestrator.core.events import (
     RunStarted,
     TimerFired,
 )
+from orchestrator.core.flow import Flow
 from orchestrator.core.loops import way_around
 from orchestrator.core.planner import (
     Course,
@@ -52,6 +54,7 @@ from orchestrator.core.planner import (
     run_timer,
 )
 from orchestrator.core.policies import FailureKind
+from orchestrator.core.progress import HELD
 from orchestrator.core.results import Failed, Uncertain, Value
 from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal, patch_of, patched
 from orchestrator.core.waits import arrived
@@ -156,7 +159,40 @@ def random_definition(rnd):
     if rnd.random() < 0.1:
         whole["links"] |= RACE
         whole["steps"] |= RACERS
+    if rnd.random() < 0.4:
+        return random_limits(rnd, type(made).model_validate(whole))
     return type(made).model_validate(whole)
+
+
+def random_limits(rnd, made):
+    """Sections of steps, and steps that may begin only while others have ended or not begun.
+
+    What would wait in a circle is left out.
+    """
+    flow = Flow(made)
+    lost = made.steps.keys() - flow.reached_from_start()
+    known = [one for one in made.steps if not any(flow.is_before(other, one) for other in lost)]
+    known = [one for one in known if one not in lost]
+    for step_id, step in made.steps.items():
+        if step.kind in {"start", "end"} or rnd.random() < 0.4:
+            continue
+        limits = {}
+        if rnd.random() < 0.7:
+            keep = rnd.random() < 0.5
+            limits["exclusive"] = {"section": rnd.choice(["till", "till", "dock"]), "keep": keep}
+        if rnd.random() < 0.4:
+            named = {
+                "after": rnd.choice([None, *known]),
+                "until": rnd.choice(list(made.steps)),
+            }
+            limits["only_while"] = named
+        whole = made.model_dump(mode="json")
+        whole["steps"][step_id] |= limits
+        limited = type(made).model_validate(whole)
+        found = stretches(limited, step_order(limited))
+        if not (circle(limited) or [*entered_midway(limited, found), *held_midway(limited, found)]):
+            made = limited
+    return made
 
 
 def random_back_links(rnd, made):
@@ -523,7 +559,7 @@ class World:
             timed = {
                 k
                 for k, s in steps.items()
-                if s.status.value == "waiting" and s.waiting_for not in {"members", "child"}
+                if s.status.value == "waiting" and s.waiting_for not in {"members", "child", *HELD}
             }
             assert waiting == timed
             busy = {"ready", "running"} & {step.status.value for step in steps.values()}
@@ -532,6 +568,24 @@ class World:
         self.check_links()
         self.check_members()
         self.check_budget()
+        self.check_sections()
+
+    def check_sections(self):
+        """One stretch is in a section, and whoever waits for his turn waits behind another one."""
+        inside, queues = {}, self.state.sections
+        for stretch, steps in self.workflow.stretches.items():
+            section = self.workflow.steps[stretch].section
+            for name, run in self.state.steps.items():
+                if owner_of(name) not in steps or run.undo:
+                    continue
+                if run.status.value == "running" or run.waiting_for not in {None, *HELD}:
+                    inside.setdefault(section, set()).add(stretch)
+                if run.waiting_for == "turn":
+                    assert stretch in queues[section][1:] or self.state.status.value == "paused"
+        for section, found in inside.items():
+            assert found == {queues[section][0]}, "two are in one section"
+        if is_terminal(self.state.status):
+            assert not queues
 
     def check_budget(self):
         budget = self.workflow.definition.policies.budget

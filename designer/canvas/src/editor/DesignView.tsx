@@ -224,8 +224,26 @@ export function Inspector({
         </div>
       )}
       <StepFacts step={step} agents={agents} />
+      <Beginning definition={definition} step={step} />
       <Ways definition={definition} stepId={stepId} step={step} />
     </aside>
+  );
+}
+
+/** When it may begin beside its links. */
+function Beginning({ definition, step }: { readonly definition: WorkflowDefinition; readonly step: Step }) {
+  const { exclusive, only_while: limits } = { exclusive: null, only_while: null, ...step };
+  if (!exclusive && !limits) return null;
+  const named = (id: string) => definition.steps[id]?.name ?? id;
+  return (
+    <div className="pane__section stack">
+      <h3>When it may begin</h3>
+      <dl className="facts facts--tight">
+        {exclusive && <Fact name="Section">{exclusive.section + (exclusive.keep ? ", kept for what follows" : "")}</Fact>}
+        {limits?.after && <Fact name="After the end of">{named(limits.after)}</Fact>}
+        {limits?.until && <Fact name="Until the begin of">{named(limits.until)}</Fact>}
+      </dl>
+    </div>
   );
 }
 

@@ -37,6 +37,8 @@ const WORDS: Readonly<Record<string, string>> = {
   enough: "items that are enough",
   only_new: "only new events",
   late: "what becomes of late items",
+  exclusive: "section",
+  only_while: "when it may begin",
 };
 
 /** Every place at which the two documents differ; moves on the canvas are one entry. */

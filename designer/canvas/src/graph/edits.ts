@@ -22,7 +22,7 @@ import { pathOf, settle, withValue, type Change, type Path } from "./document";
 import { freeId, freeName, slugOf, whyNotId, FIELD_PATTERN, ID_PATTERN } from "./ids";
 import { makeRoom, placeFor } from "./place";
 import { portsOf } from "./ports";
-import { mapAllExpressions, mapExpressions, renamedIn } from "./references";
+import { mapAllExpressions, mapExpressions, mapLimits, renamedIn } from "./references";
 import {
   isBack,
   leadsBack,
@@ -145,7 +145,8 @@ export function paste(
     if (!step) continue;
     const name = freeName(step.name, names);
     names.push(name);
-    steps[id] = mapExpressions({ ...step, name }, (text) => renamedIn(text, ids));
+    const copied = mapLimits({ ...step, name }, (other) => ids.get(other) ?? (other in steps ? other : null));
+    steps[id] = mapExpressions(copied, (text) => renamedIn(text, ids));
     const place = clip.positions[old];
     if (place) positions[id] = { x: place.x + offset.x, y: place.y + offset.y };
   }
@@ -228,7 +229,7 @@ export function changeStepId(
     put(links, { ...link, source: renamed(link.source), target: renamed(link.target) });
   }
   const result = mapAllExpressions(
-    { ...definition, steps: rekeyed(definition.steps), links },
+    { ...definition, steps: limited(rekeyed(definition.steps), renamed), links },
     (text) => renamedIn(text, ids),
   );
   const positions = definition.positions && rekeyed(definition.positions);
@@ -936,6 +937,10 @@ function insertInto(definition: Definition, id: string, followed: readonly Link[
   return { ...definition, links };
 }
 
+function limited(steps: Definition["steps"], rename: (id: string) => string | null): Definition["steps"] {
+  return Object.fromEntries(Object.entries(steps).map(([key, step]) => [key, mapLimits(step, rename)]));
+}
+
 function removeStep(definition: Definition, id: string): Definition {
   const step = definition.steps[id];
   if (!step || whyNotRemove(definition, id)) return definition;
@@ -945,7 +950,7 @@ function removeStep(definition: Definition, id: string): Definition {
   const usual = leading.filter((link) => link.port === main);
   const targets = new Set((usual.length ? usual : leading).map((link) => link.target));
   const [target] = targets.size === 1 ? targets : [];
-  const steps = without(definition.steps, id);
+  const steps = limited(without(definition.steps, id), (other) => (other === id ? null : other));
   const links: Record<string, Link> = {};
   for (const link of all) if (link.source !== id && link.target !== id) put(links, link);
   let healed: Definition = { ...definition, steps, links };

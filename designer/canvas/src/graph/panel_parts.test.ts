@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { addStep, changeStepId, connect, newStepId } from "./edits";
+import { addStep, changeStepId, connect, newStepId, paste, copySteps, removeSteps, setStepField } from "./edits";
 import type { Examination, Finding } from "./examination";
 import { changesOf, mendingRound, wholeMendings } from "./mending";
 import { outlineOrder } from "./outline";
@@ -53,6 +53,36 @@ describe("the outline", () => {
       },
     };
     expect([...outlineOrder(circle)].sort()).toEqual(["done", "one", "start", "two"]);
+  });
+});
+
+describe("steps that may begin only while others have ended or not begun", () => {
+  const limited = setStepField(chain("one", "two", "three"), {
+    step: "three",
+    path: ["only_while"],
+    value: { after: "one", until: "two" },
+  });
+  const limitsOf = (definition: WorkflowDefinition, id: string) => {
+    const step = definition.steps[id];
+    return step && "only_while" in step ? (step.only_while ?? null) : null;
+  };
+
+  test("follow the new id of a step that they name", () => {
+    const renamed = changeStepId(limited, { step: "one", id: "first" });
+    expect(limitsOf(renamed, "three")).toEqual({ after: "first", until: "two" });
+  });
+
+  test("no longer name a step that was removed, and are free when none is left", () => {
+    const less = removeSteps(limited, { steps: ["two"] });
+    expect(limitsOf(less, "three")).toEqual({ after: "one" });
+    const free = removeSteps(less, { steps: ["one"] });
+    expect(limitsOf(free, "three")).toBeNull();
+    expect(whyNotDefinition(free)).toBeNull();
+  });
+
+  test("name the copies of steps that are copied with them, and the others as before", () => {
+    const copied = paste(limited, { clip: copySteps(limited, { steps: ["one", "three"] }) });
+    expect(limitsOf(copied, "three_2")).toEqual({ after: "one_2", until: "two" });
   });
 });
 

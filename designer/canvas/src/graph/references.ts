@@ -29,6 +29,17 @@ export function stepsReadBy(expression: string): readonly string[] {
   return [...found];
 }
 
+/** The step with the steps that its time depends on renamed; those that become null are no longer named. */
+export function mapLimits(step: Step, rename: (id: string) => string | null): Step {
+  const limits = "only_while" in step ? step.only_while : null;
+  if (!limits) return step;
+  const after = limits.after == null ? null : rename(limits.after);
+  const until = limits.until == null ? null : rename(limits.until);
+  if (after === (limits.after ?? null) && until === (limits.until ?? null)) return step;
+  const kept = { ...(after === null ? {} : { after }), ...(until === null ? {} : { until }) };
+  return { ...step, only_while: after === null && until === null ? null : kept } as Step;
+}
+
 /** The step with each of its expressions changed; the very step when none changes. */
 export function mapExpressions(step: Step, change: (expression: string) => string): Step {
   switch (step.kind) {

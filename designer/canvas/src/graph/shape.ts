@@ -53,6 +53,12 @@ const AWAITED: Readonly<Record<string, Rule>> = {
 };
 
 const BASE = { kind: text(1, 9), name, summary: optional(note) };
+const stepId = pattern(ID_PATTERN);
+const INNER = {
+  ...BASE,
+  exclusive: nullable(shape({ section: stepId, keep: optional(yesOrNo) })),
+  only_while: nullable(shape({ after: nullable(stepId), until: nullable(stepId) })),
+};
 const uses = shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) });
 const timeout = optional(shape({ attempt_seconds: optional(within("timeout.attempt_seconds")) }));
 const retry = optional(
@@ -68,18 +74,18 @@ const retry = optional(
 const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   start: shape({ ...BASE }),
   join: shape({
-    ...BASE,
+    ...INNER,
     policy: optional(oneOf(["all", "best_effort", "first", "n_of_m"])),
     n: nullable(whole(1, 1_000)),
     losers: optional(oneOf(["cancel", "ignore"])),
   }),
-  transform: shape({ ...BASE, output: mapping }),
+  transform: shape({ ...INNER, output: mapping }),
   wait: shape({
-    ...BASE,
+    ...INNER,
     awaits: tagged(AWAITED),
   }),
   emit: shape({
-    ...BASE,
+    ...INNER,
     event: eventType,
     subject: nullable(expression),
     content: optional(mapping),
@@ -87,7 +93,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     dataschema: nullable(text(1, 500)),
   }),
   workflow: shape({
-    ...BASE,
+    ...INNER,
     uses: shape({ workflow: pattern(AGENT_PATTERN), version: whole(1, Infinity) }),
     outcomes: optional(record(ID_PATTERN, oneOf(["success", "failure"]))),
     input: optional(mapping),
@@ -95,12 +101,12 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   }),
   end: shape({ ...BASE, outcome: pattern(ID_PATTERN), result: optional(mapping) }),
   router: shape({
-    ...BASE,
+    ...INNER,
     mode: optional(oneOf(["first", "all"])),
     routes: list(shape({ port: pattern(ID_PATTERN), title: name, when: expression }), 1, 50),
   }),
   agent: shape({
-    ...BASE,
+    ...INNER,
     uses,
     input: optional(mapping),
     timeout,
@@ -116,7 +122,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     ),
   }),
   map: shape({
-    ...BASE,
+    ...INNER,
     items: expression,
     uses,
     input: optional(mapping),
@@ -128,7 +134,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     retry,
   }),
   team: shape({
-    ...BASE,
+    ...INNER,
     members: list(shape({ uses, weight: optional(within("weight")) }), 2, 15),
     input: optional(mapping),
     ballot: pattern(FIELD_PATTERN),
@@ -137,7 +143,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     retry,
   }),
   gate: shape({
-    ...BASE,
+    ...INNER,
     type: oneOf(["approve", "review", "fill", "choose", "adjudicate"]),
     choices: optional(list(shape({ port: pattern(ID_PATTERN), title: name }), 0, 9)),
     proposals: optional(list(shape({ title: name, value: expression }), 0, 8)),

@@ -30,6 +30,8 @@ const WAITING_LOOKS: Readonly<Record<string, Look>> = {
   event: { word: "Waits for an event", tone: "idle", shape: "s-late" },
   child: { word: "Runs a workflow", tone: "busy", shape: "s-running" },
   members: { word: "Running", tone: "busy", shape: "s-running" },
+  turn: { word: "Waits for its turn", tone: "idle", shape: "s-late" },
+  milestone: { word: "Too early", tone: "idle", shape: "s-late" },
 };
 
 /** A step that succeeded with something else than a value says so. */

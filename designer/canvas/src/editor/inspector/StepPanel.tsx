@@ -1,4 +1,5 @@
 // The panel of one step: its head, what every step has, and what its kind adds.
+import { lazy, Suspense } from "react";
 import type { Step } from "../../schema.gen";
 import { Icon, iconOf, kindWord } from "../Icon";
 import { AgentPanel } from "./AgentPanel";
@@ -11,11 +12,19 @@ import { TeamPanel } from "./TeamPanel";
 import { WaitPanel } from "./WaitPanel";
 import { Ways } from "./Ways";
 
+// Fetched beside the panel: few steps need more than their links to say when they begin.
+const Beginning = lazy(async () => ({ default: (await import("./later")).Beginning }));
+
 export function StepPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
   return (
     <>
       <KindPanel stepId={stepId} step={step} />
       <Ways stepId={stepId} step={step} />
+      {step.kind !== "start" && step.kind !== "end" && (
+        <Suspense>
+          <Beginning stepId={stepId} step={step} />
+        </Suspense>
+      )}
       <About stepId={stepId} step={step} />
     </>
   );

@@ -29,7 +29,7 @@ const OWN_EVENTS: Readonly<Record<string, JsonObject>> = {
 };
 const DAY = 86_400;
 
-export default function TriggerFields({ id, trigger }: { readonly id: string; readonly trigger: Trigger }) {
+export function TriggerFields({ id, trigger }: { readonly id: string; readonly trigger: Trigger }) {
   const { apply } = useInspector();
   const place = `triggers.${id}`;
   const { source } = trigger;

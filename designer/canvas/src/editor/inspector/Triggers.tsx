@@ -11,7 +11,7 @@ type Source = Trigger["source"];
 
 const ICONS: Readonly<Record<Source["type"], string>> = { schedule: "i-clock", webhook: "i-link", event: "i-bell" };
 // Fetched when one is opened: most workflows have none.
-const TriggerFields = lazy(() => import("./TriggerFields"));
+const TriggerFields = lazy(async () => ({ default: (await import("./later")).TriggerFields }));
 
 export function Triggers() {
   const { apply, definition } = useInspector();

@@ -1,0 +1,3 @@
+// What is fetched when it is first needed, in one file, so that the editor itself stays small.
+export { Beginning } from "./Beginning";
+export { TriggerFields } from "./TriggerFields";
