@@ -20,6 +20,7 @@ from designer.words import (
     back_words,
     seconds_words,
     source_words,
+    team_word,
     when_words,
     with_article,
 )
@@ -51,6 +52,8 @@ from orchestrator.core.definition import (
     ScheduleSource,
     StartStep,
     Step,
+    Supervised,
+    TeamMember,
     TeamStep,
     TransformStep,
     Trigger,
@@ -253,6 +256,7 @@ _JOINS: Final = {
 _LOSERS: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "go on and are ignored"}
 _LATE: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "finish and are ignored"}
 _BEFORE: Final = {True: "do not count", False: "count for a quarter of an hour"}
+_TOLERATED: Final = {True: "is told to the others", False: "fails the step"}
 _MODES: Final = {
     RouterMode.FIRST: "the first whose rule holds",
     RouterMode.ALL: "every one whose rule holds",
@@ -306,6 +310,15 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
     EndStep: {},
 }
 """Single values by step kind; the other fields of a kind are compared in `_Comparison`."""
+_PROTOCOLS: Final[Mapping[type, Mapping[str, _Fact]]] = {
+    Supervised: {
+        "max_rounds": _Fact("rounds, at most", _text),
+        "max_tasks": _Fact("tasks, at most", _text),
+        "max_parallel": _Fact("tasks at the same time, at most", _text),
+        "tolerate": _Fact("a task that fails", lambda on: _TOLERATED[on]),
+    },
+}
+"""Single values of the ways in which a team talks."""
 _AWAITED: Final[Mapping[type, Mapping[str, _Fact]]] = {
     Pause: {"seconds": _Fact("waits", _seconds)},
     Moment: {"at": _Fact("waits until", _text)},
@@ -500,13 +513,14 @@ class _Comparison:
 
     def _what_group(self, step: MapStep | TeamStep) -> str:
         if isinstance(step, TeamStep):
-            return f"Team vote, {self._members(step)}"
+            return f"{team_word(step)}, {self._members(step)}"
         return f"Map, {self._agent(step.uses)} for each of {step.items}"
 
     def _called(self, spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
         if isinstance(new, TeamStep):
             if old.members != new.members:
                 yield spot.change("members", self._members(old), self._members(new))
+            yield from self._protocol(spot, old, new)
             return
         if old.uses != new.uses:
             yield spot.change("agent", self._agent(old.uses), self._agent(new.uses))
@@ -527,8 +541,22 @@ class _Comparison:
         inputs = [one.input if one is not None else {} for one in ways]
         yield from _mapping(spot, "is undone with", *inputs)
 
+    def _protocol(self, spot: _Spot, old: TeamStep, new: TeamStep) -> Iterator[Change]:
+        """How the team works together, and the rules of that."""
+        if type(old.protocol) is not type(new.protocol):
+            yield spot.change("works by", team_word(old), team_word(new))
+        elif new.protocol is not None:
+            yield from _facts(spot, _PROTOCOLS[type(new.protocol)], old.protocol, new.protocol)
+        if old.lead != new.lead:
+            led_by = [self._agent(one.lead) if one.lead else "nobody" for one in (old, new)]
+            yield spot.change("led by", *led_by)
+
     def _members(self, step: TeamStep) -> str:
-        return _listed([f"{self._agent(one.uses)} (weight {one.weight})" for one in step.members])
+        return _listed([self._member(one) for one in step.members])
+
+    def _member(self, one: TeamMember) -> str:
+        purpose = f", for {_quoted(one.purpose)}" if one.purpose else ""
+        return f"{self._agent(one.uses)} (weight {one.weight}{purpose})"
 
     def _others(self, step: Step) -> str:
         return ", then ".join(self._agent(one) for one in doers_of(step)[1:]) or "none"

@@ -203,7 +203,8 @@ class _Map:
             case TeamStep(retry=retry):
                 tries = f"{retry.max_attempts} tries" if retry.max_attempts > 1 else "1 try"
                 limit = seconds_words(target.timeout.attempt_seconds)
-                return f"{len(target.members)} members, each {tries} of {limit}, {after}"
+                called = "each" if target.votes else "each call"
+                return f"{len(target.members)} members, {called} {tries} of {limit}, {after}"
             case AgentStep(retry=retry) | MapStep(retry=retry):
                 tries = f"{retry.max_attempts} tries" if retry.max_attempts > 1 else "1 try"
                 others = "".join(

@@ -10,7 +10,14 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from designer.models import WorkflowVersion
-from designer.words import awaited_words, back_words, port_words, seconds_words, with_article
+from designer.words import (
+    awaited_words,
+    back_words,
+    port_words,
+    seconds_words,
+    team_word,
+    with_article,
+)
 from orchestrator.core.checks import Finding
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
@@ -28,6 +35,8 @@ from orchestrator.core.definition import (
     RouterStep,
     StartStep,
     Step,
+    Supervised,
+    TeamMember,
     TeamStep,
     TransformStep,
     VoteRule,
@@ -391,12 +400,15 @@ def _describe_calling(step: AgentStep | MapStep | TeamStep) -> _Described:
         case AgentStep():
             return _Described("agent", "Agent step", _agent_facts(step), "Input", step.input)
         case TeamStep():
-            return _Described("team", "Team vote", _team_facts(step), "Input of all", step.input)
+            part = "Input of all" if step.votes else "Task"
+            return _Described("team", team_word(step), _team_facts(step), part, step.input)
         case MapStep():
             return _Described("layers", "Map", _map_facts(step), "Input of each item", step.input)
 
 
 def _team_facts(step: TeamStep) -> list[tuple[str, str]]:
+    if isinstance(step.protocol, Supervised):
+        return [*_supervised_facts(step, step.protocol), *_agent_facts(step)]
     members = [f"{one.uses.agent} v{one.uses.version}, weight {one.weight}" for one in step.members]
     words = {VoteRule.MAJORITY: "more than half of the weight", VoteRule.UNANIMITY: "all of them"}
     return [
@@ -405,6 +417,22 @@ def _team_facts(step: TeamStep) -> list[tuple[str, str]]:
         ("Decided by", words[step.rule]),
         *_agent_facts(step),
     ]
+
+
+def _supervised_facts(step: TeamStep, protocol: Supervised) -> list[tuple[str, str]]:
+    lead = protocol.lead
+    return [
+        ("Supervisor", f"{lead.agent} v{lead.version}"),
+        ("Workers", "; ".join(_member_words(one) for one in step.members)),
+        ("Gives tasks", f"{protocol.max_rounds} times, {protocol.max_tasks} tasks at most"),
+        ("At the same time", f"{protocol.max_parallel} at most"),
+        ("A task that fails", "is told to the supervisor" if protocol.tolerate else "fails it"),
+    ]
+
+
+def _member_words(one: TeamMember) -> str:
+    purpose = f" ({one.purpose})" if one.purpose else ""
+    return f"{one.uses.agent} v{one.uses.version}{purpose}"
 
 
 def _map_facts(step: MapStep) -> list[tuple[str, str]]:

@@ -16,6 +16,8 @@ from orchestrator.core.definition import (
     RouterStep,
     ScheduleSource,
     Step,
+    Supervised,
+    TeamStep,
     Trigger,
     WaitStep,
     WebhookSource,
@@ -45,6 +47,14 @@ _OWN_EVENTS: Mapping[str, str] = {
     RUN_FINISHED: "when a run has finished",
     REVIEW_DECIDED: "when a review was decided",
 }
+
+
+_TEAMS: Mapping[type, str] = {type(None): "Team vote", Supervised: "Supervised team"}
+
+
+def team_word(step: TeamStep) -> str:
+    """What a team is called by the way in which it works together."""
+    return _TEAMS[type(step.protocol)]
 
 
 def port_words(step: Step, port: str) -> str:

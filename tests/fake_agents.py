@@ -17,12 +17,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from orchestrator.agents.base import AgentContext, FunctionAgent
 from orchestrator.core.json import JsonObject
-from orchestrator.core.results import StepResult, Value
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Failed, StepResult, Value
+from orchestrator.core.roles import SUPERVISOR
 
 PAUSE_SECONDS = 0.02
 COMPUTE_SECONDS = 0.01
@@ -40,6 +43,18 @@ OUTPUT: JsonObject = {
     "additionalProperties": True,
 }
 _NOTHING: JsonObject = {"seconds": 0, "answers": [], "kills": False}
+TOPIC: JsonObject = {
+    "type": "object",
+    "properties": {"topic": {"type": "string"}},
+    "required": ["topic"],
+    "additionalProperties": False,
+}
+TEXT: JsonObject = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
 _results: TypeAdapter[StepResult] = TypeAdapter(StepResult)
 
 
@@ -137,7 +152,52 @@ def _compute(given: JsonObject, context: AgentContext) -> StepResult:
     return _light(given, context)
 
 
+def _supervise(given: JsonObject, context: AgentContext) -> StepResult:
+    """Gives the topics of the goal to the workers in turn; then gives what came back."""
+    asked: Any = given
+    if asked["done"]:
+        findings = [one.get("output", {}).get("text") for one in asked["done"]]
+        return Value(output={"output": {"findings": findings}})
+    names = [*(one["name"] for one in asked["workers"]), *asked["goal"].get("others", ())]
+    topics = enumerate(asked["goal"]["topics"])
+    tasks = [
+        {"worker": names[number % len(names)], "input": {"topic": topic}}
+        for number, topic in topics
+    ]
+    return Value(output={"tasks": tasks})
+
+
+def _work(given: JsonObject, context: AgentContext) -> StepResult:
+    """Says something about a topic; about none it fails."""
+    topic = given["topic"]
+    _note("begin", str(topic), "")
+    if not topic:
+        return Failed(
+            kind=FailureKind.AGENT_ERROR,
+            reason_code="no_topic",
+            reason="There is no topic.",
+            retryable=False,
+        )
+    return Value(output={"text": f"About {topic}."})
+
+
 AGENTS = (
+    FunctionAgent(
+        name="fake.supervise",
+        title="Supervise",
+        summary="Gives topics to workers and collects what they say.",
+        call=_supervise,
+        input_schema=SUPERVISOR.takes,
+        output_schema=SUPERVISOR.gives,
+    ),
+    FunctionAgent(
+        name="fake.work",
+        title="Work",
+        summary="Says something about a topic.",
+        call=_work,
+        input_schema=TOPIC,
+        output_schema=TEXT,
+    ),
     FunctionAgent(
         name="fake.pause",
         title="Pause",

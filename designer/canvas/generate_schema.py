@@ -90,6 +90,7 @@ def _usual_values() -> JsonObject:
     return {
         **{kind: _defaults(model) for kind, model in steps.items()},
         "evidence": _defaults(parts.Evidence),
+        "supervised": _defaults(parts.Supervised),
         "link": _defaults(parts.Link),
         "outcome": _defaults(parts.Outcome),
         "trigger": _defaults(parts.Trigger),
@@ -105,7 +106,7 @@ def _defaults(model: type[BaseModel]) -> JsonObject:
     return {
         name: to_jsonable_python(field.get_default(call_default_factory=True, validated_data={}))
         for name, field in model.model_fields.items()
-        if not field.is_required() and name not in ("kind", "format")
+        if not field.is_required() and name not in ("kind", "type", "format")
     }
 
 

@@ -84,6 +84,8 @@ from orchestrator.core.flow import Flow
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import way_around
 from orchestrator.core.mendings import Mender
+from orchestrator.core.protocols import roles_of
+from orchestrator.core.roles import Role
 from orchestrator.core.schedules import ScheduleError, read_cron, read_zone
 from orchestrator.core.scope import (
     Shapes,
@@ -113,6 +115,7 @@ _PORT_WORDS = {
     "partial": "cannot do all items",
     "disagreed": "does not agree",
 }
+_ROLE_HINT = "The messages of each role of a team stand in the description of the step."
 _REPAIR_HINT = "It is checked and, where the type knows how, repaired when it runs."
 _RANK = {"error": 0, "warning": 1, "info": 2}
 _WORST: tuple[Verdict, ...] = ("does_not_fit", "may_not_fit", "cannot_tell", "fits")
@@ -703,6 +706,76 @@ class _Checker:
             )
 
     def _check_team(self, step_id: str, step: TeamStep) -> None:
+        if step.votes:
+            self._check_voters(step_id, step)
+        else:
+            self._check_talk(step_id, step)
+
+    def _check_talk(self, step_id: str, step: TeamStep) -> None:
+        """Members are told apart by their agents; each can say what its role has to say."""
+        task = self._built(step_id, "input", step.input)
+        seen: set[str] = set()
+        for index, one in enumerate(step.members):
+            place = _Place(step_id, f"members.{index}")
+            interface = self.catalogue.agents.get((one.uses.agent, one.uses.version))
+            if interface is None:
+                self._unknown_agent(step_id, one.uses, place)
+            elif one.uses.agent in seen:
+                self.add(
+                    "error",
+                    "repeated_member",
+                    f"{self.name(step_id)} has two members that are called {one.uses.agent}.",
+                    at=place,
+                    hint="Choose another agent, or remove one of them.",
+                )
+            else:
+                self._usable(interface.input_schema, place)
+                self._usable(interface.output_schema, place)
+            seen.add(one.uses.agent)
+        for field, uses, role in roles_of(step):
+            self._check_role(_Place(step_id, field), uses, role, task)
+
+    def _check_role(self, place: _Place, uses: AgentRef, role: Role, task: JsonObject) -> None:
+        """An agent takes what its role is asked, and can answer it."""
+        interface = self.catalogue.agents.get((uses.agent, uses.version))
+        if interface is None:
+            if not (place.field or "").startswith("members."):  # members have been looked at
+                self._unknown_agent(place.step or "", uses, place)
+            return
+        takes = self.shapes.inlined(interface.input_schema)
+        gives = self.shapes.inlined(interface.output_schema)
+        absent = [name for name in role.must if member(gives, name) is None]
+        if absent:
+            named = ", ".join(sorted(field_names(gives)))
+            self.add(
+                "error",
+                "role_does_not_fit",
+                f"{interface.name} gives no {' and no '.join(absent)}, so that it cannot be "
+                f"{role.title}.",
+                at=place,
+                hint=f"It gives: {named}." if named else _ROLE_HINT,
+            )
+            return
+        for word, given, wanted in (
+            ("take what", role.request(task), takes),
+            ("answer as", gives, role.gives),
+        ):
+            compared = self._compared(given, wanted)
+            if compared is None or compared[0].verdict is not FitVerdict.DOES_NOT_FIT:
+                continue  # what cannot be told is judged at every call
+            fit, can_meet = compared
+            self.add(
+                "warning" if can_meet else "error",
+                "role_may_not_fit" if can_meet else "role_does_not_fit",
+                f"{interface.name} {'may not' if can_meet else 'cannot'} {word} {role.title} "
+                f"{'is asked' if word == 'take what' else 'has to'}: {fit.path or '/'} "
+                f"{fit.reason}.",
+                at=place,
+                hint=_ROLE_HINT,
+                counter_example=fit.counter_example,
+            )
+
+    def _check_voters(self, step_id: str, step: TeamStep) -> None:
         """Each member exists, takes what all get, and has the field that is counted as its vote."""
         known = 0
         for index, one in enumerate(step.members):

@@ -45,8 +45,10 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
     WorkflowStep,
     agents_of,
-    member_of,
+    called_in,
+    doers_of,
     owner_of,
+    place_of,
 )
 from orchestrator.core.errors import DomainError
 from orchestrator.core.expressions import (
@@ -196,7 +198,7 @@ class CompiledWorkflow:
         owner = self.steps[owner_of(step_run)]
         if not owner.members:
             raise KeyError(step_run)
-        index = int(member_of(step_run)) if isinstance(owner.step, TeamStep) else 0
+        index = called_in(step_run) if isinstance(owner.step, TeamStep) else 0
         member = owner.members[index]
         name = f"{member.step.name}, {member_word(owner.step, step_run)}"
         return replace(member, id=step_run, step=member.step.model_copy(update={"name": name}))
@@ -272,8 +274,14 @@ def compile_step(
 
 def member_word(step: Step, step_run: str) -> str:
     """Which member of a step a step run is, for people, who count from one."""
-    word = "member" if isinstance(step, TeamStep) else "item"
-    return f"{word} {int(member_of(step_run)) + 1}"
+    return f"{member_kind(step)} {place_of(step_run) + 1}"
+
+
+def member_kind(step: Step) -> str:
+    """What the step runs of a step are called."""
+    if isinstance(step, TeamStep):
+        return "member" if step.votes else "call"
+    return "item"
 
 
 def step_order(definition: WorkflowDefinition) -> tuple[str, ...]:
@@ -555,9 +563,13 @@ class _Compiler:
         )
 
     def _team(self, base: CompiledStep, step: TeamStep) -> CompiledStep:
-        """The input that every member gets, and the members; each judges it by its own contract."""
+        """What the team gets, and the members; each judges what it gets by its own contract.
+
+        Members that vote get what the team gets, those that talk are told what to do.
+        """
         mapping = self.mapping(step.input)
-        members = tuple(self._member(base, step, one.uses, mapping) for one in step.members)
+        own = mapping if step.votes else ()
+        members = tuple(self._member(base, step, uses, own) for uses in doers_of(step))
         return replace(self._mapped(base, mapping, None), members=members)
 
     def _member(

@@ -110,10 +110,16 @@ class Part(Model):
     @model_serializer(mode="wrap")
     def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dumped: dict[str, Any] = dump(self)
-        for name in type(self).all_added():
-            if getattr(self, name) == type(self).model_fields[name].default:
-                dumped.pop(name, None)
+        for name in self._unused():
+            dumped.pop(name, None)
         return dumped
+
+    def _unused(self) -> frozenset[str]:
+        """The fields that are not written."""
+        fields = type(self).model_fields
+        return frozenset(
+            one for one in self.all_added() if getattr(self, one) == fields[one].default
+        )
 
 
 class Outcome(Part):
@@ -258,11 +264,14 @@ class MapStep(InnerStep):
     retry: RetryPolicy = RetryPolicy()
 
 
-class TeamMember(Model):
-    """An agent that votes, and how much its vote weighs."""
+class TeamMember(Part):
+    """One agent of a team. `weight`: of its vote; `purpose`: what the others are told it is for."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"purpose"})
 
     uses: AgentRef
     weight: Annotated[int, Field(ge=1, le=100)] = 1
+    purpose: Note = ""
 
 
 class VoteRule(StrEnum):
@@ -274,23 +283,71 @@ class VoteRule(StrEnum):
     """Every member votes the same."""
 
 
-class TeamStep(InnerStep):
-    """Asks several agents the same and counts their votes. Ports: next, disagreed, failed.
+class Supervised(Model):
+    """A supervisor gives tasks to the members, and puts what comes back together.
 
-    Every member gets `input`; its vote is the field `ballot` of its answer. A member that fails, or
-    gives no vote, is absent: its weight still counts in the whole. `next`: the rule is met;
-    `disagreed`: all that could still be voted would not meet it; `failed`: too many are absent for
-    any decision. Output: `{"decision" (unless disagreed), "weight", "of", "votes": [{"agent",
-    "vote", "weight"}], "absent": [{"agent", "kind", "reason"}]}`.
+    `lead` plans, at most `max_rounds` times and `max_tasks` tasks in all, of which at most
+    `max_parallel` are under way at once. It is told of a task that failed, unless not `tolerate`:
+    then the step fails (`core/delegation.py`).
     """
+
+    type: Literal["supervisor"] = "supervisor"
+    lead: AgentRef
+    max_rounds: Annotated[int, Field(ge=1, le=20)] = 3
+    max_tasks: Annotated[int, Field(ge=1, le=100)] = 12
+    max_parallel: Annotated[int, Field(ge=1, le=64)] = 8
+    tolerate: bool = True
+
+
+class TeamStep(InnerStep):
+    """Several agents under one way of working together. Ports: next, disagreed, failed.
+
+    Without a `protocol` they vote: every member gets `input`; its vote is the field `ballot` of its
+    answer. A member that fails, or gives no vote, is absent: its weight still counts in the whole.
+    `next`: the rule is met; `disagreed`: all that could still be voted would not meet it; `failed`:
+    too many are absent for any decision. Output: `{"decision" (unless disagreed), "weight", "of",
+    "votes": [{"agent", "vote", "weight"}], "absent": [{"agent", "kind", "reason"}]}`.
+
+    With one they talk (`core/conversations.py`): `input` is what the team is to do, messages have
+    the schemas of `core/roles.py`, members are called by the slugs of their agents. Only teams that
+    vote have `ballot` and `rule`, and only they leave by `disagreed`.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"protocol"})
 
     kind: Literal["team"] = "team"
     members: Annotated[tuple[TeamMember, ...], Field(min_length=2, max_length=15)]
     input: Mapping = Field(default_factory=dict)
-    ballot: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+    ballot: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] = "decision"
     rule: VoteRule = VoteRule.MAJORITY
+    protocol: Supervised | None = None
     timeout: TimeoutPolicy = TimeoutPolicy()
     retry: RetryPolicy = RetryPolicy()
+
+    @property
+    def votes(self) -> bool:
+        """Whether the members' votes are counted."""
+        return self.protocol is None
+
+    @property
+    def lead(self) -> AgentRef | None:
+        """The agent that leads the team; it stands behind the members."""
+        return self.protocol.lead if isinstance(self.protocol, Supervised) else None
+
+    @model_validator(mode="after")
+    def _votes_or_not(self) -> Self:
+        given = self.model_fields_set & _OF_VOTES
+        if self.votes and "ballot" not in given:
+            raise ValueError("a team that votes needs 'ballot', the field that is counted")
+        if not self.votes and given:
+            raise ValueError(f"only a team that votes has '{min(given)}'")
+        return self
+
+    def _unused(self) -> frozenset[str]:
+        return super()._unused() if self.votes else super()._unused() | _OF_VOTES
+
+
+_OF_VOTES = frozenset({"ballot", "rule"})
 
 
 class Route(Model):
@@ -759,7 +816,8 @@ def doers_of(step: Step) -> tuple[AgentRef, ...]:
     if isinstance(step, AgentStep):
         return (step.uses, *step.fallbacks)
     if isinstance(step, TeamStep):
-        return tuple(member.uses for member in step.members)
+        led_by = () if step.lead is None else (step.lead,)
+        return (*(member.uses for member in step.members), *led_by)
     return (step.uses,) if isinstance(step, MapStep) else ()
 
 
@@ -781,7 +839,6 @@ _FIXED_PORTS: dict[str, tuple[str, ...]] = {
     "start": ("next",),
     "agent": AGENT_PORTS,
     "map": ("next", "partial", "failed"),
-    "team": ("next", "disagreed", "failed"),
     "transform": ("next",),
     "emit": ("next", "failed"),
     "join": ("next", "failed"),
@@ -800,6 +857,8 @@ def ports_of(step: Step) -> tuple[str, ...]:
             return ("next",)
         case GateStep():
             return _gate_ports(step)
+        case TeamStep():
+            return ("next", "disagreed", "failed") if step.votes else ("next", "failed")
         case WorkflowStep():
             ends = ("next",) if step.detached else tuple(step.outcomes)
             return tuple(dict.fromkeys((*ends, "failed")))
@@ -821,8 +880,9 @@ def _gate_ports(step: GateStep) -> tuple[str, ...]:
 
 # ---- step runs that a step is made of ------------------------------------------------------------
 #
-# A map makes one step run per item, a team one per member. Its id is `<step>.<index>`; ids of steps
-# have no dot.
+# A map makes one step run per item, a team that votes one per member. Its id is `<step>.<index>`;
+# ids of steps have no dot. A team that talks makes one per call, `<step>.<place>_<index>`: which
+# call it is, and of which member.
 
 
 def member_id(step_id: str, member: str | int) -> str:
@@ -843,3 +903,14 @@ def owner_of(step_run: str) -> str:
 def member_of(step_run: str) -> str:
     """Which member a step run is; empty for a step itself."""
     return step_run.partition(".")[2]
+
+
+def place_of(step_run: str) -> int:
+    """Which of its step's members, or calls, a step run is; from 0."""
+    return int(member_of(step_run).partition("_")[0])
+
+
+def called_in(step_run: str) -> int:
+    """Which member of a team a step run is a call of; the agent that leads it comes last."""
+    place, _, index = member_of(step_run).partition("_")
+    return int(index or place)

@@ -29,6 +29,7 @@ from orchestrator.core.context import (
     text_or_none,
     value_or_none,
 )
+from orchestrator.core.conversations import Conversations
 from orchestrator.core.definition import (
     CALLING,
     PARTIAL,
@@ -58,7 +59,6 @@ from orchestrator.core.events import (
 from orchestrator.core.fallbacks import agent_called, key_of_call
 from orchestrator.core.gates import proposals_of
 from orchestrator.core.json import JsonObject
-from orchestrator.core.members import Members
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import changed, reason_of
 from orchestrator.core.results import (
@@ -77,7 +77,7 @@ from orchestrator.core.state import (
 )
 
 
-class Execution(Members, Children):
+class Execution(Conversations, Children):
     """Steps 2 to 4 of the theory of operation in `core/planner.py`."""
 
     def advance(self) -> None:

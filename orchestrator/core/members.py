@@ -10,7 +10,8 @@ at once; the next one begins when one ends, so that one event costs the same how
 is. `RunState.groups` counts them.
 
 A team that becomes ready begins all its members at once, with the same input; when all have ended
-their votes are counted (`core/consensus.py`).
+their votes are counted (`core/consensus.py`). A team that talks is begun call by call
+(`core/conversations.py`).
 
 A member's end goes to its step instead of to links. When too many have failed the rest is cancelled
 and the step fails; when all have ended their outputs are gathered in the order of the list.
@@ -26,6 +27,8 @@ keeps the members that have succeeded and begins the others anew.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from orchestrator.core.compilation import CompiledStep, member_word
 from orchestrator.core.consensus import Verdict, Vote, tally
@@ -93,15 +96,20 @@ class Members(Rounds):
         places = step.max_parallel if isinstance(step, MapStep) else group.total
         begun, under_way = group.begun, group.open
         while not group.has_enough and begun < group.total and under_way < places:
-            under_way += self._begin_member(member_id(step_id, begun), keep=group.is_again)
+            under_way += self._begin_member(
+                member_id(step_id, begun), keep=group.is_again, given=self._given_to_all(step_id)
+            )
             begun += 1
             group = self.groups[step_id] = changed(group, begun=begun, open=under_way)
         if group.has_enough or not under_way:
             self._gather(step_id)
 
-    def _begin_member(self, step_run: str, *, keep: bool) -> bool:
-        """Make a member ready; False when it has succeeded before and that is kept."""
-        run, given = self.steps.get(step_run), self._given_to_all(owner_of(step_run))
+    def _begin_member(self, step_run: str, *, keep: bool, given: JsonObject | None) -> bool:
+        """Make a member ready; False when it has succeeded before and that is kept.
+
+        `given` takes the place of what its mapping builds.
+        """
+        run = self.steps.get(step_run)
         if run is None:
             self.steps[step_run] = StepRunState(input_override=given)
             self._make_ready(step_run)
@@ -180,12 +188,16 @@ class Members(Rounds):
     ) -> None:
         """Cancel the members that have not ended, except those of one status."""
         left = {*TERMINAL_STEP, spared}
-        for index in range(self.groups[step_id].begun):
-            member = member_id(step_id, index)
+        for member in self._begun(step_id):
             if self.steps[member].status not in left:
                 super()._break_off(member, because)
                 self._step_moves(member, "step_cancelled", waiting_for=None, ended_at=self.now)
                 self.events.append(StepClosed(step=member, to="cancelled"))
+
+    def _begun(self, step_id: str) -> Iterator[str]:
+        """The members of the step's present iteration that were begun, in order."""
+        for index in range(self.groups[step_id].begun):
+            yield member_id(step_id, index)
 
     def _gather(self, step_id: str) -> None:
         """Put the outputs of a map together in the order of the list, or count a team's votes."""

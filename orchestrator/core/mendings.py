@@ -433,7 +433,10 @@ class Mender:
         step = self.definition.steps[finding.step or ""]
         part, _, index = (finding.field or "").partition(".")
         place: tuple[str, ...] = ("uses",)
-        if isinstance(step, TeamStep):
+        if isinstance(step, TeamStep) and part == "protocol":
+            assert step.lead is not None
+            uses, place = step.lead, (part, index)
+        elif isinstance(step, TeamStep):
             uses, place = step.members[int(index)].uses, (part, index, "uses")
         else:
             assert isinstance(step, (AgentStep, MapStep))

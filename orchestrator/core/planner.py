@@ -34,7 +34,8 @@ section take turns, in the order in which they became ready; a step that may beg
 another one has ended waits for that, and is skipped once the step has begun that ends its time.
 
 Maps and teams are made of step runs of their own, their members; `core/members.py` says how they
-begin and end.
+begin and end. The members of a team that talks are its calls, move after move
+(`core/conversations.py`).
 
 A failure that is not tried again goes to the step's next agent, if it has one that takes over
 (`core/fallbacks.py`). A result that has no linked port, and a failure that is left, belong to the

@@ -16,6 +16,7 @@ from orchestrator.core.contracts import SchemaError, bundle
 from orchestrator.core.definition import (
     CALLING,
     PARTIAL,
+    AgentRef,
     AgentStep,
     EmitStep,
     EndStep,
@@ -29,6 +30,7 @@ from orchestrator.core.definition import (
     RouterStep,
     StartStep,
     Step,
+    Supervised,
     TeamStep,
     TransformStep,
     WaitStep,
@@ -212,6 +214,8 @@ class Shapes:
         """What the step takes; None for steps that are not mapped to."""
         step = self.definition.steps[step_id]
         match step:
+            case TeamStep(votes=False):
+                return Target("input", None, step.input)
             case TeamStep():
                 uses = step.members[0].uses
                 interface = self.catalogue.agents.get((uses.agent, uses.version))
@@ -242,7 +246,7 @@ class Shapes:
             case AgentStep() | MapStep():
                 return self._answered(step)
             case TeamStep():
-                return self._voted(step, is_decided=False)
+                return self._teamed(step, frozenset())
             case RouterStep():
                 ports: list[JsonValue] = [*(route.port for route in step.routes), "default"]
                 if step.mode is RouterMode.ALL:
@@ -297,6 +301,32 @@ class Shapes:
         ]
         known = [self.inlined(one) for one in results if one is not None]
         return union_of(*known) if known and len(known) == len(results) else {}
+
+    def _teamed(self, step: TeamStep, ports: Ports) -> JsonObject:
+        """What a team gives that left by one of these ports; none: that is not known."""
+        if isinstance(step.protocol, Supervised):
+            return self._supervised(step.protocol)
+        return self._voted(step, is_decided=ports == {"next"})
+
+    def _supervised(self, protocol: Supervised) -> JsonObject:
+        text: JsonObject = {"type": "string"}
+        task = closed_object(
+            {"worker": text, "status": {"enum": ["done", "failed"]}, "reason": text},
+            ["worker", "status"],
+        )
+        return closed_object(
+            {
+                "output": self._part_of(protocol.lead, "output"),
+                "rounds": {"type": "integer"},
+                "tasks": {"type": "array", "items": task},
+            }
+        )
+
+    def _part_of(self, uses: AgentRef, name: str) -> JsonObject:
+        """One field of what an agent answers, as far as its contract tells."""
+        interface = self.catalogue.agents.get((uses.agent, uses.version))
+        found = member(self.inlined(interface.output_schema), name) if interface else None
+        return found[0] if found else {}
 
     def _voted(self, step: TeamStep, *, is_decided: bool) -> JsonObject:
         """What a team gives; the decision is certain only by the port of one."""
@@ -423,8 +453,8 @@ class Shapes:
         interface = self.interface(step)
         if isinstance(step, WorkflowStep):
             return self.resulting(step, ports)
-        if isinstance(step, TeamStep) and ports == {"next"}:
-            return self._voted(step, is_decided=True)
+        if isinstance(step, TeamStep):
+            return self._teamed(step, ports)
         is_whole = isinstance(step, MapStep) and step.enough is None and ports == {"next"}
         if is_whole and interface is not None:
             return gathered(self.inlined(interface.output_schema), is_whole=True)

@@ -133,13 +133,24 @@ class StepRunState(Model):
     called_before: bool = False
 
 
+class Talk(Model):
+    """What a team has said in one of its step's iterations.
+
+    `calls` are its calls so far (`<place>_<index>`, as in their ids), those from `batch` on belong
+    to the move that is being made.
+    """
+
+    calls: tuple[str, ...]
+    batch: int
+
+
 class MemberGroup(Model):
     """How far a step is with the step runs that it is made of, in one of its iterations.
 
     The first `begun` of `total` items have been begun, `open` of them are under way (once the step
     has ended: were cut off, or are not waited for), `failed` of them have ended without a value.
     `is_again`: the iteration is continued, and what has succeeded in it stays. `enough` items must
-    succeed; None: whatever the step tolerates.
+    succeed; None: whatever the step tolerates. `talk`: of a team that talks, whose `total` grows.
     """
 
     iteration: int
@@ -149,6 +160,7 @@ class MemberGroup(Model):
     failed: int
     is_again: bool
     enough: int | None = None
+    talk: Talk | None = None
 
     @property
     def has_enough(self) -> bool:

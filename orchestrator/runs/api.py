@@ -123,7 +123,9 @@ class RunMemberCountsSerializer(serializers.Serializer[Any]):
 
 
 class RunMemberSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField(help_text="The id of its step run: `<step>.<index>`.")
+    id = serializers.CharField(
+        help_text="The id of its step run: `<step>.<index>`, of a call `<step>.<index>_<member>`."
+    )
     index = serializers.IntegerField()
     status = serializers.CharField()
     waiting_for = serializers.CharField(allow_blank=True)
@@ -133,6 +135,11 @@ class RunMemberSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+    given = serializers.DictField(
+        required=False, allow_null=True, help_text="What a call of a team that talks is given."
+    )
+    answer = serializers.DictField(required=False, allow_null=True)
+    verdict = serializers.CharField(required=False, allow_blank=True)
 
 
 class RunMembersSerializer(serializers.Serializer[Any]):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
-from orchestrator.core.compilation import CompiledWorkflow, member_word
+from designer.words import team_word
+from orchestrator.core.compilation import CompiledWorkflow, member_kind, member_word
 from orchestrator.core.definition import (
     CALLING,
     AgentStep,
@@ -26,6 +27,7 @@ from orchestrator.core.definition import (
     TeamStep,
     WaitStep,
     WorkflowDefinition,
+    called_in,
     doers_of,
     is_member,
     owner_of,
@@ -41,6 +43,8 @@ MAX_VALUES: Final = 120
 MAX_TEXT: Final = 6_000
 LONG_TEXT: Final = 140
 MAX_PIPS: Final = 24
+MAX_BRIEF: Final = 240
+"""Characters of a message in a list."""
 
 _WAITING: Final[Mapping[str, Look]] = {
     "review": Look("person", "waiting", "Waiting for review"),
@@ -101,6 +105,42 @@ def run_look(
     return look_of("waiting_person") if status == "waiting" else look_of(status)
 
 
+def _spoken(step: Step, one: Mapping[str, Any]) -> dict[str, Any]:
+    """Who said what to whom, for a call of a team that talks."""
+    if not isinstance(step, TeamStep) or step.votes:
+        return {}
+    who, verdict = called_in(one["id"]), one["verdict"]
+    verdict = "does_not_fit" if verdict == "refused" else verdict
+    is_lead = who == len(step.members)
+    whom = doers_of(step)[who].agent
+    return {
+        "sender": "" if is_lead or step.lead is None else "supervisor",
+        "whom": f"{whom}, the supervisor" if is_lead else whom,
+        "said": _in_brief(one["given"]),
+        "answer": _in_brief(one["answer"]),
+        "verdict": look_of("does_not_fit" if verdict == "refused" else verdict)
+        if verdict
+        else None,
+        "at": instant_of(one["started_at"]),
+    }
+
+
+def _in_brief(payload: JsonValue) -> str:
+    """A message in a line: its plain values, and how much there is of the rest."""
+    if not isinstance(payload, dict):
+        return ""
+    parts: list[str] = []
+    for name, value in payload.items():
+        if isinstance(value, list):
+            parts += [f"{name}: {len(value)}"] if value else []
+        elif isinstance(value, dict):
+            parts += [f"{name} ({_in_brief(value)})"] if value else []
+        elif value is not None:
+            parts.append(f"{name}: {'empty' if value == '' else value}")
+    text = ", ".join(parts)
+    return text if len(text) <= MAX_BRIEF else f"{text[:MAX_BRIEF]}…"
+
+
 def trial_look(result: str) -> Look:
     """How the result of trying a step or an agent is shown."""
     if result == "value":
@@ -114,7 +154,7 @@ _KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("Start", "play"),
     "agent": ("Agent step", "agent"),
     "map": ("Map", "layers"),
-    "team": ("Team vote", "team"),
+    "team": ("Team", "team"),
     "join": ("Join", "merge"),
     "router": ("Router", "branch"),
     "transform": ("Transform", "transform"),
@@ -130,7 +170,7 @@ def kind_word(step: Step) -> str:
     """What a step is, in words."""
     if isinstance(step, GateStep):
         return f"{step.type.value.capitalize()} gate"
-    return _KINDS[step.kind][0]
+    return team_word(step) if isinstance(step, TeamStep) else _KINDS[step.kind][0]
 
 
 def icon_of(step: Step) -> str:
@@ -293,7 +333,11 @@ def _shortened(kinds: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class MemberLine:
-    """One member of a step in a list; `place` counts from one."""
+    """One member of a step in a list; `place` counts from one.
+
+    A call of a team that talks says who asks whom, what is said and answered, how the handoff was
+    judged, and when it was.
+    """
 
     id: str
     place: int
@@ -302,6 +346,12 @@ class MemberLine:
     took: str
     iteration: int
     tries: int
+    sender: str = ""
+    whom: str = ""
+    said: str = ""
+    answer: str = ""
+    verdict: Look | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,11 +392,12 @@ def member_page(
                 took=duration(((ended or now) - begun).total_seconds()) if begun else "",
                 iteration=one["iteration"],
                 tries=one["attempt"],
+                **_spoken(step, one),
             )
         )
     filters = tuple((key, look_of(key).word, count) for key, count in counts.items())
     end = start + len(lines)
-    word = "Member" if isinstance(step, TeamStep) else "Item"
+    word = member_kind(step).capitalize()
     return MemberPage(word, tuple(lines), filters, status, total, end if end < total else None)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import itemgetter
 from statistics import quantiles
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -22,8 +23,9 @@ from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import (
     WorkflowDefinition,
     is_member,
-    member_of,
+    member_id,
     owner_of,
+    place_of,
     workflows_of,
 )
 from orchestrator.core.errors import InvalidInputError, NotFoundError
@@ -405,18 +407,22 @@ def list_members(
     """The members of a step, what needs a look first; without their inputs and outputs.
 
     Each `{"id", "index", "status", "waiting_for", "result_tag", "iteration", "attempt", "reason",
-    "started_at", "ended_at"}`. `status` keeps those of one status, `total` counts them.
+    "started_at", "ended_at"}`. `status` keeps those of one status, `total` counts them. The calls
+    of a team that talks come in order, with `given`, `answer` and the `verdict` on the handoff.
     """
     groups = _stored_states([run_id])[run_id].get("groups")
     group = groups.get(step) if isinstance(groups, dict) else None
-    total = MemberGroup.model_validate(group).total if group else 0
+    counted = MemberGroup.model_validate(group) if group else None
+    total, talk = (counted.total, counted.talk) if counted else (0, None)
+    named = None if talk is None else {member_id(step, one) for one in talk.calls}
     latest: dict[int, Mapping[str, Any]] = {}
     rows = StepRun.objects.filter(run_id=run_id, step__startswith=f"{step}.").order_by("iteration")
     for row in rows.values(*_MEMBER_COLUMNS):
-        index = int(member_of(row["step"]))
-        if index < total:
+        index = place_of(row["step"])
+        if index < total if named is None else row["step"] in named:
             latest[index] = {**row, "index": index, "status": _member_status(row)}
-    in_order = sorted(latest.values(), key=_member_urgency)
+    by_place = itemgetter("index")
+    in_order = sorted(latest.values(), key=_member_urgency if named is None else by_place)
     counts = Counter(one["status"] for one in in_order)
     found = [one for one in in_order if status in {"", one["status"]}]
     page = found[start : start + size]
@@ -424,7 +430,34 @@ def list_members(
         StepRun.objects.filter(pk__in=[one["pk"] for one in page]).values_list("pk", "result")
     )
     shown = tuple(_member(one, results.get(one["pk"]) or {}) for one in page)
+    if named is not None:
+        shown = _with_messages(run_id, page, shown)
     return MemberList(shown, dict(counts), len(found))
+
+
+def _with_messages(
+    run_id: UUID, page: Sequence[Mapping[str, Any]], shown: tuple[JsonObject, ...]
+) -> tuple[JsonObject, ...]:
+    """Calls with what was given and answered, and how the handoff was judged."""
+    columns = ("pk", "input", "input_override", "output")
+    rows = StepRun.objects.filter(pk__in=[one["pk"] for one in page]).values(*columns)
+    said = {row["pk"]: row for row in rows}
+    made = Handoff.objects.filter(run_id=run_id, step__in=[one["step"] for one in page])
+    verdicts = {
+        (step, iteration): verdict
+        for step, iteration, verdict in made.order_by("seq").values_list(
+            "step", "iteration", "verdict"
+        )
+    }
+    return tuple(
+        {
+            **one,
+            "given": said[row["pk"]]["input"] or said[row["pk"]]["input_override"],
+            "answer": said[row["pk"]]["output"],
+            "verdict": verdicts.get((row["step"], row["iteration"]), ""),
+        }
+        for one, row in zip(shown, page, strict=True)
+    )
 
 
 def _member_status(row: Mapping[str, Any]) -> str:

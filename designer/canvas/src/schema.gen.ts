@@ -318,13 +318,24 @@ export interface StartStep {
   kind: "start";
 }
 
-/** An agent that votes, and how much its vote weighs. */
+/** A supervisor gives tasks to the members, and puts what comes back together. */
+export interface Supervised {
+  type: "supervisor";
+  lead: AgentRef;
+  max_rounds?: number;
+  max_tasks?: number;
+  max_parallel?: number;
+  tolerate?: boolean;
+}
+
+/** One agent of a team. `weight`: of its vote; `purpose`: what the others are told it is for. */
 export interface TeamMember {
   uses: AgentRef;
   weight?: number;
+  purpose?: string;
 }
 
-/** Asks several agents the same and counts their votes. Ports: next, disagreed, failed. */
+/** Several agents under one way of working together. Ports: next, disagreed, failed. */
 export interface TeamStep {
   name: string;
   summary?: string;
@@ -333,8 +344,9 @@ export interface TeamStep {
   kind: "team";
   members: TeamMember[];
   input?: { [key: string]: string };
-  ballot: string;
+  ballot?: string;
   rule?: VoteRule;
+  protocol?: Supervised | null;
   timeout?: TimeoutPolicy;
   retry?: RetryPolicy;
 }
@@ -512,7 +524,9 @@ export const USUAL: { [part: string]: JsonObject } = {
     "exclusive": null,
     "only_while": null,
     "input": {},
+    "ballot": "decision",
     "rule": "majority",
+    "protocol": null,
     "timeout": {
       "attempt_seconds": 30.0
     },
@@ -565,6 +579,12 @@ export const USUAL: { [part: string]: JsonObject } = {
   },
   "evidence": {
     "sources": null
+  },
+  "supervised": {
+    "max_rounds": 3,
+    "max_tasks": 12,
+    "max_parallel": 8,
+    "tolerate": true
   },
   "link": {
     "branch": null,

@@ -21,6 +21,8 @@ from orchestrator.core.definition import (
     JoinStep,
     Link,
     MapStep,
+    TeamStep,
+    called_in,
     is_member,
     owner_of,
     ports_of,
@@ -55,6 +57,7 @@ from orchestrator.core.planner import (
 )
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import HELD
+from orchestrator.core.protocols import places_of
 from orchestrator.core.results import Failed, Uncertain, Value
 from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal, patch_of, patched
 from orchestrator.core.waits import arrived
@@ -75,6 +78,7 @@ KINDS = (
         "agent",
         "map",
         "team",
+        "talk",
         "once",
         "join",
         "gate",
@@ -99,6 +103,22 @@ INNER = WorkflowInterface(
     results=dict.fromkeys(OUTCOMES),
 )
 KNOWN = catalogue(*AGENTS, workflows=[INNER])
+TALKERS = ("work", "writes", "once")
+PROTOCOLS = [
+    {
+        "type": "supervisor",
+        "lead": {"agent": lead, "version": 1},
+        "max_rounds": rounds,
+        "max_tasks": tasks,
+        "max_parallel": places,
+        "tolerate": tolerate,
+    }
+    for lead, rounds, tasks, places, tolerate in (
+        ("spare", 1, 2, 1, True),
+        ("spare", 3, 5, 2, True),
+        ("once", 2, 4, 3, False),
+    )
+]
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
 RACE = links("start-ra", "start-rb", "ra-rj", "rb-rj", "rb.not_found-rb ^2", "rj-rz", "rz-done")
 RACERS = {
@@ -260,6 +280,15 @@ def random_step(rnd, name, before):
             "input": {"v": read},
             "ballot": "v",
             "rule": rnd.choice(["majority", "unanimity"]),
+            "retry": {"max_attempts": rnd.randint(1, 2)},
+        }
+    if kind == "talk":
+        return {
+            **named,
+            "kind": "team",
+            "protocol": rnd.choice(PROTOCOLS),
+            "members": [{"uses": {"agent": slug, "version": 1}} for slug in TALKERS],
+            "input": {"v": read},
             "retry": {"max_attempts": rnd.randint(1, 2)},
         }
     if kind == "join":
@@ -609,7 +638,8 @@ class World:
             members = [s for k, s in self.state.steps.items() if k.startswith(f"{name}.")]
             assert not self.state.groups[name].has_enough
             under_way = [s for s in members if s.status not in TERMINAL_STEP]
-            limit = getattr(self.workflow.steps[name].step, "max_parallel", 3)
+            owner = self.workflow.steps[name].step
+            limit = places_of(owner) if isinstance(owner, TeamStep) else owner.max_parallel
             assert 0 < len(under_way) <= limit
             assert len(under_way) == self.state.groups[name].open
 
@@ -634,7 +664,7 @@ class World:
         found = []
         for step, iteration, attempt in sorted(self.calls):
             place = {"step": step, "iteration": iteration, "attempt": attempt}
-            found.append(AttemptSucceeded(**place, result=rnd.choice(results(rnd))))
+            found.append(AttemptSucceeded(**place, result=self.answer(step)))
             kind = rnd.choice(list(FailureKind))
             failed = Failed(
                 kind=kind, reason_code="broke", reason="It broke.", retryable=rnd.random() < 0.8
@@ -678,6 +708,19 @@ class World:
                 )
         return found
 
+    def answer(self, step):
+        """What an agent answers; one that talks keeps to its role, most of the time."""
+        owner = self.workflow.steps[owner_of(step)].step
+        if is_member(step) and isinstance(owner, TeamStep) and self.rnd.random() < 0.8:
+            return Value(output=spoken(self.rnd, owner, called_in(step)))
+        return self.rnd.choice(results(self.rnd))
+
+    def answered(self, step):
+        owner = self.workflow.steps[owner_of(step)].step
+        if is_member(step) and isinstance(owner, TeamStep):
+            return Value(output=spoken(self.rnd, owner, called_in(step)))
+        return Value(output={"v": 1})
+
     def edited(self, step):
         edited = self.workflow.step(step).step
         if isinstance(edited, MapStep):
@@ -704,6 +747,17 @@ class World:
         writes = outcome in {"edited", "filled"} or choice == "own"
         output = {"v": rnd.randint(0, 9)} if writes else None
         return ReviewDecided(**place, outcome=outcome, choice=choice, output=output)
+
+
+def spoken(rnd, team, who):
+    """What somebody in a team may say."""
+    if team.lead is None or who < len(team.members):
+        return {"v": rnd.randint(0, 9)}
+    tasks = [
+        {"worker": rnd.choice([*TALKERS, *TALKERS, "ghost"]), "input": {"v": number}}
+        for number in range(rnd.randint(1, 3))
+    ]
+    return rnd.choice([{"tasks": tasks}, {"tasks": tasks}, {"output": {"v": 1}}, {"tasks": []}])
 
 
 def may_finish_late(step):
@@ -803,7 +857,7 @@ def test_a_run_that_is_answered_comes_to_an_end(rnd):
         if is_terminal(world.state.status):
             return
         answers = [
-            AttemptSucceeded(step=step, iteration=i, attempt=n, result=Value(output={"v": 1}))
+            AttemptSucceeded(step=step, iteration=i, attempt=n, result=world.answered(step))
             for step, i, n in sorted(world.calls)
         ]
         answers += [world.decision(step) for step in sorted(world.reviews)]

@@ -467,7 +467,7 @@ def test_every_field_of_every_step_kind_is_compared():
         "StartStep": set(),
         "AgentStep": {"uses", "input", "timeout", "retry", "fallbacks", "compensation"},
         "MapStep": {"uses", "input", "timeout", "retry"},
-        "TeamStep": {"members", "input", "timeout", "retry"},
+        "TeamStep": {"members", "protocol", "input", "timeout", "retry"},
         "RouterStep": {"routes"},
         "JoinStep": set(),
         "GateStep": {"proposal", "contract", "evidence", "preset_reasons", "choices", "proposals"},

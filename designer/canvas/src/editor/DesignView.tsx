@@ -3,6 +3,7 @@ import { createContext, useContext, useEffect, useMemo, useRef, useState } from 
 import { agentKey } from "../graph/editing";
 import { graphOf, type GraphLink } from "../graph/model";
 import { linkedPorts, portsOf, portWord } from "../graph/ports";
+import { teamFacts } from "../graph/teams";
 import { neighboursOf, readingOrder } from "../graph/traverse";
 import { duration } from "../graph/words";
 import type { AgentCard, DesignData, DesignDiff, DiffMark } from "../graph/snapshot";
@@ -383,16 +384,16 @@ function StepFacts({
           <div className="pane__section stack">
             <h3>Team</h3>
             <dl className="facts facts--tight">
-              {step.members.map(({ uses, weight }, index) => (
-                <Fact key={index} name={`Member ${index + 1}`}>
-                  {agents[agentKey(uses.agent, uses.version)]?.name ?? uses.agent} v{uses.version}, weight {weight ?? 1}
-                </Fact>
-              ))}
-              <Fact name="Counted">{step.ballot}</Fact>
-              <Fact name="Decided by">{step.rule === "unanimity" ? "all of them" : "more than half"}</Fact>
+              {teamFacts(step, ({ agent, version }) => `${agents[agentKey(agent, version)]?.name ?? agent} v${version}`).map(
+                ([name, words]) => (
+                  <Fact key={name} name={name}>
+                    {words}
+                  </Fact>
+                ),
+              )}
             </dl>
           </div>
-          <Fields title="Input of all" fields={step.input ?? {}} />
+          <Fields title={step.protocol ? "Task" : "Input of all"} fields={step.input ?? {}} />
         </>
       );
     case "join":

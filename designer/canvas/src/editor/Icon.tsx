@@ -1,6 +1,7 @@
 // Icons come from the sprite that the console's pages use; its address is in the mount element.
 import { createContext, useContext } from "react";
 import type { Step } from "../schema.gen";
+import { WAY_WORDS, wayOf } from "../graph/teams";
 import type { Look } from "../graph/words";
 
 export const SpriteContext = createContext("");
@@ -75,7 +76,7 @@ export function kindWord(step: Step): string {
     case "map":
       return "map";
     case "team":
-      return "team vote";
+      return WAY_WORDS[wayOf(step)];
     case "router":
       return "router";
     case "join":

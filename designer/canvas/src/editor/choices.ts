@@ -24,6 +24,7 @@ export const KINDS: readonly Choice[] = [
   kind("emit", "Flow", "i-send", "Tell an event", "Starts runs, or lets them go on", "emit publish notify send", { kind: "emit" }),
   kind("workflow", "Flow", "i-workflow", "Run a workflow", "Runs another workflow to its end", "sub child nested call", { kind: "workflow" }),
   kind("team", "Flow", "i-team", "Team vote", "Asks several agents and counts their votes", "vote consensus majority unanimity several agents agree", { kind: "team" }),
+  kind("team_supervisor", "Flow", "i-team", "Supervised team", "An agent gives tasks to others and puts their work together", "supervisor worker delegate plan orchestrate coordinator several agents", { kind: "team", way: "supervisor" }),
   kind("map", "Flow", "i-layers", "Map", "Calls an agent for each item of a list", "each loop list items batch parallel many", { kind: "map" }),
   kind("end", "Flow", "i-flag", "End", "Ends the run in a declared outcome", "finish outcome stop result", { kind: "end" }),
   kind("approve", "People", "i-gate", "Approve", "A person approves, rejects or returns", "gate person review decide sign", { kind: "gate", type: "approve" }),

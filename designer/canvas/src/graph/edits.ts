@@ -34,6 +34,7 @@ import {
   whyNotRemove,
   type LinkEnds,
 } from "./rules";
+import { WAY_WORDS, wayOf, workingBy, type Way } from "./teams";
 
 type Definition = WorkflowDefinition;
 
@@ -49,7 +50,8 @@ export type StepChoice =
   | { readonly kind: "agent"; readonly agent: AgentChoice }
   | { readonly kind: "gate"; readonly type: GateStep["type"] }
   | { readonly kind: "wait"; readonly type: "duration" | "event" }
-  | { readonly kind: "start" | "router" | "join" | "map" | "team" | "transform" | "emit" | "workflow" | "end" };
+  | { readonly kind: "team"; readonly way?: Way }
+  | { readonly kind: "start" | "router" | "join" | "map" | "transform" | "emit" | "workflow" | "end" };
 
 /** Steps with the links between them, as they are copied. */
 export interface Clip {
@@ -315,6 +317,18 @@ export function setAwaited(
   const wait = definition.steps[step];
   if (wait?.kind !== "wait" || wait.awaits.type === type) return definition;
   const changed: WaitStep = { ...wait, awaits: awaitedOf(type) };
+  const ports = portsOf(changed);
+  const links = Object.fromEntries(
+    Object.entries(definition.links).filter(([, link]) => link.source !== step || ports.includes(link.port)),
+  );
+  return settle(definition, { ...definition, steps: { ...definition.steps, [step]: changed }, links });
+}
+
+/** Another way for a team to work together; ways out that it does not have go. */
+export function setWay(definition: Definition, { step, way }: { readonly step: string; readonly way: Way }): Definition {
+  const team = definition.steps[step];
+  if (team?.kind !== "team" || wayOf(team) === way) return definition;
+  const changed = workingBy(team, way, NO_AGENT);
   const ports = portsOf(changed);
   const links = Object.fromEntries(
     Object.entries(definition.links).filter(([, link]) => link.source !== step || ports.includes(link.port)),
@@ -802,7 +816,6 @@ const NAMES: Readonly<Record<string, string>> = {
   router: "Router",
   join: "Join",
   map: "For each",
-  team: "Team vote",
   transform: "Set values",
   emit: "Tell an event",
   workflow: "Run a workflow",
@@ -839,7 +852,12 @@ function nameOf(definition: Definition, choice: StepChoice): string {
   if (choice.kind === "agent") return choice.agent.name.slice(0, 110) || choice.agent.slug;
   if (choice.kind === "end") return definition.outcomes[usualOutcome(definition)]?.title ?? "End";
   if (choice.kind === "wait" && choice.type === "event") return "Wait for an event";
+  if (choice.kind === "team") return capital(WAY_WORDS[choice.way ?? "vote"]);
   return NAMES[choice.kind === "gate" ? choice.type : choice.kind] ?? choice.kind;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function freeStepName(definition: Definition, choice: StepChoice): string {
@@ -861,8 +879,10 @@ function stepOf(definition: Definition, choice: StepChoice): Step {
     }
     case "map":
       return { kind: "map", name, items: "[]", uses: NO_AGENT, input: {} };
-    case "team":
-      return { kind: "team", name, members: [{ uses: NO_AGENT }, { uses: NO_AGENT }], ballot: "decision", input: {} };
+    case "team": {
+      const members = [{ uses: NO_AGENT }, { uses: NO_AGENT }];
+      return workingBy({ kind: "team", name, members, input: {} }, choice.way ?? "vote", NO_AGENT);
+    }
     case "router":
       return { kind: "router", name, routes: [{ port: "way_1", title: "Way 1", when: "false" }] };
     case "transform":

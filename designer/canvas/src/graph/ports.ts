@@ -1,7 +1,7 @@
 // The ports of each step kind and the words for them. Mirrors `ports_of` in orchestrator/core/definition.py.
 import type { GateStep, Link, Step, WorkflowDefinition } from "../schema.gen";
 
-const TEAM_PORTS = ["next", "disagreed", "failed"] as const;
+const VOTING_PORTS = ["next", "disagreed", "failed"] as const;
 const MAP_PORTS = ["next", "partial", "failed"] as const;
 const AGENT_PORTS = ["next", "not_found", "uncertain", "refused", "failed"] as const;
 
@@ -30,7 +30,7 @@ export function portsOf(step: Step): readonly string[] {
     case "map":
       return MAP_PORTS;
     case "team":
-      return TEAM_PORTS;
+      return step.protocol ? ["next", "failed"] : VOTING_PORTS;
     case "start":
     case "transform":
       return ["next"];

@@ -2,6 +2,7 @@
 import type { JsonObject, WorkflowDefinition } from "../schema.gen";
 import * as edits from "./edits";
 import { portsOf } from "./ports";
+import { WAY_WORDS } from "./teams";
 
 export type Random = () => number;
 
@@ -63,6 +64,11 @@ const MAKERS: Readonly<Record<string, Maker>> = {
         : { kind };
     const link = random() < 0.3 ? anyLink(definition, random) : undefined;
     return (one) => edits.addStep(one, { choice, after: random() < 0.9 ? after : undefined, link });
+  },
+  "change how a team works": (definition, random) => {
+    const step = anyStep(definition, random) ?? "";
+    const way = pick(Object.keys(WAY_WORDS) as (keyof typeof WAY_WORDS)[], random) ?? "vote";
+    return (one) => edits.setWay(one, { step, way });
   },
   "add gate": (definition, random) => {
     const type = pick(["approve", "review", "fill", "choose", "adjudicate"] as const, random) ?? "fill";

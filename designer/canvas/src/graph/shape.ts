@@ -25,6 +25,8 @@ export const LIMITS = {
   due_seconds: [60, 90 * 86_400],
   max_parallel: [1, 64],
   weight: [1, 100],
+  "protocol.max_rounds": [1, 20],
+  "protocol.max_tasks": [1, 100],
   tolerated_failures: [0, 1_000],
   "awaits.seconds": [1, 366 * 86_400],
   "policies.run_timeout_seconds": [1, 366 * 86_400],
@@ -133,15 +135,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     timeout,
     retry,
   }),
-  team: shape({
-    ...INNER,
-    members: list(shape({ uses, weight: optional(within("weight")) }), 2, 15),
-    input: optional(mapping),
-    ballot: pattern(FIELD_PATTERN),
-    rule: optional(oneOf(["majority", "unanimity"])),
-    timeout,
-    retry,
-  }),
+  team: (value) => (isRecord(value) && value.protocol != null ? TALKING : VOTING)(value),
   gate: shape({
     ...INNER,
     type: oneOf(["approve", "review", "fill", "choose", "adjudicate"]),
@@ -165,6 +159,31 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     confidence: nullable(expression),
   }),
 };
+
+const TEAM = {
+  ...INNER,
+  members: list(shape({ uses, weight: optional(within("weight")), purpose: optional(note) }), 2, 15),
+  input: optional(mapping),
+  timeout,
+  retry,
+};
+const VOTING = shape({
+  ...TEAM,
+  ballot: pattern(FIELD_PATTERN),
+  rule: optional(oneOf(["majority", "unanimity"])),
+  protocol: nullable(whole(0, 0)),
+});
+const PROTOCOLS: Readonly<Record<string, Rule>> = {
+  supervisor: shape({
+    type: text(1, 10),
+    lead: uses,
+    max_rounds: optional(within("protocol.max_rounds")),
+    max_tasks: optional(within("protocol.max_tasks")),
+    max_parallel: optional(within("max_parallel")),
+    tolerate: optional(yesOrNo),
+  }),
+};
+const TALKING = shape({ ...TEAM, protocol: tagged(PROTOCOLS) });
 
 const LINK = shape({
   source: pattern(ID_PATTERN),

@@ -8,12 +8,13 @@ import { EmitPanel } from "./EmitPanel";
 import { GatePanel } from "./GatePanel";
 import { About, EndPanel, JoinPanel, StartPanel, TransformPanel } from "./panels";
 import { RouterPanel } from "./RouterPanel";
-import { TeamPanel } from "./TeamPanel";
 import { WaitPanel } from "./WaitPanel";
 import { Ways } from "./Ways";
 
 // Fetched beside the panel: few steps need more than their links to say when they begin.
 const Beginning = lazy(async () => ({ default: (await import("./later")).Beginning }));
+// Fetched when one is opened: few workflows have teams.
+const TeamPanel = lazy(async () => ({ default: (await import("./later")).TeamPanel }));
 
 export function StepPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
   return (
@@ -55,7 +56,11 @@ function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: S
     case "map":
       return <AgentPanel stepId={stepId} step={step} />;
     case "team":
-      return <TeamPanel stepId={stepId} step={step} />;
+      return (
+        <Suspense fallback={<span className="hint">Loading …</span>}>
+          <TeamPanel stepId={stepId} step={step} />
+        </Suspense>
+      );
     case "router":
       return <RouterPanel stepId={stepId} step={step} />;
     case "gate":

@@ -1,3 +1,4 @@
 // What is fetched when it is first needed, in one file, so that the editor itself stays small.
 export { Beginning } from "./Beginning";
+export { TeamPanel } from "./TeamPanel";
 export { TriggerFields } from "./TriggerFields";
