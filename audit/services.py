@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
@@ -190,31 +191,35 @@ def _prepare_payload(name: str, content: bytes, media: str) -> PreparedPayload:
 def _fields(
     entry_id: UUID, payloads: tuple[PreparedPayload, ...], given: EntryFields
 ) -> JsonObject:
-    actor, subject = given["actor"], given["subject"]
+    actor, subject, asked = given["actor"], given["subject"], given.get
     fields = _present(
-        v=envelope.VERSION,
-        id=str(entry_id),
-        at=envelope.instant(given["now"]),
-        workspace=_text(given.get("workspace_id")),
-        action=given["action"],
-        run=_text(given.get("run")),
-        step=given.get("step"),
-        attempt=given.get("attempt"),
-        before_sha256=given.get("before_sha256"),
-        after_sha256=given.get("after_sha256"),
-        run_seq=given.get("run_seq"),
-        event_id=_text(given.get("event_id")),
-        request_id=given.get("request_id"),
-        trace_id=given.get("trace_id"),
+        {
+            "v": envelope.VERSION,
+            "id": str(entry_id),
+            "at": envelope.instant(given["now"]),
+            "workspace": _text(asked("workspace_id")),
+            "action": given["action"],
+            "run": _text(asked("run")),
+            "step": asked("step"),
+            "attempt": asked("attempt"),
+            "before_sha256": asked("before_sha256"),
+            "after_sha256": asked("after_sha256"),
+            "run_seq": asked("run_seq"),
+            "event_id": _text(asked("event_id")),
+            "request_id": asked("request_id"),
+            "trace_id": asked("trace_id"),
+        }
     )
     fields["actor"] = _present(
-        kind=actor.kind, id=actor.id, via=actor.via, on_behalf_of=actor.on_behalf_of
+        {"kind": actor.kind, "id": actor.id, "via": actor.via, "on_behalf_of": actor.on_behalf_of}
     )
     fields["subject"] = _present(
-        kind=subject.kind,
-        id=subject.id,
-        version=subject.version,
-        content_sha256=subject.content_sha256,
+        {
+            "kind": subject.kind,
+            "id": subject.id,
+            "version": subject.version,
+            "content_sha256": subject.content_sha256,
+        }
     )
     if payloads:
         fields["payload"] = {
@@ -223,15 +228,16 @@ def _fields(
         }
     decision = given.get("decision")
     if decision is not None:
-        reference = _present(reason_text_ref=payloads[0].commit if given.get("reason") else None)
-        fields["decision"] = {**decision, **reference}
+        said = {"reason_text_ref": payloads[0].commit} if given.get("reason") else {}
+        fields["decision"] = {**decision, **said}
     return fields
 
 
+@lru_cache(maxsize=256)
 def _text(value: UUID | None) -> str | None:
     return str(value) if value else None
 
 
-def _present(**values: JsonValue) -> JsonObject:
+def _present(values: JsonObject) -> JsonObject:
     """Leave out what does not apply: empty text and None."""
     return {name: value for name, value in values.items() if value is not None and value != ""}

@@ -329,14 +329,16 @@ def _stored(model: Model, parts: frozenset[str]) -> JsonObject:
     usual = _usual(type(model))
     stored: JsonObject = {}
     for name, value in model.__dict__.items():
-        if name not in parts and (kept := _stored_value(value, usual[name])) is not None:
+        if value is usual[name] or name in parts:
+            continue
+        if (kept := _stored_value(value, usual[name])) is not None:
             stored[name] = kept
     return stored
 
 
 def _stored_value(value: Any, usual: Any) -> JsonValue:
     """A value as JSON; None when it is the usual one."""
-    if value is usual or value == usual:
+    if value == usual:
         return None
     if isinstance(value, StrEnum):
         return value.value

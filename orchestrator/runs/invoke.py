@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import re
 import threading
@@ -29,6 +28,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, connection
+from pydantic_core import to_json
 
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
 from orchestrator.core.breakers import Breaker, counts_as_answer, counts_as_failure, refused
@@ -386,7 +386,7 @@ def _authority(context: InvocationContext, version: registry.RegisteredVersion) 
 
 def _input_violations(version: registry.RegisteredVersion, given: JsonObject) -> Failed | None:
     violations = version.input.check(given)
-    if len(json.dumps(given, ensure_ascii=False).encode()) > MAX_INPUT_BYTES:
+    if _size_of(given) > MAX_INPUT_BYTES:
         reason = f"The input is larger than {MAX_INPUT_BYTES:,} bytes."
         violations = (Violation(path="", rule="size", reason=reason), *violations)
     if not violations:
@@ -521,11 +521,16 @@ def _output_violations(
     except InvalidInputError as error:
         rule = "size" if isinstance(error, TooLargeError) else "json"
         return (Violation(path="", rule=rule, reason=error.message[:1_000]),)
-    size = len(json.dumps(output, ensure_ascii=False).encode())
+    size = _size_of(output)
     if size > limit:
         reason = f"The output is {size:,} bytes; at most {limit:,} are allowed."
         return (Violation(path="", rule="size", reason=reason),)
     return version.output.check(output)
+
+
+def _size_of(payload: JsonObject) -> int:
+    """Bytes of a payload as compact JSON."""
+    return len(to_json(payload))
 
 
 def _never_again(version: registry.RegisteredVersion, failed: Failed) -> Failed:

@@ -278,3 +278,13 @@ def test_a_strange_address_is_denied(address):
 def test_an_unknown_host_is_unavailable(settings):
     result = outcome(call(Destination("people", "https://nobody.invalid"), "good"))
     assert (result.kind, result.reason_code) == ("unavailable", "service_unreachable")
+
+
+def test_the_client_knows_its_event_loop_without_searching_for_it():
+    """Where sniffio is missing, httpcore looks for it anew at each of a request's eight locks."""
+    import sniffio
+
+    async def library():
+        return sniffio.current_async_library()
+
+    assert asyncio.run(library()) == "asyncio"
