@@ -191,23 +191,23 @@ def _prepare_payload(name: str, content: bytes, media: str) -> PreparedPayload:
 def _fields(
     entry_id: UUID, payloads: tuple[PreparedPayload, ...], given: EntryFields
 ) -> JsonObject:
-    actor, subject, asked = given["actor"], given["subject"], given.get
+    actor, subject = given["actor"], given["subject"]
     fields = _present(
         {
             "v": envelope.VERSION,
             "id": str(entry_id),
             "at": envelope.instant(given["now"]),
-            "workspace": _text(asked("workspace_id")),
+            "workspace": _text(given.get("workspace_id")),
             "action": given["action"],
-            "run": _text(asked("run")),
-            "step": asked("step"),
-            "attempt": asked("attempt"),
-            "before_sha256": asked("before_sha256"),
-            "after_sha256": asked("after_sha256"),
-            "run_seq": asked("run_seq"),
-            "event_id": _text(asked("event_id")),
-            "request_id": asked("request_id"),
-            "trace_id": asked("trace_id"),
+            "run": _text(given.get("run")),
+            "step": given.get("step"),
+            "attempt": given.get("attempt"),
+            "before_sha256": given.get("before_sha256"),
+            "after_sha256": given.get("after_sha256"),
+            "run_seq": given.get("run_seq"),
+            "event_id": _text(given.get("event_id")),
+            "request_id": given.get("request_id"),
+            "trace_id": given.get("trace_id"),
         }
     )
     fields["actor"] = _present(
