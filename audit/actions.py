@@ -204,6 +204,17 @@ ACTIONS: Mapping[str, Action] = {
     "agent_breaker.reset": Action(
         "Reset a breaker", "A person lets an agent be called that had been left alone."
     ),
+    "budget_limit.set": Action("Set a limit", "So many calls, or so much money, in a period."),
+    "budget_limit.changed": Action(
+        "Changed a limit", "Its amount, or what becomes of calls at it."
+    ),
+    "budget_limit.ended": Action("Ended a limit", "Nothing is counted against it any more."),
+    "budget_limit.threshold_passed": Action(
+        "Passed a limit's threshold", "Most of a limit is used; said once in a period."
+    ),
+    "budget_limit.reached": Action(
+        "Reached a limit", "A call was refused because nothing is left; said once in a period."
+    ),
     "domain_type.registered": Action("Registered a type", "A named type, or its next version."),
     "domain_type.replaced": Action(
         "Replaced a type", "A newer version of a named type is current."

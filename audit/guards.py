@@ -31,6 +31,7 @@ APPEND_ONLY: Sequence[str] = (
     "audit.TreeNode",
     "audit.TreeHead",
     "approvals.SignOffMember",
+    "budgets.BudgetEntry",
     "runs.DefinitionSnapshot",
     "runs.RunEvent",
 )

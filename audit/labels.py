@@ -15,11 +15,14 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import Model, Q
 
-OWN_APPS: Final = frozenset({"accounts", "approvals", "registry", "designer", "runs", "files"})
+OWN_APPS: Final = frozenset(
+    {"accounts", "approvals", "budgets", "registry", "designer", "runs", "files"}
+)
 ACTOR_KINDS: Final[Mapping[str, str]] = {"agent": "agent_version", "service": "service_identity"}
 ADDRESSES: Final[Mapping[str, str]] = {
     "run": "/runs/{id}/",
     "review_task": "/reviews/{id}/",
+    "budget_limit": "/settings/budgets/{id}/",
     "audit_export": "/audit/?subject_kind=audit_export&subject_id={id}",
 }
 STEP_KINDS: Final = frozenset({"step", "step_run"})

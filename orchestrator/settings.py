@@ -104,6 +104,7 @@ INSTALLED_APPS = [
     "approvals",
     "registry",
     "designer",
+    "budgets",
     "orchestrator.runs",
     "orchestrator.console",
 ]

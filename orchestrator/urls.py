@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("approvals.urls")),
     path("", include("registry.urls")),
     path("", include("designer.urls")),
+    path("", include("budgets.urls")),
     path("", include("orchestrator.runs.urls")),
     path("", include("orchestrator.console.urls")),
     path("api/v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from orchestrator.agents.money import Money
 from orchestrator.agents.rules import DecisionTable
 from orchestrator.agents.template import Template
 from orchestrator.core.canonical import content_sha256
@@ -121,6 +122,13 @@ class Tool(Model):
     side_effect: SideEffect
 
 
+class Price(Model):
+    """What one call costs, in minor units of an ISO 4217 currency (`{"minor": 250, ...}`)."""
+
+    minor: Annotated[int, Field(ge=1, le=10**12)]
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
 class Example(Model):
     """One call that shows what the agent does."""
 
@@ -134,6 +142,7 @@ class AgentManifest(Model):
     """The declared interface of an agent version and how it is called.
 
     `limits` say in words what the agent does not do; `max_output_bytes` bounds what it may return.
+    `price` is what the owner declares that a call costs; without one it costs no money.
     """
 
     kind: AgentKind
@@ -149,6 +158,7 @@ class AgentManifest(Model):
     max_output_bytes: Annotated[int, Field(ge=1, le=5_000_000)] = 1_000_000
     config: AgentConfig
     policies: tuple[str, ...] = ()
+    price: Price | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -175,9 +185,15 @@ class AgentManifest(Model):
         """Whether a call spends its time waiting rather than computing."""
         return self.kind in WAITING_KINDS
 
+    @property
+    def price_of_call(self) -> Money | None:
+        """What one call costs; None: nothing."""
+        return None if self.price is None else Money(self.price.minor, self.price.currency)
+
     def stored(self) -> JsonObject:
-        """The JSON form that is stored and hashed."""
-        dumped: JsonObject = self.model_dump(mode="json")
+        """The JSON form that is stored and hashed; without a price as before there were prices."""
+        absent = None if self.price is not None else {"price"}
+        dumped: JsonObject = self.model_dump(mode="json", exclude=absent)
         return dumped
 
     def with_tools(self, tools: tuple[Tool, ...]) -> Self:

@@ -151,6 +151,18 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("PUT", "api/v1/sign-off-policies/<slug:slug>/"): api(
         "policy.manage", "workspace", body={"needed": {}, "reason": "because"}
     ),
+    ("GET", "settings/budgets/"): Row(SIGNED_IN),
+    ("GET", "settings/budgets/new/<slug:slug>/"): Row("policy.manage", "workspace"),
+    ("POST", "settings/budgets/new/<slug:slug>/"): Row("policy.manage", "workspace", body={}),
+    ("GET", "settings/budgets/<uuid:limit_id>/"): Row(SIGNED_IN, "limit"),
+    ("POST", "settings/budgets/<uuid:limit_id>/"): Row("policy.manage", "limit", body={}),
+    ("POST", "settings/budgets/<uuid:limit_id>/end/"): Row("policy.manage", "limit", body=REASON),
+    ("GET", "api/v1/budget-limits/"): api(SIGNED_IN),
+    ("POST", "api/v1/budget-limits/"): api("policy.manage", body={}),
+    ("GET", "api/v1/budget-limits/<uuid:pk>/"): api(SIGNED_IN, "limit"),
+    ("PUT", "api/v1/budget-limits/<uuid:pk>/"): api("policy.manage", "limit", body={}),
+    ("POST", "api/v1/budget-limits/<uuid:pk>/end/"): api("policy.manage", "limit", body=REASON),
+    ("GET", "api/v1/budget-limits/<uuid:pk>/ledger/"): api(SIGNED_IN, "limit"),
     ("GET", "api/v1/me/"): api(SIGNED_IN),
     ("GET", "api/v1/permissions/"): api(SIGNED_IN),
     ("GET", "api/v1/people/"): api(SIGNED_IN),

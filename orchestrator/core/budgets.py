@@ -5,6 +5,10 @@ it is leased, whatever comes of it; so do further tries, the agents that take ov
 a list. A step that has no call left fails with kind `budget`: by its port `failed`, or by the
 exception policy, which asks a person or ends the run. Who lets the step run again, or resumes the
 run, allows as many calls again as the budget says.
+
+Beside it stand the limits of a workspace, which count the calls of all its runs: the door refuses
+what would pass one, before the call, and the refusal is a failure like this one. If such a limit
+says that a person is asked (`asks`), one is, whatever the workflow does with failures.
 """
 
 from __future__ import annotations
@@ -14,6 +18,9 @@ from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Basis, BasisKind, Failed
 
 BUDGET_SPENT = "budget_spent"
+LIMIT_REACHED = "limit_reached"
+LIMIT_ASKS = "limit_asks"
+"""Reason codes of calls that were refused because a workspace's limit is spent; the second asks."""
 
 
 def spent(budget: BudgetPolicy | None, calls: int) -> Failed | None:
@@ -33,3 +40,8 @@ def spent(budget: BudgetPolicy | None, calls: int) -> Failed | None:
         basis=(basis,),
         retryable=False,
     )
+
+
+def asks(failed: Failed) -> bool:
+    """Whether a person decides how a step goes on that was refused by a limit."""
+    return failed.kind is FailureKind.BUDGET and failed.reason_code == LIMIT_ASKS

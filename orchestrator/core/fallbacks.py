@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from orchestrator.core.budgets import LIMIT_ASKS, LIMIT_REACHED
 from orchestrator.core.compilation import CompiledStep
 from orchestrator.core.definition import AgentRef, AgentStep, doers_of
 from orchestrator.core.results import Basis, BasisKind, Failed, StepResult
@@ -21,7 +22,10 @@ from orchestrator.core.state import StepRunState
 
 CHANGING: Final = frozenset({"write", "irreversible"})
 NOT_REACHED: Final = frozenset(
-    {"service_unreachable", "breaker_open", "input_contract", "agent_unusable"}
+    {
+        *("service_unreachable", "breaker_open", "input_contract", "agent_unusable"),
+        *(LIMIT_REACHED, LIMIT_ASKS),
+    }
 )
 """Reason codes of failures after which the agent has certainly not begun."""
 

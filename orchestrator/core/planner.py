@@ -66,7 +66,7 @@ from functools import partial
 from typing import Any, TypeAlias, assert_never
 
 from orchestrator.core.breakers import BREAKER_OPEN
-from orchestrator.core.budgets import spent
+from orchestrator.core.budgets import asks, spent
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
@@ -392,6 +392,8 @@ class _Planner(Undoing):
             self._plan_retry(step_id, result)
         elif following is not None:
             self._fall_back(step_id, following, result)
+        elif asks(result):
+            self._open_exception(step_id, result, result.reason)
         else:
             self._leave(step_id, result)
 

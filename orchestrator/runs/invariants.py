@@ -1,4 +1,4 @@
-"""The ten invariants that hold after every fault, each counted over the whole database.
+"""The eleven invariants that hold after every fault, each counted over the whole database.
 
 Read only. Each check says how many violations it found and how many rows it looked at, so that it
 cannot pass on nothing. The statements run on both databases.
@@ -18,6 +18,7 @@ from django.db import connection
 
 from audit import merkle
 from audit.guards import governed_models
+from budgets import ledger as budgets
 from orchestrator import access
 from orchestrator.access import Role
 from orchestrator.core.state import TERMINAL_RUN, TERMINAL_STEP
@@ -45,7 +46,7 @@ class Count:
 
 
 def check_invariants(now: datetime) -> list[Finding]:
-    """Run all ten checks. `now` is the database's time."""
+    """Run all eleven checks. `now` is the database's time."""
     return [Finding(code, title, *_pair(check(now))) for code, (title, check) in INVARIANTS.items()]
 
 
@@ -196,6 +197,11 @@ def ends_are_audited_once() -> Count:
     )
 
 
+def counters_are_their_ledger() -> Count:
+    """I11: what a limit's counter says is the sum of its ledger,"""
+    return Count(budgets.mismatches(), _count("SELECT count(*) FROM budgets_budgetcounter"))
+
+
 INVARIANTS: Final[Mapping[str, tuple[str, Callable[[datetime], Count]]]] = {
     "I1": (
         "a run has ended exactly when all its steps have",
@@ -213,6 +219,10 @@ INVARIANTS: Final[Mapping[str, tuple[str, Callable[[datetime], Count]]]] = {
         lambda _: one_final_decision(),
     ),
     "I10": ("each end of a run is audited exactly once", lambda _: ends_are_audited_once()),
+    "I11": (
+        "what is used of each limit is the sum of its ledger",
+        lambda _: counters_are_their_ledger(),
+    ),
 }
 
 

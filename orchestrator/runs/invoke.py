@@ -6,7 +6,9 @@ Whatever calls an agent, on whatever path, goes through here, and here alone sta
    calls of an agent that did not answer for a while (`core/breakers.py`);
 2. permission: agent and service are of the run's workspace; a test run calls nothing that writes;
 3. the input contract; 4. the egress guard (inside the http invoker); 5. time and byte limits;
-6. the output contract: what does not meet it is `Failed(contract)` with the places, never a value.
+6. the output contract: what does not meet it is `Failed(contract)` with the places, never a value;
+7. the limits of the workspace (`budgets.ledger`): what a call takes is reserved as the last thing
+   before it and settled after it; nothing is asked when no limit concerns it.
 
 None of the functions raises for what an agent, its service or its manifest does: the answer is then
 `Failed` or `Refused` with a reason for people. Cancelling the task of `invoke` aborts the call;
@@ -30,11 +32,14 @@ from uuid import UUID
 from django.db import DatabaseError, connection
 from pydantic_core import to_json
 
+from budgets import ledger
+from budgets.limits import Due
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
 from orchestrator.core.breakers import Breaker, counts_as_answer, counts_as_failure, refused
 from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.contracts import Validator
 from orchestrator.core.errors import DomainError, InvalidInputError
+from orchestrator.core.fallbacks import NOT_REACHED
 from orchestrator.core.json import JsonObject, JsonValue, TooLargeError, check_json
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import (
@@ -131,6 +136,7 @@ class PreparedCall:
     call: AgentCall | None
     refusal: StepResult | None = None
     breaker: Breaker = field(default_factory=Breaker)
+    dues: tuple[Due, ...] = ()
     checked_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -141,7 +147,7 @@ class PreparedCall:
     @property
     def is_repeatable(self) -> bool:
         """Whether the call computes in this process and leaves nothing outside it."""
-        if self.version is None or self.refusal is not None:
+        if self.version is None or self.refusal is not None or self.dues:
             return False
         manifest = self.version.manifest
         return (
@@ -197,10 +203,11 @@ _breakers = _Fresh(lambda version_id: breakers.read_breaker(UUID(version_id)), S
 
 
 def forget_status() -> None:
-    """Read statuses, endpoints and breakers anew; for who has just changed them, and tests."""
+    """Read what is kept for a second anew; for who has just changed it, and tests."""
     _statuses.clear()
     _endpoints.clear()
     _breakers.clear()
+    ledger.forget_limits()
 
 
 def prepare_call(
@@ -244,7 +251,10 @@ def prepare_call(
         open_artefact=_artefact_opener(context, version, command.input),
         **({"is_cancelled": is_cancelled} if is_cancelled else {}),
     )
-    return PreparedCall(context, version, call, refusal, breaker)
+    dues = ledger.dues_of(
+        context.workspace_id, context.workflow_id, version.slug, version.manifest.price_of_call
+    )
+    return PreparedCall(context, version, call, refusal, breaker, dues)
 
 
 async def invoke(prepared: PreparedCall) -> StepResult:
@@ -257,6 +267,28 @@ async def invoke(prepared: PreparedCall) -> StepResult:
         stopped = await asyncio.to_thread(_in_own_thread, _stopped, prepared)
         if stopped is not None:
             return stopped
+    if prepared.dues:
+        return await _within_budget(prepared)
+    return await _answered(prepared)
+
+
+async def _within_budget(prepared: PreparedCall) -> StepResult:
+    """The result of a call that waits and counts against limits."""
+    held = await asyncio.to_thread(_in_own_thread, _reserve, prepared)
+    if isinstance(held, Failed):
+        return held
+    try:
+        result = await _answered(prepared)
+    except asyncio.CancelledError:  # aborted: nobody knows how far it came
+        asyncio.get_running_loop().run_in_executor(None, _in_own_thread, _settle, (held, None))
+        raise
+    await asyncio.to_thread(_in_own_thread, _settle, (held, result))
+    return result
+
+
+async def _answered(prepared: PreparedCall) -> StepResult:
+    """The judged result of a call that waits."""
+    assert prepared.version is not None
     result = await _waited(prepared)
     if _is_news(prepared, result):
         await asyncio.to_thread(_in_own_thread, _tell_breaker, (prepared, result))
@@ -271,6 +303,18 @@ def invoke_sync(prepared: PreparedCall) -> StepResult:
         stopped = _stopped(prepared)
         if stopped is not None:
             return stopped
+    held = _reserve(prepared) if prepared.dues else None
+    if isinstance(held, Failed):
+        return held
+    result = _answered_here(prepared)
+    if held is not None:
+        _settle((held, result))
+    return result
+
+
+def _answered_here(prepared: PreparedCall) -> StepResult:
+    """The judged result of a call that is made in this thread."""
+    assert prepared.version is not None
     is_computing = prepared.version.manifest.kind in COMPUTING
     result = _computed(prepared) if is_computing else asyncio.run(_waited(prepared))
     if _is_news(prepared, result):
@@ -298,6 +342,36 @@ def _computed(prepared: PreparedCall) -> StepResult:
     except Exception as error:
         logger.exception("call failed", extra=_fields(prepared.context))
         return stopped_with_error(type(error).__name__)
+
+
+# ---- limits ------------------------------------------------------------------------------------
+
+
+def _reserve(prepared: PreparedCall) -> ledger.Reservation | Failed:
+    assert prepared.call is not None
+    context = prepared.context
+    call = ledger.Call(
+        workspace_id=context.workspace_id,
+        run_id=context.run_id,
+        step=context.step,
+        iteration=context.iteration,
+        attempt=context.attempt,
+        seconds=prepared.call.timeout_seconds,
+    )
+    return ledger.reserve(call, prepared.dues, CLOCK.now())
+
+
+def _settle(ended: tuple[ledger.Reservation, StepResult | None]) -> None:
+    """Count the call, unless it certainly did not reach its agent.
+
+    What cannot be settled now is settled by the sweeper; the call's result matters more.
+    """
+    held, result = ended
+    was_made = not (isinstance(result, Failed) and result.reason_code in NOT_REACHED)
+    try:
+        (ledger.settle if was_made else ledger.release)(held, CLOCK.now())
+    except DatabaseError:
+        logger.exception("budget could not be settled")
 
 
 # ---- before the call ---------------------------------------------------------------------------

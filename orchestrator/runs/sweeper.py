@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
 from approvals.services import take_effect
+from budgets.ledger import settle_expired
 from orchestrator.core.state import RunStatus, is_terminal
 from orchestrator.runs import boots, intake, invariants, services, statements, triggers
 from orchestrator.runs.models import Incident, Run, Timer, Worker
@@ -91,6 +92,7 @@ class Sweeper:
             _each("leases", free_expired, now)
             _each("doorbells", self._ring_again, now)
             _each("workers", forget_workers, now)
+            _each("reservations", settle_expired, now)
         if at >= self._incidents_at:
             self._incidents_at = at + INCIDENT_SECONDS
             _each("incidents", open_incidents, now)

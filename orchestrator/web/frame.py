@@ -50,6 +50,7 @@ SETTINGS: Final = (
     NavItem("workspaces", "Workspaces", "/settings/workspaces/", "building"),
     NavItem("roles", "What roles may do", "/settings/roles/", "table"),
     NavItem("sign-offs", "Sign-offs", "/settings/sign-offs/", "review"),
+    NavItem("budgets", "Budgets", "/settings/budgets/", "gauge"),
     NavItem("tokens", "My API tokens", "/settings/tokens/", "key"),
     NavItem("services", "Service identities", "/settings/services/", "server", "token.manage"),
 )

@@ -15,6 +15,7 @@ from orchestrator.ids import new_id
 from orchestrator.runs.invariants import INVARIANTS, check_invariants
 from orchestrator.runs.models import Run
 from orchestrator.runs.walker import walk
+from tests.integration.runs.test_limits import limit
 from tests.integration.runs.world import chain, decide, now, with_gate
 
 
@@ -60,6 +61,7 @@ def drop_triggers(table):
 @pytest.fixture
 def runs(world, doorbells):
     """One run that has ended and one that waits for a person who has just decided."""
+    limit(world, 9)
     ended = world.start(chain("a"))
     walk(ended.id)
     waiting = world.start(with_gate())
@@ -173,6 +175,10 @@ def ended_twice(ended, waiting):
     )
 
 
+def used_without_a_call(ended, waiting):
+    sql("UPDATE budgets_budgetcounter SET used = used + 1")
+
+
 @pytest.mark.parametrize(
     ("code", "plant"),
     [
@@ -188,6 +194,7 @@ def ended_twice(ended, waiting):
         ("I9", second_decision),
         ("I9", signed_by_nobody),
         ("I10", ended_twice),
+        ("I11", used_without_a_call),
     ],
 )
 def test_a_planted_violation_is_counted(runs, code, plant):

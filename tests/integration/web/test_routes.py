@@ -133,7 +133,28 @@ class World:
             "entry": self._entry(claims),
             "trigger": self._trigger(claims),
             "hooked": "hooked",
+            "limit": self._limit(claims),
         }
+
+    def _limit(self, workspace):
+        """A limit of calls."""
+        from budgets import services
+        from budgets.limits import Period, Scope, Unit
+        from orchestrator.access import SYSTEM
+
+        row = services.set_limit(
+            workspace_id=workspace.id,
+            scope=Scope.WORKSPACE,
+            target="",
+            unit=Unit.CALLS,
+            currency="",
+            period=Period.MONTH,
+            terms=services.Terms(1_000_000),
+            reason="because",
+            actor=SYSTEM,
+            now=self.now,
+        )
+        return str(row.id)
 
     def _trigger(self, workspace):
         """A webhook of a published workflow."""

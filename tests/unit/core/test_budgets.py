@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from orchestrator.core.definition import BudgetPolicy
 from orchestrator.core.events import RunResumed
+from orchestrator.core.results import Failed
 from tests.unit.core.flows import Flow, agent, call, each
 
 END = {"kind": "end", "name": "Bad", "outcome": "failed"}
@@ -173,3 +174,26 @@ def test_a_definition_without_budget_keeps_its_hash():
     plain = without.model_copy(update={"policies": policies})
     assert "budget" not in plain.hashed()["policies"]
     assert without.hashed()["policies"]["budget"] == {"calls": 1}
+
+
+def test_a_limit_that_asks_asks_whatever_the_step_does_with_failures():
+    steps = {"a": call("a"), "bad": END}
+    flow = Flow(steps, ("start-a", "a-done", "a.failed-bad"))
+    flow.start(n=1)
+    flow.end_with("a", refused_by_a_limit("limit_asks"))
+    assert flow.step("a").waiting_for == "exception"
+    flow.decide_exception("a", "retry")
+    flow.succeed("a")
+    assert flow.state.outcome == "done"
+
+
+def test_a_limit_that_stops_fails_the_step():
+    steps = {"a": call("a"), "bad": END}
+    flow = Flow(steps, ("start-a", "a-done", "a.failed-bad"))
+    flow.start(n=1)
+    flow.end_with("a", refused_by_a_limit("limit_reached"))
+    assert flow.state.outcome == "failed"
+
+
+def refused_by_a_limit(code):
+    return Failed(kind="budget", reason_code=code, reason="Nothing is left.", retryable=False)

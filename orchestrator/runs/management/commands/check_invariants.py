@@ -1,4 +1,4 @@
-"""Count the violations of the ten invariants; exit 1 when there is any."""
+"""Count the violations of the eleven invariants; exit 1 when there is any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.runs.invariants import check_invariants
 
 
 class Command(BaseCommand):
-    help = "Check the ten invariants over the whole database. Exits 1 when one is violated."
+    help = "Check the eleven invariants over the whole database. Exits 1 when one is violated."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON instead of lines")

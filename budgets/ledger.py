@@ -1,0 +1,350 @@
+"""Reserving before a call, settling after it: the protocol that keeps limits hard.
+
+Theory of operation
+-------------------
+1. `dues_of` says which limits a call counts against. They are read once a second per workspace and
+   process; a call that none concerns costs nothing.
+2. `reserve` adds what the call takes to each limit's counter, in one guarded UPDATE per limit which
+   refuses when used and reserved would pass the amount. However many call at once, the row decides
+   for one after another. All limits of a call, its reservations and its lines in the ledger commit
+   together, in the order of the limits' ids, so that two calls never wait for each other; a refusal
+   takes all of it back.
+3. `settle` moves what was reserved to used when the call was made, `release` gives it back when it
+   was not. Whoever deletes the reservation's row does it, and nobody else.
+4. A reservation that nobody settles, because its worker died, expires: the sweeper calls
+   `settle_expired`, which counts it as used, since nobody knows whether the call was made.
+
+So used + reserved never passes the amount, and the sum of the ledger is always what the counters
+say (`mismatches`). A limit that is lowered below what is used refuses everything until it begins
+anew. A limit counts from the moment that it is set.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid5
+
+from django.db import OperationalError, transaction
+from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from audit.services import Subject, append_entry
+from budgets.limits import AtLimit, Due, LimitFacts, Period, Scope, Unit, period_start, refusal
+from budgets.models import BudgetCounter, BudgetEntry, BudgetLimit, BudgetReservation
+from orchestrator.access import SYSTEM
+from orchestrator.agents.money import Money
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Failed
+from orchestrator.ids import new_id
+
+logger = logging.getLogger("baton.budgets")
+
+FRESH_SECONDS: Final = 1.0
+"""How old the limits may be that a call is held against."""
+GRACE: Final = timedelta(seconds=60)
+"""How long after its deadline a call may still be settled by who made it."""
+TRIES: Final = 4
+BATCH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The call that something is reserved for; `workspace_id` is its run's."""
+
+    workspace_id: UUID
+    run_id: UUID
+    step: str
+    iteration: int
+    attempt: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What is reserved for a call under way: the ids of its rows, in the order of their limits."""
+
+    ids: tuple[UUID, ...]
+
+
+class _SpentError(Exception):
+    """Nothing is left of a limit; takes back what was reserved of the others."""
+
+    def __init__(self, due: Due, starts_on: date) -> None:
+        super().__init__(due.limit.about)
+        self.due = due
+        self.starts_on = starts_on
+
+
+class _Known:
+    """The limits of each workspace, read at most once a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[UUID, tuple[float, tuple[LimitFacts, ...]]] = {}
+
+    def of(self, workspace_id: UUID) -> tuple[LimitFacts, ...]:
+        now = time.monotonic()
+        kept = self._kept.get(workspace_id)
+        if kept is not None and now - kept[0] < FRESH_SECONDS:
+            return kept[1]
+        limits = _read_limits(workspace_id)
+        with self._lock:
+            self._kept[workspace_id] = (now, limits)
+        return limits
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+
+_known = _Known()
+
+
+def forget_limits() -> None:
+    """Read limits anew; for who has just changed them, and tests."""
+    _known.clear()
+
+
+def dues_of(
+    workspace_id: UUID, workflow_id: UUID | None, agent: str, price: Money | None
+) -> tuple[Due, ...]:
+    """What a call of this agent takes of which limits; empty when none concerns it."""
+    limits = _known.of(workspace_id)
+    return tuple(
+        Due(one, cost)
+        for one in limits
+        if one.counts(workflow_id, agent) and (cost := one.cost(price))
+    )
+
+
+def reserve(call: Call, dues: Sequence[Due], now: datetime) -> Reservation | Failed:
+    """Reserve for a call what it takes of its limits; the failure of its step when one is spent."""
+    for left in reversed(range(TRIES)):
+        try:
+            return _reserve(call, dues, now)
+        except OperationalError:
+            if left == 0:
+                logger.exception("budget could not be asked", extra={"run": str(call.run_id)})
+                break
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  to keep two apart, no secret
+    return Failed(
+        kind=FailureKind.UNAVAILABLE,
+        reason_code="budget_unknown",
+        reason="What is left of the budget could not be asked. The call was not made.",
+    )
+
+
+def settle(reservation: Reservation, now: datetime) -> None:
+    """Count what was reserved as used: the call was made. A second time changes nothing."""
+    _end(reservation.ids, "settled", now)
+
+
+def release(reservation: Reservation, now: datetime) -> None:
+    """Give back what was reserved: the call was not made. A second time changes nothing."""
+    _end(reservation.ids, "released", now)
+
+
+def settle_expired(now: datetime) -> int:
+    """Count as used what nobody settled in time; returns how many reservations."""
+    expired = BudgetReservation.objects.filter(expires_at__lt=now).order_by("expires_at")
+    return sum(_end((key,), "lost", now) for key in expired.values_list("id", flat=True)[:BATCH])
+
+
+def mismatches() -> int:
+    """Counters that are not the sum of their ledger, or not that of what is under way."""
+    ended = _summed(BudgetEntry.objects.exclude(kind__in=("reserved", "released")))
+    begun = _summed(BudgetEntry.objects.filter(kind="reserved"))
+    closed = _summed(BudgetEntry.objects.exclude(kind="reserved"))
+    under_way = _summed(BudgetReservation.objects.all())
+    return (
+        BudgetCounter.objects.annotate(ended=ended, left=begun - closed, under_way=under_way)
+        .exclude(Q(used=F("ended")) & Q(reserved=F("left")) & Q(reserved=F("under_way")))
+        .count()
+    )
+
+
+def _summed(rows: QuerySet[BudgetEntry] | QuerySet[BudgetReservation]) -> Coalesce:
+    """The sum of their amounts, per counter."""
+    sums = rows.filter(counter=OuterRef("pk")).order_by().values("counter")
+    total = Subquery(sums.annotate(total=Sum("amount")).values("total"))
+    return Coalesce(total, 0, output_field=BigIntegerField())
+
+
+def _reserve(call: Call, dues: Sequence[Due], now: datetime) -> Reservation | Failed:
+    try:
+        with transaction.atomic():
+            rows = [_row(call, due, counter_id, now) for due, counter_id in _taken(call, dues, now)]
+            BudgetReservation.objects.bulk_create(rows)
+            BudgetEntry.objects.bulk_create([_line(row, "reserved", now) for row in rows])
+    except _SpentError as spent:
+        return _refused(call, spent, now)
+    return Reservation(tuple(row.id for row in rows))
+
+
+def _taken(call: Call, dues: Sequence[Due], now: datetime) -> list[tuple[Due, UUID]]:
+    """Take from every limit; those that ended a moment ago are left out.
+
+    Raises:
+        _SpentError: nothing is left of one.
+    """
+    taken = []
+    for due in sorted(dues, key=lambda one: one.limit.id):
+        starts_on = period_start(due.limit.period, now)
+        counter_id = counter_of(due.limit.id, starts_on)
+        if not _add(counter_id, due):
+            if not BudgetLimit.objects.filter(id=due.limit.id, ended_at__isnull=True).exists():
+                continue
+            _begin(due.limit.id, starts_on)
+            if not _add(counter_id, due):
+                raise _SpentError(due, starts_on)
+        _warn(call, due, counter_id, now)
+        taken.append((due, counter_id))
+    return taken
+
+
+def counter_of(limit_id: UUID, starts_on: date) -> UUID:
+    """The id of a limit's counter for a period: it needs no look-up."""
+    return uuid5(limit_id, starts_on.isoformat())
+
+
+def _begin(limit_id: UUID, starts_on: date) -> None:
+    row = BudgetCounter(id=counter_of(limit_id, starts_on), limit_id=limit_id, starts_on=starts_on)
+    BudgetCounter.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def _add(counter_id: UUID, due: Due) -> bool:
+    """Reserve; False: it would pass the limit, or there is no counter yet.
+
+    Only the counter's own columns stand beside the amount, so that PostgreSQL looks at them again
+    when it has waited for another call's lock.
+    """
+    amount = BudgetLimit.objects.filter(id=due.limit.id, ended_at__isnull=True).values("amount")
+    rows = BudgetCounter.objects.filter(id=counter_id).alias(
+        after=F("used") + F("reserved") + due.amount
+    )
+    return bool(
+        rows.filter(after__lte=Subquery(amount)).update(reserved=F("reserved") + due.amount)
+    )
+
+
+def _warn(call: Call, due: Due, counter_id: UUID, now: datetime) -> None:
+    """Say once in a period that the threshold is passed."""
+    limits = BudgetLimit.objects.filter(id=due.limit.id)
+    threshold = limits.values_list(F("amount") * F("threshold_percent"), flat=True)
+    passed = BudgetCounter.objects.filter(id=counter_id, warned_at__isnull=True).alias(
+        hundredfold=(F("used") + F("reserved")) * 100
+    )
+    if passed.filter(hundredfold__gte=Subquery(threshold)).update(warned_at=now):
+        _record("budget_limit.threshold_passed", call.workspace_id, due, counter_id, now=now)
+
+
+def _refused(call: Call, spent: _SpentError, now: datetime) -> Failed:
+    """Count a refusal, write the first of a period to the audit log, and say why."""
+    due, counter_id = spent.due, counter_of(spent.due.limit.id, spent.starts_on)
+    with transaction.atomic():
+        _begin(due.limit.id, spent.starts_on)
+        rows = BudgetCounter.objects.filter(id=counter_id)
+        rows.update(refused=F("refused") + 1)
+        if rows.filter(reached_at__isnull=True).update(reached_at=now):
+            _record("budget_limit.reached", call.workspace_id, due, counter_id, now=now)
+        counter = rows.select_related("limit").get()
+    taken = counter.used + counter.reserved
+    return refusal(due, counter.limit.amount, taken, spent.starts_on)
+
+
+def _end(ids: Sequence[UUID], kind: str, now: datetime) -> int:
+    """End reservations that are still under way; returns how many."""
+    ended = 0
+    with transaction.atomic():
+        for key in ids:
+            row = BudgetReservation.objects.filter(id=key).first()
+            if row is None or not BudgetReservation.objects.filter(id=key).delete()[0]:
+                continue
+            used = 0 if kind == "released" else row.amount
+            BudgetCounter.objects.filter(id=row.counter_id).update(
+                reserved=F("reserved") - row.amount, used=F("used") + used
+            )
+            _line(row, kind, now).save(force_insert=True)
+            ended += 1
+    return ended
+
+
+def _row(call: Call, due: Due, counter_id: UUID, now: datetime) -> BudgetReservation:
+    return BudgetReservation(
+        id=new_id(),
+        counter_id=counter_id,
+        amount=due.amount,
+        run_id=call.run_id,
+        step=call.step,
+        iteration=call.iteration,
+        attempt=call.attempt,
+        expires_at=now + timedelta(seconds=call.seconds) + GRACE,
+    )
+
+
+def _line(row: BudgetReservation, kind: str, now: datetime) -> BudgetEntry:
+    return BudgetEntry(
+        id=new_id(),
+        counter_id=row.counter_id,
+        reservation=row.id,
+        kind=kind,
+        amount=row.amount,
+        run_id=row.run_id,
+        step=row.step,
+        iteration=row.iteration,
+        attempt=row.attempt,
+        at=now,
+    )
+
+
+def _record(action: str, workspace_id: UUID, due: Due, counter_id: UUID, *, now: datetime) -> None:
+    counter = BudgetCounter.objects.select_related("limit").get(id=counter_id)
+    append_entry(
+        actor=SYSTEM,
+        action=action,
+        subject=Subject("budget_limit", str(due.limit.id)),
+        workspace_id=workspace_id,
+        now=now,
+        decision={
+            "outcome": action.partition(".")[2],
+            "amount": counter.limit.amount,
+            "used": counter.used,
+            "reserved": counter.reserved,
+            "period": counter.starts_on.isoformat(),
+        },
+    )
+
+
+def _read_limits(workspace_id: UUID) -> tuple[LimitFacts, ...]:
+    rows = BudgetLimit.objects.filter(
+        workspace_id=workspace_id, ended_at__isnull=True
+    ).select_related("workspace", "workflow", "agent")
+    return tuple(map(facts_of, rows))
+
+
+def facts_of(row: BudgetLimit) -> LimitFacts:
+    """A limit as calls are held against it."""
+    named = {
+        Scope.WORKSPACE: f"The workspace '{row.workspace}'",
+        Scope.WORKFLOW: f"The workflow '{row.workflow}'",
+        Scope.AGENT: f"The agent '{row.agent}'",
+    }
+    scope = Scope(row.scope)
+    return LimitFacts(
+        id=row.id,
+        scope=scope,
+        unit=Unit(row.unit),
+        currency=row.currency,
+        period=Period(row.period),
+        at_limit=AtLimit(row.at_limit),
+        about=named[scope],
+        workflow_id=row.workflow_id,
+        agent=row.target if scope is Scope.AGENT else "",
+    )

@@ -1,0 +1,159 @@
+"""What a limit is about, how its time is counted, how its amounts are written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from orchestrator.agents.money import Money, format_money, parse_money
+from orchestrator.core.budgets import LIMIT_ASKS, LIMIT_REACHED
+from orchestrator.core.policies import FailureKind
+from orchestrator.core.results import Basis, BasisKind, Failed
+
+
+class Scope(StrEnum):
+    """Whose calls a limit counts."""
+
+    WORKSPACE = "workspace"
+    WORKFLOW = "workflow"
+    AGENT = "agent"
+
+
+class Unit(StrEnum):
+    """What a limit counts."""
+
+    CALLS = "calls"
+    MONEY = "money"
+
+
+class Period(StrEnum):
+    """After which time a limit begins anew; days and months are those of UTC."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class AtLimit(StrEnum):
+    """What becomes of a step for whose call nothing is left."""
+
+    STOP = "stop"
+    ASK = "ask"
+
+
+AT_LIMIT_WORDS: Final[Mapping[AtLimit, str]] = {
+    AtLimit.STOP: "fail the step",
+    AtLimit.ASK: "wait and ask a person",
+}
+MAX_AMOUNT: Final = 10**15
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFacts:
+    """A limit as calls are held against it. `about` names what it counts, for messages."""
+
+    id: UUID
+    scope: Scope
+    unit: Unit
+    currency: str
+    period: Period
+    at_limit: AtLimit
+    about: str
+    workflow_id: UUID | None = None
+    agent: str = ""
+
+    def counts(self, workflow_id: UUID | None, agent: str) -> bool:
+        """Whether a call of this agent for this workflow counts here."""
+        match self.scope:
+            case Scope.WORKSPACE:
+                return True
+            case Scope.WORKFLOW:
+                return self.workflow_id == workflow_id
+            case Scope.AGENT:
+                return self.agent == agent
+
+    def cost(self, price: Money | None) -> int:
+        """What a call at this price takes of it; 0: nothing, as of one in another currency."""
+        if self.unit is Unit.CALLS:
+            return 1
+        return price.minor if price is not None and price.currency == self.currency else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a call takes of a limit."""
+
+    limit: LimitFacts
+    amount: int
+
+
+def period_start(period: Period, now: datetime) -> date:
+    """The first day of the period that `now` is in."""
+    today = now.astimezone(UTC).date()
+    return today if period is Period.DAY else today.replace(day=1)
+
+
+def period_end(period: Period, starts_on: date) -> date:
+    """The day on which the next period begins."""
+    if period is Period.DAY:
+        return starts_on + timedelta(days=1)
+    return (starts_on + timedelta(days=32)).replace(day=1)
+
+
+def amount_words(unit: Unit, currency: str, amount: int) -> str:
+    """`1,000 calls`, `EUR 250.00`."""
+    if unit is Unit.MONEY:
+        return format_money(Money(amount, currency))
+    return f"{amount:,} call{'' if amount == 1 else 's'}"
+
+
+def plain_amount(unit: Unit, currency: str, amount: int) -> str:
+    """As `amount_words`, without the unit: what a form shows."""
+    if unit is Unit.MONEY:
+        return format_money(Money(amount, currency)).partition(" ")[2].replace(",", "")
+    return str(amount)
+
+
+def read_amount(text: str, unit: Unit, currency: str) -> int:
+    """An amount as a person writes it, in calls or minor units.
+
+    Raises:
+        ValueError: says what is wrong, for people.
+    """
+    if unit is Unit.MONEY:
+        return parse_money(text, default_currency=currency).minor
+    digits = text.strip().replace(",", "").replace(" ", "")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
+        raise ValueError("must be a whole number of calls")
+    return int(digits)
+
+
+def refusal(due: Due, amount: int, taken: int, starts_on: date) -> Failed:
+    """The result of a call for which nothing is left.
+
+    `amount` is the limit, `taken` what is used and reserved of it.
+    """
+    limit = due.limit
+    allowed = amount_words(limit.unit, limit.currency, amount)
+    gone = amount_words(limit.unit, limit.currency, taken)
+    costs = amount_words(limit.unit, limit.currency, due.amount)
+    wanted = f"; this call costs {costs}" if limit.unit is Unit.MONEY else ""
+    until = period_end(limit.period, starts_on).isoformat()
+    return Failed(
+        kind=FailureKind.BUDGET,
+        reason_code=LIMIT_ASKS if limit.at_limit is AtLimit.ASK else LIMIT_REACHED,
+        reason=f"{limit.about} may use {allowed} per {limit.period}, and {gone} are used or "
+        f"reserved{wanted}. It begins anew on {until}. An administrator of the workspace can "
+        "raise the limit under Settings, Budgets.",
+        basis=(
+            Basis(
+                kind=BasisKind.THRESHOLD,
+                id=f"budget_limit/{limit.id}",
+                values={"limit": amount, "taken": taken, "wanted": due.amount},
+            ),
+        ),
+        retryable=False,
+    )

@@ -1,0 +1,137 @@
+"""Limits over pages and API, as administrators and others meet them."""
+
+import json
+
+import pytest
+from django.utils import timezone
+
+from audit.models import AuditOutbox
+from budgets import ledger
+from budgets.models import BudgetLimit
+from orchestrator.access import Role
+
+LIST = "/settings/budgets/"
+API = "/api/v1/budget-limits/"
+BODY = {
+    "workspace": "claims",
+    "scope": "workspace",
+    "unit": "money",
+    "currency": "EUR",
+    "period": "month",
+    "amount": 25_000,
+    "at_limit": "ask",
+    "reason": "The plan of the year.",
+}
+
+
+@pytest.fixture
+def administrator(sign_in):
+    return sign_in(Role.ADMINISTRATOR)
+
+
+def sent(client, method, path, body, status):
+    answer = getattr(client, method)(path, json.dumps(body), content_type="application/json")
+    assert answer.status_code == status, answer.content
+    return answer.json()
+
+
+def fields(**given):
+    value = {
+        "about": "the whole workspace",
+        "unit": "calls",
+        "period": "day",
+        "amount": "1,000",
+        "threshold_percent": "80",
+        "at_limit": "wait and ask a person",
+        "reason": "The plan.",
+        **given,
+    }
+    return {f"input.{name}": one for name, one in value.items()}
+
+
+def test_an_administrator_sets_changes_and_ends_a_limit_on_its_pages(administrator, world):
+    new = f"{LIST}new/{world.claims.slug}/"
+    wrong = administrator.post(new, fields(amount="many"))
+    assert wrong.status_code == 422
+    assert "whole number of calls" in wrong.content.decode()
+    assert administrator.post(new, fields()).status_code == 302
+    row = BudgetLimit.objects.get()
+    assert (row.amount, row.period, row.at_limit) == (1_000, "day", "ask")
+    assert "1,000 calls" in administrator.get(LIST).content.decode()
+    page = f"{LIST}{row.id}/"
+    terms = fields(amount="2000", at_limit="fail the step")
+    del terms["input.about"], terms["input.unit"], terms["input.period"]
+    assert administrator.post(page, terms).status_code == 302
+    assert "2,000 calls per day" in administrator.get(page).content.decode()
+    assert administrator.post(f"{page}end/", {"reason": "Over."}).status_code == 302
+    assert "No limit yet" in administrator.get(LIST).content.decode()
+    entries = AuditOutbox.objects.filter(action__startswith="budget_limit.").order_by("id")
+    assert [one.action for one in entries] == [
+        "budget_limit.set",
+        "budget_limit.changed",
+        "budget_limit.ended",
+    ]
+
+
+def test_others_read_a_limit_and_who_may_change_it(administrator, sign_in, world):
+    new = f"{LIST}new/{world.claims.slug}/"
+    administrator.post(new, fields())
+    reader = sign_in(Role.REVIEWER)
+    page = f"{LIST}{BudgetLimit.objects.get().id}/"
+    html = reader.get(page).content.decode()
+    assert "Administrators of" in html
+    assert "Change the limit" not in html
+    assert reader.post(page, fields()).status_code == 403
+    assert reader.get(new).status_code == 403
+    assert "New limit" not in reader.get(LIST).content.decode()
+
+
+def test_the_api_says_what_is_used_and_every_line_of_the_ledger(administrator, world):
+    body = {**BODY, "workspace": world.claims.slug}
+    made = sent(administrator, "post", API, body, 201)
+    assert made["usage"]["left"] == 25_000
+    address = f"{API}{made['id']}/"
+    ledger.forget_limits()
+    use(world, 300)
+    shown = administrator.get(address).json()
+    assert (shown["usage"]["used"], shown["usage"]["left"]) == (300, 24_700)
+    lines = administrator.get(f"{address}ledger/").json()["results"]
+    assert [one["kind"] for one in lines] == ["settled", "reserved"]
+    assert administrator.get(API).json()["results"][0]["id"] == made["id"]
+    changed = sent(administrator, "put", address, {"amount": 100, "reason": "Less."}, 200)
+    assert (changed["usage"]["left"], changed["at_limit"]) == (0, "stop")
+    assert sent(administrator, "post", f"{address}end/", {"reason": "Over."}, 200)["ended_at"]
+    sent(administrator, "put", address, {"amount": 1, "reason": "x"}, 409)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        ({"currency": ""}, "/currency"),
+        ({"unit": "calls"}, "/currency"),
+        ({"target": "x"}, "/target"),
+        ({"amount": -1}, "/amount"),
+        ({"reason": " "}, "/reason"),
+        ({"other": 1}, "/other"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(administrator, world, wrong, place):
+    body = {**BODY, "workspace": world.claims.slug, **wrong}
+    answer = sent(administrator, "post", API, body, 422)
+    assert answer["violations"][0]["path"] == place
+    assert not BudgetLimit.objects.exists()
+
+
+def test_a_limit_of_what_does_not_exist_is_not_found(administrator, world):
+    body = {**BODY, "workspace": world.claims.slug, "scope": "agent", "target": "nobody"}
+    sent(administrator, "post", API, body, 404)
+
+
+def use(world, minor):
+    from uuid import uuid4
+
+    from orchestrator.agents.money import Money
+
+    dues = ledger.dues_of(world.claims.id, None, "any", Money(minor, "EUR"))
+    call = ledger.Call(world.claims.id, uuid4(), "a", 1, 1, 30)
+    ledger.settle(ledger.reserve(call, dues, timezone.now()), timezone.now())
