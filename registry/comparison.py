@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from orchestrator.agents.money import format_money
 from orchestrator.core.contracts import Fit, FitVerdict, fits
 from orchestrator.core.json import JsonObject, JsonValue
 from registry import presentation
@@ -111,6 +112,8 @@ def _lines(side: Side) -> Iterator[tuple[Line, str]]:
     yield ("Effects", "Repeating"), presentation.EFFECTS[manifest.effect]
     for tool in manifest.tools:
         yield ("Effects", f"Tool {tool.name}"), f"{', '.join(tool.scopes)}: {tool.side_effect}"
+    if manifest.price_of_call is not None:
+        yield ("Effects", "Price of a call"), format_money(manifest.price_of_call)
     yield ("Effects", "Largest output"), f"{manifest.max_output_bytes:,} bytes"
     yield from _contract_lines("Takes", manifest.input)
     yield from _contract_lines("Gives", manifest.output)

@@ -76,12 +76,18 @@ def version_contract(of: FormKind, identity: JsonObject | None = None) -> JsonOb
             "maximum": 5_000_000,
             "default": 1_000_000,
         },
+        "price": {
+            "$ref": "baton:Money",
+            "title": "Price of a call",
+            "description": "Limits of money count it. Empty: a call costs nothing.",
+        },
         "examples": _examples(),
     }
+    optional = {*first, "price", "examples"}
     return {
         "type": "object",
         "properties": properties,
-        "required": [*first, *(name for name in properties if name not in {*first, "examples"})],
+        "required": [*first, *(name for name in properties if name not in optional)],
         "additionalProperties": False,
         "$defs": definitions,
     }
@@ -146,7 +152,7 @@ def manifest_of(kind: str, value: Mapping[str, Any]) -> JsonObject:
     """The manifest that a read form asks for; it may still be wrong."""
     names = (
         "purpose", "limits", "capabilities", "input", "output", "side_effect", "effect",
-        "max_output_bytes", "examples",
+        "max_output_bytes", "price", "examples",
     )  # fmt: skip
     manifest: JsonObject = {"kind": kind}
     manifest |= {name: value[name] for name in names if name in value}

@@ -32,6 +32,7 @@ from approvals.closure import Member
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.selectors import names_of
+from orchestrator.agents.money import Money, money_of
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.catalogue import AgentExample, AgentInterface, Catalogue, Repair
 from orchestrator.core.catalogue import DomainType as CoreType
@@ -507,6 +508,16 @@ def version_status(version_id: UUID) -> str:
     """The status of an agent version as the database has it now; empty when there is none."""
     found = AgentVersion.objects.filter(pk=version_id).values_list("status", flat=True).first()
     return found or ""
+
+
+def prices_of(version_ids: Iterable[UUID]) -> dict[UUID, Money]:
+    """What a call costs, for the versions that declare it."""
+    rows = AgentVersion.objects.filter(id__in=set(version_ids), manifest__has_key="price")
+    return {
+        key: price
+        for key, given in rows.values_list("id", "manifest__price")
+        if (price := money_of(given)) is not None
+    }
 
 
 def surroundings_of(workspace_id: UUID) -> Surroundings:

@@ -453,6 +453,7 @@ def _described(version: AgentVersion) -> dict[str, Any]:
         "kind_icon": presentation.KIND_ICONS[manifest.kind],
         "side_effect": {"shape": shape, "tone": tone, "words": words},
         "effect": presentation.EFFECTS[manifest.effect],
+        "price": manifest.price_of_call.json() if manifest.price_of_call else None,
         "tools": [
             {"tool": one, "look": presentation.SIDE_EFFECTS[one.side_effect]}
             for one in manifest.tools or tools_of(config)

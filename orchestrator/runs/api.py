@@ -148,6 +148,13 @@ class RunMembersSerializer(serializers.Serializer[Any]):
     total = serializers.IntegerField()
 
 
+class PriceSerializer(serializers.Serializer[Any]):
+    """What calls have cost at the prices that agents declare, in minor units of a currency."""
+
+    minor = serializers.IntegerField()
+    currency = serializers.CharField()
+
+
 class RunStepSerializer(serializers.Serializer[Any]):
     """A step of a run. A step that was never begun has only the first four fields."""
 
@@ -174,6 +181,7 @@ class RunStepSerializer(serializers.Serializer[Any]):
     attempts = RunAttemptSerializer(many=True)
     review = RunStepReviewSerializer(allow_null=True)
     members = RunMemberCountsSerializer(required=False)
+    cost = PriceSerializer(many=True, required=False)
 
 
 class RunHandoffSerializer(serializers.Serializer[Any]):
@@ -217,6 +225,7 @@ class RunSnapshotSerializer(serializers.Serializer[Any]):
     )
     end_reason = serializers.CharField(allow_blank=True)
     budget = BudgetSerializer(allow_null=True)
+    cost = PriceSerializer(many=True)
     input = serializers.JSONField()
     result = serializers.JSONField(allow_null=True)
     can = serializers.JSONField(help_text="What you may ask of the run now.")

@@ -550,6 +550,7 @@ class Panel:
     stand_in_because: str = ""
     told: Told | None = None
     child: Mapping[str, Any] | None = None
+    cost: tuple[Mapping[str, Any], ...] = ()
 
 
 _FAILURES: Final[Mapping[str, str]] = {
@@ -614,6 +615,7 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         stand_in_because=_first_failure(state) if _stand_in(step, state) else "",
         told=_told(run, step, state),
         child=state.get("child"),
+        cost=tuple(state.get("cost") or ()),
     )
 
 

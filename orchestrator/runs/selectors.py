@@ -43,6 +43,7 @@ from orchestrator.core.state import (
     is_terminal,
     patched,
 )
+from orchestrator.runs.costs import Costs, costs_of
 from orchestrator.runs.models import (
     AgentBreaker,
     Attempt,
@@ -294,7 +295,8 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
     inputs = {(row.step, row.iteration): row.input for row in step_runs}
     handoffs = Handoff.objects.filter(shown, run_id=run_id).order_by("seq", "id")
     _bring_up_to_date(run)
-    links = run.state.get("links", {})
+    links, agents = run.state.get("links", {}), _agents_by_id(detail.binding)
+    costs = costs_of(run_id, agents)
     return {
         "id": str(run.id),
         "title": run.title,
@@ -317,6 +319,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
         "not_undone": run.state.get("not_undone", {}),
         "end_reason": detail.end_reason,
         "budget": _budget(definition, run),
+        "cost": costs.get("", []),
         "parent": _parent_of(detail),
         "input": detail.input,
         "result": detail.result,
@@ -329,8 +332,9 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
             step_runs=step_runs,
             attempts=attempts,
             reviews=reviews,
-            agents=_agents_by_id(detail.binding),
+            agents=agents,
             children=_children_of(definition, run_id),
+            costs=costs,
         ),
         "links": {name: links.get(name, "open") for name in definition.links},
         "handoffs": [_handoff(row, inputs) for row in handoffs],
@@ -816,6 +820,7 @@ def _steps(
     reviews: Sequence[Any],
     agents: Mapping[str, str],
     children: Mapping[str, JsonObject],
+    costs: Costs,
 ) -> JsonObject:
     latest = {row.step: row for row in step_runs}  # ordered by iteration
     tries: dict[str, list[Attempt]] = defaultdict(list)
@@ -836,6 +841,8 @@ def _steps(
             step["members"] = _member_counts(MemberGroup.model_validate(groups[name]))
         if name in children:
             step["child"] = children[name]
+        if name in costs:
+            step["cost"] = costs[name]
         found[name] = step
     return found
 

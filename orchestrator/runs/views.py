@@ -388,6 +388,7 @@ class _Page:
             "elapsed": presentation.elapsed(self.snapshot, self.now),
             "outcome": self.snapshot["outcome_title"],
             "budget": self.snapshot["budget"],
+            "cost": self.snapshot["cost"],
             "parent": self.snapshot["parent"],
             "reason": self.snapshot["end_reason"],
             "failed_step": self._failed_step(),

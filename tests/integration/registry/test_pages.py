@@ -13,7 +13,7 @@ from examples import claims
 from orchestrator.access import SYSTEM, Role
 from registry import selectors, services
 from registry.lifecycle import AgentVersionEvent
-from registry.models import Agent
+from registry.models import Agent, AgentVersion
 from tests.integration.registry.pages import client_of, sent_by
 from tests.integration.registry.world import NOW, RULES
 from tests.signing import sign
@@ -69,6 +69,18 @@ def test_each_kind_is_offered_and_a_function_is_chosen_by_what_it_does(world, br
         assert f"?kind={kind}" in page
     assert "?kind=http" not in page, "no service is registered"
     assert "documents.read_fields" in browser.get("/agents/new/?kind=function").content.decode()
+
+
+def test_the_price_of_a_call_is_asked_for_and_shown(world, browser):
+    answer = post(
+        browser, filled(browser, **{"agent.price.amount": "2.50", "agent.price.currency": "EUR"})
+    )
+    assert answer.status_code == 302, errors_of(answer)
+    manifest = AgentVersion.objects.get(agent__slug="amount-checker").manifest
+    assert manifest["price"] == {"minor": 250, "currency": "EUR"}
+    page = browser.get("/agents/amount-checker/").content.decode()
+    assert "2.50" in page
+    assert "a call" in page
 
 
 def test_an_agent_is_registered_with_its_first_draft(world, browser):
@@ -334,7 +346,6 @@ def test_the_list_of_a_thousand_agents_is_light(world, browser):
     first = world.agent("agent-0", name="Agent number 0")
     from audit.services import append_entry, subject_of
     from orchestrator.ids import new_id
-    from registry.models import AgentVersion
 
     for number in range(1, 1_000):
         agent = Agent(

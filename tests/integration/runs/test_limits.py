@@ -17,8 +17,10 @@ from orchestrator.core.errors import ConflictError
 from orchestrator.core.results import Failed
 from orchestrator.runs import invoke
 from orchestrator.runs.models import Attempt
+from orchestrator.runs.selectors import run_snapshot
 from orchestrator.runs.sweeper import fire_due_timers
 from orchestrator.runs.walker import walk
+from tests.integration.runs.test_overrides import FATAL
 from tests.integration.runs.world import (
     agent,
     chain,
@@ -162,6 +164,24 @@ def test_a_priced_call_takes_its_price_and_a_free_one_nothing(world, doorbells, 
     refused = Attempt.objects.get(run=run, step="c")
     assert "EUR 6.00 per month, and EUR 5.00 are used" in refused.reason
     assert "this call costs EUR 2.50" in refused.reason
+    snapshot = run_snapshot(run.id)
+    assert snapshot["cost"] == [{"minor": 500, "currency": "EUR"}]
+    assert snapshot["steps"]["a"]["cost"] == [{"minor": 250, "currency": "EUR"}]
+    assert not {"cost"} & {*snapshot["steps"]["c"], *snapshot["steps"]["free"]}
+
+
+def test_what_items_cost_stands_at_their_list_and_what_was_not_reached_costs_nothing(
+    world, doorbells, fakes
+):
+    world.register("dear", price={"minor": 3, "currency": "JPY"})
+    fakes.script("b", {**FATAL, "kind": "unavailable", "reason_code": "service_unreachable"})
+    run = world.start(mapped(uses={"agent": "dear", "version": 1}, tolerated_failures=1))
+    walk(run.id)
+    snapshot = run_snapshot(run.id, member="each.0")
+    assert (
+        snapshot["cost"] == snapshot["steps"]["each"]["cost"] == [{"minor": 6, "currency": "JPY"}]
+    )
+    assert snapshot["steps"]["each.0"]["cost"] == [{"minor": 3, "currency": "JPY"}]
 
 
 def test_without_a_limit_a_call_asks_nothing(world, doorbells, fakes, monkeypatch):
