@@ -37,6 +37,7 @@ from orchestrator.core.definition import (
     Exclusive,
     GateStep,
     InnerStep,
+    Itself,
     JoinPolicy,
     JoinStep,
     Link,
@@ -59,6 +60,7 @@ from orchestrator.core.definition import (
     Trigger,
     WaitStep,
     WorkflowDefinition,
+    WorkflowRef,
     WorkflowStep,
     doers_of,
 )
@@ -193,6 +195,10 @@ def _only_while(value: OnlyWhile | None) -> str:
     return ", ".join(one for one in (after, until) if one)
 
 
+def _which(value: WorkflowRef | Itself) -> str:
+    return f"{value.workflow} v{value.version}" if isinstance(value, WorkflowRef) else value.words
+
+
 def _once(value: Deduplication | None) -> str:
     return NONE if value is None else f"{value.key} within {_seconds(value.window_seconds)}"
 
@@ -303,7 +309,7 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
         "dataschema": _Fact("schema version", _text),
     },
     WorkflowStep: {
-        "uses": _Fact("runs", lambda uses: f"{uses.workflow} v{uses.version}"),
+        "uses": _Fact("runs", _which),
         "outcomes": _Fact("outcomes", lambda ends: _listed(list(ends)) or "none"),
         "detached": _Fact("waits for its end", lambda off: "no" if off else "yes"),
     },
@@ -802,7 +808,7 @@ class _Field:
 
 def _what_outside(step: WaitStep | EmitStep | WorkflowStep) -> str:
     if isinstance(step, WorkflowStep):
-        return f"Run a workflow, {step.uses.workflow} v{step.uses.version}"
+        return f"Run a workflow, {_which(step.uses)}"
     if isinstance(step, EmitStep):
         return f"Tell an event, {step.event}"
     return f"Wait, {awaited_words(step)}"

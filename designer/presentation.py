@@ -385,7 +385,7 @@ def _describe_outside(step: WaitStep | EmitStep | WorkflowStep) -> _Described:
 def _child_facts(step: WorkflowStep) -> list[tuple[str, str]]:
     waits = "no: it goes on at once" if step.detached else "yes"
     return [
-        ("Workflow", f"{step.uses.workflow} v{step.uses.version}"),
+        ("Workflow", step.uses.words),
         ("Waits for its end", waits),
     ]
 

@@ -18,7 +18,13 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from orchestrator.core.begin_checks import BeginChecks
-from orchestrator.core.catalogue import MAX_NESTING, AgentInterface, Catalogue, DomainType
+from orchestrator.core.catalogue import (
+    MAX_NESTING,
+    AgentInterface,
+    Catalogue,
+    DomainType,
+    WorkflowInterface,
+)
 from orchestrator.core.compilation import ITEM_VARIABLES, DefinitionError, branch_of, is_failure
 from orchestrator.core.contracts import (
     Fit,
@@ -40,6 +46,7 @@ from orchestrator.core.definition import (
     EventSource,
     GateStep,
     GateType,
+    Itself,
     JoinPolicy,
     JoinStep,
     Link,
@@ -56,6 +63,7 @@ from orchestrator.core.definition import (
     Trigger,
     WaitStep,
     WorkflowDefinition,
+    WorkflowRef,
     WorkflowStep,
     doers_of,
     ports_of,
@@ -1001,19 +1009,27 @@ class _Checker:
             self.add(
                 "error",
                 "outcomes_differ",
-                f"{child.name} version {uses.version} ends otherwise than {self.name(step_id)} "
-                f"says: {known}.",
+                f"{_named(child)} ends otherwise than {self.name(step_id)} says: {known}.",
                 at=place,
-                hint="Choose the version again; then its ways out are those.",
+                hint="Choose it again; then its ways out are those.",
             )
         own = self.catalogue.own
-        if own and own in {child.slug, *child.reaches}:
+        if isinstance(uses, WorkflowRef) and own and own in {child.slug, *child.reaches}:
             self.add(
                 "error",
                 "runs_itself",
                 f"{self.name(step_id)} runs {child.name}, which is or runs this workflow.",
                 at=place,
-                hint="Use a link that leads back for what is repeated.",
+                hint="Let it run this workflow itself, or use a link that leads back.",
+            )
+        if isinstance(uses, Itself) and not self.flow.ends_without(self._own_runs()):
+            self.add(
+                "error",
+                "always_recurs",
+                f"{self.name(step_id)} runs this workflow again, and no way leads to an end "
+                "without that.",
+                at=place,
+                hint="Lead a way past it, for when there is nothing more to do.",
             )
         if child.depth >= MAX_NESTING:
             self.add(
@@ -1025,8 +1041,17 @@ class _Checker:
             )
         self._check_mapping(step_id, "input", step.input, contract=child.input_schema)
 
+    def _own_runs(self) -> set[str]:
+        """The steps that run the workflow itself."""
+        return {
+            key
+            for key, step in self.definition.steps.items()
+            if isinstance(step, WorkflowStep) and isinstance(step.uses, Itself)
+        }
+
     def _unknown_workflow(self, step_id: str, step: WorkflowStep) -> None:
         uses = step.uses
+        assert isinstance(uses, WorkflowRef), "a workflow knows itself"
         numbers = sorted(
             number for slug, number in self.catalogue.workflows if slug == uses.workflow
         )
@@ -1357,6 +1382,10 @@ def _read_by(text: str, names: tuple[str, ...]) -> frozenset[str]:
     except ExpressionError:
         return frozenset()
     return frozenset(path[1] if path[0] == "steps" and len(path) > 1 else path[0] for path in paths)
+
+
+def _named(child: WorkflowInterface) -> str:
+    return f"{child.name} version {child.version}" if child.version else "This workflow itself"
 
 
 def _own_ports(step: Step) -> frozenset[str]:

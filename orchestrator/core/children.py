@@ -96,7 +96,7 @@ def _result_of(event: ChildEnded, step: WorkflowStep) -> StepResult:
     kind, code, words = _FAILURES[event.status]
     ended = f" '{event.outcome}'" if event.outcome and event.status == "failed" else ""
     because = f": {event.reason}" if event.reason else "."
-    name = f"{step.uses.workflow} version {step.uses.version}"
+    name = step.uses.words
     return Failed(
         kind=kind,
         reason_code=code,

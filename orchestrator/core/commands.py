@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator.core.definition import AgentRef, WorkflowRef
+from orchestrator.core.definition import AgentRef, Itself, WorkflowRef
 from orchestrator.core.json import JsonObject, Model, Text
 from orchestrator.core.results import Failed, NotFound, Refused, Uncertain
 
@@ -133,13 +133,13 @@ class PublishEvent(Model):
 
 
 class StartChild(Model):
-    """Start a run of another workflow; its id follows from run, step and iteration."""
+    """Start a run of a workflow; its id follows from run, step and iteration."""
 
     type: Literal["start_child"] = "start_child"
     step: str
     iteration: int
     child: str
-    uses: WorkflowRef
+    uses: WorkflowRef | Itself
     input: JsonObject
     detached: bool = False
 

@@ -18,7 +18,7 @@ from orchestrator.core.beginnings import (
     only_while_of,
     stretches,
 )
-from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType
+from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType, WorkflowInterface
 from orchestrator.core.contracts import Validator, bundle
 from orchestrator.core.definition import (
     MAX_ITEMS,
@@ -62,6 +62,7 @@ from orchestrator.core.expressions import (
 )
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import back_links, bodies, forward_links, way_around
+from orchestrator.core.recursion import interface_run
 from orchestrator.core.schemas import inline
 
 CompiledMapping = tuple[tuple[str, CompiledExpression], ...]
@@ -420,7 +421,7 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
         elif isinstance(step, WaitStep) and isinstance(step.awaits, EventAwaited):
             schema = {"type": "object", "properties": {"event": step.awaits.contract}}
         elif isinstance(step, WorkflowStep):
-            schema = _results_of(step, catalogue)
+            schema = _results_of(interface_run(step, definition, catalogue))
         if schema is not None:
             tree = number_tree(inline(bundle(schema, catalogue.types)))
             if tree:
@@ -432,9 +433,8 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
     }
 
 
-def _results_of(step: WorkflowStep, catalogue: Catalogue) -> JsonObject | None:
+def _results_of(interface: WorkflowInterface | None) -> JsonObject | None:
     """What the workflow that a step runs may result in."""
-    interface = catalogue.workflows.get((step.uses.workflow, step.uses.version))
     results = interface.results.values() if interface else ()
     known: list[JsonValue] = [one for one in results if one is not None]
     return {"anyOf": known} if known else None
@@ -672,11 +672,10 @@ class _Compiler:
         return replace(compiled, key=key, reads=compiled.reads | _reads([key] if key else []))
 
     def _child(self, base: CompiledStep, step: WorkflowStep) -> CompiledStep:
-        interface = self.catalogue.workflows.get((step.uses.workflow, step.uses.version))
+        interface = interface_run(step, self.definition, self.catalogue)
         if interface is None:
             raise DefinitionError(
-                f"'{step.name}' runs {step.uses.workflow} version {step.uses.version}, which does "
-                "not exist.",
+                f"'{step.name}' runs {step.uses.words}, which does not exist.",
                 detail={"step": base.id},
             )
         return self._mapped(base, self.mapping(step.input), Validator(interface.input_schema))

@@ -579,9 +579,25 @@ class WorkflowRef(Model):
     workflow: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     version: Annotated[int, Field(ge=1)]
 
+    @property
+    def words(self) -> str:
+        """Which version of which workflow."""
+        return f"{self.workflow} version {self.version}"
+
+
+class Itself(Model):
+    """The workflow that the step stands in, in the very version that is running."""
+
+    itself: Literal[True]
+
+    @property
+    def words(self) -> str:
+        """Which version of which workflow."""
+        return "this workflow itself"
+
 
 class WorkflowStep(InnerStep):
-    """Runs another workflow as a run of its own. Ports: one per declared outcome of it, failed.
+    """Runs a workflow as a run of its own. Ports: one per declared outcome of it, failed.
 
     `outcomes` are those of the version that is named, each with whether it counts as success. The
     output is the result of the outcome that was reached; a failure gives none. When `detached` the
@@ -589,7 +605,7 @@ class WorkflowStep(InnerStep):
     """
 
     kind: Literal["workflow"] = "workflow"
-    uses: WorkflowRef
+    uses: WorkflowRef | Itself
     outcomes: Annotated[dict[PortName, OutcomeKind], Field(max_length=50)] = Field(
         default_factory=dict
     )
@@ -829,9 +845,10 @@ def agents_of(step: Step) -> tuple[AgentRef, ...]:
 
 
 def workflows_of(definition: WorkflowDefinition) -> tuple[WorkflowRef, ...]:
-    """The workflow versions that the steps of a definition run, each once."""
+    """The workflow versions that a definition's steps run, each once; not the one it is."""
     named = (step.uses for step in definition.steps.values() if isinstance(step, WorkflowStep))
-    return tuple({(one.workflow, one.version): one for one in named}.values())
+    others = (one for one in named if isinstance(one, WorkflowRef))
+    return tuple({(one.workflow, one.version): one for one in others}.values())
 
 
 AGENT_PORTS = ("next", "not_found", "uncertain", "refused", "failed")

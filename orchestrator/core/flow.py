@@ -118,6 +118,16 @@ class Flow:
         ends = [key for key, step in self.definition.steps.items() if isinstance(step, EndStep)]
         return closure(ends, lambda key: [link.source for link in self.incoming[key]])
 
+    def ends_without(self, steps: set[str]) -> bool:
+        """Whether some end can be reached that needs none of these steps."""
+        starts = [key for key, step in self.definition.steps.items() if isinstance(step, StartStep)]
+        around = closure(
+            starts,
+            lambda key: [link.target for link in self.outgoing[key] if link.target not in steps],
+        )
+        ends = (key for key in around if isinstance(self.definition.steps[key], EndStep))
+        return any(not steps & self.facts.get(key, {}).keys() for key in ends)
+
     def _distances(self) -> dict[str, int]:
         """How many links each step is away from the start."""
         layer = [key for key, step in self.definition.steps.items() if isinstance(step, StartStep)]

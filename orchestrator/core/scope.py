@@ -23,6 +23,7 @@ from orchestrator.core.definition import (
     EventAwaited,
     GateStep,
     GateType,
+    Itself,
     JoinStep,
     MapStep,
     OutcomeKind,
@@ -42,6 +43,7 @@ from orchestrator.core.expression_types import ALL_KINDS, kinds_of, member, unio
 from orchestrator.core.expressions import Path, path_expression
 from orchestrator.core.flow import Flow, Ports
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.recursion import interface_run
 from orchestrator.core.results import REASON_LENGTH
 from orchestrator.core.schemas import inline
 
@@ -187,6 +189,7 @@ class Shapes:
         self.flow = flow
         self.outputs: dict[str, JsonObject] = {}
         self.items: dict[str, JsonObject] = {}
+        self._own: WorkflowInterface | None = None
         self._inlined: dict[int, JsonObject] = {}
         self._views: dict[tuple[str, Ports | None], JsonObject] = {}
         self._listed: dict[tuple[str, Ports | None], tuple[Readable, ...]] = {}
@@ -287,7 +290,11 @@ class Shapes:
 
     def child(self, step: WorkflowStep) -> WorkflowInterface | None:
         """The workflow version that a step runs, if there is one."""
-        return self.catalogue.workflows.get((step.uses.workflow, step.uses.version))
+        if not isinstance(step.uses, Itself):
+            return interface_run(step, self.definition, self.catalogue)
+        if self._own is None:  # kept, as schemas are known by which object they are
+            self._own = interface_run(step, self.definition, self.catalogue)
+        return self._own
 
     def resulting(self, step: WorkflowStep, ports: Ports) -> JsonObject:
         """What the workflow that a step runs gives when it reaches one of these outcomes."""

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from orchestrator.core.catalogue import MAX_NESTING
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
@@ -29,7 +30,7 @@ from orchestrator.core.commands import (
     WithdrawReview,
 )
 from orchestrator.core.compilation import CompiledWorkflow
-from orchestrator.core.definition import AgentStep
+from orchestrator.core.definition import AgentStep, Itself
 from orchestrator.core.errors import DomainError
 from orchestrator.core.events import (
     AttemptFailed,
@@ -145,7 +146,8 @@ def simulate(
 ) -> SimulatedRun:
     """Run a workflow against scripted agents and people until it has ended.
 
-    `children` are the workflows that its steps run; they are simulated likewise.
+    `children` are the workflows that its steps run; they, and the workflow itself where a step runs
+    that, are simulated likewise.
 
     Raises:
         SimulationError: more than 20,000 events happened.
@@ -168,6 +170,7 @@ class _Simulation:
         run_id: str,
         agent_seconds: float,
         children: Children,
+        level: int = 1,
     ) -> None:
         self.workflow = workflow
         self.agents = agents
@@ -176,6 +179,7 @@ class _Simulation:
         self.now = start
         self.agent_seconds = agent_seconds
         self.children = children
+        self.level = level
         self.state = initial_state(run_id)
         self.journal: list[JournalEntry] = []
         self.commands: list[Command] = []
@@ -245,13 +249,18 @@ class _Simulation:
     def _start_child(self, command: StartChild) -> None:
         """Run the child to its end at once; the parent hears of it when that would be."""
         uses = command.uses
-        workflow = self.children.get((uses.workflow, uses.version))
+        if isinstance(uses, Itself):
+            workflow: CompiledWorkflow | None = self.workflow
+        else:
+            workflow = self.children.get((uses.workflow, uses.version))
         ended: dict[str, object] = {"status": "not_started", "reason": "It is not simulated."}
         at = self.now
-        if workflow is not None:
+        if self.level == MAX_NESTING:
+            ended["reason"] = f"More than {MAX_NESTING} runs would run one inside the other."
+        elif workflow is not None:
             child = _Simulation(
                 workflow, self.agents, self.people, self.outside, self.now, command.child,
-                self.agent_seconds, self.children,
+                self.agent_seconds, self.children, self.level + 1,
             )  # fmt: skip
             child.run(command.input)
             state, at = child.state, child.now

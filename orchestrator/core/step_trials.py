@@ -286,7 +286,7 @@ def _outside(compiled: CompiledStep, step: EmitStep | WorkflowStep, scope: JsonO
     tried = _mapped(compiled, scope, port=None)
     if tried.result != "value":
         return tried
-    started = f"It would start a run of {step.uses.workflow} version {step.uses.version} with this."
+    started = f"It would start a run of {step.uses.words} with this."
     return replace(tried, result="waiting", reason=started)
 
 

@@ -19,6 +19,7 @@ from audit.services import Subject, append_entry
 from orchestrator.access import Actor
 from orchestrator.core import events
 from orchestrator.core.commands import StartChild, TellChild
+from orchestrator.core.definition import Itself, WorkflowRef
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.state import GOING_ON, RunStatus
 from orchestrator.runs import statements
@@ -64,17 +65,22 @@ _ASKED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The run that says what becomes of its children; `seq` is the number of its latest event."""
+    """The run that says what becomes of its children; `seq` is the number of its latest event.
+
+    `version` is the one that it runs.
+    """
 
     run_id: UUID
     workspace_id: UUID
     actor: Actor
     seq: int
     depth: int
+    version: WorkflowRef
 
 
 def ask_for(commands: Sequence[StartChild], parent: Parent, now: datetime) -> None:
     """Note the runs that are to be started; those that are noted stay as they are."""
+    named = [parent.version if isinstance(one.uses, Itself) else one.uses for one in commands]
     ChildRun.objects.bulk_create(
         [
             ChildRun(
@@ -82,15 +88,15 @@ def ask_for(commands: Sequence[StartChild], parent: Parent, now: datetime) -> No
                 parent_id=parent.run_id,
                 step=one.step,
                 iteration=one.iteration,
-                workflow=one.uses.workflow,
-                number=one.uses.version,
+                workflow=uses.workflow,
+                number=uses.version,
                 input=one.input,
                 is_detached=one.detached,
                 depth=parent.depth,
                 status=WANTED,
                 created_at=now,
             )
-            for one in commands
+            for one, uses in zip(commands, named, strict=True)
         ],
         ignore_conflicts=True,
     )

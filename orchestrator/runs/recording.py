@@ -42,7 +42,15 @@ from orchestrator.core.commands import (
     WithdrawReview,
 )
 from orchestrator.core.compilation import CompiledWorkflow
-from orchestrator.core.definition import AgentRef, AgentStep, GateStep, GateType, WorkflowStep
+from orchestrator.core.definition import (
+    AgentRef,
+    AgentStep,
+    GateStep,
+    GateType,
+    Itself,
+    WorkflowRef,
+    WorkflowStep,
+)
 from orchestrator.core.events import DerivedEvent, DrivingEvent
 from orchestrator.core.fallbacks import agent_in_use, label_of
 from orchestrator.core.json import JsonObject, JsonValue
@@ -704,7 +712,12 @@ class Recording:
     def _as_parent(self) -> children.Parent:
         facts = self.facts
         return children.Parent(
-            facts.run_id, facts.workspace_id, self._system(), self.seq, self.state.depth
+            run_id=facts.run_id,
+            workspace_id=facts.workspace_id,
+            actor=self._system(),
+            seq=self.seq,
+            depth=self.state.depth,
+            version=WorkflowRef(workflow=facts.workflow_slug, version=facts.version_number),
         )
 
     # ---- reviews ---------------------------------------------------------------------------------
@@ -892,10 +905,12 @@ class Recording:
         """By what a step ended that calls no agent: the route taken, or the run it started."""
         step = self.facts.compiled.step(ended.name).step
         if isinstance(step, WorkflowStep):
+            parent = self._as_parent()
+            uses = parent.version if isinstance(step.uses, Itself) else step.uses
             decision["child"] = {
                 "run": child_id(str(self.facts.run_id), ended.name, ended.step.iteration),
-                "workflow": step.uses.workflow,
-                "version": step.uses.version,
+                "workflow": uses.workflow,
+                "version": uses.version,
             }
         elif ended.route is not None:
             self._explain_route(ended.route, decision, payloads)

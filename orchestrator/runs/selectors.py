@@ -22,11 +22,11 @@ from orchestrator.accounts.selectors import get_workspace
 from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import (
     WorkflowDefinition,
+    WorkflowStep,
     is_member,
     member_id,
     owner_of,
     place_of,
-    workflows_of,
 )
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
@@ -853,7 +853,7 @@ def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, Json
     `{"run": id or null, "name", "status", "reason", "earlier": [{"run", "iteration"}]}`.
     """
     found: dict[str, JsonObject] = {}
-    if not workflows_of(definition):
+    if not any(isinstance(step, WorkflowStep) for step in definition.steps.values()):
         return found
     rows = list(ChildRun.objects.filter(parent_id=run_id).order_by("iteration").defer("input"))
     titles = dict(

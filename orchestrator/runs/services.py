@@ -330,9 +330,8 @@ def _start_child(child: ChildRun, now: datetime) -> None:
     if level > MAX_NESTING:
         raise ConflictError(f"More than {MAX_NESTING} runs would run one inside the other.")
     parent = child.parent
-    version = designer.version_to_run(child.workflow, child.number, parent.workspace_id)
-    binding = binding_for_trial(version) if parent.mode == "test" else designer.binding_of(version)
-    compiled = designer.compiled(version.id, types_of(binding))
+    pinned = _pinned_of_child(child, detail)
+    version, compiled = pinned.version, pinned.compiled
     accepted = _accept_input(compiled, child.input)
     starter = Actor(kind=detail.started_by_kind, id=detail.started_by)  # type: ignore[arg-type]  # stored words
     lineage: JsonObject = {
@@ -349,11 +348,11 @@ def _start_child(child: ChildRun, now: datetime) -> None:
         workflow_slug=version.workflow.slug,
         version_id=version.id,
         version_number=version.number,
-        snapshot_id=None,
+        snapshot_id=pinned.snapshot_id,
         mode=parent.mode,
         compiled=compiled,
         binding={
-            **binding,
+            **pinned.binding,
             "workflow": version.workflow.slug,
             "version": version.number,
             "parent": lineage,
@@ -368,6 +367,23 @@ def _start_child(child: ChildRun, now: datetime) -> None:
         mine = ChildRun.objects.filter(id=child.id, status=children.WANTED)
         if mine.update(status=children.STARTED):
             _write_run(facts, accepted, child.input, key=None, depth=child.depth, now=now)
+
+
+def _pinned_of_child(child: ChildRun, detail: RunDetail) -> PinnedVersion:
+    """What a child executes: a published version, or a draft that runs itself as its parent does.
+
+    Raises:
+        DomainError: it takes no new runs, or is not signed off.
+    """
+    parent = child.parent
+    version, snapshot = parent.version, parent.snapshot
+    is_own = (version.workflow.slug, version.number) == (child.workflow, child.number)
+    if snapshot is not None and is_own:
+        binding = {key: value for key, value in detail.binding.items() if key != "parent"}
+        return PinnedVersion(version, selectors.compiled_run(parent), binding, snapshot.content)
+    version = designer.version_to_run(child.workflow, child.number, parent.workspace_id)
+    binding = binding_for_trial(version) if parent.mode == "test" else designer.binding_of(version)
+    return PinnedVersion(version, designer.compiled(version.id, types_of(binding)), binding)
 
 
 def _refuse_child(child: ChildRun, reason: str, now: datetime) -> None:

@@ -38,6 +38,7 @@ def test_the_pattern_runs_as_it_is_described(path):
     for step in expect.get("cancelled", ()):
         assert done.state.steps[step].status.value == "cancelled", step
     assert done.state.outcome == expect.get("outcome", "done")
+    assert done.state.result == expect.get("result", done.state.result)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -169,6 +169,11 @@ export interface GateStep {
 /** What is asked of the person. */
 export type GateType = "approve" | "review" | "fill" | "choose" | "adjudicate";
 
+/** The workflow that the step stands in, in the very version that is running. */
+export interface Itself {
+  itself: true;
+}
+
 /** What a join waits for. */
 export type JoinPolicy = "all" | "best_effort" | "first" | "n_of_m";
 
@@ -404,14 +409,14 @@ export interface WorkflowRef {
   version: number;
 }
 
-/** Runs another workflow as a run of its own. Ports: one per declared outcome of it, failed. */
+/** Runs a workflow as a run of its own. Ports: one per declared outcome of it, failed. */
 export interface WorkflowStep {
   name: string;
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
   kind: "workflow";
-  uses: WorkflowRef;
+  uses: WorkflowRef | Itself;
   outcomes?: { [key: string]: OutcomeKind };
   input?: { [key: string]: string };
   detached?: boolean;

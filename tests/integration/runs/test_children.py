@@ -281,3 +281,70 @@ def test_the_start_and_the_step_name_each_other_in_the_audit_log(world, inner):
     ended = AuditOutbox.objects.get(action="step.completed", subject_id=f"{run.id}/w/1")
     assert content_of(started)["decision"]["parent"]["run"] == str(run.id)
     assert content_of(ended)["decision"]["child"]["run"] == str(child.id)
+
+
+# ---- a workflow that runs itself -----------------------------------------------------------------
+
+MORE = "int(input.text) > 1"
+
+
+def recursive():
+    """start → more? → w, which runs this workflow with a smaller number, → done."""
+    step = {
+        "kind": "workflow",
+        "name": "Again",
+        "uses": {"itself": True},
+        "outcomes": ENDS,
+        "input": {"text": "string(int(input.text) - 1)"},
+    }
+    more = {"kind": "router", "name": "More"}
+    more["routes"] = [{"port": "left", "title": "Left", "when": MORE}]
+    bad = {"kind": "end", "name": "Bad", "outcome": "broken"}
+    links = ["start.next-more", "more.left-w", "more.default-done", "w.done-done", "w.failed-bad"]
+    return definition({"more": more, "w": step, "bad": bad}, links)
+
+
+def levels(run):
+    """The runs from this one inwards, in order."""
+    found = [run]
+    while inner := Run.objects.filter(id=child_id(str(found[-1].id), "w", 1)).first():
+        found.append(inner)
+    return found
+
+
+def test_a_workflow_that_runs_itself_runs_the_same_version_as_deep_as_is_allowed(
+    world, doorbells, fakes
+):
+    run = world.start(recursive(), text="3")
+    go_on()
+    found = levels(run)
+    assert [status_of(one) for one in found] == ["succeeded"] * 3
+    assert {one.version_id for one in found} == {run.version_id}
+    texts = [RunDetail.objects.get(run=one).input["text"] for one in found]
+    assert texts == ["3", "2", "1"]
+    assert invariants() == {}
+    deep = world.start(recursive(), text="6")
+    go_on()
+    assert [status_of(one) for one in levels(deep)] == ["failed"] * 5
+    refused = ChildRun.objects.get(status="refused")
+    assert "More than 5 runs" in refused.reason
+    assert AuditOutbox.objects.filter(action="run.child_refused").count() == 1
+
+
+def test_a_test_run_of_a_draft_that_runs_itself_runs_the_draft_as_it_was(world, doorbells, fakes):
+    designer.create_workflow(
+        slug="draft",
+        workspace_id=world.workspace.id,
+        owner_id=world.author.id,
+        definition=recursive(),
+        actor=world.owner,
+        author_id=world.author.id,
+        now=now(),
+    )
+    run = services.start_run(
+        workflow_slug="draft", input={"text": "2"}, mode="test", actor=world.owner, now=now()
+    )
+    go_on()
+    found = levels(run)
+    assert [(status_of(one), one.mode) for one in found] == [("succeeded", "test")] * 2
+    assert found[1].snapshot_id == run.snapshot_id is not None

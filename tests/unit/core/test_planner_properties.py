@@ -367,7 +367,7 @@ def random_step(rnd, name, before):
         return {
             **named,
             "kind": "workflow",
-            "uses": {"workflow": "inner", "version": 1},
+            "uses": rnd.choice([{"workflow": "inner", "version": 1}, {"itself": True}]),
             "outcomes": OUTCOMES,
             "input": {"v": read},
             "detached": rnd.random() < 0.2,

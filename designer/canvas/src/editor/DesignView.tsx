@@ -12,7 +12,7 @@ import type { Step, WorkflowDefinition } from "../schema.gen";
 import { GraphView, type LinkLook, type StepFaceProps } from "./GraphView";
 import { Icon, iconOf, kindWord, StateIcon } from "./Icon";
 import { useLayout } from "./useLayout";
-import { subtitleOf, waitWord } from "./words";
+import { subtitleOf, waitWord, workflowWord } from "./words";
 
 interface DesignContextValue {
   readonly agents: Readonly<Record<string, AgentCard>>;
@@ -367,9 +367,7 @@ function StepFacts({
           <div className="pane__section stack">
             <h3>Workflow</h3>
             <dl className="facts facts--tight">
-              <Fact name="Runs">
-                {step.uses.workflow} v{step.uses.version}
-              </Fact>
+              <Fact name="Runs">{workflowWord(step)}</Fact>
               <Fact name="Waits for its end">{step.detached ? "no" : "yes"}</Fact>
             </dl>
           </div>

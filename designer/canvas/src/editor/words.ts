@@ -2,7 +2,7 @@
 import { agentKey, type AgentCard } from "../graph/editing";
 import type { LinkVerdict, Verdict } from "../graph/examination";
 import { duration, type Tone } from "../graph/words";
-import type { Step, TeamStep, WaitStep } from "../schema.gen";
+import type { Step, TeamStep, WaitStep, WorkflowStep } from "../schema.gen";
 
 export const GATES = {
   approve: "Approve",
@@ -27,7 +27,7 @@ export function subtitleOf(step: Step, agents: Readonly<Record<string, Pick<Agen
   }
   if (step.kind === "wait") return waitWord(step);
   if (step.kind === "emit") return `Tells ${step.event}`;
-  if (step.kind === "workflow") return `${step.uses.workflow} v${step.uses.version}`;
+  if (step.kind === "workflow") return workflowWord(step);
   return "";
 }
 
@@ -35,6 +35,11 @@ function teamRule({ protocol, rule }: TeamStep, agents: Readonly<Record<string, 
   if (!protocol) return rule === "unanimity" ? "all agree" : "majority";
   const { agent, version } = protocol.lead;
   return `led by ${agents[agentKey(agent, version)]?.name ?? agent}`;
+}
+
+/** Which workflow a step runs. */
+export function workflowWord({ uses }: WorkflowStep): string {
+  return "itself" in uses ? "This workflow itself" : `${uses.workflow} v${uses.version}`;
 }
 
 /** What a step waits for, in one line. */

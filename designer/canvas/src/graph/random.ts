@@ -66,7 +66,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     return (one) => edits.addStep(one, { choice, after: random() < 0.9 ? after : undefined, link });
   },
   "change how a team works": (definition, random) => {
-    const step = anyStep(definition, random) ?? "";
+    const step = anyStep(definition, random);
     const way = pick(Object.keys(WAY_WORDS) as (keyof typeof WAY_WORDS)[], random) ?? "vote";
     return (one) => edits.setWay(one, { step, way });
   },

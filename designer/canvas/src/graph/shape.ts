@@ -56,6 +56,9 @@ const AWAITED: Readonly<Record<string, Rule>> = {
 
 const BASE = { kind: text(1, 9), name, summary: optional(note) };
 const stepId = pattern(ID_PATTERN);
+const OWN = shape({ itself: (value) => (value === true ? null : "is not yes") });
+const OTHER = shape({ workflow: pattern(AGENT_PATTERN), version: whole(1, Infinity) });
+const runs: Rule = (value) => (isRecord(value) && "itself" in value ? OWN : OTHER)(value);
 const INNER = {
   ...BASE,
   exclusive: nullable(shape({ section: stepId, keep: optional(yesOrNo) })),
@@ -96,7 +99,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   }),
   workflow: shape({
     ...INNER,
-    uses: shape({ workflow: pattern(AGENT_PATTERN), version: whole(1, Infinity) }),
+    uses: runs,
     outcomes: optional(record(ID_PATTERN, oneOf(["success", "failure"]))),
     input: optional(mapping),
     detached: optional(yesOrNo),

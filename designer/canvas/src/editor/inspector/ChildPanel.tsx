@@ -1,4 +1,4 @@
-// A step that runs another workflow: which version, whether it waits for the end, and what it gives it.
+// A step that runs a workflow: which version, or this one, whether it waits for the end, and what it gives it.
 import { setChild } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import type { WorkflowStep } from "../../schema.gen";
@@ -7,16 +7,23 @@ import { CheckField, Section, SelectField } from "./controls";
 import { useInspector } from "./context";
 import { Mapping } from "./Mapping";
 
+const OWN = "itself";
+
 export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly step: WorkflowStep }) {
-  const { apply } = useInspector();
+  const { apply, definition } = useInspector();
   const { workflows: cards } = useEditData();
-  const chosen = agentKey(step.uses.workflow, step.uses.version);
+  const isOwn = "itself" in step.uses;
+  const chosen = "itself" in step.uses ? OWN : agentKey(step.uses.workflow, step.uses.version);
+  const own = Object.fromEntries(Object.entries(definition.outcomes).map(([id, { kind }]) => [id, kind]));
   const cardOf = (key: string) => cards.find(({ slug, version }) => agentKey(slug, version) === key);
   const card = cardOf(chosen);
-  const options = cards.map(({ slug, version, name }) => ({
-    value: agentKey(slug, version),
-    title: `${name} v${version}`,
-  }));
+  const options = [
+    ...cards.map(({ slug, version, name }) => ({ value: agentKey(slug, version), title: `${name} v${version}` })),
+    { value: OWN, title: "This workflow itself" },
+  ];
+  const choose = (uses: WorkflowStep["uses"], outcomes: NonNullable<WorkflowStep["outcomes"]>) => {
+    apply(`Change what ${step.name} runs`, (document) => setChild(document, { step: stepId, uses, outcomes }));
+  };
   return (
     <>
       <Section title="Workflow">
@@ -24,17 +31,25 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
           label="Runs"
           place="uses"
           value={chosen}
-          options={card ? options : [{ value: chosen, title: "Choose a workflow" }, ...options]}
-          hint={cards.length ? "It stays this version." : "No other workflow is published yet."}
+          options={card || isOwn ? options : [{ value: chosen, title: "Choose a workflow" }, ...options]}
+          hint={isOwn ? "In the version that is running." : cards.length ? "It stays this version." : "No other workflow is published yet."}
           onCommit={(key) => {
             const other = cardOf(key);
-            if (!other) return;
-            const { slug: workflow, version, outcomes } = other;
-            apply(`Change what ${step.name} runs`, (document) =>
-              setChild(document, { step: stepId, uses: { workflow, version }, outcomes }),
-            );
+            if (key === OWN) choose({ itself: true }, own);
+            if (other) choose({ workflow: other.slug, version: other.version }, other.outcomes);
           }}
         />
+        {isOwn && !isSame(own, step.outcomes ?? {}) && (
+          <button
+            className="button button--s"
+            type="button"
+            onClick={() => {
+              choose({ itself: true }, own);
+            }}
+          >
+            Take its outcomes as they are now
+          </button>
+        )}
         <CheckField
           label="Go on without waiting for its end"
           checked={step.detached ?? false}
@@ -47,10 +62,15 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
         stepId={stepId}
         part="input"
         mapping={step.input ?? {}}
-        contract={card?.input ?? null}
+        contract={isOwn ? definition.input : (card?.input ?? null)}
         title="Input"
         empty="It asks for nothing."
       />
     </>
   );
+}
+
+function isSame(one: Readonly<Record<string, string>>, other: Readonly<Record<string, string>>): boolean {
+  const names = Object.keys({ ...one, ...other });
+  return names.every((name) => one[name] === other[name]);
 }
