@@ -482,6 +482,9 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/runs/<uuid:pk>/steps/<slug:step>/members/"): api(
         "run.read", "run", path={"step": "{step}"}
     ),
+    ("GET", "api/v1/runs/<uuid:pk>/steps/<slug:step>/lineage/"): api(
+        "run.read", "run", path={"step": "{step}"}
+    ),
     ("GET", "api/v1/runs/<uuid:pk>/steps/<str:step>/"): api(
         "run.read", "run", path={"step": "{step}"}
     ),

@@ -19,6 +19,7 @@ from orchestrator.core.json import JsonObject
 from orchestrator.core.state import RunStatus
 from orchestrator.runs import selectors, services, trials
 from orchestrator.runs.models import AgentBreaker, Run
+from orchestrator.runs.origins import origin_lines
 from orchestrator.runs.presentation import graph_of
 from orchestrator.web.api import ApiViewSet, StrictSerializer
 from orchestrator.web.idempotency import HEADER, idempotent
@@ -178,6 +179,7 @@ class RunStepSerializer(serializers.Serializer[Any]):
     given_by = serializers.CharField(
         required=False, allow_null=True, help_text="Who gave the result in the agent's place."
     )
+    input_edited = serializers.BooleanField(required=False)
     attempts = RunAttemptSerializer(many=True)
     review = RunStepReviewSerializer(allow_null=True)
     members = RunMemberCountsSerializer(required=False)
@@ -260,6 +262,38 @@ class RunMessagesSerializer(serializers.Serializer[Any]):
     messages = serializers.ListField(child=serializers.JSONField())
 
 
+class RunOriginAgentSerializer(serializers.Serializer[Any]):
+    version = serializers.CharField(help_text="`slug@number`")
+    sha256 = serializers.CharField(help_text="What the run is pinned to.")
+
+
+class RunGivenSerializer(serializers.Serializer[Any]):
+    """A value that a step was given."""
+
+    field = serializers.CharField(allow_null=True, help_text="For which field of its input.")
+    from_step = serializers.CharField(allow_null=True, help_text="None: from the run's input.")
+    path = serializers.CharField()
+    value = serializers.JSONField(allow_null=True)
+
+
+class RunOriginSerializer(serializers.Serializer[Any]):
+    """A step on the way back, with what it was given and who had a hand in it."""
+
+    step = serializers.CharField()
+    iteration = serializers.IntegerField()
+    agents = RunOriginAgentSerializer(many=True)
+    stand_in = serializers.CharField(allow_null=True, help_text="Who answered as fallback.")
+    given_by = serializers.CharField(allow_null=True, help_text="The person who gave the result.")
+    input_edited = serializers.BooleanField(help_text="Whether a person edited its input.")
+    review = serializers.UUIDField(allow_null=True)
+    child_run = serializers.UUIDField(allow_null=True)
+    given = RunGivenSerializer(many=True)
+
+
+class RunLineageSerializer(serializers.Serializer[Any]):
+    origins = RunOriginSerializer(many=True)
+
+
 class RunViewSet(ApiViewSet):
     """Executions of workflows."""
 
@@ -271,6 +305,7 @@ class RunViewSet(ApiViewSet):
         "messages": "run.read",
         "step": "run.read",
         "members": "run.read",
+        "lineage": "run.read",
         "cancel": "run.cancel",
         "pause": "run.pause",
         "resume_paused": "run.pause",
@@ -288,6 +323,7 @@ class RunViewSet(ApiViewSet):
         "retrieve": ("view",),
         "events": ("after",),
         "members": ("status", "start"),
+        "lineage": ("field",),
     }
 
     @extend_schema(
@@ -367,6 +403,26 @@ class RunViewSet(ApiViewSet):
         if step not in steps:
             raise NotFoundError("The run has no such step.")
         return Response(steps[step])
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("step", str, OpenApiParameter.PATH),
+            OpenApiParameter("field", str, description="Only of this field of its output."),
+        ],
+        responses=RunLineageSerializer,
+    )
+    @action(
+        detail=True, methods=["get"], url_path="steps/<slug:step>/lineage", pagination_class=None
+    )
+    def lineage(self, request: Request, pk: UUID, step: str) -> Response:
+        """The step and all that its output was made of, way back to the run's input."""
+        run = selectors.get_run(self.actor, pk)
+        snapshot, compiled = selectors.run_snapshot(pk, self.actor), selectors.compiled_run(run)
+        if step not in compiled.steps:
+            raise NotFoundError("The run has no such step.")
+        lines = origin_lines(snapshot, compiled, step, request.query_params.get("field", ""))
+        hashes = selectors.hashes_of_agents(pk)
+        return Response({"origins": [one.as_json(hashes) for one in lines]})
 
     @extend_schema(
         parameters=[

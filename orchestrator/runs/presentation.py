@@ -611,8 +611,8 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         tries=tuple(_try(one, now) for one in state.get("attempts") or ()),
         way=_way_word(definition, step_id, state),
         given_by=str(state.get("given_by") or ""),
-        stand_in=_stand_in(step, state),
-        stand_in_because=_first_failure(state) if _stand_in(step, state) else "",
+        stand_in=stand_in_of(step, state),
+        stand_in_because=_first_failure(state) if stand_in_of(step, state) else "",
         told=_told(run, step, state),
         child=state.get("child"),
         cost=tuple(state.get("cost") or ()),
@@ -709,23 +709,23 @@ def _try(one: Mapping[str, Any], now: datetime) -> Try:
         begun=begun,
         took=duration(((ended or now) - begun).total_seconds()) if begun else "",
         reason=": ".join(part for part in (kind.capitalize(), reason) if part),
-        agent=_version_words(str(one.get("agent") or "")),
+        agent=version_words(str(one.get("agent") or "")),
     )
 
 
-def _version_words(label: str) -> str:
+def version_words(label: str) -> str:
     """An agent version `slug@number` in words."""
     slug, _, number = label.partition("@")
     return f"{slug} v{number}" if number else slug
 
 
-def _stand_in(step: Step, state: StepSnapshot) -> str:
+def stand_in_of(step: Step, state: StepSnapshot) -> str:
     """Which agent answered in place of the step's own; empty when its own did, or nobody yet."""
     if not isinstance(step, AgentStep) or not step.fallbacks:
         return ""
     for one in state.get("basis") or ():
         if str(one.get("id", "")).endswith(".fallbacks"):
-            return _version_words(str(one.get("row") or ""))
+            return version_words(str(one.get("row") or ""))
     return ""
 
 

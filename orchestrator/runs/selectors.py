@@ -898,6 +898,14 @@ def _member_counts(group: MemberGroup) -> JsonObject:
     return counts
 
 
+def hashes_of_agents(run_id: UUID) -> dict[str, str]:
+    """The agent versions that a run is pinned to: `slug@number` -> content hash."""
+    binding = RunDetail.objects.values_list("binding", flat=True).get(run_id=run_id)
+    agents = binding.get("agents")
+    pinned = agents if isinstance(agents, dict) else {}
+    return {name: str(one["sha256"]) for name, one in pinned.items() if isinstance(one, dict)}
+
+
 def _agents_by_id(binding: JsonObject) -> dict[str, str]:
     """The agent versions that a run is pinned to: id -> `slug@number`."""
     agents = binding.get("agents")
@@ -945,6 +953,7 @@ def _step(
         "violations": result.get("violations", []),
         "basis": result.get("basis", []),
         "given_by": giver_of_basis(result.get("basis", [])),
+        "input_edited": row.input_override is not None and not is_member(row.step),
         "attempts": [_attempt(one, agents) for one in tries],
         "review": None
         if review is None

@@ -6,7 +6,7 @@ when the run moves on. Only the graph is drawn by the canvas island.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 from uuid import UUID
@@ -31,6 +31,7 @@ from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject
 from orchestrator.runs import examples, forms, presentation, selectors, services
 from orchestrator.runs.models import Run
+from orchestrator.runs.origins import origin_lines
 from orchestrator.runs.timeline import timeline_of
 from orchestrator.runs.trials import NotTriableError
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
@@ -45,6 +46,7 @@ LOG_VIEWS: Final[Mapping[str, str]] = {
 }
 STEP_TABS: Final[Mapping[str, str]] = {
     "result": "Result",
+    "origin": "Origin",
     "messages": "Messages",
     "attempts": "Attempts",
     "journal": "Journal",
@@ -423,6 +425,10 @@ class _Page:
             context["step_messages"] = [
                 one for one in found if self.selected in {one.target, *one.sources}
             ]
+        elif self.tab == "origin":
+            lines = origin_lines(self.snapshot, self.compiled, self.selected)
+            people = people_named(one.given_by for one in lines)
+            context["origins"] = [(one, people.get(one.given_by, "")) for one in lines]
         elif self.tab == "journal":
             context["step_events"] = presentation.events_about(self._events(), self.selected)
         elif "members" in self.steps[self.selected]:
@@ -591,6 +597,13 @@ def _name_of(who: Any) -> str:
     if who["kind"] != "user":
         return {"service": "a service", "system": "Baton"}.get(who["kind"], str(who["kind"]))
     return person_named(str(who["id"]))
+
+
+def people_named(ids: Iterable[str]) -> dict[str, str]:
+    """The names of people by id."""
+    wanted = {UUID(one) for one in ids if one}
+    known = accounts.names_of(wanted) if wanted else {}
+    return {str(one): known.get(one, "somebody who has left") for one in wanted}
 
 
 def person_named(person_id: str) -> str:
