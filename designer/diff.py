@@ -28,8 +28,10 @@ from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
     AgentRef,
     AgentStep,
+    Auction,
     BudgetPolicy,
     Coalescing,
+    Debate,
     Deduplication,
     EmitStep,
     EndStep,
@@ -48,6 +50,7 @@ from orchestrator.core.definition import (
     OutcomeKind,
     Pause,
     RateLimit,
+    Relay,
     RouterMode,
     RouterStep,
     ScheduleSource,
@@ -262,6 +265,8 @@ _JOINS: Final = {
 _LOSERS: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "go on and are ignored"}
 _LATE: Final = {Losers.CANCEL: "are cancelled", Losers.IGNORE: "finish and are ignored"}
 _BEFORE: Final = {True: "do not count", False: "count for a quarter of an hour"}
+_NEXT_BEST: Final = {True: "the next best gets the task", False: "the step fails"}
+_ARBITRATED: Final = {True: "the highest priority decides", False: "the team disagrees"}
 _TOLERATED: Final = {True: "is told to the others", False: "fails the step"}
 _MODES: Final = {
     RouterMode.FIRST: "the first whose rule holds",
@@ -322,6 +327,19 @@ _PROTOCOLS: Final[Mapping[type, Mapping[str, _Fact]]] = {
         "max_tasks": _Fact("tasks, at most", _text),
         "max_parallel": _Fact("tasks at the same time, at most", _text),
         "tolerate": _Fact("a task that fails", lambda on: _TOLERATED[on]),
+    },
+    Auction: {
+        "award": _Fact("awards the task to", lambda award: str(award.value).replace("_", " ")),
+        "weights": _Fact(
+            "weighs", lambda one: f"cost {one.cost}, time {one.seconds}, trust {one.confidence}"
+        ),
+        "currency": _Fact("bids in", _text),
+        "next_best": _Fact("when the winner fails", lambda on: _NEXT_BEST[on]),
+    },
+    Relay: {"max_hops": _Fact("passes, at most", _text)},
+    Debate: {
+        "max_rounds": _Fact("rounds, at most", _text),
+        "arbitrate": _Fact("without agreement", lambda on: _ARBITRATED[on]),
     },
 }
 """Single values of the ways in which a team talks."""
@@ -561,8 +579,12 @@ class _Comparison:
         return _listed([self._member(one) for one in step.members])
 
     def _member(self, one: TeamMember) -> str:
-        purpose = f", for {_quoted(one.purpose)}" if one.purpose else ""
-        return f"{self._agent(one.uses)} (weight {one.weight}{purpose})"
+        more = [f"weight {one.weight}"]
+        more += [f"for {_quoted(one.purpose)}"] if one.purpose else []
+        more += [f"priority {one.priority}"] if one.priority else []
+        if one.passes_to is not None:
+            more.append(f"passes to {', '.join(one.passes_to) or 'nobody'}")
+        return f"{self._agent(one.uses)} ({'; '.join(more)})"
 
     def _others(self, step: Step) -> str:
         return ", then ".join(self._agent(one) for one in doers_of(step)[1:]) or "none"

@@ -22,6 +22,8 @@ from orchestrator.core.checks import Finding
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
     AgentStep,
+    Auction,
+    Debate,
     EmitStep,
     EndStep,
     GateStep,
@@ -31,6 +33,8 @@ from orchestrator.core.definition import (
     Losers,
     MapStep,
     OutcomeKind,
+    Protocol,
+    Relay,
     RouterMode,
     RouterStep,
     StartStep,
@@ -407,8 +411,8 @@ def _describe_calling(step: AgentStep | MapStep | TeamStep) -> _Described:
 
 
 def _team_facts(step: TeamStep) -> list[tuple[str, str]]:
-    if isinstance(step.protocol, Supervised):
-        return [*_supervised_facts(step, step.protocol), *_agent_facts(step)]
+    if step.protocol is not None:
+        return [*_protocol_facts(step, step.protocol), *_agent_facts(step)]
     members = [f"{one.uses.agent} v{one.uses.version}, weight {one.weight}" for one in step.members]
     words = {VoteRule.MAJORITY: "more than half of the weight", VoteRule.UNANIMITY: "all of them"}
     return [
@@ -419,20 +423,40 @@ def _team_facts(step: TeamStep) -> list[tuple[str, str]]:
     ]
 
 
-def _supervised_facts(step: TeamStep, protocol: Supervised) -> list[tuple[str, str]]:
-    lead = protocol.lead
-    return [
-        ("Supervisor", f"{lead.agent} v{lead.version}"),
-        ("Workers", "; ".join(_member_words(one) for one in step.members)),
-        ("Gives tasks", f"{protocol.max_rounds} times, {protocol.max_tasks} tasks at most"),
-        ("At the same time", f"{protocol.max_parallel} at most"),
-        ("A task that fails", "is told to the supervisor" if protocol.tolerate else "fails it"),
-    ]
+def _protocol_facts(step: TeamStep, protocol: Protocol) -> list[tuple[str, str]]:
+    members = "; ".join(_member_words(one) for one in step.members)
+    match protocol:
+        case Supervised(lead=lead):
+            return [
+                ("Supervisor", f"{lead.agent} v{lead.version}"),
+                ("Workers", members),
+                ("Gives tasks", f"{protocol.max_rounds} times, {protocol.max_tasks} at most"),
+                ("At the same time", f"{protocol.max_parallel} at most"),
+                ("A task that fails", "goes on" if protocol.tolerate else "fails the step"),
+            ]
+        case Auction():
+            award = protocol.award.value.replace("_", " ")
+            after = "the next best gets the task" if protocol.next_best else "the step fails"
+            return [
+                ("Bidders", members),
+                ("Awarded to", f"the {award} bid, in {protocol.currency}"),
+                ("When the winner fails", after),
+            ]
+        case Relay():
+            return [("Peers", members), ("Passed on", f"{protocol.max_hops} times at most")]
+        case Debate():
+            after = "the highest priority decides" if protocol.arbitrate else "it disagrees"
+            return [
+                ("Members", members),
+                ("Counted", f"the field '{step.ballot}', by {step.rule.value}"),
+                ("Rounds", f"{protocol.max_rounds} at most, then {after}"),
+            ]
 
 
 def _member_words(one: TeamMember) -> str:
     purpose = f" ({one.purpose})" if one.purpose else ""
-    return f"{one.uses.agent} v{one.uses.version}{purpose}"
+    to = "" if one.passes_to is None else f", passes to {', '.join(one.passes_to) or 'nobody'}"
+    return f"{one.uses.agent} v{one.uses.version}{purpose}{to}"
 
 
 def _map_facts(step: MapStep) -> list[tuple[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.core.definition import (
+    Auction,
+    Debate,
     EventAwaited,
     EventSource,
     GateChoice,
@@ -12,6 +14,7 @@ from orchestrator.core.definition import (
     Link,
     Moment,
     Pause,
+    Relay,
     Route,
     RouterStep,
     ScheduleSource,
@@ -49,7 +52,13 @@ _OWN_EVENTS: Mapping[str, str] = {
 }
 
 
-_TEAMS: Mapping[type, str] = {type(None): "Team vote", Supervised: "Supervised team"}
+_TEAMS: Mapping[type, str] = {
+    type(None): "Team vote",
+    Supervised: "Supervised team",
+    Auction: "Auction",
+    Relay: "Relay of peers",
+    Debate: "Debate",
+}
 
 
 def team_word(step: TeamStep) -> str:

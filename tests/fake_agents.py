@@ -25,7 +25,7 @@ from orchestrator.agents.base import AgentContext, FunctionAgent
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult, Value
-from orchestrator.core.roles import SUPERVISOR
+from orchestrator.core.roles import BIDDER, DEBATER, PEER, SUPERVISOR
 
 PAUSE_SECONDS = 0.02
 COMPUTE_SECONDS = 0.01
@@ -171,17 +171,67 @@ def _work(given: JsonObject, context: AgentContext) -> StepResult:
     """Says something about a topic; about none it fails."""
     topic = given["topic"]
     _note("begin", str(topic), "")
-    if not topic:
-        return Failed(
-            kind=FailureKind.AGENT_ERROR,
-            reason_code="no_topic",
-            reason="There is no topic.",
-            retryable=False,
-        )
-    return Value(output={"text": f"About {topic}."})
+    return Value(output={"text": f"About {topic}."}) if topic else _no("There is no topic.")
+
+
+def _no(reason: str) -> Failed:
+    return Failed(
+        kind=FailureKind.AGENT_ERROR, reason_code="cannot", reason=reason, retryable=False
+    )
+
+
+def _bid(given: JsonObject, context: AgentContext) -> StepResult:
+    """Bids what its parameters say; works, or fails when they say so."""
+    own: Any = context.parameters
+    if given["ask"] == "bid":
+        price = {"minor": own["cost"], "currency": "EUR"}
+        offered = {"cost": price, "seconds": own["seconds"], "confidence": own["confidence"]}
+        return Value(output={"bid": offered})
+    if own.get("fails"):
+        return _no("Not today.")
+    return Value(output={"output": {"text": f"Done for {own['cost']}."}})
+
+
+def _pass_on(given: JsonObject, context: AgentContext) -> StepResult:
+    """Passes the work to whom its parameters say; without one it ends it."""
+    if to := context.parameters.get("to"):
+        return Value(output={"pass": {"to": to, "with": {"looked": True}}})
+    return Value(output={"output": {"text": f"Came from {given.get('from')}."}})
+
+
+def _debate(given: JsonObject, context: AgentContext) -> StepResult:
+    """Proposes what its parameters say; gives in to the first other when it is not stubborn."""
+    asked: Any = given
+    if asked["others"] and not context.parameters.get("stubborn"):
+        return Value(output={"decision": asked["others"][0]["proposal"]})
+    return Value(output={"decision": context.parameters["plan"]})
 
 
 AGENTS = (
+    FunctionAgent(
+        name="fake.bid",
+        title="Bid",
+        summary="Bids for a task and does it.",
+        call=_bid,
+        input_schema=BIDDER.takes,
+        output_schema=BIDDER.gives,
+    ),
+    FunctionAgent(
+        name="fake.pass_on",
+        title="Pass on",
+        summary="Passes the work on, or ends it.",
+        call=_pass_on,
+        input_schema=PEER.takes,
+        output_schema=PEER.gives,
+    ),
+    FunctionAgent(
+        name="fake.debate",
+        title="Debate",
+        summary="Proposes, and may give in.",
+        call=_debate,
+        input_schema=DEBATER.takes,
+        output_schema=DEBATER.gives,
+    ),
     FunctionAgent(
         name="fake.supervise",
         title="Supervise",

@@ -90,7 +90,10 @@ def _usual_values() -> JsonObject:
     return {
         **{kind: _defaults(model) for kind, model in steps.items()},
         "evidence": _defaults(parts.Evidence),
-        "supervised": _defaults(parts.Supervised),
+        "supervisor": _defaults(parts.Supervised),
+        "auction": _defaults(parts.Auction),
+        "handoff": _defaults(parts.Relay),
+        "debate": _defaults(parts.Debate),
         "link": _defaults(parts.Link),
         "outcome": _defaults(parts.Outcome),
         "trigger": _defaults(parts.Trigger),

@@ -58,6 +58,7 @@ from orchestrator.core.definition import (
     ScheduleSource,
     StartStep,
     Step,
+    TeamMember,
     TeamStep,
     TransformStep,
     Trigger,
@@ -78,6 +79,7 @@ from orchestrator.core.expression_types import (
     kinds_of,
     kinds_text,
     member,
+    union_of,
 )
 from orchestrator.core.expressions import RUN_VARIABLES, ExpressionError, compile_expression
 from orchestrator.core.findings import (
@@ -740,8 +742,24 @@ class _Checker:
                 self._usable(interface.input_schema, place)
                 self._usable(interface.output_schema, place)
             seen.add(one.uses.agent)
-        for field, uses, role in roles_of(step):
+            self._check_passes(place, step, one)
+        ballots = [self.shapes.ballot_of(step, index) for index in range(len(step.members))]
+        proposal = union_of(*(one or {} for one in ballots))
+        for field, uses, role in roles_of(step, proposal):
             self._check_role(_Place(step_id, field), uses, role, task)
+
+    def _check_passes(self, place: _Place, step: TeamStep, one: TeamMember) -> None:
+        """To whom a member may pass the work: other members, and only where work is passed on."""
+        names = {other.uses.agent for other in step.members} - {one.uses.agent}
+        for name in one.passes_to or ():
+            if name not in names:
+                self.add(
+                    "error",
+                    "unknown_member",
+                    f"{one.uses.agent} may pass the work to {name}, which is no other member.",
+                    at=_Place(place.step, f"{place.field}.passes_to"),
+                    hint=f"There are {', '.join(sorted(names))}.",
+                )
 
     def _check_role(self, place: _Place, uses: AgentRef, role: Role, task: JsonObject) -> None:
         """An agent takes what its role is asked, and can answer it."""

@@ -136,10 +136,13 @@ class Outcome(Part):
     rollback: bool = False
 
 
+AgentSlug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
 class AgentRef(Model):
     """The agent version that a step calls: pinned by number."""
 
-    agent: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    agent: AgentSlug
     version: Annotated[int, Field(ge=1)]
 
 
@@ -265,13 +268,19 @@ class MapStep(InnerStep):
 
 
 class TeamMember(Part):
-    """One agent of a team. `weight`: of its vote; `purpose`: what the others are told it is for."""
+    """One agent of a team. `weight`: of its vote; `purpose`: what the others are told it is for.
 
-    added: ClassVar[frozenset[str]] = frozenset({"purpose"})
+    `passes_to`: to whom it may pass the work on; None: to every other member. `priority`: whose
+    proposal is taken when a debate does not agree, the highest first.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"purpose", "passes_to", "priority"})
 
     uses: AgentRef
     weight: Annotated[int, Field(ge=1, le=100)] = 1
     purpose: Note = ""
+    passes_to: Annotated[tuple[AgentSlug, ...], Field(max_length=14)] | None = None
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
 
 
 class VoteRule(StrEnum):
@@ -299,6 +308,62 @@ class Supervised(Model):
     tolerate: bool = True
 
 
+class Award(StrEnum):
+    """Which bid is the best."""
+
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"
+    MOST_CONFIDENT = "most_confident"
+    WEIGHTED = "weighted"
+
+
+class AwardWeights(Model):
+    """How much cost, time and confidence count in the score of a bid."""
+
+    cost: Annotated[int, Field(ge=0, le=100)] = 1
+    seconds: Annotated[int, Field(ge=0, le=100)] = 1
+    confidence: Annotated[int, Field(ge=0, le=100)] = 1
+
+
+class Auction(Model):
+    """The members bid for the task, and the best bid gets it (`core/auctions.py`).
+
+    Costs are in minor units of `currency`. When the winner fails the next best gets the task,
+    unless not `next_best`. Nobody bids: `disagreed`. Only `weighted` reads `weights`.
+    """
+
+    type: Literal["auction"] = "auction"
+    award: Award = Award.CHEAPEST
+    weights: AwardWeights = AwardWeights()
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "EUR"
+    next_best: bool = True
+
+
+class Relay(Model):
+    """The first member begins, and each ends the work or passes it on (`core/relays.py`).
+
+    To whom is said by `TeamMember.passes_to`; at most `max_hops` times.
+    """
+
+    type: Literal["handoff"] = "handoff"
+    max_hops: Annotated[int, Field(ge=1, le=50)] = 8
+
+
+class Debate(Model):
+    """The members vote in rounds, each knowing what the others said (`core/debates.py`).
+
+    It ends when the rule is met, or after `max_rounds`: then it disagrees, or with `arbitrate` the
+    proposal of the highest priority is taken.
+    """
+
+    type: Literal["debate"] = "debate"
+    max_rounds: Annotated[int, Field(ge=1, le=20)] = 3
+    arbitrate: bool = False
+
+
+Protocol = Annotated[Supervised | Auction | Relay | Debate, Field(discriminator="type")]
+
+
 class TeamStep(InnerStep):
     """Several agents under one way of working together. Ports: next, disagreed, failed.
 
@@ -310,7 +375,7 @@ class TeamStep(InnerStep):
 
     With one they talk (`core/conversations.py`): `input` is what the team is to do, messages have
     the schemas of `core/roles.py`, members are called by the slugs of their agents. Only teams that
-    vote have `ballot` and `rule`, and only they leave by `disagreed`.
+    vote or debate have `ballot` and `rule`.
     """
 
     added: ClassVar[frozenset[str]] = frozenset({"protocol"})
@@ -320,14 +385,19 @@ class TeamStep(InnerStep):
     input: Mapping = Field(default_factory=dict)
     ballot: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] = "decision"
     rule: VoteRule = VoteRule.MAJORITY
-    protocol: Supervised | None = None
+    protocol: Protocol | None = None
     timeout: TimeoutPolicy = TimeoutPolicy()
     retry: RetryPolicy = RetryPolicy()
 
     @property
     def votes(self) -> bool:
-        """Whether the members' votes are counted."""
+        """Whether each member is asked once, and the votes are counted."""
         return self.protocol is None
+
+    @property
+    def has_ballot(self) -> bool:
+        """Whether the members' proposals are counted."""
+        return self.protocol is None or isinstance(self.protocol, Debate)
 
     @property
     def lead(self) -> AgentRef | None:
@@ -337,14 +407,23 @@ class TeamStep(InnerStep):
     @model_validator(mode="after")
     def _votes_or_not(self) -> Self:
         given = self.model_fields_set & _OF_VOTES
-        if self.votes and "ballot" not in given:
+        if self.has_ballot and "ballot" not in given:
             raise ValueError("a team that votes needs 'ballot', the field that is counted")
-        if not self.votes and given:
+        if not self.has_ballot and given:
             raise ValueError(f"only a team that votes has '{min(given)}'")
+        self._refuse_misplaced()
         return self
 
+    def _refuse_misplaced(self) -> None:
+        """A member has only what the team's way of working together reads."""
+        for one in self.members:
+            if one.passes_to is not None and not isinstance(self.protocol, Relay):
+                raise ValueError("only a member of a relay has 'passes_to'")
+            if one.priority and not isinstance(self.protocol, Debate):
+                raise ValueError("only a member of a debate has 'priority'")
+
     def _unused(self) -> frozenset[str]:
-        return super()._unused() if self.votes else super()._unused() | _OF_VOTES
+        return super()._unused() if self.has_ballot else super()._unused() | _OF_VOTES
 
 
 _OF_VOTES = frozenset({"ballot", "rule"})
@@ -875,7 +954,8 @@ def ports_of(step: Step) -> tuple[str, ...]:
         case GateStep():
             return _gate_ports(step)
         case TeamStep():
-            return ("next", "disagreed", "failed") if step.votes else ("next", "failed")
+            may_agree = not isinstance(step.protocol, (Supervised, Relay))
+            return ("next", "disagreed", "failed") if may_agree else ("next", "failed")
         case WorkflowStep():
             ends = ("next",) if step.detached else tuple(step.outcomes)
             return tuple(dict.fromkeys((*ends, "failed")))

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from orchestrator.core import delegation
-from orchestrator.core.definition import AgentRef, Supervised, TeamStep
+from orchestrator.core import auctions, debates, delegation, relays
+from orchestrator.core.definition import AgentRef, Auction, Debate, Relay, Supervised, TeamStep
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import Failed
-from orchestrator.core.roles import SUPERVISOR, Role
+from orchestrator.core.roles import BIDDER, PEER, SUPERVISOR, Role, debater
 from orchestrator.core.talking import Move, Said
 
 
-def next_move(step: TeamStep, goal: JsonObject, said: Sequence[Said]) -> Move:
-    """What the team does when all calls so far have ended; `goal` is the team's input."""
+def next_move(step: TeamStep, task: JsonObject, said: Sequence[Said]) -> Move:
+    """What the team does when all calls so far have ended; `task` is the team's input."""
     match step.protocol:
         case Supervised() as protocol:
-            return delegation.next_move(step, protocol, goal, said)
+            return delegation.next_move(step, protocol, task, said)
+        case Auction() as protocol:
+            return auctions.next_move(step, protocol, task, said)
+        case Relay() as protocol:
+            return relays.next_move(step, protocol, task, said)
+        case Debate() as protocol:
+            return debates.next_move(step, protocol, task, said)
         case None:
             raise AssertionError("a team that votes does not talk")
         case _:
@@ -26,11 +32,9 @@ def next_move(step: TeamStep, goal: JsonObject, said: Sequence[Said]) -> Move:
 
 def failed_for_good(step: TeamStep, one: Said) -> Failed | None:
     """The end of the step when this answer leaves nothing to wait for, though others are open."""
-    match step.protocol:
-        case Supervised() as protocol:
-            return delegation.failed_for_good(step, protocol, one)
-        case _:
-            return None
+    if isinstance(step.protocol, Supervised):
+        return delegation.failed_for_good(step, step.protocol, one)
+    return relays.failed_for_good(step, one) if isinstance(step.protocol, Relay) else None
 
 
 def places_of(step: TeamStep) -> int:
@@ -40,7 +44,21 @@ def places_of(step: TeamStep) -> int:
     return len(step.members)
 
 
-def roles_of(step: TeamStep) -> Iterator[tuple[str, AgentRef, Role]]:
-    """Who plays a role with messages of its own: the place in the step, the agent, the role."""
-    if isinstance(step.protocol, Supervised):
-        yield "protocol.lead", step.protocol.lead, SUPERVISOR
+def roles_of(step: TeamStep, proposal: JsonObject) -> Iterator[tuple[str, AgentRef, Role]]:
+    """Who plays a role with messages of its own: the place in the step, the agent, the role.
+
+    `proposal` is the schema of what is proposed in a debate.
+    """
+    role: Role
+    match step.protocol:
+        case Supervised(lead=lead):
+            yield "protocol.lead", lead, SUPERVISOR
+            return
+        case Auction():
+            role = BIDDER
+        case Relay():
+            role = PEER
+        case _:
+            role = debater(step.ballot, proposal)
+    for index, one in enumerate(step.members):
+        yield f"members.{index}", one.uses, role

@@ -97,5 +97,83 @@ SUPERVISOR: Final = Role(
 )
 """Gives tasks, or with no tasks left to give the output of the team."""
 
-ANSWERS: Final[Mapping[str, Validator]] = {"supervisor": Validator(SUPERVISOR.gives)}
+BID: Final[JsonObject] = {
+    "type": "object",
+    "properties": {
+        "cost": {
+            "type": "object",
+            "properties": {
+                "minor": {"type": "integer", "minimum": 0},
+                "currency": {"type": "string"},
+            },
+            "required": ["minor", "currency"],
+        },
+        "seconds": {"type": "number", "minimum": 0},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    "required": ["cost", "seconds", "confidence"],
+}
+"""What a task would cost, in minor units, how long it would take, how sure it is done well."""
+BIDDER: Final = Role(
+    title="a bidder",
+    task="task",
+    takes=_closed({"ask": {"enum": ["bid", "work"]}, "task": _ANYTHING}),
+    gives={"type": "object", "properties": {"bid": BID, "output": _ANYTHING}},
+    must=("bid", "output"),
+)
+"""Bids for a task when it is asked to bid, and does it when it is asked to work."""
+PEER: Final = Role(
+    title="a peer",
+    task="task",
+    takes=_closed(
+        {
+            "task": _ANYTHING,
+            "from": _TEXT,
+            "with": _ANYTHING,
+            "peers": MEMBERS,
+            "left": _COUNT,
+        },
+        "from",
+        "with",
+    ),
+    gives={
+        "type": "object",
+        "properties": {
+            "output": _ANYTHING,
+            "pass": {
+                "type": "object",
+                "properties": {"to": _TEXT, "with": _ANYTHING},
+                "required": ["to"],
+            },
+        },
+    },
+    must=("output",),
+)
+"""Ends the work with the output, or passes it on."""
+
+
+def debater(ballot: str, proposal: JsonObject) -> Role:
+    """Proposes in the field `ballot`, knowing the latest proposals, its own and the others'."""
+    return Role(
+        title="a debater",
+        task="task",
+        takes=_closed(
+            {
+                "task": _ANYTHING,
+                "round": {"type": "integer", "minimum": 1},
+                "own": proposal,
+                "others": _list(_closed({"name": _TEXT, "proposal": proposal})),
+            },
+            "own",
+        ),
+        gives={"type": "object", "properties": {ballot: proposal}},
+        must=(ballot,),
+    )
+
+
+DEBATER: Final = debater("decision", {})
+ANSWERS: Final[Mapping[str, Validator]] = {
+    "supervisor": Validator(SUPERVISOR.gives),
+    "handoff": Validator(PEER.gives),
+}
 """Judges of what is answered, by the protocol."""

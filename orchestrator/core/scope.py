@@ -7,7 +7,7 @@ it is worked out once per examination and shared: a schema that stands in many s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -18,6 +18,8 @@ from orchestrator.core.definition import (
     PARTIAL,
     AgentRef,
     AgentStep,
+    Auction,
+    Debate,
     EmitStep,
     EndStep,
     EventAwaited,
@@ -27,6 +29,7 @@ from orchestrator.core.definition import (
     JoinStep,
     MapStep,
     OutcomeKind,
+    Relay,
     RouterMode,
     RouterStep,
     StartStep,
@@ -136,6 +139,21 @@ _EMITTED: JsonObject = {
     "required": ["id", "type", "subject", "at"],
     "additionalProperties": False,
 }
+_TEXT: JsonObject = {"type": "string"}
+_TASKS: JsonObject = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "worker": _TEXT,
+            "status": {"enum": ["done", "failed"]},
+            "reason": _TEXT,
+        },
+        "required": ["worker", "status"],
+        "additionalProperties": False,
+    },
+}
+"""What became of the tasks of a supervised team."""
 _HAVING_RESULTS = (*CALLING, GateStep, JoinStep, WaitStep, EmitStep, WorkflowStep)
 """The kinds of steps that end in more ways than with a value."""
 
@@ -311,22 +329,65 @@ class Shapes:
 
     def _teamed(self, step: TeamStep, ports: Ports) -> JsonObject:
         """What a team gives that left by one of these ports; none: that is not known."""
-        if isinstance(step.protocol, Supervised):
-            return self._supervised(step.protocol)
-        return self._voted(step, is_decided=ports == {"next"})
+        is_done = ports == {"next"}
+        match step.protocol:
+            case Supervised(lead=lead):
+                return self._talked("rounds", output=[lead], tasks=_TASKS)
+            case Relay():
+                named: JsonObject = {"type": "array", "items": _TEXT}
+                uses = [one.uses for one in step.members]
+                return self._talked("hops", output=uses, by=_TEXT, path=named)
+            case Auction():
+                return self._auctioned(step, is_done=is_done)
+            case Debate():
+                return self._debated(step, is_done=is_done)
+            case None:
+                return self._voted(step, is_decided=is_done)
 
-    def _supervised(self, protocol: Supervised) -> JsonObject:
-        text: JsonObject = {"type": "string"}
-        task = closed_object(
-            {"worker": text, "status": {"enum": ["done", "failed"]}, "reason": text},
-            ["worker", "status"],
-        )
-        return closed_object(
+    def _talked(
+        self, counted: str, *, output: Sequence[AgentRef], **more: JsonObject
+    ) -> JsonObject:
+        """An output of one of these agents, a number, and more."""
+        made = union_of(*(self._part_of(uses, "output") for uses in output))
+        return closed_object({"output": made, counted: {"type": "integer"}, **more})
+
+    def _auctioned(self, step: TeamStep, *, is_done: bool) -> JsonObject:
+        bid = closed_object(
             {
-                "output": self._part_of(protocol.lead, "output"),
-                "rounds": {"type": "integer"},
-                "tasks": {"type": "array", "items": task},
+                "member": _TEXT,
+                "rank": {"type": "integer"},
+                "cost": closed_object({"minor": {"type": "integer"}, "currency": _TEXT}),
+                "seconds": {"type": "number"},
+                "confidence": {"type": "number"},
             }
+        )
+        absence = closed_object({"member": _TEXT, "reason": _TEXT})
+        known: JsonObject = {
+            "award": _TEXT,
+            "bids": {"type": "array", "items": bid},
+            "absent": {"type": "array", "items": absence},
+            "failed": {"type": "array", "items": _TEXT},
+        }
+        made = union_of(*(self._part_of(one.uses, "output") for one in step.members))
+        done: JsonObject = {"output": made, "awarded": _TEXT}
+        return closed_object({**known, **done}, [*known, *(done if is_done else ())])
+
+    def _debated(self, step: TeamStep, *, is_done: bool) -> JsonObject:
+        ballots = [self.ballot_of(step, index) for index in range(len(step.members))]
+        proposal = union_of(*(one or {} for one in ballots))
+        number: JsonObject = {"type": "integer"}
+        made = closed_object(
+            {"agent": _TEXT, "proposal": proposal, "weight": number, "priority": number}
+        )
+        known: JsonObject = {
+            **dict.fromkeys(("weight", "of", "rounds"), number),
+            "stopped_by": {"enum": ["agreement", "priority", "max_rounds"]},
+            "proposals": {"type": "array", "items": made},
+            "absent": {"type": "array", "items": closed_object({"agent": _TEXT, "reason": _TEXT})},
+        }
+        return closed_object(
+            {**known, "decision": proposal, "by": _TEXT},
+            [*known, *(["decision"] if is_done else [])],
         )
 
     def _part_of(self, uses: AgentRef, name: str) -> JsonObject:

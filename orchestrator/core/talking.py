@@ -85,6 +85,13 @@ def broken_rule(code: str, reason: str, violations: Sequence[Violation] = ()) ->
     )
 
 
+def unavailable(code: str, reason: str) -> Failed:
+    """The failure of a team that could not come to an end with what it has."""
+    return Failed(
+        kind=FailureKind.UNAVAILABLE, reason_code=code, reason=reason[:2_000], retryable=False
+    )
+
+
 def of_failure(code: str, what: str, result: StepResult) -> Failed:
     """The failure of a team by that of one of its calls."""
     failed = result if isinstance(result, Failed) else None

@@ -21,6 +21,7 @@ from orchestrator.core.definition import (
     EventAwaited,
     GateStep,
     GateType,
+    Relay,
     RouterStep,
     StartStep,
     Step,
@@ -114,7 +115,7 @@ def _spoken(step: Step, one: Mapping[str, Any]) -> dict[str, Any]:
     is_lead = who == len(step.members)
     whom = doers_of(step)[who].agent
     return {
-        "sender": "" if is_lead or step.lead is None else "supervisor",
+        "sender": _sender(step, one["given"]) if not is_lead else "",
         "whom": f"{whom}, the supervisor" if is_lead else whom,
         "said": _in_brief(one["given"]),
         "answer": _in_brief(one["answer"]),
@@ -123,6 +124,14 @@ def _spoken(step: Step, one: Mapping[str, Any]) -> dict[str, Any]:
         else None,
         "at": instant_of(one["started_at"]),
     }
+
+
+def _sender(step: TeamStep, given: JsonValue) -> str:
+    """Who asks: the supervisor, or the peer that passed the work on."""
+    if step.lead is not None:
+        return "supervisor"
+    named = given.get("from") if isinstance(given, dict) else None
+    return named if isinstance(named, str) and isinstance(step.protocol, Relay) else ""
 
 
 def _in_brief(payload: JsonValue) -> str:

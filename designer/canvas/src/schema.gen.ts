@@ -42,6 +42,25 @@ export interface AgentStep {
   confidence_threshold?: number | null;
 }
 
+/** The members bid for the task, and the best bid gets it (`core/auctions.py`). */
+export interface Auction {
+  type: "auction";
+  award?: Award;
+  weights?: AwardWeights;
+  currency?: string;
+  next_best?: boolean;
+}
+
+/** Which bid is the best. */
+export type Award = "cheapest" | "fastest" | "most_confident" | "weighted";
+
+/** How much cost, time and confidence count in the score of a bid. */
+export interface AwardWeights {
+  cost?: number;
+  seconds?: number;
+  confidence?: number;
+}
+
 /** What one run may use. `calls`: calls of agents, further tries and items of a list included. */
 export interface BudgetPolicy {
   calls: number;
@@ -57,6 +76,13 @@ export interface Coalescing {
 export interface Compensation {
   uses: AgentRef;
   input?: { [key: string]: string };
+}
+
+/** The members vote in rounds, each knowing what the others said (`core/debates.py`). */
+export interface Debate {
+  type: "debate";
+  max_rounds?: number;
+  arbitrate?: boolean;
 }
 
 /** What has the same key as a firing of the last `window_seconds` is suppressed. */
@@ -267,6 +293,12 @@ export interface RateLimit {
   overflow?: "park" | "drop";
 }
 
+/** The first member begins, and each ends the work or passes it on (`core/relays.py`). */
+export interface Relay {
+  type: "handoff";
+  max_hops?: number;
+}
+
 /** Which failures are tried again, how often, and how long between. */
 export interface RetryPolicy {
   max_attempts?: number;
@@ -338,6 +370,8 @@ export interface TeamMember {
   uses: AgentRef;
   weight?: number;
   purpose?: string;
+  passes_to?: string[] | null;
+  priority?: number;
 }
 
 /** Several agents under one way of working together. Ports: next, disagreed, failed. */
@@ -351,7 +385,7 @@ export interface TeamStep {
   input?: { [key: string]: string };
   ballot?: string;
   rule?: VoteRule;
-  protocol?: Supervised | null;
+  protocol?: Supervised | Auction | Relay | Debate | null;
   timeout?: TimeoutPolicy;
   retry?: RetryPolicy;
 }
@@ -585,11 +619,28 @@ export const USUAL: { [part: string]: JsonObject } = {
   "evidence": {
     "sources": null
   },
-  "supervised": {
+  "supervisor": {
     "max_rounds": 3,
     "max_tasks": 12,
     "max_parallel": 8,
     "tolerate": true
+  },
+  "auction": {
+    "award": "cheapest",
+    "weights": {
+      "cost": 1,
+      "seconds": 1,
+      "confidence": 1
+    },
+    "currency": "EUR",
+    "next_best": true
+  },
+  "handoff": {
+    "max_hops": 8
+  },
+  "debate": {
+    "max_rounds": 3,
+    "arbitrate": false
   },
   "link": {
     "branch": null,

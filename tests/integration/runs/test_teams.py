@@ -7,7 +7,7 @@ import json
 import pytest
 
 from audit.models import AuditOutbox
-from orchestrator.core.roles import SUPERVISOR
+from orchestrator.core.roles import BIDDER, DEBATER, PEER, SUPERVISOR
 from orchestrator.runs import services, walker
 from orchestrator.runs.models import Attempt, Handoff, StepRun
 from orchestrator.runs.selectors import list_members, run_snapshot
@@ -34,8 +34,9 @@ GOAL = {
 BROKEN = {"kind": "end", "name": "Broken", "outcome": "broken"}
 
 
-def register(world, slug, function, takes, gives):
-    world.register(slug, input=takes, output=gives, config={"function": function})
+def register(world, slug, function, takes, gives, **parameters):
+    config = {"function": function, "parameters": parameters}
+    world.register(slug, input=takes, output=gives, config=config)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def crew(world):
     return world
 
 
-def team(protocol, *members):
+def team(protocol, *members, **more):
     """start → a team that gets the run's input → done; otherwise → broken."""
     step = {
         "kind": "team",
@@ -56,6 +57,7 @@ def team(protocol, *members):
         "input": {"topics": "input.topics", "others": "input.others"},
         "protocol": protocol,
         "retry": RETRY_SOON,
+        **more,
     }
     links = ["start.next-crew", "crew.next-done", "crew.failed-broken"]
     return {**definition({"crew": step, "broken": BROKEN}, links), "input": GOAL}
@@ -129,3 +131,70 @@ def test_a_plan_outside_of_the_bounds_stops_the_run_with_its_reason_and_can_be_m
     stored, replayed = stored_and_replayed(run)
     assert stored == replayed
     assert invariants() == {}
+
+
+def sound(run):
+    """The journal leads to the stored state, and nothing is broken."""
+    stored, replayed = stored_and_replayed(run)
+    return stored == replayed and invariants() == {}
+
+
+def test_the_best_bid_gets_the_task_and_the_next_best_when_it_fails(world, doorbells, fakes):
+    for slug, cost, fails in (("cheap", 100, True), ("fair", 200, False), ("dear", 900, False)):
+        offered = {"cost": cost, "seconds": 1, "confidence": 0.5, "fails": fails}
+        register(world, slug, "fake.bid", BIDDER.takes, BIDDER.gives, **offered)
+    run = start(world, team({"type": "auction"}, "dear", "cheap", "fair"), topics=[], text="hi")
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    output = StepRun.objects.get(run=run, step="crew").output
+    assert (output["output"], output["awarded"]) == ({"text": "Done for 200."}, "fair")
+    assert [one["member"] for one in output["bids"]] == ["cheap", "fair", "dear"]
+    assert (output["award"], output["failed"]) == ("cheapest", ["cheap"])
+    assert Attempt.objects.filter(run=run).count() == 5
+    done = AuditOutbox.objects.filter(run_id=run.id, action="step.completed")
+    entry = json.loads(bytes(done.get(subject_id__contains="/crew/").envelope))
+    assert entry["decision"]["basis"][0]["row"] == "cheapest"
+    assert sound(run)
+
+
+def test_peers_pass_the_work_along_and_every_pass_is_a_checked_message(world, doorbells, fakes):
+    for slug, to in (("first", "second"), ("second", "third"), ("third", "")):
+        register(world, slug, "fake.pass_on", PEER.takes, PEER.gives, to=to)
+    peers = ("first", "second", "third")
+    run = start(world, team({"type": "handoff"}, *peers), topics=[], text="hi")
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    output = StepRun.objects.get(run=run, step="crew").output
+    assert output["path"] == ["first", "second", "third"]
+    assert output["output"] == {"text": "Came from second."}
+    passed = Handoff.objects.filter(run=run, step__startswith="crew.")
+    assert set(passed.values_list("verdict", flat=True)) == {"fits"}
+    assert list_members(run.id, "crew").rows[2]["given"]["with"] == {"looked": True}
+    assert sound(run)
+    short = start(world, team({"type": "handoff", "max_hops": 1}, *peers), topics=[], text="hi")
+    walk(short.id)
+    result = StepRun.objects.get(run=short, step="crew").result
+    assert result["reason_code"] == "too_many_hops"
+
+
+def test_members_debate_until_they_agree_or_the_highest_priority_decides(world, doorbells, fakes):
+    for slug, plan, is_stubborn in (("one", "x", True), ("two", "y", True), ("three", "z", False)):
+        told = {"plan": plan, "stubborn": is_stubborn}
+        register(world, slug, "fake.debate", DEBATER.takes, DEBATER.gives, **told)
+    debate = {"type": "debate", "max_rounds": 3}
+    run = start(world, team(debate, "one", "two", "three", ballot="decision"), topics=[], text="hi")
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    output = StepRun.objects.get(run=run, step="crew").output
+    assert (output["decision"], output["rounds"]) == ("x", 2)
+    assert output["stopped_by"] == "agreement"
+    assert [one["proposal"] for one in output["proposals"]] == ["x", "y", "x"]
+    assert sound(run)
+    step = {**debate, "arbitrate": True}
+    document = team(step, "one", "two", ballot="decision")
+    document["steps"]["crew"]["members"][1]["priority"] = 1
+    other = start(world, document, topics=[], text="hi")
+    walk(other.id)
+    output = StepRun.objects.get(run=other, step="crew").output
+    assert (output["decision"], output["by"], output["rounds"]) == ("y", "two", 3)
+    assert output["stopped_by"] == "priority"

@@ -18,9 +18,12 @@ from orchestrator.core.beginnings import circle, entered_midway, held_midway, st
 from orchestrator.core.catalogue import WorkflowInterface
 from orchestrator.core.compilation import compile_workflow, step_order
 from orchestrator.core.definition import (
+    Auction,
     JoinStep,
     Link,
     MapStep,
+    Relay,
+    Supervised,
     TeamStep,
     called_in,
     is_member,
@@ -119,6 +122,12 @@ PROTOCOLS = [
         ("once", 2, 4, 3, False),
     )
 ]
+PROTOCOLS += [
+    {"type": "auction", "award": award, "next_best": next_best}
+    for award, next_best in (("cheapest", True), ("weighted", False), ("most_confident", True))
+]
+PROTOCOLS += [{"type": "handoff", "max_hops": 1}, {"type": "handoff", "max_hops": 4}]
+PROTOCOLS += [{"type": "debate", "max_rounds": 1}, {"type": "debate", "arbitrate": True}]
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
 RACE = links("start-ra", "start-rb", "ra-rj", "rb-rj", "rb.not_found-rb ^2", "rj-rz", "rz-done")
 RACERS = {
@@ -283,10 +292,12 @@ def random_step(rnd, name, before):
             "retry": {"max_attempts": rnd.randint(1, 2)},
         }
     if kind == "talk":
+        protocol = rnd.choice(PROTOCOLS)
         return {
             **named,
+            **({"ballot": "v"} if protocol["type"] == "debate" else {}),
             "kind": "team",
-            "protocol": rnd.choice(PROTOCOLS),
+            "protocol": protocol,
             "members": [{"uses": {"agent": slug, "version": 1}} for slug in TALKERS],
             "input": {"v": read},
             "retry": {"max_attempts": rnd.randint(1, 2)},
@@ -751,13 +762,23 @@ class World:
 
 def spoken(rnd, team, who):
     """What somebody in a team may say."""
-    if team.lead is None or who < len(team.members):
-        return {"v": rnd.randint(0, 9)}
-    tasks = [
-        {"worker": rnd.choice([*TALKERS, *TALKERS, "ghost"]), "input": {"v": number}}
-        for number in range(rnd.randint(1, 3))
-    ]
-    return rnd.choice([{"tasks": tasks}, {"tasks": tasks}, {"output": {"v": 1}}, {"tasks": []}])
+    output = {"output": {"v": rnd.randint(0, 9)}}
+    match team.protocol:
+        case Supervised() if who == len(team.members):
+            tasks = [
+                {"worker": rnd.choice([*TALKERS, *TALKERS, "ghost"]), "input": {"v": number}}
+                for number in range(rnd.randint(1, 3))
+            ]
+            return rnd.choice([{"tasks": tasks}, {"tasks": tasks}, output, {"tasks": []}])
+        case Auction():
+            cost = {"minor": rnd.randint(0, 3), "currency": rnd.choice(["EUR", "EUR", "USD"])}
+            bid = {"cost": cost, "seconds": rnd.randint(0, 3), "confidence": rnd.random()}
+            return rnd.choice([{"bid": bid}, {"bid": bid, **output}, output, {"bid": {}}])
+        case Relay():
+            passed = {"to": rnd.choice([*TALKERS, "ghost"]), "with": {"v": 1}}
+            return rnd.choice([{"pass": passed}, {"pass": passed}, output, {}])
+        case _:
+            return {"v": rnd.randint(0, 1)}
 
 
 def may_finish_late(step):

@@ -1,8 +1,9 @@
 // What cards and announcements say of a step.
 import { agentKey, type AgentCard } from "../graph/editing";
 import type { LinkVerdict, Verdict } from "../graph/examination";
+import { teamRule } from "../graph/teams";
 import { duration, type Tone } from "../graph/words";
-import type { Step, TeamStep, WaitStep, WorkflowStep } from "../schema.gen";
+import type { Step, WaitStep, WorkflowStep } from "../schema.gen";
 
 export const GATES = {
   approve: "Approve",
@@ -19,7 +20,7 @@ export function subtitleOf(step: Step, agents: Readonly<Record<string, Pick<Agen
     const each = step.kind === "map" ? "Each item: " : "";
     return `${each}${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
   }
-  if (step.kind === "team") return `${step.members.length} agents, ${teamRule(step, agents)}`;
+  if (step.kind === "team") return `${step.members.length} agents, ${teamRule(step, ({ agent, version }) => agents[agentKey(agent, version)]?.name ?? agent)}`;
   if (step.kind === "gate") return `${GATES[step.type]} · ${(step.assign_role ?? "reviewer").replace("-", " ")}`;
   if (step.kind === "transform") {
     const fields = Object.keys(step.output);
@@ -29,12 +30,6 @@ export function subtitleOf(step: Step, agents: Readonly<Record<string, Pick<Agen
   if (step.kind === "emit") return `Tells ${step.event}`;
   if (step.kind === "workflow") return workflowWord(step);
   return "";
-}
-
-function teamRule({ protocol, rule }: TeamStep, agents: Readonly<Record<string, Pick<AgentCard, "name">>>): string {
-  if (!protocol) return rule === "unanimity" ? "all agree" : "majority";
-  const { agent, version } = protocol.lead;
-  return `led by ${agents[agentKey(agent, version)]?.name ?? agent}`;
 }
 
 /** Which workflow a step runs. */

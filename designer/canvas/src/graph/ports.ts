@@ -30,7 +30,7 @@ export function portsOf(step: Step): readonly string[] {
     case "map":
       return MAP_PORTS;
     case "team":
-      return step.protocol ? ["next", "failed"] : VOTING_PORTS;
+      return step.protocol?.type === "supervisor" || step.protocol?.type === "handoff" ? ["next", "failed"] : VOTING_PORTS;
     case "start":
     case "transform":
       return ["next"];

@@ -27,6 +27,8 @@ export const LIMITS = {
   weight: [1, 100],
   "protocol.max_rounds": [1, 20],
   "protocol.max_tasks": [1, 100],
+  "protocol.max_hops": [1, 50],
+  priority: [0, 100],
   tolerated_failures: [0, 1_000],
   "awaits.seconds": [1, 366 * 86_400],
   "policies.run_timeout_seconds": [1, 366 * 86_400],
@@ -138,7 +140,10 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     timeout,
     retry,
   }),
-  team: (value) => (isRecord(value) && value.protocol != null ? TALKING : VOTING)(value),
+  team: (value) => {
+    const way = isRecord(value) && isRecord(value.protocol) ? String(value.protocol.type) : "vote";
+    return (TEAMS[way] ?? TALKING)(value);
+  },
   gate: shape({
     ...INNER,
     type: oneOf(["approve", "review", "fill", "choose", "adjudicate"]),
@@ -163,19 +168,16 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   }),
 };
 
+const MEMBER = { uses, weight: optional(within("weight")), purpose: optional(note) };
 const TEAM = {
   ...INNER,
-  members: list(shape({ uses, weight: optional(within("weight")), purpose: optional(note) }), 2, 15),
+  members: list(shape(MEMBER), 2, 15),
   input: optional(mapping),
   timeout,
   retry,
 };
-const VOTING = shape({
-  ...TEAM,
-  ballot: pattern(FIELD_PATTERN),
-  rule: optional(oneOf(["majority", "unanimity"])),
-  protocol: nullable(whole(0, 0)),
-});
+const BALLOT = { ballot: pattern(FIELD_PATTERN), rule: optional(oneOf(["majority", "unanimity"])) };
+const share = optional(whole(0, 100));
 const PROTOCOLS: Readonly<Record<string, Rule>> = {
   supervisor: shape({
     type: text(1, 10),
@@ -185,8 +187,37 @@ const PROTOCOLS: Readonly<Record<string, Rule>> = {
     max_parallel: optional(within("max_parallel")),
     tolerate: optional(yesOrNo),
   }),
+  auction: shape({
+    type: text(1, 10),
+    award: optional(oneOf(["cheapest", "fastest", "most_confident", "weighted"])),
+    weights: optional(shape({ cost: share, seconds: share, confidence: share })),
+    currency: optional(pattern(/^[A-Z]{3}$/)),
+    next_best: optional(yesOrNo),
+  }),
+  handoff: shape({ type: text(1, 10), max_hops: optional(within("protocol.max_hops")) }),
+  debate: shape({
+    type: text(1, 10),
+    max_rounds: optional(within("protocol.max_rounds")),
+    arbitrate: optional(yesOrNo),
+  }),
 };
-const TALKING = shape({ ...TEAM, protocol: tagged(PROTOCOLS) });
+const protocol = tagged(PROTOCOLS);
+/** Teams by their way of working together. */
+const TEAMS: Readonly<Record<string, Rule>> = {
+  vote: shape({ ...TEAM, ...BALLOT, protocol: nullable(protocol) }),
+  handoff: shape({
+    ...TEAM,
+    protocol,
+    members: list(shape({ ...MEMBER, passes_to: nullable(list(pattern(AGENT_PATTERN), 0, 14)) }), 2, 15),
+  }),
+  debate: shape({
+    ...TEAM,
+    ...BALLOT,
+    protocol,
+    members: list(shape({ ...MEMBER, priority: optional(within("priority")) }), 2, 15),
+  }),
+};
+const TALKING = shape({ ...TEAM, protocol });
 
 const LINK = shape({
   source: pattern(ID_PATTERN),

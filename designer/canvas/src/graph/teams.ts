@@ -1,10 +1,18 @@
 // The ways in which a team works together.
 import type { AgentRef, TeamStep } from "../schema.gen";
 
-/** By its votes, or by a protocol in which its members talk. */
-export type Way = "vote" | NonNullable<TeamStep["protocol"]>["type"];
+export type Protocol = NonNullable<TeamStep["protocol"]>;
 
-export const WAY_WORDS: Readonly<Record<Way, string>> = { vote: "team vote", supervisor: "supervised team" };
+/** By its votes, or by a protocol in which its members talk. */
+export type Way = "vote" | Protocol["type"];
+
+export const WAY_WORDS: Readonly<Record<Way, string>> = {
+  vote: "team vote",
+  supervisor: "supervised team",
+  auction: "auction",
+  handoff: "relay of peers",
+  debate: "debate",
+};
 
 export function wayOf(step: TeamStep): Way {
   return step.protocol?.type ?? "vote";
@@ -12,22 +20,45 @@ export function wayOf(step: TeamStep): Way {
 
 /** The step with another way of working together; what only the former one has goes. */
 export function workingBy(step: TeamStep, way: Way, unchosen: AgentRef): TeamStep {
-  const { ballot, rule, ...rest } = step;
+  const { ballot = "decision", rule, members, ...rest } = step;
   delete rest.protocol;
-  if (way === "vote") return { ...rest, ballot: ballot ?? "decision", ...(rule === undefined ? {} : { rule }) };
-  return { ...rest, protocol: { type: "supervisor", lead: unchosen } };
+  const kept = members.map(({ passes_to, priority, ...member }) => ({
+    ...member,
+    ...(way === "handoff" && passes_to !== undefined ? { passes_to } : {}),
+    ...(way === "debate" && priority !== undefined ? { priority } : {}),
+  }));
+  const counted = way === "vote" || way === "debate" ? { ballot, ...(rule === undefined ? {} : { rule }) } : {};
+  const team = { ...rest, ...counted, members: kept };
+  if (way === "vote") return team;
+  return { ...team, protocol: way === "supervisor" ? { type: way, lead: unchosen } : { type: way } };
+}
+
+/** How the team comes to its end, in a few words. */
+export function teamRule({ protocol, rule, members }: TeamStep, nameOf: (uses: AgentRef) => string): string {
+  switch (protocol?.type) {
+    case undefined:
+      return rule === "unanimity" ? "all agree" : "majority";
+    case "supervisor":
+      return `led by ${nameOf(protocol.lead)}`;
+    case "auction":
+      return `the ${(protocol.award ?? "cheapest").replace("_", " ")} bid`;
+    case "handoff":
+      return `${members[0] ? nameOf(members[0].uses) : "one"} begins`;
+    case "debate":
+      return "until they agree";
+  }
 }
 
 /** What a team is, as pairs of a name and words. */
 export function teamFacts(step: TeamStep, nameOf: (uses: AgentRef) => string): readonly (readonly [string, string])[] {
-  const { protocol } = step;
-  const members = step.members.map(({ uses, weight, purpose }, index) => {
-    const more = protocol ? purpose && `: ${purpose}` : `, weight ${weight ?? 1}`;
-    return [`Member ${index + 1}`, `${nameOf(uses)}${more ?? ""}`] as const;
+  const way = wayOf(step);
+  const members = step.members.map(({ uses, weight, purpose, passes_to }, index) => {
+    const more = [nameOf(uses)];
+    if (way === "vote" || way === "debate") more.push(`weight ${weight ?? 1}`);
+    if (purpose) more.push(purpose);
+    if (passes_to) more.push(`passes to ${passes_to.join(", ") || "nobody"}`);
+    return [`Member ${index + 1}`, more.join(", ")] as const;
   });
-  if (!protocol) {
-    const rule = step.rule === "unanimity" ? "all of them" : "more than half";
-    return [...members, ["Counted", step.ballot ?? ""], ["Decided by", rule]];
-  }
-  return [["Supervisor", nameOf(protocol.lead)], ...members];
+  const counted = step.ballot === undefined ? [] : [["Counted", step.ballot] as const];
+  return [["Way of working", WAY_WORDS[way]], ["Ends by", teamRule(step, nameOf)], ...members, ...counted];
 }

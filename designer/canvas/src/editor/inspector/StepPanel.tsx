@@ -3,8 +3,6 @@ import { lazy, Suspense } from "react";
 import type { Step } from "../../schema.gen";
 import { Icon, iconOf, kindWord } from "../Icon";
 import { AgentPanel } from "./AgentPanel";
-import { ChildPanel } from "./ChildPanel";
-import { EmitPanel } from "./EmitPanel";
 import { GatePanel } from "./GatePanel";
 import { About, EndPanel, JoinPanel, StartPanel, TransformPanel } from "./panels";
 import { RouterPanel } from "./RouterPanel";
@@ -13,13 +11,17 @@ import { Ways } from "./Ways";
 
 // Fetched beside the panel: few steps need more than their links to say when they begin.
 const Beginning = lazy(async () => ({ default: (await import("./later")).Beginning }));
-// Fetched when one is opened: few workflows have teams.
+// Fetched when one is opened: few workflows have such steps.
 const TeamPanel = lazy(async () => ({ default: (await import("./later")).TeamPanel }));
+const ChildPanel = lazy(async () => ({ default: (await import("./later")).ChildPanel }));
+const EmitPanel = lazy(async () => ({ default: (await import("./later")).EmitPanel }));
 
 export function StepPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
   return (
     <>
-      <KindPanel stepId={stepId} step={step} />
+      <Suspense fallback={<span className="hint">Loading …</span>}>
+        <KindPanel stepId={stepId} step={step} />
+      </Suspense>
       <Ways stepId={stepId} step={step} />
       {step.kind !== "start" && step.kind !== "end" && (
         <Suspense>
@@ -56,11 +58,7 @@ function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: S
     case "map":
       return <AgentPanel stepId={stepId} step={step} />;
     case "team":
-      return (
-        <Suspense fallback={<span className="hint">Loading …</span>}>
-          <TeamPanel stepId={stepId} step={step} />
-        </Suspense>
-      );
+      return <TeamPanel stepId={stepId} step={step} />;
     case "router":
       return <RouterPanel stepId={stepId} step={step} />;
     case "gate":

@@ -3,8 +3,19 @@ import { useState } from "react";
 import { setStepField, setWay } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import { targetsOf } from "../../graph/fields";
-import { WAY_WORDS, wayOf, type Way } from "../../graph/teams";
-import { USUAL, type AgentRef, type JsonValue, type Supervised, type TeamMember, type TeamStep } from "../../schema.gen";
+import { WAY_WORDS, wayOf, type Protocol, type Way } from "../../graph/teams";
+import {
+  USUAL,
+  type AgentRef,
+  type Auction,
+  type Award,
+  type Debate,
+  type JsonValue,
+  type Relay,
+  type Supervised,
+  type TeamMember,
+  type TeamStep,
+} from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FailureFields } from "./AgentPanel";
@@ -14,14 +25,23 @@ import { editsOfWhole, ListEditor } from "./ListEditor";
 import { Mapping, Mendings } from "./Mapping";
 import { TryStep } from "./TryStep";
 
-const USUAL_BOUNDS = USUAL.supervised as unknown as Required<Supervised>;
 const LEAST = 2;
 const MOST = 15;
 const HINTS: Readonly<Record<Way, string>> = {
   vote: "All are asked the same, and their votes are counted.",
   supervisor: "One agent gives tasks to the members, hears how they went, and gives the output.",
+  auction: "All members bid for the task; the best bid gets it. All bids are kept.",
+  handoff: "The first member begins; each ends the work or passes it to another.",
+  debate: "All members propose, round after round, each knowing what the others proposed.",
 };
-const MEMBERS: Readonly<Record<Way, string>> = { vote: "Members", supervisor: "Workers" };
+const MEMBERS: Readonly<Record<Way, string>> = {
+  vote: "Members",
+  supervisor: "Workers",
+  auction: "Bidders",
+  handoff: "Peers",
+  debate: "Members",
+};
+const usual = <K extends Protocol["type"]>(way: K) => USUAL[way] as unknown as Required<Extract<Protocol, { type: K }>>;
 
 type Setter = ReturnType<typeof useStepField>;
 interface Parts<P = null> {
@@ -62,8 +82,11 @@ export function TeamPanel({ stepId, step }: { readonly stepId: string; readonly 
         title={way === "vote" ? "Input of all members" : "Task of the team"}
         empty={way === "vote" ? "The members ask for nothing." : "Add the fields that the team gets to work with."}
       />
-      {way === "vote" && <VoteFields {...parts} protocol={null} />}
+      {(way === "vote" || way === "debate") && <VoteFields {...parts} protocol={null} />}
       {step.protocol?.type === "supervisor" && <SupervisedFields {...parts} protocol={step.protocol} />}
+      {step.protocol?.type === "auction" && <AuctionFields {...parts} protocol={step.protocol} />}
+      {step.protocol?.type === "handoff" && <RelayFields {...parts} protocol={step.protocol} />}
+      {step.protocol?.type === "debate" && <DebateFields {...parts} protocol={step.protocol} />}
       <FailureFields step={step} set={set} />
       <TryStep stepId={stepId} step={step} />
     </>
@@ -83,14 +106,14 @@ function Members({ stepId, step, set, way }: Omit<Parts, "protocol"> & { readonl
   const total = step.members.reduce((sum, { weight }) => sum + (weight ?? 1), 0);
   const word = MEMBERS[way].slice(0, -1);
   return (
-    <Section title={MEMBERS[way]} aside={way === "vote" ? `${step.members.length} agents, weight ${total} in all` : `${step.members.length} agents`}>
+    <Section title={MEMBERS[way]} aside={way === "vote" || way === "debate" ? `${step.members.length} agents, weight ${total} in all` : `${step.members.length} agents`}>
       <ListEditor
         items={step.members}
         word={word}
         place="members"
         least={LEAST}
         titleOf={titleOf}
-        noteOf={({ weight, purpose }) => (way === "vote" ? `weight ${weight ?? 1}` : (purpose ?? ""))}
+        noteOf={({ weight, purpose }) => (way === "vote" || way === "debate" ? `weight ${weight ?? 1}` : (purpose ?? ""))}
         onEdit={edits}
       >
         {(member, change, index) => (
@@ -105,7 +128,7 @@ function Members({ stepId, step, set, way }: Omit<Parts, "protocol"> & { readonl
               <Icon name="i-agent" small />
               Choose another agent
             </button>
-            {way === "vote" ? (
+            {(way === "vote" || way === "debate") && (
               <NumberField
                 label="Weight of its vote"
                 place={`members.${index}.weight`}
@@ -117,7 +140,22 @@ function Members({ stepId, step, set, way }: Omit<Parts, "protocol"> & { readonl
                   if (weight !== null) change({ ...member, weight });
                 }}
               />
-            ) : (
+            )}
+            {way === "debate" && (
+              <NumberField
+                label="Priority"
+                place={`members.${index}.priority`}
+                value={member.priority ?? 0}
+                min={0}
+                max={100}
+                whole
+                hint="Whose proposal is taken without agreement: the highest."
+                onCommit={(priority) => {
+                  if (priority !== null) change({ ...member, priority });
+                }}
+              />
+            )}
+            {(way === "supervisor" || way === "handoff") && (
               <TextField
                 label="What it is for"
                 place={`members.${index}.purpose`}
@@ -126,6 +164,16 @@ function Members({ stepId, step, set, way }: Omit<Parts, "protocol"> & { readonl
                 hint={`The others know it as ${member.uses.agent} and read this.`}
                 onCommit={(purpose) => {
                   change({ ...member, purpose });
+                }}
+              />
+            )}
+            {way === "handoff" && (
+              <PassesTo
+                member={member}
+                others={step.members.filter((one) => one !== member)}
+                place={`members.${index}.passes_to`}
+                onCommit={(passes_to) => {
+                  change({ ...member, passes_to });
                 }}
               />
             )}
@@ -245,7 +293,7 @@ function SupervisedFields({ set, protocol }: Parts<Supervised>) {
     <NumberField
       label={label}
       place={`protocol.${key}`}
-      value={protocol[key] ?? USUAL_BOUNDS[key]}
+      value={protocol[key] ?? usual("supervisor")[key]}
       min={1}
       max={max}
       whole
@@ -263,7 +311,7 @@ function SupervisedFields({ set, protocol }: Parts<Supervised>) {
       </div>
       <CheckField
         label="Tell the supervisor of a task that failed, and go on"
-        checked={protocol.tolerate ?? USUAL_BOUNDS.tolerate}
+        checked={protocol.tolerate ?? usual("supervisor").tolerate}
         onCommit={(tolerate) => {
           set(["protocol", "tolerate"], tolerate, "Change what a failed task does");
         }}
@@ -275,15 +323,154 @@ function SupervisedFields({ set, protocol }: Parts<Supervised>) {
   );
 }
 
+const AWARDS: readonly { readonly value: Award; readonly title: string }[] = [
+  { value: "cheapest", title: "The cheapest" },
+  { value: "fastest", title: "The fastest" },
+  { value: "most_confident", title: "The most confident" },
+  { value: "weighted", title: "By a weighted score" },
+];
+const SHARES = { cost: "Cost counts", seconds: "Time counts", confidence: "Confidence counts" } as const;
+
+function AuctionFields({ set, protocol }: Parts<Auction>) {
+  const award = protocol.award ?? usual("auction").award;
+  const weights = { ...usual("auction").weights, ...protocol.weights };
+  return (
+    <Section title="Award">
+      <SelectField
+        label="The task goes to"
+        place="protocol.award"
+        value={award}
+        options={AWARDS}
+        hint="Equal bids are ranked by cost, time, confidence and their place."
+        onCommit={(chosen) => {
+          set(["protocol", "award"], chosen, "Change who gets the task");
+        }}
+      />
+      {award === "weighted" && (
+        <div className="field-pair">
+          {(["cost", "seconds", "confidence"] as const).map((key) => (
+            <NumberField
+              key={key}
+              label={SHARES[key]}
+              place={`protocol.weights.${key}`}
+              value={weights[key] ?? 1}
+              min={0}
+              max={100}
+              whole
+              onCommit={(value) => {
+                if (value !== null) set(["protocol", "weights"], { ...weights, [key]: value }, "Change the weights");
+              }}
+            />
+          ))}
+        </div>
+      )}
+      <TextField
+        label="Currency of the bids"
+        place="protocol.currency"
+        value={protocol.currency ?? usual("auction").currency}
+        required
+        check={(text) => (/^[A-Z]{3}$/.test(text) ? "" : "Three capital letters, such as EUR.")}
+        onCommit={(currency) => {
+          set(["protocol", "currency"], currency, "Change the currency");
+        }}
+      />
+      <CheckField
+        label="When the winner fails, the next best gets the task"
+        checked={protocol.next_best ?? usual("auction").next_best}
+        onCommit={(next) => {
+          set(["protocol", "next_best"], next, "Change what happens when the winner fails");
+        }}
+      />
+    </Section>
+  );
+}
+
+function RelayFields({ set, protocol }: Parts<Relay>) {
+  return (
+    <Section title="Bounds">
+      <NumberField
+        label="Passed on at most so many times"
+        place="protocol.max_hops"
+        value={protocol.max_hops ?? usual("handoff").max_hops}
+        min={1}
+        max={50}
+        whole
+        hint="One pass more, or one to somebody who is not allowed, fails the step."
+        onCommit={(hops) => {
+          if (hops !== null) set(["protocol", "max_hops"], hops, "Change the passes");
+        }}
+      />
+    </Section>
+  );
+}
+
+function DebateFields({ set, protocol }: Parts<Debate>) {
+  return (
+    <Section title="Bounds">
+      <NumberField
+        label="Rounds at most"
+        place="protocol.max_rounds"
+        value={protocol.max_rounds ?? usual("debate").max_rounds}
+        min={1}
+        max={20}
+        whole
+        onCommit={(rounds) => {
+          if (rounds !== null) set(["protocol", "max_rounds"], rounds, "Change the rounds");
+        }}
+      />
+      <CheckField
+        label="Without agreement the highest priority decides"
+        checked={protocol.arbitrate ?? usual("debate").arbitrate}
+        onCommit={(arbitrate) => {
+          set(["protocol", "arbitrate"], arbitrate, "Change who decides without agreement");
+        }}
+      />
+    </Section>
+  );
+}
+
+function PassesTo({
+  member,
+  others,
+  place,
+  onCommit,
+}: {
+  readonly member: TeamMember;
+  readonly others: readonly TeamMember[];
+  readonly place: string;
+  readonly onCommit: (names: string[] | null) => void;
+}) {
+  const names = others.map(({ uses }) => uses.agent);
+  const chosen = member.passes_to ?? names;
+  return (
+    <fieldset className="field" data-place={place}>
+      <legend className="label">May pass the work to</legend>
+      {[...new Set([...names, ...chosen])].map((name) => (
+        <CheckField
+          key={name}
+          label={name}
+          checked={chosen.includes(name)}
+          onCommit={(checked) => {
+            const now = checked ? [...chosen, name] : chosen.filter((one) => one !== name);
+            onCommit(names.every((one) => now.includes(one)) && now.length === names.length ? null : now);
+          }}
+        />
+      ))}
+    </fieldset>
+  );
+}
+
 function withAgent(members: readonly TeamMember[], place: number, uses: AgentRef): readonly TeamMember[] {
   if (place >= members.length) return [...members, { uses }];
   return members.map((one, index) => (index === place ? { ...one, uses } : one));
 }
 
 function plain(members: readonly TeamMember[]): JsonValue {
-  return members.map(({ uses, weight, purpose }) => ({
+  return members.map(({ uses, weight, purpose, passes_to, priority }) => ({
     uses: { ...uses },
     ...(weight === undefined ? {} : { weight }),
     ...(purpose ? { purpose } : {}),
+    ...(passes_to ? { passes_to } : {}),
+    ...(priority ? { priority } : {}),
   }));
 }
