@@ -15,6 +15,9 @@ from celery import Celery, signals
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
 from django.conf import settings
+from kombu import Queue
+
+from orchestrator.runs import lanes
 
 LONGEST_CALL_SECONDS = 86_400
 """The longest time limit that a definition can give to one attempt."""
@@ -46,7 +49,8 @@ app.conf.update(
     result_backend_transport_options={"visibility_timeout": LONGEST_CALL_SECONDS + 7_200},
     accept_content=["json"],
     task_serializer="json",
-    task_default_queue="runs",
+    task_queues=[Queue(name) for name in lanes.NAMES],
+    task_default_queue=lanes.NAMES[0],
     task_ignore_result=True,
     task_acks_late=True,
     task_reject_on_worker_lost=True,

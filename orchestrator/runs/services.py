@@ -48,6 +48,7 @@ from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
 from orchestrator.outages import Outage
 from orchestrator.runs import breakers, children, faults, hints, invoke, selectors, statements
+from orchestrator.runs.lanes import lane_of, lane_of_run
 from orchestrator.runs.models import ChildRun, Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
 from orchestrator.runs.trials import (
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("baton.runs")
 
-QUEUE: Final = "runs"
 WALK_RUN: Final = "runs.walk_run"
 FIRST, LATER = 0, 3
 """Two of the steps in which the Redis transport keeps priorities: the lower comes first."""
@@ -184,7 +184,7 @@ def _write_run(
     recording.apply(events.RunStarted(input=accepted, depth=depth or None), now)
     written = _begin(recording, _detail_row(facts, accepted, given, key), now)
     if written:
-        transaction.on_commit(partial(ring, facts.run_id))
+        transaction.on_commit(partial(ring, facts.run_id, workflow_id=facts.workflow_id))
         transaction.on_commit(partial(hints.note, facts.run_id, recording.seq))
         transaction.on_commit(partial(look_after_others, facts.run_id, recording, now))
     return written
@@ -754,11 +754,12 @@ def commit_inbox_event(
     return True
 
 
-def ring(run_id: UUID, *, first: bool = False) -> None:
+def ring(run_id: UUID, *, workflow_id: UUID | None = None, first: bool = False) -> None:
     """Tell a worker to look at a run. Nothing depends on it: the sweeper rings again.
 
     With `first`, before the runs that have not begun or have used up their slice: somebody
-    decided, something is due, or its worker is dead. A burst of new runs keeps nothing waiting.
+    decided, something is due, or its worker is dead. A burst of new runs keeps nothing waiting, and
+    one of a single workflow no other workflow (`lanes`); who knows the run's workflow says it.
 
     After a doorbell that could not be rung, none is for a while (`BROKER_AWAY`).
     """
@@ -771,7 +772,7 @@ def ring(run_id: UUID, *, first: bool = False) -> None:
         current_app.send_task(
             WALK_RUN,
             kwargs={"run_id": str(run_id)},
-            queue=QUEUE,
+            queue=lane_of_run(run_id) if workflow_id is None else lane_of(workflow_id),
             retry=False,
             priority=FIRST if first else LATER,
         )

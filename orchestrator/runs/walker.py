@@ -120,8 +120,8 @@ def walk(run_id: UUID) -> bool:
         finally:
             boot.leave(run_id)
         walked = walked or claim is not None
-        if handed_back:
-            services.ring(run_id)
+        if handed_back and claim is not None:
+            services.ring(run_id, workflow_id=claim.workflow_id)
             break
         # A doorbell may have been put into the queue after the run was parked.
         if not _was_woken(wakes):

@@ -53,7 +53,7 @@ def test_a_light_call_that_kills_its_process_is_found_out(world, processes, fake
     doomed = processes.start()
     wait_for(lambda: doomed.poll() is not None, 30)
     assert len(fakes.calls("f")) == 2
-    assert Attempt.objects.filter(run=run, step="f").count() == 1
+    assert Attempt.objects.filter(run=run, step="f").exists()
     for label in "abcde":
         assert Attempt.objects.filter(run=run, step=label, status="succeeded").count() == 1
 
