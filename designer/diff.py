@@ -316,6 +316,7 @@ _FACTS: Final[Mapping[type, Mapping[str, _Fact]]] = {
     WorkflowStep: {
         "uses": _Fact("runs", _which),
         "outcomes": _Fact("outcomes", lambda ends: _listed(list(ends)) or "none"),
+        "each": _Fact("starts one for each of", _text),
         "detached": _Fact("waits for its end", lambda off: "no" if off else "yes"),
     },
     EndStep: {},

@@ -391,6 +391,7 @@ def _child_facts(step: WorkflowStep) -> list[tuple[str, str]]:
     return [
         ("Workflow", step.uses.words),
         ("Waits for its end", waits),
+        *([("For each of", step.each)] if step.each is not None else []),
     ]
 
 

@@ -101,6 +101,7 @@ from orchestrator.core.scope import (
     Shapes,
     closed_object,
     domain_type,
+    per_item,
     same_meaning,
     says_nothing,
     succeeding,
@@ -671,14 +672,14 @@ class _Checker:
             self._check_team(step_id, step)
             return
         if isinstance(step, MapStep):
-            self._check_items(step_id, step)
+            self._check_items(step_id, "items", step.items)
             self._check_enough(step_id, step)
         self._check_agent(step_id, step)
 
-    def _check_items(self, step_id: str, step: MapStep) -> None:
-        """The list of a map: it must be one; its entries are what the map's mapping sees."""
-        place = _Place(step_id, "items")
-        typed = self._typed(step.items, place)
+    def _check_items(self, step_id: str, field: str, text: str) -> None:
+        """The list of a step: it must be one; its entries are what the step's mapping sees."""
+        place = _Place(step_id, field)
+        typed = self._typed(text, place)
         kinds = kinds_of(typed.schema)
         if typed.has_errors:
             return
@@ -686,13 +687,12 @@ class _Checker:
             self.add(
                 "error",
                 "not_a_list",
-                f"{self.name(step_id)} needs a list; '{step.items}' gives "
-                f"{kinds_text(typed.schema)}.",
+                f"{self.name(step_id)} needs a list; '{text}' gives {kinds_text(typed.schema)}.",
                 at=place,
                 hint="Choose a value that is a list.",
             )
-        elif typed.may_be_absent and _is_plain(step.items):
-            self._note_absence(place, "items", step.items, _Fit("fits"))
+        elif typed.may_be_absent and _is_plain(text):
+            self._note_absence(place, field, text, _Fit("fits"))
         self.shapes.items[step_id] = entry_of(typed.schema)
 
     def _check_enough(self, step_id: str, step: MapStep) -> None:
@@ -1017,6 +1017,7 @@ class _Checker:
     def _check_child(self, step_id: str, step: WorkflowStep) -> None:
         """The workflow exists, ends as the step says, runs not this one, and gets what it takes."""
         place, uses = _Place(step_id, "uses"), step.uses
+        self._check_each(step_id, step)
         child = self.shapes.child(step)
         if child is None:
             self._unknown_workflow(step_id, step)
@@ -1058,6 +1059,30 @@ class _Checker:
                 at=place,
             )
         self._check_mapping(step_id, "input", step.input, contract=child.input_schema)
+
+    def _check_each(self, step_id: str, step: WorkflowStep) -> None:
+        """A run for each item of a list: of another workflow, and nobody waits for them."""
+        if step.each is None:
+            return
+        self._check_items(step_id, "each", step.each)
+        place = _Place(step_id, "each")
+        if not step.detached:
+            self.add(
+                "error",
+                "each_waits",
+                f"{self.name(step_id)} starts a run for each item, and cannot wait for them.",
+                at=place,
+                hint="Let it go on without waiting, or use a map, which calls agents.",
+            )
+        if isinstance(step.uses, Itself):
+            self.add(
+                "error",
+                "each_multiplies",
+                f"{self.name(step_id)} would start this workflow again for each item, and each of "
+                "those runs again.",
+                at=place,
+                hint="Let another workflow do what is done for each item.",
+            )
 
     def _own_runs(self) -> set[str]:
         """The steps that run the workflow itself."""
@@ -1346,7 +1371,7 @@ class _Checker:
     def _names(self, place: _Place) -> tuple[str, ...]:
         """The variables that an expression may use: those of an item inside a map."""
         step = self.definition.steps.get(place.step or "")
-        is_per_item = isinstance(step, MapStep) and (place.field or "").startswith("input.")
+        is_per_item = per_item(step) and (place.field or "").startswith("input.")
         return ITEM_VARIABLES if is_per_item else RUN_VARIABLES
 
     def _reads_wrong_steps(self, read: list[str], place: _Place) -> bool:

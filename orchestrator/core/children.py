@@ -10,7 +10,8 @@ iteration, and so another child.
 
 What ends or holds the parent is told to the child that is waited for: cancelled when the run ends,
 goes back to an earlier step or no longer needs the branch; paused and continued with it. A detached
-child is on its own as soon as it was asked for.
+child is on its own as soon as it was asked for; a step that starts one for each item of a list asks
+for all of them at once, or for none.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Final, Literal
 
 from orchestrator.core.commands import StartChild, TellChild
 from orchestrator.core.compilation import CompiledStep
-from orchestrator.core.definition import WorkflowStep
+from orchestrator.core.context import Scope, build, expression_failed, input_refused
+from orchestrator.core.definition import WorkflowStep, member_id
 from orchestrator.core.emits import Emits
 from orchestrator.core.events import ChildBegun, ChildEnded
+from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import CHILD, changed, child_id
 from orchestrator.core.results import Failed, StepResult, Value
@@ -38,6 +41,9 @@ class Children(Emits):
     """Begins runs of other workflows, and hears of their ends."""
 
     def _begin_child(self, compiled: CompiledStep, step: WorkflowStep) -> None:
+        if step.each is not None:
+            self._begin_each(compiled, step)
+            return
         step_id, run = compiled.id, self.steps[compiled.id]
         child = child_id(self.before.run_id, step_id, run.iteration)
         self.commands.append(
@@ -58,6 +64,54 @@ class Children(Emits):
             self._leave(step_id, Value.model_construct(output={"run": child}))
             return
         self._step_moves(step_id, "child_begun", waiting_for=CHILD, started_at=self.now)
+
+    def _begin_each(self, compiled: CompiledStep, step: WorkflowStep) -> None:
+        """Ask for a run per item and go on; nothing is asked for when one of them is refused."""
+        step_id, run = compiled.id, self.steps[compiled.id]
+        inputs: list[JsonObject] = []
+        for index, item in enumerate(_listed(run.input)):
+            scope = {**self._scope(compiled), "item": item, "index": index}
+            given, failed = self._each_input(compiled.members[0], scope, index)
+            if failed is not None:
+                self._leave(step_id, failed)
+                return
+            inputs.append(given)
+        asked = [
+            StartChild(
+                step=member_id(step_id, index),
+                iteration=run.iteration,
+                child=child_id(self.before.run_id, member_id(step_id, index), run.iteration),
+                uses=step.uses,
+                input=given,
+                detached=True,
+            )
+            for index, given in enumerate(inputs)
+        ]
+        if asked:
+            first, count = asked[0].child, len(asked)
+            begun = ChildBegun(
+                step=step_id, iteration=run.iteration, child=first, detached=True, count=count
+            )
+            self.events.append(begun)
+            self.commands += asked
+            self.steps[step_id] = changed(run, called_before=True)
+        runs: list[JsonValue] = [one.child for one in asked]
+        started = Value.model_construct(output={"runs": runs, "count": len(runs)})
+        self._leave(step_id, started)
+
+    def _each_input(
+        self, each: CompiledStep, scope: Scope, index: int
+    ) -> tuple[JsonObject, Failed | None]:
+        """What one run is given, or why its workflow does not take that."""
+        name = f"{each.step.name}, item {index + 1}"
+        built, violations = build(each.mapping, scope)
+        if violations:
+            return built, expression_failed(name, violations)
+        assert each.contract is not None
+        accepted = each.contract.accept(built)
+        if accepted.verdict == "refused":
+            return built, input_refused(name, accepted.violations)
+        return accepted.payload if isinstance(accepted.payload, dict) else built, None
 
     def _child_ended(self, event: ChildEnded) -> bool:
         run = self.steps.get(event.step)
@@ -88,6 +142,11 @@ class Children(Emits):
                 self.commands.append(
                     TellChild(step=step_id, iteration=run.iteration, child=child, what=what)
                 )
+
+
+def _listed(given: JsonObject | None) -> list[JsonValue]:
+    items = (given or {}).get("items")
+    return items if isinstance(items, list) else []
 
 
 def _result_of(event: ChildEnded, step: WorkflowStep) -> StepResult:

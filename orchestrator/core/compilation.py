@@ -22,6 +22,7 @@ from orchestrator.core.catalogue import AgentInterface, Catalogue, DomainType, W
 from orchestrator.core.contracts import Validator, bundle
 from orchestrator.core.definition import (
     MAX_ITEMS,
+    MAX_STARTED,
     PARTIAL,
     AgentRef,
     AgentStep,
@@ -86,6 +87,15 @@ ENOUGH_CONTRACT: JsonObject = {
     "additionalProperties": False,
 }
 """What a map takes of which a number of items is enough."""
+
+
+EACH_CONTRACT: JsonObject = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "maxItems": MAX_STARTED}},
+    "required": ["items"],
+    "additionalProperties": False,
+}
+"""What a step takes that starts a run for each item of a list."""
 
 
 class DefinitionError(DomainError):
@@ -678,7 +688,13 @@ class _Compiler:
                 f"'{step.name}' runs {step.uses.words}, which does not exist.",
                 detail={"step": base.id},
             )
-        return self._mapped(base, self.mapping(step.input), Validator(interface.input_schema))
+        takes = Validator(interface.input_schema)
+        if step.each is None:
+            return self._mapped(base, self.mapping(step.input), takes)
+        items = compile_expression(step.each).typed(self.numbers)
+        each = self._mapped(base, self.per_item(step.input, items), takes)
+        listed = self._mapped(base, (("items", items),), Validator(EACH_CONTRACT))
+        return replace(listed, members=(each,), reads=listed.reads | each.reads)
 
     def _end(self, base: CompiledStep, step: EndStep) -> CompiledStep:
         outcome = self.definition.outcomes.get(step.outcome)

@@ -36,6 +36,8 @@ USUAL_ROUNDS = 3
 """What is offered for a link that leads back."""
 MAX_ITEMS = 1_000
 """How many items one map takes."""
+MAX_STARTED = 200
+"""How many runs one step starts at once."""
 RESERVED_IDS = frozenset(
     [
         "as",
@@ -680,8 +682,12 @@ class WorkflowStep(InnerStep):
 
     `outcomes` are those of the version that is named, each with whether it counts as success. The
     output is the result of the outcome that was reached; a failure gives none. When `detached` the
-    step does not wait: it leaves by next with `{"run": its id}`, or by failed.
+    step does not wait: it leaves by next with `{"run": its id}`, or by failed. A detached one may
+    start a run for `each` item of a list, at most 200 long, all or none; `input` is built per item,
+    from `item` and `index` (from 0) too. It gives `{"runs": [id], "count": number}`.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"each"})
 
     kind: Literal["workflow"] = "workflow"
     uses: WorkflowRef | Itself
@@ -690,6 +696,7 @@ class WorkflowStep(InnerStep):
     )
     input: Mapping = Field(default_factory=dict)
     detached: bool = False
+    each: Expression | None = None
 
 
 class EndStep(StepBase):

@@ -331,13 +331,17 @@ class EventTold(EventBase):
 
 
 class ChildBegun(EventBase):
-    """The step starts a run of another workflow and, unless `detached`, waits for its end."""
+    """The step starts a run of a workflow and, unless `detached`, waits for its end.
+
+    `child` is the first of `count`.
+    """
 
     type: Literal["child_begun"] = "child_begun"
     step: str
     iteration: int
     child: str
     detached: bool
+    count: int = 1
 
 
 class HandoffMade(EventBase):

@@ -317,7 +317,10 @@ class Shapes:
     def resulting(self, step: WorkflowStep, ports: Ports) -> JsonObject:
         """What the workflow that a step runs gives when it reaches one of these outcomes."""
         if step.detached:
-            return closed_object({"run": {"type": "string"}})
+            text: JsonObject = {"type": "string"}
+            runs: JsonObject = {"type": "array", "items": text}
+            many: JsonObject = {"runs": runs, "count": {"type": "integer"}}
+            return closed_object(many if step.each is not None else {"run": text})
         child = self.child(step)
         results = [
             child.results.get(name)
@@ -534,7 +537,7 @@ class Shapes:
         yield from listed(("input",), schema, certain=True, sample=sample)
 
     def _item_readables(self, step_id: str) -> Iterator[Readable]:
-        if isinstance(self.definition.steps[step_id], MapStep):
+        if per_item(self.definition.steps[step_id]):
             schema = self.items.get(step_id, {})
             sample = sample_of(schema)
             yield _readable(("item",), "The item", schema, certain=True, sample=sample)
@@ -638,6 +641,11 @@ def _with_output(step: Step) -> Ports:
     if isinstance(step, WorkflowStep):
         return frozenset({"next"}) if step.detached else succeeding(step)
     return OUTPUT_PORTS
+
+
+def per_item(step: Step | None) -> bool:
+    """Whether the input of a step is built for each item of a list."""
+    return isinstance(step, MapStep) or (isinstance(step, WorkflowStep) and step.each is not None)
 
 
 def succeeding(step: WorkflowStep) -> Ports:

@@ -192,6 +192,7 @@ def _texts(definition: WorkflowDefinition, step_id: str) -> Iterator[str]:
     step = definition.steps[step_id]
     match step:
         case AgentStep() | TeamStep() | WorkflowStep():
+            yield from (text for text in (getattr(step, "each", None),) if text)
             yield from step.input.values()
         case MapStep():
             yield step.items
@@ -283,9 +284,13 @@ def _waited(compiled: CompiledStep, step: WaitStep, scope: JsonObject) -> Tried:
 def _outside(compiled: CompiledStep, step: EmitStep | WorkflowStep, scope: JsonObject) -> Tried:
     if isinstance(step, EmitStep):
         return _told(compiled, step, scope)
-    tried = _mapped(compiled, scope, port=None)
-    if tried.result != "value":
+    tried = _mapped(compiled, scope, port=None) if step.each is None else _listed(compiled, scope)
+    if tried.result != "value" or tried.port is not None:
         return tried
+    if step.each is not None:
+        return replace(
+            tried, result="waiting", reason=f"It would start a run for each of {tried.reason}"
+        )
     started = f"It would start a run of {step.uses.words} with this."
     return replace(tried, result="waiting", reason=started)
 
@@ -306,7 +311,7 @@ def _told(compiled: CompiledStep, step: EmitStep, scope: JsonObject) -> Tried:
 
 
 def _listed(compiled: CompiledStep, scope: JsonObject) -> Tried:
-    """A map's list, and what is made of its first item; nothing is called."""
+    """A list, and what is made of its first item; nothing is called."""
     listed = _mapped(compiled, scope, port=None)
     items = (listed.output or {}).get("items")
     if listed.result != "value" or not isinstance(items, list) or not compiled.members:

@@ -58,6 +58,12 @@ _WAITING: Final[Mapping[str, Look]] = {
     "turn": Look("idle", "late", "Waits for its turn"),
     "milestone": Look("idle", "late", "Too early"),
 }
+_CHILD_LOOKS: Final[Mapping[str, Look]] = {
+    "wanted": Look("idle", "pending", "Not begun yet"),
+    "refused": Look("bad", "failed", "Could not start"),
+    "dropped": Look("idle", "cancelled", "Not needed any more"),
+}
+"""Runs that were asked for and have not begun."""
 _FOR_PEOPLE: Final = frozenset({"review", "exception"})
 _RESULTS: Final = frozenset({"not_found", "uncertain", "refused"})
 
@@ -623,9 +629,24 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         stand_in=stand_in_of(step, state),
         stand_in_because=_first_failure(state) if stand_in_of(step, state) else "",
         told=_told(run, step, state),
-        child=state.get("child"),
+        child=_child(state.get("child")),
         cost=tuple(state.get("cost") or ()),
     )
+
+
+def _child(child: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The run that a step started; of several each with its look and its place from 1."""
+    if child is None or "runs" not in child:
+        return child
+    runs = [
+        {
+            **one,
+            "place": one["index"] + 1,
+            "look": _CHILD_LOOKS.get(one["status"]) or run_look(one["status"]),
+        }
+        for one in child["runs"]
+    ]
+    return {**child, "runs": runs}
 
 
 def _told(run: Snapshot, step: Step, state: StepSnapshot) -> Told | None:

@@ -50,6 +50,7 @@ from orchestrator.core.definition import (
     Itself,
     WorkflowRef,
     WorkflowStep,
+    member_id,
 )
 from orchestrator.core.events import DerivedEvent, DrivingEvent
 from orchestrator.core.fallbacks import agent_in_use, label_of
@@ -907,8 +908,9 @@ class Recording:
         if isinstance(step, WorkflowStep):
             parent = self._as_parent()
             uses = parent.version if isinstance(step.uses, Itself) else step.uses
+            first = ended.name if step.each is None else member_id(ended.name, 0)
             decision["child"] = {
-                "run": child_id(str(self.facts.run_id), ended.name, ended.step.iteration),
+                "run": child_id(str(self.facts.run_id), first, ended.step.iteration),
                 "workflow": uses.workflow,
                 "version": uses.version,
             }

@@ -25,6 +25,7 @@ from orchestrator.core.definition import (
     WorkflowStep,
     is_member,
     member_id,
+    member_of,
     owner_of,
     place_of,
 )
@@ -850,16 +851,28 @@ def _steps(
 def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, JsonObject]:
     """The run that each step started last, and earlier ones; no query when none starts any.
 
-    `{"run": id or null, "name", "status", "reason", "earlier": [{"run", "iteration"}]}`.
+    `{"run": id or null, "name", "status", "reason", "earlier": [{"run", "iteration"}]}`; of a step
+    that starts one for each item also `"runs": [{"run", "index", "status", "reason"}]`, with the
+    statuses of the runs.
     """
     found: dict[str, JsonObject] = {}
     if not any(isinstance(step, WorkflowStep) for step in definition.steps.values()):
         return found
-    rows = list(ChildRun.objects.filter(parent_id=run_id).order_by("iteration").defer("input"))
-    titles = dict(
-        Run.objects.filter(id__in=[one.id for one in rows]).values_list("id", "workflow__name")
+    rows = sorted(
+        ChildRun.objects.filter(parent_id=run_id).defer("input"),
+        key=lambda row: (row.iteration, int(member_of(row.step) or 0)),
     )
+    runs = {
+        run_id: (status, name)
+        for run_id, status, name in Run.objects.filter(id__in=[one.id for one in rows]).values_list(
+            "id", "status", "workflow__name"
+        )
+    }
+    titles = {run_id: name for run_id, (_, name) in runs.items()}
     for row in rows:
+        if is_member(row.step):
+            _add_run_of_item(found, row, titles, runs.get(row.id, (row.status, ""))[0])
+            continue
         earlier: list[JsonValue] = [
             {"run": str(one.id), "iteration": one.iteration}
             for one in rows
@@ -873,6 +886,34 @@ def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, Json
             "earlier": earlier,
         }
     return found
+
+
+def _add_run_of_item(
+    found: dict[str, JsonObject], row: ChildRun, titles: Mapping[UUID, str], status: str
+) -> None:
+    """Put a run that was started for an item beside the others of its step's latest iteration."""
+    step = owner_of(row.step)
+    known = found.get(step)
+    if known is None or known["iteration"] != row.iteration:
+        known = found[step] = {
+            "run": None,
+            "name": f"{titles.get(row.id, row.workflow)} v{row.number}",
+            "status": row.status,
+            "reason": "",
+            "earlier": [],
+            "iteration": row.iteration,
+            "runs": [],
+        }
+    listed = known["runs"]
+    assert isinstance(listed, list)
+    listed.append(
+        {
+            "run": str(row.id) if row.status == "started" else None,
+            "index": int(member_of(row.step)),
+            "status": status,
+            "reason": row.reason,
+        }
+    )
 
 
 def _parent_of(detail: RunDetail) -> JsonObject | None:

@@ -213,7 +213,8 @@ def _waits(names: _Names, step: str, derived: Mapping[str, Any]) -> str:
         return _held(names, step, derived)
     if derived["type"] == "child_begun":
         waits = "" if derived["detached"] else " and waits for its end"
-        return f"{step} starts a run of another workflow{waits}."
+        runs = "a run" if derived.get("count", 1) == 1 else f"{derived['count']} runs"
+        return f"{step} starts {runs} of another workflow{waits}."
     if derived["type"] == "event_told":
         about = f" for “{derived['subject']}”" if derived["subject"] else ""
         unheard = f", which nobody hears: {derived['refused']}" if derived["refused"] else "."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from orchestrator.core.catalogue import AgentInterface, Catalogue
 from orchestrator.core.compilation import CompiledWorkflow, compile_workflow
 from orchestrator.core.contracts import standard_types
 from orchestrator.core.definition import WorkflowDefinition
+from orchestrator.core.recursion import own_interface
 from orchestrator.core.results import NotFound, Value
 from orchestrator.core.simulation import Answer, Arrival, SimulatedRun, simulate
 from tests import fake_agents
@@ -43,7 +44,8 @@ class Pattern:
 
     `answers` lists result tags per step for its calls in order (a value when there is none left),
     `people` answers per step (none left: nobody answers), `events` what comes, by type; `early`
-    names the types that come a minute before their wait begins, the others a minute after.
+    names the types that come a minute before their wait begins, the others a minute after. `runs`
+    are the workflows that it runs, each in its version 1.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Pattern:
     people: Mapping[str, list[dict[str, Any]]]
     events: Mapping[str, Any]
     early: frozenset[str]
+    runs: Mapping[str, WorkflowDefinition]
 
 
 def read(path: Path) -> Pattern:
@@ -68,6 +71,10 @@ def read(path: Path) -> Pattern:
         people=body.get("people", {}),
         events=body.get("events", {}),
         early=frozenset(body.get("early", ())),
+        runs={
+            slug: WorkflowDefinition.model_validate(document)
+            for slug, document in body.get("runs", {}).items()
+        },
     )
 
 
@@ -81,9 +88,18 @@ def definition_of(pattern: Pattern) -> WorkflowDefinition:
     return WorkflowDefinition.model_validate(pattern.document)
 
 
+def catalogue_of(pattern: Pattern) -> Catalogue:
+    """What the definition may refer to."""
+    known = {
+        (slug, 1): replace(own_interface(inner, CATALOGUE), slug=slug, version=1)
+        for slug, inner in pattern.runs.items()
+    }
+    return replace(CATALOGUE, workflows=known)
+
+
 def compiled(pattern: Pattern) -> CompiledWorkflow:
     """The definition, ready to run."""
-    return compile_workflow(definition_of(pattern), CATALOGUE)
+    return compile_workflow(definition_of(pattern), catalogue_of(pattern))
 
 
 def run(pattern: Pattern) -> SimulatedRun:
@@ -110,7 +126,13 @@ def run(pattern: Pattern) -> SimulatedRun:
         after = -60 if awaited.type in pattern.early else 60
         return None if content is None else Arrival(content, after_seconds=after)
 
-    return simulate(compiled(pattern), INPUT, agents, people, start=START, outside=outside)
+    inner = {
+        (slug, 1): compile_workflow(one, catalogue_of(pattern))
+        for slug, one in pattern.runs.items()
+    }
+    return simulate(
+        compiled(pattern), INPUT, agents, people, start=START, outside=outside, children=inner
+    )
 
 
 def ends(done: SimulatedRun) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.core.checks import check_definition
 from orchestrator.core.planner import replay
 from tests.patterns.running import (
-    CATALOGUE,
+    catalogue_of,
     compiled,
     definition_of,
     ends,
@@ -38,6 +38,8 @@ def test_the_pattern_runs_as_it_is_described(path):
     for step in expect.get("cancelled", ()):
         assert done.state.steps[step].status.value == "cancelled", step
     assert done.state.outcome == expect.get("outcome", "done")
+    started = [one for one in done.commands if one.type == "start_child"]
+    assert len(started) == expect.get("started", len(started))
     assert done.state.result == expect.get("result", done.state.result)
 
 
@@ -58,7 +60,7 @@ def test_what_runs_together_overlaps_and_what_is_interleaved_does_not(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_checker_finds_no_error_and_the_journal_replays(path):
     pattern = read(path)
-    found = check_definition(definition_of(pattern), CATALOGUE)
+    found = check_definition(definition_of(pattern), catalogue_of(pattern))
     assert [one.message for one in found if one.severity == "error"] == []
     done = run(pattern)
     journal = [(entry.event, entry.at) for entry in done.journal]

@@ -454,6 +454,7 @@ export interface WorkflowStep {
   outcomes?: { [key: string]: OutcomeKind };
   input?: { [key: string]: string };
   detached?: boolean;
+  each?: string | null;
 }
 
 /** The whole document. Shape rules only; meaning is judged by `core/checks.py`. */

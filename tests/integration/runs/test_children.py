@@ -348,3 +348,18 @@ def test_a_test_run_of_a_draft_that_runs_itself_runs_the_draft_as_it_was(world, 
     found = levels(run)
     assert [(status_of(one), one.mode) for one in found] == [("succeeded", "test")] * 2
     assert found[1].snapshot_id == run.snapshot_id is not None
+
+
+def test_a_run_for_each_item_is_started_and_goes_its_own_way(world, doorbells, fakes):
+    inner = world.publish(chain("a"))
+    more = {"detached": True, "each": '["one", "two"]', "input": {"text": "item"}}
+    run = world.start(running(inner, **more), text="o-7")
+    go_on()
+    assert status_of(run) == "succeeded"
+    runs = Run.objects.filter(workflow__slug=inner)
+    assert {RunDetail.objects.get(run=one).input["text"] for one in runs} == {"one", "two"}
+    assert {status_of(one) for one in runs} == {"succeeded"}
+    assert StepRun.objects.get(run=run, step="w").output["count"] == 2
+    stored, replayed = stored_and_replayed(run)
+    assert stored == replayed
+    assert invariants() == {}

@@ -25,6 +25,22 @@ def test_parent_and_child_lead_to_each_other(world, doorbells, fakes, operator):
     assert "The run that “Inner” started has ended as “done”." in journal[-1]["text"]
 
 
+def test_the_page_lists_the_runs_that_were_started_for_items(world, doorbells, fakes, operator):
+    inner = world.publish(chain("a"))
+    more = {"detached": True, "each": '["one", "two"]', "input": {"text": "item"}}
+    run = world.start(running(inner, **more), text="o-7")
+    walk(run.id)
+    told = operator.get(f"/api/v1/runs/{run.id}/").json()["steps"]["w"]["child"]
+    listed = [(one["index"], one["status"]) for one in told["runs"]]
+    assert listed == [(0, "pending"), (1, "pending")]
+    go_on()
+    page = operator.get(f"/runs/{run.id}/?step=w").content.decode()
+    assert all(f'<a href="/runs/{one["run"]}/">Item' in page for one in told["runs"])
+    assert "2 runs of" in page
+    journal = operator.get(f"/api/v1/runs/{run.id}/events/").json()["events"]
+    assert "“Inner” starts 2 runs of another workflow." in journal[0]["text"]
+
+
 def test_the_page_says_why_a_child_could_not_start(world, doorbells, fakes, owner):
     writing = world.publish(chain("b", uses="once"))
     run = services.start_run(

@@ -38,7 +38,11 @@ GIVES = {
 OUTCOMES = {"sent": "success", "kept": "success", "lost": "failure"}
 INPUT = {
     "type": "object",
-    "properties": {"order": {"type": "string"}, "n": {"type": "integer"}},
+    "properties": {
+        "order": {"type": "string"},
+        "n": {"type": "integer"},
+        "orders": {"type": "array"},
+    },
     "required": ["order"],
 }
 
@@ -316,3 +320,68 @@ def test_trying_the_step_shows_what_the_child_would_get():
     tried = tried_step(made, catalogue(workflows=[inner()]), "w", {"input": {"order": "o"}})
     assert (tried.result, tried.output) == ("waiting", {"order": "o"})
     assert "shipping version 2" in tried.reason
+
+
+# ---- a run for each item -------------------------------------------------------------------------
+
+
+def each(items="input.orders", **more):
+    return {"each": items, "detached": True, "input": {"order": "item"}, **more}
+
+
+def test_a_run_is_asked_for_per_item_and_nobody_waits_for_them():
+    run = flow("start-w", "w.next-done", **each(input={"order": "item + string(index)"}))
+    run.start(order="o", orders=["a", "b"])
+    asked = run.emitted("start_child")
+    assert [(one.step, one.input["order"], one.detached) for one in asked] == [
+        ("w.0", "a0", True),
+        ("w.1", "b1", True),
+    ]
+    ids = [child_id("run-1", f"w.{index}", 1) for index in range(2)]
+    assert [one.child for one in asked] == ids
+    assert run.step("w").result.output == {"runs": ids, "count": 2}
+    assert run.state.status == "succeeded"
+    begun = [one for one in run.plan.events if one.type == "child_begun"]
+    assert [(one.child, one.count) for one in begun] == [(ids[0], 2)]
+    assert replay(run.workflow, "run-1", run.journal) == run.state
+    assert rollback_plan(run.workflow, run.state).not_undone
+
+
+def test_one_item_that_does_not_fit_keeps_all_runs_from_being_asked_for():
+    run = flow("start-w", "w.next-done", **each())
+    run.start(order="o", orders=["a", 7])
+    assert not run.emitted("start_child")
+    assert run.step("w").waiting_for == "exception"
+    assert "item 2" in run.step("w").result.reason
+    assert not rollback_plan(run.workflow, run.state).not_undone
+
+
+def test_an_empty_list_goes_on_and_one_that_is_too_long_is_refused():
+    run = flow("start-w", "w.next-done", **each())
+    run.start(order="o", orders=[])
+    assert (run.state.status, run.step("w").result.output) == (
+        "succeeded",
+        {"runs": [], "count": 0},
+    )
+    long = flow("start-w", "w.next-done", **each())
+    long.start(order="o", orders=["a"] * 201)
+    assert long.step("w").result.reason_code == "input_refused"
+
+
+def test_the_checker_reads_the_list_and_refuses_to_wait_or_to_multiply():
+    step = running(**each("[input.order]"))
+    assert not [one for one in findings(step, inner()) if one[0] == "error" and one[2]]
+    assert ("error", "each_waits", "each") in findings({**step, "detached": False}, inner())
+    assert ("error", "not_a_list", "each") in findings({**step, "each": "input.order"}, inner())
+    wrong = {**step, "each": "[input.n]"}
+    assert ("error", "does_not_fit", "input.order") in findings(wrong, inner())
+    itself = {**step, "uses": {"itself": True}, "outcomes": {"done": "success"}}
+    assert ("error", "each_multiplies", "each") in findings(itself)
+
+
+def test_trying_the_step_shows_the_first_of_the_runs():
+    step = running(**each("[input.order]"))
+    made = definition({"w": step}, ["start-w", "w.next-done"], input=INPUT)
+    tried = tried_step(made, catalogue(workflows=[inner()]), "w", {"input": {"order": "o-7"}})
+    assert (tried.result, tried.output) == ("waiting", {"order": "o-7"})
+    assert "a run for each of 1 item" in tried.reason

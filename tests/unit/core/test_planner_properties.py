@@ -381,7 +381,9 @@ def random_step(rnd, name, before):
             "uses": rnd.choice([{"workflow": "inner", "version": 1}, {"itself": True}]),
             "outcomes": OUTCOMES,
             "input": {"v": read},
-            "detached": rnd.random() < 0.2,
+            **(
+                {"detached": True, "each": rnd.choice([None, *LISTS])} if rnd.random() < 0.2 else {}
+            ),
         }
     if kind == "emit":
         return {
@@ -542,7 +544,7 @@ class World:
     def start_child(self, command, before):
         assert command.child not in self.started, "a child was started twice"
         self.started.add(command.child)
-        self.starters.add(command.step)
+        self.starters.add(owner_of(command.step))
         if not command.detached:
             self.children[command.child] = (command.step, command.iteration)
 
@@ -734,6 +736,8 @@ class World:
 
     def edited(self, step):
         edited = self.workflow.step(step).step
+        if getattr(edited, "each", None) is not None:
+            return {"items": [self.rnd.randint(0, 9)] * self.rnd.randint(0, 3)}
         if isinstance(edited, MapStep):
             given = {"items": [self.rnd.randint(0, 9)] * self.rnd.randint(0, 3)}
             return given if edited.enough is None else {**given, "enough": self.rnd.randint(1, 2)}

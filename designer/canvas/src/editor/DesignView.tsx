@@ -368,6 +368,7 @@ function StepFacts({
             <h3>Workflow</h3>
             <dl className="facts facts--tight">
               <Fact name="Runs">{workflowWord(step)}</Fact>
+              {step.each != null && <Fact name="For each of">{step.each}</Fact>}
               <Fact name="Waits for its end">{step.detached ? "no" : "yes"}</Fact>
             </dl>
           </div>

@@ -344,6 +344,7 @@ export function setChild(
   const former = definition.steps[id];
   if (former?.kind !== "workflow") return definition;
   const step = { ...former, ...change };
+  if (!step.detached) delete step.each;
   const ports = portsOf(step);
   const links = Object.fromEntries(
     Object.entries(definition.links).filter(([, link]) => link.source !== id || ports.includes(link.port)),

@@ -46,8 +46,12 @@ export function mapExpressions(step: Step, change: (expression: string) => strin
     case "agent":
       return mapAgent(step, change);
     case "team":
-    case "workflow":
       return step.input ? withFields(step, "input", mapFields(step.input, change)) : step;
+    case "workflow": {
+      const each = step.each == null ? null : change(step.each);
+      const whole = each === (step.each ?? null) ? step : { ...step, each };
+      return step.input ? withFields(whole, "input", mapFields(step.input, change)) : whole;
+    }
     case "map":
       return mapEach(step, change);
     case "router": {

@@ -102,6 +102,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   workflow: shape({
     ...INNER,
     uses: runs,
+    each: nullable(expression),
     outcomes: optional(record(ID_PATTERN, oneOf(["success", "failure"]))),
     input: optional(mapping),
     detached: optional(yesOrNo),

@@ -4,17 +4,20 @@ import { agentKey } from "../../graph/editing";
 import type { WorkflowStep } from "../../schema.gen";
 import { useEditData } from "../context";
 import { CheckField, Section, SelectField } from "./controls";
-import { useInspector } from "./context";
-import { Mapping } from "./Mapping";
+import { useInspector, useStepField } from "./context";
+import { Mapping, Mendings } from "./Mapping";
+import { ValueField } from "./ValueField";
 
 const OWN = "itself";
 
 export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly step: WorkflowStep }) {
-  const { apply, definition } = useInspector();
+  const { apply, definition, scope } = useInspector();
   const { workflows: cards } = useEditData();
   const isOwn = "itself" in step.uses;
   const chosen = "itself" in step.uses ? OWN : agentKey(step.uses.workflow, step.uses.version);
   const own = Object.fromEntries(Object.entries(definition.outcomes).map(([id, { kind }]) => [id, kind]));
+  const set = useStepField(stepId, step.name);
+  const outside = (scope ?? []).filter(({ expression }) => !/^(item|index)\b/.test(expression));
   const cardOf = (key: string) => cards.find(({ slug, version }) => agentKey(slug, version) === key);
   const card = cardOf(chosen);
   const options = [
@@ -57,13 +60,36 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
             apply(`Change whether ${step.name} waits`, (document) => setChild(document, { step: stepId, detached }));
           }}
         />
+        {step.detached && (
+          <>
+            <ValueField
+              label="For each of the list"
+              place="each"
+              value={step.each ?? ""}
+              definition={definition}
+              scope={outside}
+              candidates={outside.filter(({ type }) => type === "list").map(({ expression }) => expression)}
+              describedBy="hint-each"
+              onCommit={(each) => {
+                set("each", each, "Change the list");
+              }}
+              onClear={() => {
+                set("each", undefined, "Change the list");
+              }}
+            />
+            <span className="hint" id="hint-each">
+              A run for each item, at most 200. Empty: one run.
+            </span>
+            <Mendings stepId={stepId} place="each" />
+          </>
+        )}
       </Section>
       <Mapping
         stepId={stepId}
         part="input"
         mapping={step.input ?? {}}
         contract={isOwn ? definition.input : (card?.input ?? null)}
-        title="Input"
+        title={step.each == null ? "Input" : "Input of each run"}
         empty="It asks for nothing."
       />
     </>
