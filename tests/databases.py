@@ -28,7 +28,10 @@ class CommittedDatabase:
         clone = f"clone_{uuid4().hex[:12]}"
         if connection.vendor == "postgresql":
             connections.close_all()
-            _on_maintenance_database(f'CREATE DATABASE "{clone}" TEMPLATE "{template}"')
+            # Copying the files costs half of what writing each page to the log does.
+            _on_maintenance_database(
+                f'CREATE DATABASE "{clone}" TEMPLATE "{template}" STRATEGY FILE_COPY'
+            )
             env = {"DATABASE_URL": _url_with_name(os.environ["DATABASE_URL"], clone)}
             env["REDIS_URL"] = os.environ["REDIS_URL"]
         else:

@@ -32,7 +32,7 @@ def fakes():
 
 @pytest.fixture(scope="session")
 def template(django_db_setup, django_db_blocker):
-    """The name of a database that holds a world; made once, copied for each test."""
+    """The name of a database that holds a stocked world; made once, copied for each test."""
     from django.db import connections
 
     from tests.databases import CommittedDatabase
@@ -42,6 +42,7 @@ def template(django_db_setup, django_db_blocker):
         database = CommittedDatabase.create()
         with known_fakes():
             World.make()
+            World().stock()
         connections.close_all()
         connections.settings["default"]["NAME"] = database.template
         yield database.name

@@ -141,7 +141,7 @@ def test_runs_are_found_by_status_workflow_title_and_id_and_only_in_own_workspac
 
     assert found() == {"Alpha 1", "Beta 2"}
     assert found(status="succeeded") == {"Alpha 1"}
-    assert found(workflow="flow-2") == {"Beta 2"}
+    assert found(workflow=stuck.workflow.slug) == {"Beta 2"}
     assert found(attention=True) == {"Beta 2"}
     assert found(search="alph") == {"Alpha 1"}
     assert found(search=str(done.id)) == {"Alpha 1"}
