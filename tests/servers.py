@@ -39,7 +39,9 @@ class Servers:
         """Start both; PostgreSQL listens on a socket only, Redis on a loopback port.
 
         Without durability PostgreSQL does not wait for the disk: what it has committed survives the
-        death of any process, but not a power cut. Each copy of a test database costs two checkpoints.
+        death of any process, but not a power cut. Each copy of a test database costs two checkpoints,
+        after which it would write each page to its log once more. Nor does it tidy copies up that are
+        gone in a second.
         """
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -81,7 +83,8 @@ def _do_not_wait_for_the_disk(url: str) -> None:
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
         connection.execute("SELECT pg_reload_conf()")
 
 
