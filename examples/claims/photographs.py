@@ -179,7 +179,7 @@ def _damage(
 
 
 def _count(mask: Image.Image) -> int:
-    return mask.histogram()[255]
+    return mask.tobytes().count(b"\xff")
 
 
 def _blot(centre: Point, radius: float, random: Random) -> list[Point]:

@@ -27,8 +27,8 @@ JUDGED = (
     (PHONE, (("light", NO_COLOURS), ("dark", ONLY_COLOURS))),
 )
 WIDTHS = tuple(width for width, _ in JUDGED)
-RUN_AXE = """async (wanted) => {
-  const { violations } = await axe.run(document, { ...wanted, resultTypes: ["violations"] });
+RUN_AXE = """async ({ within, ...wanted }) => {
+  const { violations } = await axe.run(within ? { include: within } : document, { ...wanted, resultTypes: ["violations"] });
   return violations.map(({ id, nodes }) => `${id}: ` + nodes.slice(0, 4).map(
     (one) => `${one.target.join(" ")} (${[...one.any, ...one.all].map(({ message }) => message).join("; ").slice(0, 200)})`).join(" | "));
 }"""
@@ -98,8 +98,8 @@ class Walk:
         self.page.set_viewport_size(DESK)
         self.page.evaluate("() => window.baton.setTheme('light')")
 
-    def look(self, name: str, width: ViewportSize) -> None:
-        """Judge the page as it stands at this width."""
+    def look(self, name: str, width: ViewportSize, within: str = "") -> None:
+        """Judge the page as it stands at this width, or the part of it that is new since the last look."""
         name = f"{name} at {width['width']} px"
         shape = self.page.evaluate(SHAPE)
         self._say(name, shape["headings"] == 1, f"{shape['headings']} main headings")
@@ -110,7 +110,7 @@ class Walk:
         )
         for theme, wanted in next(looks for size, looks in JUDGED if size == width):
             self.page.evaluate("(theme) => window.baton.setTheme(theme)", theme)
-            for violation in self.page.evaluate(RUN_AXE, wanted):
+            for violation in self.page.evaluate(RUN_AXE, {**wanted, "within": within}):
                 self.findings.append(f"{name}, {theme}: {violation}")
 
     def _say(self, name: str, is_right: bool, words: str) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.test_accessibility import WIDTHS, Walk
 
+PANEL, DIALOG = "aside.inspector", "dialog[open]"
 STEPS = ("read_form", "approve_payment", "amount", "gather", "claim", "end_paid")
 
 
@@ -47,8 +48,8 @@ def test_every_panel_and_dialog_of_the_editor_is_accessible(claims, size):
     page.set_viewport_size(size)
     walk = Walk(page)
 
-    def look(place: str) -> None:
-        walk.look(place, size)
+    def look(place: str, within: str = "") -> None:
+        walk.look(place, size, within)
 
     inspector = page.locator("aside.inspector")
     show(page, "Outline")
@@ -57,26 +58,26 @@ def test_every_panel_and_dialog_of_the_editor_is_accessible(claims, size):
         open_step(page, step)
         if inspector.locator(".list-editor__head").count():
             inspector.locator(".list-editor__head").first.click()
-        look(step)
+        look(step, PANEL if step != STEPS[0] else "")
     open_step(page, "approve_payment")
     inspector.get_by_role("button", name="Edit the contract of the question").click()
-    look("contract")
+    look("contract", DIALOG)
     page.get_by_role("button", name="Done", exact=True).click()
     open_step(page, "check_coverage")
     inspector.get_by_role("combobox", name="registration", exact=True).click()
     values = page.get_by_role("listbox", name="Values")
     expect(values.get_by_role("option").first).to_be_visible()
-    look("list of values")
+    look("list of values", PANEL)
     page.keyboard.press("Escape")
     inspector.get_by_role("button", name=re.compile("^Agent Coverage rules")).click()
     expect(page.get_by_role("radio").first).to_be_visible()
-    look("another agent")
+    look("another agent", DIALOG)
     page.keyboard.press("Escape")
     inspector.get_by_role("button", name=re.compile("^Link next to")).first.click()
-    look("link")
+    look("link", PANEL)
     show(page, "Text")
     expect(page.get_by_role("textbox", name="The workflow as JSON")).not_to_have_value("")
     look("text")
     page.get_by_role("button", name="Send for sign-off").click()
-    look("sign-off")
+    look("sign-off", DIALOG)
     walk.end()

@@ -28,7 +28,8 @@ export interface CheckListener {
   ) => void;
 }
 
-const QUIET_MS = 150;
+// Longer than from one key to the next, so that a word is one question.
+const QUIET_MS = 300;
 const RETRY_MS = 3_000;
 
 export class Checker {

@@ -72,7 +72,7 @@ describe("editing", () => {
     expect(actions.apply("Add step Fraud check", add, { select })).toBe(true);
     expect(state().spoken.text).toBe("Add step Fraud check");
     expect(onlyStep(state().selection)).toBe("fraud_check");
-    await vi.advanceTimersByTimeAsync(150);
+    await vi.advanceTimersByTimeAsync(300);
     expect(asked).toMatchObject([{ step: "fraud_check" }]);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(put).toHaveBeenCalledOnce();
@@ -132,15 +132,15 @@ describe("checking", () => {
     const finding = { severity: "error", code: "x", message: "Missing", step: "done" } as const;
     answers.push(() => Promise.resolve({ ...EMPTY, findings: [finding] }));
     actions.apply("Add", add);
-    await vi.advanceTimersByTimeAsync(150);
+    await vi.advanceTimersByTimeAsync(300);
     const { troubles } = state();
     expect(troubles).toEqual({ done: { severity: "error", count: 1, message: "Missing" } });
     answers.push(() => new Promise(() => undefined));
     actions.apply("Rename", (one) => renameStep(one, { step: "done", name: "End" }));
-    await vi.advanceTimersByTimeAsync(150);
+    await vi.advanceTimersByTimeAsync(300);
     answers.push(() => Promise.resolve({ ...EMPTY, findings: [{ ...finding }] }));
     actions.apply("Rename", (one) => renameStep(one, { step: "done", name: "Fin" }));
-    await vi.advanceTimersByTimeAsync(150);
+    await vi.advanceTimersByTimeAsync(300);
     expect(signals.slice(1).map((signal) => signal.aborted)).toEqual([true, false]);
     expect(state().troubles).toBe(troubles);
     expect(state().check.kind).toBe("checked");
@@ -150,7 +150,7 @@ describe("checking", () => {
     const { actions, state, answers } = editorOf();
     answers.push(() => Promise.reject(new ApiError(502, "Gone")));
     actions.apply("Add", add);
-    await vi.advanceTimersByTimeAsync(150);
+    await vi.advanceTimersByTimeAsync(300);
     expect(state().check).toEqual({ kind: "offline", message: "Gone" });
     await vi.advanceTimersByTimeAsync(3_000);
     expect(state().check.kind).toBe("checked");
