@@ -100,7 +100,9 @@ def test_the_child_is_started_once_whoever_looks(world, inner, monkeypatch):
 
 def test_who_goes_on_is_rung_for_before_runs_that_begin(world, inner, monkeypatch):
     rung = []
-    monkeypatch.setattr(services, "ring", lambda one, *, first=False: rung.append((one, first)))
+    monkeypatch.setattr(
+        services, "ring", lambda one, *, first=False, **_: rung.append((one, first))
+    )
     run = world.start(running(inner), text="o-7")
     walk(run.id)
     child = child_of(run)
