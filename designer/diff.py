@@ -68,6 +68,7 @@ from orchestrator.core.definition import (
     doers_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.money import Money, format_money
 from registry.presentation import words_of
 
 AgentNames: TypeAlias = Mapping[tuple[str, int], str]
@@ -181,7 +182,13 @@ def _seconds(value: float) -> str:
 
 
 def _budget(value: BudgetPolicy | None) -> str:
-    return NONE if value is None else f"{value.calls:,} at most"
+    if value is None:
+        return NONE
+    calls = "" if value.calls is None else f"{value.calls:,} calls at most"
+    money = ""
+    if value.money is not None:
+        money = f"{format_money(Money(value.money.minor, value.money.currency))} at most"
+    return ", ".join(part for part in (calls, money) if part)
 
 
 def _section(value: Exclusive | None) -> str:
@@ -368,7 +375,7 @@ _EVIDENCE: Final[Mapping[str, _Fact]] = {
 _POLICIES: Final[Mapping[str, _Fact]] = {
     "run_timeout_seconds": _Fact("Time limit of the whole run", _seconds),
     "max_parallel": _Fact("Branches at the same time, at most", _text),
-    "budget": _Fact("Calls of agents in a run", _budget),
+    "budget": _Fact("Budget of a run", _budget),
 }
 _EXCEPTIONS: Final[Mapping[str, _Fact]] = {
     "mode": _Fact(

@@ -113,6 +113,7 @@ class RegisteredVersion:
             effect=self.manifest.effect,
             side_effect=self.manifest.side_effect,
             waits=self.manifest.waits,
+            price=self.manifest.price_of_call,
             examples=tuple(
                 AgentExample(one.title, one.input, one.output) for one in self.manifest.examples
             ),

@@ -23,12 +23,14 @@ from orchestrator.agents.base import (
     read_parameters,
 )
 from orchestrator.core.json import JsonObject, JsonValue, Model
+from orchestrator.core.money import Money as Money
+from orchestrator.core.money import exponent_of as exponent_of
+from orchestrator.core.money import format_money as format_money
+from orchestrator.core.money import money_of as money_of
 from orchestrator.core.results import Basis, BasisKind, Refused, StepResult, Value
 
 MAX_MINOR = 10**15
 BASIS_POINTS = 10_000
-_WITHOUT_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
-_THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
 _SYMBOLS = {
     "€": "EUR",
     "$": "USD",
@@ -41,45 +43,6 @@ _SYMBOLS = {
 _CODE = re.compile(r"(?<![A-Za-z])([A-Z]{3})(?![A-Za-z])")
 _NUMBER = re.compile(r"^[+]?\d[\d.,'\u2019 \u00a0\u202f]*$")
 _NO_CENTS = re.compile(r"[.,](?:-{1,2}|\u2013|\u2014)$")
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An amount in minor units of an ISO 4217 currency."""
-
-    minor: int
-    currency: str
-
-    def json(self) -> JsonObject:
-        """The form that payloads carry."""
-        return {"minor": self.minor, "currency": self.currency}
-
-
-def money_of(value: JsonValue) -> Money | None:
-    """The amount that a payload carries, or None when it is none."""
-    if isinstance(value, Mapping):
-        minor, currency = value.get("minor"), value.get("currency")
-        if isinstance(minor, float) and minor.is_integer():
-            minor = int(minor)
-        if isinstance(minor, int) and not isinstance(minor, bool) and isinstance(currency, str):
-            return Money(minor, currency)
-    return None
-
-
-def exponent_of(currency: str) -> int:
-    """Digits behind the decimal point (ISO 4217)."""
-    if _WITHOUT_DECIMALS.fullmatch(currency):
-        return 0
-    return 3 if _THREE_DECIMALS.fullmatch(currency) else 2
-
-
-def format_money(money: Money) -> str:
-    """`EUR 1,234.50`, for texts."""
-    exponent = exponent_of(money.currency)
-    whole, part = divmod(abs(money.minor), 10**exponent)
-    sign = "-" if money.minor < 0 else ""
-    decimals = f".{part:0{exponent}d}" if exponent else ""
-    return f"{money.currency} {sign}{whole:,}{decimals}"
 
 
 def parse_money(text: str, *, default_currency: str | None = None) -> Money:

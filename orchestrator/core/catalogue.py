@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from orchestrator.core.definition import OutcomeKind
 from orchestrator.core.json import JsonObject
+from orchestrator.core.money import Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class AgentInterface:
 
     `effect`: `once` calls are never repeated after an ambiguous outcome. `side_effect`: what the
     agent changes in the world. `waits`: the call spends its time waiting (network), not computing.
+    `price`: what its owner declares that a call costs.
     """
 
     slug: str
@@ -37,6 +39,7 @@ class AgentInterface:
     side_effect: Literal["none", "read", "write", "irreversible"] = "none"
     waits: bool = False
     examples: tuple[AgentExample, ...] = ()
+    price: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

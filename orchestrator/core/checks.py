@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from orchestrator.core.begin_checks import BeginChecks
+from orchestrator.core.budgets import price_of, spent
 from orchestrator.core.catalogue import (
     MAX_NESTING,
     AgentInterface,
@@ -39,6 +40,7 @@ from orchestrator.core.definition import (
     MAX_ITEMS,
     AgentRef,
     AgentStep,
+    BudgetPolicy,
     Compensation,
     EmitStep,
     EndStep,
@@ -66,6 +68,7 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
     WorkflowRef,
     WorkflowStep,
+    agents_of,
     doers_of,
     ports_of,
 )
@@ -511,7 +514,10 @@ class _Checker:
     def _check_budget(self) -> None:
         budget = self.definition.policies.budget
         callers = sum(1 for step in self.definition.steps.values() if doers_of(step))
-        if budget is not None and budget.calls < callers:
+        if budget is None:
+            return
+        self._check_prices(budget)
+        if budget.calls is not None and budget.calls < callers:
             self.add(
                 "warning",
                 "budget_below_steps",
@@ -519,6 +525,22 @@ class _Checker:
                 at=_Place(field="policies.budget.calls"),
                 hint="Allow at least one call for each step on the longest way.",
             )
+
+    def _check_prices(self, budget: BudgetPolicy) -> None:
+        """A step of which one call costs more than a whole run may can never be done."""
+        for step_id, step in self.definition.steps.items():
+            for called in agents_of(step):
+                interface = self.catalogue.agents.get((called.agent, called.version))
+                if interface is None or not spent(budget, 0, price=price_of(budget, interface)):
+                    continue
+                self.add(
+                    "warning",
+                    "price_above_budget",
+                    f"A call of {interface.name} by {self.name(step_id)} costs more than the "
+                    "budget of a whole run allows.",
+                    at=_Place(step_id),
+                    hint="Allow a run at least what each of its agents costs once.",
+                )
 
     def _check_contracts(self) -> None:
         self._usable(self.definition.input, _Place(field="input"))

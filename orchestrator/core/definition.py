@@ -765,13 +765,30 @@ class ExceptionPolicy(Model):
     due_seconds: Annotated[int, Field(ge=60, le=90 * 86_400)] = 2 * 86_400
 
 
-class BudgetPolicy(Model):
+class MoneyBudget(Model):
+    """An amount of money, in minor units of an ISO 4217 currency."""
+
+    minor: Annotated[int, Field(ge=1, le=10**12)]
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class BudgetPolicy(Part):
     """What one run may use. `calls`: calls of agents, further tries and items of a list included.
 
-    A step that would call once more than that fails (kind `budget`, `core/budgets.py`).
+    `money`: what those calls may cost at the prices that agents declare in its currency. A step
+    whose call would pass either fails (kind `budget`, `core/budgets.py`).
     """
 
-    calls: Annotated[int, Field(ge=1, le=1_000_000)]
+    added: ClassVar[frozenset[str]] = frozenset({"money"})
+
+    calls: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    money: MoneyBudget | None = None
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.calls is None and self.money is None:
+            raise ValueError("a budget says how many calls, how much money, or both")
+        return self
 
 
 class RunPolicies(Part):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal, assert_never
 
-from orchestrator.core.budgets import spent
+from orchestrator.core.budgets import price_of, spent
 from orchestrator.core.children import Children
 from orchestrator.core.commands import (
     InvokeAgent,
@@ -145,10 +145,27 @@ class Execution(Conversations, Children):
             return
         if isinstance(step, (MapStep, TeamStep)):
             self._begin_members(step_id)
-        elif failed := spent(self.definition.policies.budget, self.calls + len(self.prepared)):
+        elif failed := self._spent(step_id):
             self._leave(step_id, failed)
         else:
             self.prepared.append(step_id)
+
+    def _spent(self, step_id: str) -> Failed | None:
+        """The failure of a step for whose call the run's budget leaves nothing."""
+        budget = self.definition.policies.budget
+        if budget is None:
+            return None
+        calls = self.calls + len(self.prepared)
+        money = self.money + sum(map(self._price, self.prepared))
+        return spent(budget, calls, money=money, price=self._price(step_id))
+
+    def _price(self, step_id: str) -> int:
+        """What the step's next call takes of the run's money; of several agents, the dearest."""
+        compiled, run = self.workflow.step(step_id), self.steps[step_id]
+        one = compiled.interfaces[run.fallback :][:1]
+        asked = one if isinstance(compiled.step, AgentStep) else compiled.interfaces
+        budget = self.definition.policies.budget
+        return max((price_of(budget, called) for called in asked), default=0)
 
     def _hand_over(self, compiled: CompiledStep) -> bool:
         """Map a step's input and let its contract judge it; False when that failed the step."""
@@ -220,6 +237,7 @@ class Execution(Conversations, Children):
         )
         if self.definition.policies.budget is not None and not run.undo:
             self.calls += 1
+            self.money += self._price(step_id)
         self.events.append(
             AttemptLeased(step=step_id, iteration=run.iteration, attempt=run.attempt)
         )

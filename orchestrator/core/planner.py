@@ -66,7 +66,7 @@ from functools import partial
 from typing import Any, TypeAlias, assert_never
 
 from orchestrator.core.breakers import BREAKER_OPEN
-from orchestrator.core.budgets import asks, spent
+from orchestrator.core.budgets import asks
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
@@ -562,8 +562,8 @@ class _Planner(Undoing):
             self._make_ready(event.step, **iteration_given(self.steps[event.step]))
             self._give(event)
         else:
-            if spent(self.definition.policies.budget, self.calls):
-                self.calls = 0
+            if self._spent(event.step):
+                self.calls = self.money = 0
             self._run_again(event.step, event.input)
         return True
 
@@ -693,7 +693,7 @@ class _Planner(Undoing):
         """Let a failed run go on at a step; `begin` makes that step ready."""
         self._run_moves("run_resumed")
         resumes = self.before.resumes + 1
-        self.calls = 0
+        self.calls = self.money = 0
         self.changes |= {
             "outcome": None,
             "result": None,

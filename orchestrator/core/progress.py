@@ -188,6 +188,7 @@ class Progress:
         self.rounds = state.rounds
         self.sections = state.sections
         self.calls = state.calls
+        self.money = state.money
         self.groups = dict(state.groups)
         self.changes: dict[str, Any] = {}
         self.commands: list[Command] = []
@@ -490,6 +491,7 @@ class Progress:
             rounds=self.rounds,
             sections=self.sections,
             calls=self.calls,
+            money=self.money,
             groups=self.groups,
             **self.changes,
         )

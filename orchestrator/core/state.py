@@ -230,9 +230,10 @@ class RunState(Model):
     names the timer of the run's time limit. `rounds` counts per back link how often it was taken
     since its loop was entered. `sections` lists per section the stretches that are in it, or wait
     for it, by their first steps: the one that has it first. `calls` counts the calls of a run that
-    has a budget, since a person last let it go on. While a run is rolled back, `undo` are the steps
-    that are still to be undone, in order; `not_undone` gives per step the reason why it was not
-    undone. `depth` counts the runs that led to this one, or to an event that it heard.
+    has a budget, `money` what they cost in its currency, since a person last let it go on. While a
+    run is rolled back, `undo` are the steps that are still to be undone, in order; `not_undone`
+    gives per step the reason why it was not undone. `depth` counts the runs that led to this one,
+    or to an event that it heard.
     """
 
     run_id: str
@@ -251,6 +252,7 @@ class RunState(Model):
     rounds: dict[str, int] = Field(default_factory=dict)
     sections: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     calls: int = 0
+    money: int = 0
     undo: tuple[str, ...] = ()
     not_undone: dict[str, str] = Field(default_factory=dict)
     depth: int = 0

@@ -198,11 +198,17 @@ class RunHandoffSerializer(serializers.Serializer[Any]):
     payload = serializers.JSONField(allow_null=True)
 
 
+class MoneyBudgetSerializer(serializers.Serializer[Any]):
+    used = PriceSerializer()
+    limit = PriceSerializer()
+
+
 class BudgetSerializer(serializers.Serializer[Any]):
-    """Calls of agents since a person last let the run go on, and how many the workflow allows."""
+    """Calls of agents since a person last let the run go on, and what the workflow allows."""
 
     calls = serializers.IntegerField()
-    limit = serializers.IntegerField()
+    limit = serializers.IntegerField(allow_null=True)
+    money = MoneyBudgetSerializer(allow_null=True)
 
 
 class RunSnapshotSerializer(serializers.Serializer[Any]):

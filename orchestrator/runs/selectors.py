@@ -343,9 +343,15 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
 
 
 def _budget(definition: WorkflowDefinition, run: Run) -> JsonObject | None:
-    """The calls of agents that count, and how many may be made; None without a budget."""
+    """The calls of agents that count and what they cost, and what is allowed; None: anything."""
     budget = definition.policies.budget
-    return {"calls": run.state.get("calls", 0), "limit": budget.calls} if budget else None
+    if budget is None:
+        return None
+    found: JsonObject = {"calls": run.state.get("calls", 0), "limit": budget.calls, "money": None}
+    if budget.money is not None:
+        used: JsonObject = {"minor": run.state.get("money", 0), "currency": budget.money.currency}
+        found["money"] = {"used": used, "limit": budget.money.model_dump()}
+    return found
 
 
 def run_journal(run_id: UUID, after_seq: int = 0, limit: int = JOURNAL_PAGE) -> JsonObject:

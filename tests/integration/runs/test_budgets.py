@@ -27,7 +27,7 @@ def test_a_run_stops_at_its_budget_asks_and_goes_on_when_a_person_allows_it(
     assert len(fakes.calls()) == 1
     task = review_of(run, "exception")
     assert "budget" in str(task.evidence)
-    assert run_snapshot(run.id)["budget"] == {"calls": 1, "limit": 1}
+    assert run_snapshot(run.id)["budget"] == {"calls": 1, "limit": 1, "money": None}
     decide(world, run, "chosen", choice="retry", kind="exception")
     walk(run.id)
     assert status_of(run) == "succeeded"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
+from orchestrator.core.checks import check_definition
 from orchestrator.core.definition import BudgetPolicy
 from orchestrator.core.events import RunResumed
+from orchestrator.core.money import Money
 from orchestrator.core.results import Failed
 from tests.unit.core.flows import Flow, agent, call, each
 
@@ -197,3 +201,70 @@ def test_a_limit_that_stops_fails_the_step():
 
 def refused_by_a_limit(code):
     return Failed(kind="budget", reason_code=code, reason="Nothing is left.", retryable=False)
+
+
+def test_money_is_counted_at_the_prices_of_the_agents_and_the_dear_one_too_much_is_not_called():
+    flow = priced(minor=500)
+    flow.start(n=1)
+    flow.succeed("a")
+    flow.succeed("free")
+    flow.succeed("b")
+    assert flow.state.money == 400
+    step = flow.step("c")
+    assert (step.waiting_for, step.attempt) == ("exception", 0)
+    assert step.result.reason == (
+        "The calls of the run have cost EUR 4.00 of the EUR 5.00 that its budget allows; this one "
+        "costs EUR 2.00."
+    )
+    flow.decide_exception("c", "retry")
+    flow.succeed("c")
+    assert (flow.state.outcome, flow.state.money) == ("done", 200)
+
+
+def test_branches_side_by_side_do_not_spend_the_same_money():
+    steps = {name: call("dear") for name in ("a", "b", "c")}
+    steps["all"] = {"kind": "join", "name": "All", "policy": "best_effort"}
+    arrows = [arrow for name in "abc" for arrow in (f"start-{name}", f"{name}-all")]
+    arrows += [f"{name}.failed-all" for name in "abc"]
+    flow = Flow(steps, [*arrows, "all-done"], DEAR, policies={"budget": money(450)})
+    flow.start(n=1)
+    assert [one.step for one in flow.emitted("invoke_agent")] == ["a", "b"]
+    assert flow.step("c").result.reason_code == "budget_spent"
+
+
+def test_a_price_in_another_currency_takes_nothing():
+    flow = priced(minor=1, currency="USD")
+    flow.start(n=1)
+    for name in ("a", "free", "b", "c"):
+        flow.succeed(name)
+    assert (flow.state.outcome, flow.state.money) == ("done", 0)
+
+
+def test_a_budget_that_limits_nothing_is_refused():
+    with pytest.raises(ValidationError, match="how many calls, how much money"):
+        BudgetPolicy()
+
+
+def test_a_budget_of_calls_is_written_as_before_there_was_money():
+    assert BudgetPolicy(calls=3).model_dump(mode="json") == {"calls": 3}
+
+
+def test_the_checker_warns_of_a_step_that_no_run_can_afford():
+    flow = priced(minor=199)
+    found = check_definition(flow.definition, flow.catalogue)
+    assert [one.code for one in found if "budget" in one.code] == ["price_above_budget"] * 3
+
+
+DEAR = replace(agent("dear"), price=Money(200, "EUR"))
+
+
+def money(minor, currency="EUR"):
+    return {"money": {"minor": minor, "currency": currency}}
+
+
+def priced(minor, currency="EUR"):
+    """start -> a -> free -> b -> c -> done; all but one cost EUR 2."""
+    steps = {name: call("dear") for name in ("a", "b", "c")} | {"free": call("work")}
+    arrows = ("start-a", "a-free", "free-b", "b-c", "c-done")
+    budget = money(minor, currency)
+    return Flow(steps, arrows, DEAR, agent("work"), policies={"budget": budget})

@@ -49,6 +49,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.flow import Flow
 from orchestrator.core.loops import way_around
+from orchestrator.core.money import Money
 from orchestrator.core.planner import (
     Course,
     initial_state,
@@ -94,8 +95,9 @@ KINDS = (
 )
 LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
-WRITER = replace(agent("writes"), side_effect="write")
-AGENTS = (agent("work"), agent("once", effect="once"), agent("spare"), WRITER)
+WRITER = replace(agent("writes"), side_effect="write", price=Money(3, "EUR"))
+WORKER = replace(agent("work"), price=Money(2, "EUR"))
+AGENTS = (WORKER, agent("once", effect="once"), agent("spare"), WRITER)
 OUTCOMES = {"fine": "success", "other": "success", "broken": "failure"}
 INNER = WorkflowInterface(
     slug="inner",
@@ -148,6 +150,12 @@ SMALL, LARGE = 7, 58
 """Mostly few steps, where oddities meet often; now and then as many as make 60 with start and ends."""
 
 
+def priced(rnd):
+    """A budget of money, with or without one of calls."""
+    money = {"minor": rnd.randint(1, 12), "currency": rnd.choice(["EUR", "EUR", "USD"])}
+    return {"money": money, **rnd.choice([{}, {"calls": rnd.randint(1, 6)}])}
+
+
 def random_definition(rnd):
     """Steps in a row, links that only go forward, ports that are sometimes linked and sometimes not."""
     names = [f"s{index}" for index in range(rnd.randint(1, LARGE if rnd.random() < 0.1 else SMALL))]
@@ -161,7 +169,7 @@ def random_definition(rnd):
             "exceptions": {"mode": rnd.choice(["inbox", "inbox", "end"]), "outcome": "failed"},
             "timeout_outcome": "failed",
             "max_parallel": rnd.choice([1, 2, 16]),
-            "budget": rnd.choice([None, None, {"calls": rnd.randint(1, 6)}]),
+            "budget": rnd.choice([None, None, {"calls": rnd.randint(1, 6)}, priced(rnd)]),
         },
     )
     for index, name in enumerate(names):
@@ -632,10 +640,13 @@ class World:
     def check_budget(self):
         budget = self.workflow.definition.policies.budget
         if budget is None:
-            assert self.state.calls == 0
+            assert self.state.calls == self.state.money == 0
             return
-        assert self.state.calls <= budget.calls
-        assert len(self.invoked - self.undoing) <= budget.calls * self.allowances
+        if budget.money is not None:
+            assert self.state.money <= (budget.money.minor if budget.money.currency == "EUR" else 0)
+        if budget.calls is not None:
+            assert self.state.calls <= budget.calls
+            assert len(self.invoked - self.undoing) <= budget.calls * self.allowances
 
     def check_members(self):
         """A step that waits for members has some under way, and not more than it may.

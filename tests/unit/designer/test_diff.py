@@ -348,7 +348,7 @@ def test_outcomes_and_limits_are_told():
         "Outcome: “Too late”. It counts as failure.",
         "Time limit of the whole run 30 d → 1 d",
         "Branches at the same time, at most 16 → 4",
-        "Calls of agents in a run none → 1,200 at most",
+        "Budget of a run none → 1,200 calls at most",
         "What no link takes goes to a person → ends the run",
         "Exceptions are due within 2 d → 1 h",
         "A run that takes too long ends as “Could not be checked” → “Too late”",
