@@ -63,7 +63,8 @@ export interface AwardWeights {
 
 /** What one run may use. `calls`: calls of agents, further tries and items of a list included. */
 export interface BudgetPolicy {
-  calls: number;
+  calls?: number | null;
+  money?: MoneyBudget | null;
 }
 
 /** What comes within `window_seconds` of the first becomes one run. */
@@ -249,6 +250,12 @@ export interface MapStep {
 export interface Moment {
   type: "until";
   at: string;
+}
+
+/** An amount of money, in minor units of an ISO 4217 currency. */
+export interface MoneyBudget {
+  minor: number;
+  currency: string;
 }
 
 /** When a step may begin: once the step `after` has ended, as long as `until` has not begun. */

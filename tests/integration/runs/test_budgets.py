@@ -51,6 +51,28 @@ def test_of_thirty_branches_exactly_ten_call(world, doorbells, fakes):
     assert invariants() == {}
 
 
+def test_a_run_stops_at_what_it_may_cost_and_says_what_it_has_cost(world, doorbells, fakes):
+    world.register("dear", price={"minor": 250, "currency": "EUR"})
+    money = {"minor": 400, "currency": "EUR"}
+    document = chain("a", "b", uses="dear")
+    document["policies"] = {**document["policies"], "budget": {"money": money}}
+    run = world.start(document)
+    walk(run.id)
+    assert len(fakes.calls()) == 1
+    snapshot = run_snapshot(run.id)
+    assert snapshot["budget"] == {
+        "calls": 1,
+        "limit": None,
+        "money": {"used": {"minor": 250, "currency": "EUR"}, "limit": money},
+    }
+    decide(world, run, "chosen", choice="retry", kind="exception")
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    assert run_snapshot(run.id)["cost"] == [{"minor": 500, "currency": "EUR"}]
+    stored, replayed = stored_and_replayed(run)
+    assert stored == replayed
+
+
 def test_without_a_budget_nothing_is_counted(world, doorbells):
     run = world.start(chain("a"))
     walk(run.id)

@@ -31,7 +31,7 @@ const WORDS: Readonly<Record<string, string>> = {
   exceptions: "exceptions",
   run_timeout_seconds: "time limit of a run",
   max_parallel: "at the same time",
-  budget: "calls of agents in a run",
+  budget: "budget of a run",
   items: "list",
   tolerated_failures: "failed items allowed",
   enough: "items that are enough",

@@ -1,5 +1,5 @@
 // Nothing selected: the workflow itself, what it asks at the start, how it may end, and its limits.
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import {
   addOutcome,
   newOutcomeId,
@@ -24,6 +24,7 @@ import { focusPlace } from "./focus";
 import { Triggers } from "./Triggers";
 import { ValueField } from "./ValueField";
 
+const BudgetFields = lazy(async () => ({ default: (await import("./later")).BudgetFields }));
 const ROLES = [
   { value: "operator", title: "Operators" },
   { value: "reviewer", title: "Reviewers" },
@@ -340,19 +341,14 @@ function Policies() {
           if (count !== null) set(["max_parallel"], count, "Change how many agents run at once");
         }}
       />
-      <NumberField
-        label="Calls of agents in a run"
-        place="policies.budget.calls"
-        value={limits.budget?.calls ?? null}
-        min={1}
-        max={1_000_000}
-        whole
-        optional="As many as it takes"
-        hint="Further tries and items of a list count too. The step that would need one more fails."
-        onCommit={(calls) => {
-          set(["budget"], calls === null ? undefined : { calls }, "Change the budget of a run");
-        }}
-      />
+      <Suspense fallback={null}>
+        <BudgetFields
+          budget={limits.budget}
+          onCommit={(budget) => {
+            set(["budget"], budget, "Change the budget of a run");
+          }}
+        />
+      </Suspense>
     </Section>
   );
 }

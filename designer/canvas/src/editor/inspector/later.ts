@@ -1,5 +1,6 @@
 // What is fetched when it is first needed, in one file, so that the editor itself stays small.
 export { Beginning } from "./Beginning";
+export { BudgetFields } from "./BudgetFields";
 export { ChildPanel } from "./ChildPanel";
 export { EmitPanel } from "./EmitPanel";
 export { TeamPanel } from "./TeamPanel";
