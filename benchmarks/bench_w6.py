@@ -1,6 +1,7 @@
 """W6: both workers and their children are killed in the middle of 500 runs, and started again.
 
-Nothing is lost when every run ends well; a call is repeated when its attempt was in flight. The
+Nothing is lost when every run ends well; a call is repeated when its attempt was in flight. (Light
+calls since a worker's last commit, 50 ms at most, are made again and stand nowhere.) The
 first run that was cut off goes on by itself: `first_resumed_seconds` after the restart.
 """
 

@@ -63,7 +63,7 @@ GOALS = {
     },
     "W6": {
         "lost": "500 runs, both workers killed in the middle; goal: 0",
-        "repeated_calls": "goal: at most the calls in flight",
+        "repeated_calls": "attempts made again; goal: at most the calls in flight",
         "calls_in_flight": "attempts that were leased when the workers died",
         "first_resumed_seconds": "after the restart; goal: at most 5",
         "all_ended_seconds": "until all 500 have ended",
