@@ -422,9 +422,11 @@ def not_reached(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> 
     if state.get("status") not in {"skipped", "cancelled", "pending"} or state.get("started_at"):
         return ""
     links: Mapping[str, str] = run.get("links") or {}
-    incoming = [link.id for link in forward_links(definition) if link.target == step_id]
-    if incoming and all(links.get(key) == "dead" for key in incoming):
+    came = {links.get(link.id) for link in forward_links(definition) if link.target == step_id}
+    if came == {"dead"}:
         return "not on the way this run took"
+    if state.get("status") == "skipped" and "taken" in came and not came & {"open", None}:
+        return "it was too late for it when the run came here"
     return "the run ended before it came here" if run.get("ended_at") else ""
 
 

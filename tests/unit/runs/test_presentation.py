@@ -245,6 +245,11 @@ class TestTimeline:
         _, rows = self.rows(definition, {"look": step("skipped")}, 9, links=links)
         assert rows["look"].note == "not on the way this run took"
 
+    def test_a_step_that_came_too_late_says_so(self, definition):
+        links = {"way.default-look": "taken"}
+        _, rows = self.rows(definition, {"look": step("skipped")}, 9, links=links)
+        assert rows["look"].note == "it was too late for it when the run came here"
+
     def test_a_step_that_the_end_cut_off_says_so(self, definition):
         steps = {"look": step("skipped")}
         _, rows = self.rows(definition, steps, 9, ended_at=at(9), status="failed")
