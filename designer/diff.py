@@ -46,6 +46,7 @@ from orchestrator.core.definition import (
     Losers,
     MapStep,
     Moment,
+    Negotiation,
     OnlyWhile,
     OutcomeKind,
     Pause,
@@ -349,6 +350,7 @@ _PROTOCOLS: Final[Mapping[type, Mapping[str, _Fact]]] = {
         "max_rounds": _Fact("rounds, at most", _text),
         "arbitrate": _Fact("without agreement", lambda on: _ARBITRATED[on]),
     },
+    Negotiation: {"max_rounds": _Fact("rounds, at most", _text)},
 }
 """Single values of the ways in which a team talks."""
 _AWAITED: Final[Mapping[type, Mapping[str, _Fact]]] = {

@@ -32,6 +32,7 @@ from orchestrator.core.definition import (
     JoinStep,
     Losers,
     MapStep,
+    Negotiation,
     OutcomeKind,
     Protocol,
     Relay,
@@ -452,6 +453,8 @@ def _protocol_facts(step: TeamStep, protocol: Protocol) -> list[tuple[str, str]]
                 ("Counted", f"the field '{step.ballot}', by {step.rule.value}"),
                 ("Rounds", f"{protocol.max_rounds} at most, then {after}"),
             ]
+        case Negotiation():
+            return [("Members", members), ("Rounds", f"{protocol.max_rounds} at most")]
 
 
 def _member_words(one: TeamMember) -> str:

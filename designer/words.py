@@ -13,6 +13,7 @@ from orchestrator.core.definition import (
     GateStep,
     Link,
     Moment,
+    Negotiation,
     Pause,
     Relay,
     Route,
@@ -58,6 +59,7 @@ _TEAMS: Mapping[type, str] = {
     Auction: "Auction",
     Relay: "Relay of peers",
     Debate: "Debate",
+    Negotiation: "Negotiation",
 }
 
 

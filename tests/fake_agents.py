@@ -25,7 +25,7 @@ from orchestrator.agents.base import AgentContext, FunctionAgent
 from orchestrator.core.json import JsonObject
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult, Value
-from orchestrator.core.roles import BIDDER, DEBATER, PEER, SUPERVISOR
+from orchestrator.core.roles import BIDDER, DEBATER, NEGOTIATOR, PEER, SUPERVISOR
 
 PAUSE_SECONDS = 0.02
 COMPUTE_SECONDS = 0.01
@@ -207,7 +207,29 @@ def _debate(given: JsonObject, context: AgentContext) -> StepResult:
     return Value(output={"decision": context.parameters["plan"]})
 
 
+def _negotiate(given: JsonObject, context: AgentContext) -> StepResult:
+    """Proposes the parts of its parameters; refuses a split in which it has more than one topic."""
+    asked: Any = given
+    own: Any = context.parameters
+    if asked["ask"] == "propose":
+        split = [{"member": who, "part": {"topics": part}} for who, part in own["parts"].items()]
+        return Value(output={"split": split})
+    if asked["ask"] == "work":
+        return Value(output={"output": {"text": f"Did {len(asked['part']['topics'])}."}})
+    mine = [one["part"]["topics"] for one in asked["split"] if one["member"] == own["name"]]
+    is_fine = all(len(one) < 2 for one in mine)
+    return Value(output={"accept": is_fine, "reason": "" if is_fine else "That is too much."})
+
+
 AGENTS = (
+    FunctionAgent(
+        name="fake.negotiate",
+        title="Negotiate",
+        summary="Proposes a split, accepts or refuses one, does its part.",
+        call=_negotiate,
+        input_schema=NEGOTIATOR.takes,
+        output_schema=NEGOTIATOR.gives,
+    ),
     FunctionAgent(
         name="fake.bid",
         title="Bid",

@@ -94,6 +94,7 @@ def _usual_values() -> JsonObject:
         "auction": _defaults(parts.Auction),
         "handoff": _defaults(parts.Relay),
         "debate": _defaults(parts.Debate),
+        "negotiate": _defaults(parts.Negotiation),
         "link": _defaults(parts.Link),
         "outcome": _defaults(parts.Outcome),
         "trigger": _defaults(parts.Trigger),

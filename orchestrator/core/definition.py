@@ -363,7 +363,19 @@ class Debate(Model):
     arbitrate: bool = False
 
 
-Protocol = Annotated[Supervised | Auction | Relay | Debate, Field(discriminator="type")]
+class Negotiation(Model):
+    """The members agree a split of the task, and each does its part (`core/negotiation.py`).
+
+    One proposes and all others accept, at most `max_rounds` times; without agreement: `disagreed`.
+    """
+
+    type: Literal["negotiate"] = "negotiate"
+    max_rounds: Annotated[int, Field(ge=1, le=20)] = 3
+
+
+Protocol = Annotated[
+    Supervised | Auction | Relay | Debate | Negotiation, Field(discriminator="type")
+]
 
 
 class TeamStep(InnerStep):

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from orchestrator.core import auctions, debates, delegation, relays
-from orchestrator.core.definition import AgentRef, Auction, Debate, Relay, Supervised, TeamStep
+from orchestrator.core import auctions, debates, delegation, negotiation, relays
+from orchestrator.core.definition import (
+    AgentRef,
+    Auction,
+    Debate,
+    Negotiation,
+    Relay,
+    Supervised,
+    TeamStep,
+)
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import Failed
-from orchestrator.core.roles import BIDDER, PEER, SUPERVISOR, Role, debater
+from orchestrator.core.roles import BIDDER, NEGOTIATOR, PEER, SUPERVISOR, Role, debater
 from orchestrator.core.talking import Move, Said
 
 
@@ -24,6 +32,8 @@ def next_move(step: TeamStep, task: JsonObject, said: Sequence[Said]) -> Move:
             return relays.next_move(step, protocol, task, said)
         case Debate() as protocol:
             return debates.next_move(step, protocol, task, said)
+        case Negotiation() as protocol:
+            return negotiation.next_move(step, protocol, task, said)
         case None:
             raise AssertionError("a team that votes does not talk")
         case _:
@@ -32,9 +42,15 @@ def next_move(step: TeamStep, task: JsonObject, said: Sequence[Said]) -> Move:
 
 def failed_for_good(step: TeamStep, one: Said) -> Failed | None:
     """The end of the step when this answer leaves nothing to wait for, though others are open."""
-    if isinstance(step.protocol, Supervised):
-        return delegation.failed_for_good(step, step.protocol, one)
-    return relays.failed_for_good(step, one) if isinstance(step.protocol, Relay) else None
+    match step.protocol:
+        case Supervised() as protocol:
+            return delegation.failed_for_good(step, protocol, one)
+        case Relay():
+            return relays.failed_for_good(step, one)
+        case Negotiation():
+            return negotiation.failed_for_good(step, one)
+        case _:
+            return None
 
 
 def places_of(step: TeamStep) -> int:
@@ -58,6 +74,8 @@ def roles_of(step: TeamStep, proposal: JsonObject) -> Iterator[tuple[str, AgentR
             role = BIDDER
         case Relay():
             role = PEER
+        case Negotiation():
+            role = NEGOTIATOR
         case _:
             role = debater(step.ballot, proposal)
     for index, one in enumerate(step.members):

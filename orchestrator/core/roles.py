@@ -150,6 +150,48 @@ PEER: Final = Role(
     must=("output",),
 )
 """Ends the work with the output, or passes it on."""
+_SPLIT: Final = _list(
+    {
+        "type": "object",
+        "properties": {"member": _TEXT, "part": _ANYTHING},
+        "required": ["member", "part"],
+    }
+)
+_REFUSED: Final = _closed(
+    {
+        "by": _TEXT,
+        "split": _SPLIT,
+        "reasons": _list(_closed({"member": _TEXT, "reason": _TEXT})),
+    }
+)
+NEGOTIATOR: Final = Role(
+    title="a negotiator",
+    task="task",
+    takes=_closed(
+        {
+            "ask": {"enum": ["propose", "accept", "work"]},
+            "task": _ANYTHING,
+            "members": MEMBERS,
+            "round": {"type": "integer", "minimum": 1},
+            "refused": _list(_REFUSED),
+            "by": _TEXT,
+            "split": _SPLIT,
+            "part": _ANYTHING,
+        },
+        *("members", "round", "refused", "by", "split", "part"),
+    ),
+    gives={
+        "type": "object",
+        "properties": {
+            "split": _SPLIT,
+            "accept": {"type": "boolean"},
+            "reason": _TEXT,
+            "output": _ANYTHING,
+        },
+    },
+    must=("split", "accept", "output"),
+)
+"""Proposes a split, accepts or refuses one, does its part: as it is asked."""
 
 
 def debater(ballot: str, proposal: JsonObject) -> Role:
@@ -175,5 +217,6 @@ DEBATER: Final = debater("decision", {})
 ANSWERS: Final[Mapping[str, Validator]] = {
     "supervisor": Validator(SUPERVISOR.gives),
     "handoff": Validator(PEER.gives),
+    "negotiate": Validator(NEGOTIATOR.gives),
 }
 """Judges of what is answered, by the protocol."""

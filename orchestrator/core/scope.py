@@ -28,6 +28,7 @@ from orchestrator.core.definition import (
     Itself,
     JoinStep,
     MapStep,
+    Negotiation,
     OutcomeKind,
     Relay,
     RouterMode,
@@ -344,6 +345,8 @@ class Shapes:
                 return self._auctioned(step, is_done=is_done)
             case Debate():
                 return self._debated(step, is_done=is_done)
+            case Negotiation():
+                return self._negotiated(step, is_done=is_done)
             case None:
                 return self._voted(step, is_decided=is_done)
 
@@ -373,6 +376,28 @@ class Shapes:
         }
         made = union_of(*(self._part_of(one.uses, "output") for one in step.members))
         done: JsonObject = {"output": made, "awarded": _TEXT}
+        return closed_object({**known, **done}, [*known, *(done if is_done else ())])
+
+    def _negotiated(self, step: TeamStep, *, is_done: bool) -> JsonObject:
+        split: JsonObject = {
+            "type": "array",
+            "items": closed_object({"member": _TEXT, "part": {"type": "object"}}),
+        }
+        reasons = closed_object({"member": _TEXT, "reason": _TEXT})
+        refused = closed_object(
+            {"by": _TEXT, "split": split, "reasons": {"type": "array", "items": reasons}}
+        )
+        made = union_of(*(self._part_of(one.uses, "output") for one in step.members))
+        outputs = closed_object({"member": _TEXT, "output": made})
+        known: JsonObject = {
+            "rounds": {"type": "integer"},
+            "refused": {"type": "array", "items": refused},
+        }
+        done: JsonObject = {
+            "split": split,
+            "by": _TEXT,
+            "outputs": {"type": "array", "items": outputs},
+        }
         return closed_object({**known, **done}, [*known, *(done if is_done else ())])
 
     def _debated(self, step: TeamStep, *, is_done: bool) -> JsonObject:

@@ -140,6 +140,14 @@ def _sender(step: TeamStep, given: JsonValue) -> str:
     return named if isinstance(named, str) and isinstance(step.protocol, Relay) else ""
 
 
+_PLAIN: Final = {"": "empty", "True": "yes", "False": "no"}
+
+
+def _of_object(value: dict[str, JsonValue]) -> str:
+    is_money = value.keys() == {"minor", "currency"}
+    return money_text(value) if is_money else _in_brief(value)
+
+
 def _in_brief(payload: JsonValue) -> str:
     """A message in a line: its plain values, and how much there is of the rest."""
     if not isinstance(payload, dict):
@@ -149,9 +157,9 @@ def _in_brief(payload: JsonValue) -> str:
         if isinstance(value, list):
             parts += [f"{name}: {len(value)}"] if value else []
         elif isinstance(value, dict):
-            parts += [f"{name} ({_in_brief(value)})"] if value else []
+            parts += [f"{name} ({inner})"] if (inner := _of_object(value)) else []
         elif value is not None:
-            parts.append(f"{name}: {'empty' if value == '' else value}")
+            parts.append(f"{name}: {_PLAIN.get(str(value), value)}")
     text = ", ".join(parts)
     return text if len(text) <= MAX_BRIEF else f"{text[:MAX_BRIEF]}…"
 

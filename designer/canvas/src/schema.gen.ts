@@ -258,6 +258,12 @@ export interface MoneyBudget {
   currency: string;
 }
 
+/** The members agree a split of the task, and each does its part (`core/negotiation.py`). */
+export interface Negotiation {
+  type: "negotiate";
+  max_rounds?: number;
+}
+
 /** When a step may begin: once the step `after` has ended, as long as `until` has not begun. */
 export interface OnlyWhile {
   after?: string | null;
@@ -392,7 +398,7 @@ export interface TeamStep {
   input?: { [key: string]: string };
   ballot?: string;
   rule?: VoteRule;
-  protocol?: Supervised | Auction | Relay | Debate | null;
+  protocol?: Supervised | Auction | Relay | Debate | Negotiation | null;
   timeout?: TimeoutPolicy;
   retry?: RetryPolicy;
 }
@@ -649,6 +655,9 @@ export const USUAL: { [part: string]: JsonObject } = {
   "debate": {
     "max_rounds": 3,
     "arbitrate": false
+  },
+  "negotiate": {
+    "max_rounds": 3
   },
   "link": {
     "branch": null,

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from audit.models import AuditOutbox
-from orchestrator.core.roles import BIDDER, DEBATER, PEER, SUPERVISOR
+from orchestrator.core.roles import BIDDER, DEBATER, NEGOTIATOR, PEER, SUPERVISOR
 from orchestrator.runs import services, walker
 from orchestrator.runs.models import Attempt, Handoff, StepRun
 from orchestrator.runs.selectors import list_members, run_snapshot
@@ -198,3 +198,26 @@ def test_members_debate_until_they_agree_or_the_highest_priority_decides(world, 
     output = StepRun.objects.get(run=other, step="crew").output
     assert (output["decision"], output["by"], output["rounds"]) == ("y", "two", 3)
     assert output["stopped_by"] == "priority"
+
+
+def test_members_agree_a_split_that_is_on_record_before_the_work_begins(world, doorbells, fakes):
+    for slug, parts in (
+        ("ann", {"ann": ["a"], "ben": ["b", "c"]}),
+        ("ben", {"ann": ["a"], "ben": ["b"]}),
+    ):
+        told = {"name": slug, "parts": parts}
+        register(world, slug, "fake.negotiate", NEGOTIATOR.takes, NEGOTIATOR.gives, **told)
+    run = start(world, team({"type": "negotiate"}, "ann", "ben"), topics=[], text="hi")
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    output = StepRun.objects.get(run=run, step="crew").output
+    assert (output["by"], output["rounds"]) == ("ben", 2)
+    assert [one["member"] for one in output["split"]] == ["ann", "ben"]
+    assert output["outputs"] == [
+        {"member": "ann", "output": {"text": "Did 1."}},
+        {"member": "ben", "output": {"text": "Did 1."}},
+    ]
+    assert output["refused"][0]["reasons"] == [{"member": "ben", "reason": "That is too much."}]
+    asked = [one["given"]["ask"] for one in list_members(run.id, "crew").rows]
+    assert asked == ["propose", "accept", "propose", "accept", "work", "work"]
+    assert sound(run)

@@ -22,6 +22,7 @@ from orchestrator.core.definition import (
     JoinStep,
     Link,
     MapStep,
+    Negotiation,
     Relay,
     Supervised,
     TeamStep,
@@ -129,6 +130,7 @@ PROTOCOLS += [
     for award, next_best in (("cheapest", True), ("weighted", False), ("most_confident", True))
 ]
 PROTOCOLS += [{"type": "handoff", "max_hops": 1}, {"type": "handoff", "max_hops": 4}]
+PROTOCOLS += [{"type": "negotiate", "max_rounds": rounds} for rounds in (1, 3)]
 PROTOCOLS += [{"type": "debate", "max_rounds": 1}, {"type": "debate", "arbitrate": True}]
 EXAMPLES = int(os.environ.get("BATON_EXAMPLES", "300"))
 RACE = links("start-ra", "start-rb", "ra-rj", "rb-rj", "rb.not_found-rb ^2", "rj-rz", "rz-done")
@@ -792,6 +794,11 @@ def spoken(rnd, team, who):
         case Relay():
             passed = {"to": rnd.choice([*TALKERS, "ghost"]), "with": {"v": 1}}
             return rnd.choice([{"pass": passed}, {"pass": passed}, output, {}])
+        case Negotiation():
+            split = [{"member": one, "part": {"v": 1}} for one in rnd.sample(TALKERS, 2)]
+            stranger = [{"member": "ghost", "part": {}}]
+            said = {"split": rnd.choice([split, split, stranger]), "accept": rnd.random() < 0.7}
+            return rnd.choice([{**said, **output}, {**said, **output}, said])
         case _:
             return {"v": rnd.randint(0, 1)}
 

@@ -202,6 +202,7 @@ const PROTOCOLS: Readonly<Record<string, Rule>> = {
     max_rounds: optional(within("protocol.max_rounds")),
     arbitrate: optional(yesOrNo),
   }),
+  negotiate: shape({ type: text(1, 10), max_rounds: optional(within("protocol.max_rounds")) }),
 };
 const protocol = tagged(PROTOCOLS);
 /** Teams by their way of working together. */

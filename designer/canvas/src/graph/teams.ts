@@ -12,6 +12,7 @@ export const WAY_WORDS: Readonly<Record<Way, string>> = {
   auction: "auction",
   handoff: "relay of peers",
   debate: "debate",
+  negotiate: "negotiation",
 };
 
 export function wayOf(step: TeamStep): Way {
@@ -46,6 +47,8 @@ export function teamRule({ protocol, rule, members }: TeamStep, nameOf: (uses: A
       return `${members[0] ? nameOf(members[0].uses) : "one"} begins`;
     case "debate":
       return "until they agree";
+    case "negotiate":
+      return "agree who does what";
   }
 }
 

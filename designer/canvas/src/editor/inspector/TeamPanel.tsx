@@ -11,6 +11,7 @@ import {
   type Award,
   type Debate,
   type JsonValue,
+  type Negotiation,
   type Relay,
   type Supervised,
   type TeamMember,
@@ -33,6 +34,7 @@ const HINTS: Readonly<Record<Way, string>> = {
   auction: "All members bid for the task; the best bid gets it. All bids are kept.",
   handoff: "The first member begins; each ends the work or passes it to another.",
   debate: "All members propose, round after round, each knowing what the others proposed.",
+  negotiate: "One member proposes who does what; when all others accept, each does its part.",
 };
 const MEMBERS: Readonly<Record<Way, string>> = {
   vote: "Members",
@@ -40,6 +42,7 @@ const MEMBERS: Readonly<Record<Way, string>> = {
   auction: "Bidders",
   handoff: "Peers",
   debate: "Members",
+  negotiate: "Members",
 };
 const usual = <K extends Protocol["type"]>(way: K) => USUAL[way] as unknown as Required<Extract<Protocol, { type: K }>>;
 
@@ -86,7 +89,9 @@ export function TeamPanel({ stepId, step }: { readonly stepId: string; readonly 
       {step.protocol?.type === "supervisor" && <SupervisedFields {...parts} protocol={step.protocol} />}
       {step.protocol?.type === "auction" && <AuctionFields {...parts} protocol={step.protocol} />}
       {step.protocol?.type === "handoff" && <RelayFields {...parts} protocol={step.protocol} />}
-      {step.protocol?.type === "debate" && <DebateFields {...parts} protocol={step.protocol} />}
+      {(step.protocol?.type === "debate" || step.protocol?.type === "negotiate") && (
+        <RoundFields {...parts} protocol={step.protocol} />
+      )}
       <FailureFields step={step} set={set} />
       <TryStep stepId={stepId} step={step} />
     </>
@@ -155,7 +160,7 @@ function Members({ stepId, step, set, way }: Omit<Parts, "protocol"> & { readonl
                 }}
               />
             )}
-            {(way === "supervisor" || way === "handoff") && (
+            {(way === "supervisor" || way === "handoff" || way === "negotiate") && (
               <TextField
                 label="What it is for"
                 place={`members.${index}.purpose`}
@@ -404,13 +409,13 @@ function RelayFields({ set, protocol }: Parts<Relay>) {
   );
 }
 
-function DebateFields({ set, protocol }: Parts<Debate>) {
+function RoundFields({ set, protocol }: Parts<Debate | Negotiation>) {
   return (
     <Section title="Bounds">
       <NumberField
         label="Rounds at most"
         place="protocol.max_rounds"
-        value={protocol.max_rounds ?? usual("debate").max_rounds}
+        value={protocol.max_rounds ?? usual(protocol.type).max_rounds}
         min={1}
         max={20}
         whole
@@ -418,13 +423,15 @@ function DebateFields({ set, protocol }: Parts<Debate>) {
           if (rounds !== null) set(["protocol", "max_rounds"], rounds, "Change the rounds");
         }}
       />
-      <CheckField
-        label="Without agreement the highest priority decides"
-        checked={protocol.arbitrate ?? usual("debate").arbitrate}
-        onCommit={(arbitrate) => {
-          set(["protocol", "arbitrate"], arbitrate, "Change who decides without agreement");
-        }}
-      />
+      {protocol.type === "debate" && (
+        <CheckField
+          label="Without agreement the highest priority decides"
+          checked={protocol.arbitrate ?? usual("debate").arbitrate}
+          onCommit={(arbitrate) => {
+            set(["protocol", "arbitrate"], arbitrate, "Change who decides without agreement");
+          }}
+        />
+      )}
     </Section>
   );
 }
