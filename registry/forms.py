@@ -79,7 +79,7 @@ def version_contract(of: FormKind, identity: JsonObject | None = None) -> JsonOb
         "price": {
             "$ref": "baton:Money",
             "title": "Price of a call",
-            "description": "Limits of money count it. Empty: a call costs nothing.",
+            "description": "Budgets of money count it. Empty: a call costs nothing.",
         },
         "examples": _examples(),
     }

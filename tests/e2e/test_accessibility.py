@@ -57,7 +57,7 @@ SETTINGS = tuple(
     f"/settings/{name}/"
     for name in (
         *("account", "roles", "people", "people/new", "workspaces", "tokens", "services"),
-        *("sign-offs", "sign-offs/claims"),
+        *("sign-offs", "sign-offs/claims", "budgets", "budgets/new/claims"),
     )
 )
 # What one task of the demo looks like: one of each kind of question a reviewer meets.
