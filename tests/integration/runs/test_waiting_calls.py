@@ -7,12 +7,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from budgets.limits import AtLimit
+from budgets.models import BudgetEntry
 from orchestrator.access import SYSTEM
 from orchestrator.runs import services
 from orchestrator.runs.models import Attempt
 from orchestrator.runs.walker import walk
 from registry import services as registry
-from tests.integration.runs.world import agent, definition, fan, now, status_of, steps_of, wait_for
+from tests.integration.runs.test_limits import counter, limit
+from tests.integration.runs.world import (
+    agent,
+    definition,
+    fan,
+    invariants,
+    now,
+    status_of,
+    steps_of,
+    wait_for,
+)
 
 SECONDS = 0.6
 
@@ -94,6 +106,38 @@ def test_calls_that_wait_are_under_way_at_the_same_time(world, doorbells, servic
     assert status_of(run) == "succeeded"
     assert service.most == 3
     assert sorted(service.keys) == [f"{run.id}/{label}/1" for label in "abc"]
+
+
+def test_calls_that_wait_keep_to_a_limit_together(world, doorbells, service):
+    row = limit(world, 2, at_limit=AtLimit.ASK)
+    document = fan("a", "b", "c")
+    document["steps"] |= {label: asking(label) for label in "abc"}
+    run = world.start(document)
+    walk(run.id)
+    assert (service.asked, service.most) == (2, 2)
+    assert counter(row) == (2, 0)
+    assert sorted(steps_of(run)[label] for label in "abc") == ["succeeded", "succeeded", "waiting"]
+    assert invariants() == {}
+
+
+def test_a_call_that_was_reserved_for_and_broken_off_counts_as_made(world, workers, service):
+    row = limit(world, 2)
+    service.seconds = 20
+    run = world.start(definition({"a": asking("a")}, ["start.next-a", "a.next-done"]))
+    wait_for(lambda: service.asked)
+    assert counter(row) == (0, 1)
+    services.cancel_run(run_id=run.id, reason="Stop.", actor=world.operator, now=now())
+    wait_for(lambda: counter(row) == (1, 0), 6)
+
+
+def test_a_call_whose_service_cannot_be_reached_gives_back_what_it_took(world, doorbells, service):
+    row = limit(world, 2)
+    service.shutdown()
+    service.server_close()
+    run = world.start(definition({"a": asking("a")}, ["start.next-a", "a.next-done"]))
+    walk(run.id)
+    assert counter(row) == (0, 0)
+    assert BudgetEntry.objects.filter(kind="released").count() == 1
 
 
 def test_a_cancel_aborts_a_call_that_waits(world, workers, service):
