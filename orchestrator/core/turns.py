@@ -67,7 +67,8 @@ class Turns(Progress):
     def _let_go_on(self) -> None:
         """Free the sections whose stretch is over, and let go on who was held back."""
         self._free_sections()
-        self._look_at_times()
+        while self._look_at_times():
+            self._free_sections()
 
     def _free_sections(self) -> None:
         for section, queue in self.sections.items():
@@ -79,8 +80,12 @@ class Turns(Progress):
                 if self.steps[step_id].waiting_for == "turn":
                     self._make_ready(step_id)
 
-    def _look_at_times(self) -> None:
-        """Let go on who is no longer too early; who is too late needs no place to be skipped."""
+    def _look_at_times(self) -> bool:
+        """Let go on who is no longer too early; who is too late needs no place to be skipped.
+
+        True when one was skipped: others may have waited for it, and are to be looked at again.
+        """
+        is_any_late = False
         for step_id in self.workflow.limited:
             compiled = self.workflow.steps[step_id]
             if self.steps[step_id].waiting_for != "milestone":
@@ -90,6 +95,8 @@ class Turns(Progress):
                 self._make_ready(step_id)
             if moment is Moment.LATE:
                 self._pass_over(compiled)
+                is_any_late = True
+        return is_any_late
 
     def _line_up(self, compiled: CompiledStep) -> None:
         queue = self.sections.get(compiled.section, ())

@@ -280,6 +280,25 @@ def test_a_step_whose_other_one_was_skipped_is_skipped_too():
     assert flow.status("x") == "skipped"
 
 
+def test_steps_that_wait_for_one_that_comes_too_late_are_skipped_one_after_another():
+    """Whatever their order: the first to be looked at waits for the last to be skipped."""
+    steps = {
+        **agents("ends", "ask"),
+        "x": call(name="X", only_while={"after": "y"}),
+        "y": call(name="Y", only_while={"after": "z"}),
+        "z": call(name="Z", only_while={"until": "ends"}),
+        "all": {"kind": "join", "name": "All", "policy": "best_effort"},
+    }
+    arrows = ["start-ends", "start-x", "start-y", "start-ask", "ask-z"]
+    flow = Flow(steps, [*arrows, "ends-all", "x-all", "y-all", "z-all", "all-done"])
+    flow.start()
+    flow.succeed("ends")
+    assert {flow.step(name).waiting_for for name in "xy"} == {"milestone"}
+    flow.succeed("ask")
+    assert {flow.status(name) for name in "xyz"} == {"skipped"}
+    assert flow.state.outcome == "done"
+
+
 def test_a_step_that_lost_its_place_to_the_limit_of_the_run_is_looked_at_again():
     steps = {
         **agents("a", "b"),
