@@ -42,6 +42,13 @@ def copy_entries(action: str) -> None:
     _copy("audit_auditoutbox", "run_id", has_own_id=True, only=("action", action))
 
 
+def settle() -> None:
+    """Tidy up after copying, as the database does by itself in time: vacuum and checkpoint."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE)")
+        cursor.execute("CHECKPOINT")
+
+
 def _copy(table: str, key: str, *, has_own_id: bool, only: tuple[str, str] | None = None) -> None:
     given = {key: "c.new", "created_at": "t.created_at - c.before"}
     if has_own_id:
