@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from orchestrator.access import SYSTEM
 from orchestrator.agents.money import Money
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed
+from orchestrator.fresh import Fresh
 from orchestrator.ids import new_id
 
 logger = logging.getLogger("baton.budgets")
@@ -82,41 +82,16 @@ class _SpentError(Exception):
         self.starts_on = starts_on
 
 
-class _Known:
-    """The limits of each workspace, read at most once a second."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: dict[UUID, tuple[float, tuple[LimitFacts, ...]]] = {}
-
-    def of(self, workspace_id: UUID) -> tuple[LimitFacts, ...]:
-        now = time.monotonic()
-        kept = self._kept.get(workspace_id)
-        if kept is not None and now - kept[0] < FRESH_SECONDS:
-            return kept[1]
-        limits = _read_limits(workspace_id)
-        with self._lock:
-            self._kept[workspace_id] = (now, limits)
-        return limits
-
-    def clear(self) -> None:
-        with self._lock:
-            self._kept.clear()
-
-
-_known = _Known()
-
-
 def forget_limits() -> None:
     """Read limits anew; for who has just changed them, and tests."""
-    _known.clear()
+    _limits.clear()
 
 
 def dues_of(
     workspace_id: UUID, workflow_id: UUID | None, agent: str, price: Money | None
 ) -> tuple[Due, ...]:
     """What a call of this agent takes of which limits; empty when none concerns it."""
-    limits = _known.of(workspace_id)
+    limits = _limits.get(workspace_id)
     return tuple(
         Due(one, cost)
         for one in limits
@@ -327,6 +302,10 @@ def _read_limits(workspace_id: UUID) -> tuple[LimitFacts, ...]:
         workspace_id=workspace_id, ended_at__isnull=True
     ).select_related("workspace", "workflow", "agent")
     return tuple(map(facts_of, rows))
+
+
+_limits: Final = Fresh(_read_limits, FRESH_SECONDS)
+"""The limits of each workspace."""
 
 
 def facts_of(row: BudgetLimit) -> LimitFacts:

@@ -21,12 +21,11 @@ import asyncio
 import hashlib
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, connection
@@ -52,6 +51,7 @@ from orchestrator.core.results import (
 )
 from orchestrator.egress import Destination
 from orchestrator.files import selectors as files
+from orchestrator.fresh import Fresh
 from orchestrator.runs import breakers
 from orchestrator.runs.invokers.base import (
     AgentCall,
@@ -96,7 +96,6 @@ COMPUTING: Mapping[str, ComputingInvoker] = {
 WAITING: Mapping[str, WaitingInvoker] = {"http": call_http}
 
 _TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,48 +157,15 @@ class PreparedCall:
         )
 
 
-class _Fresh(Generic[T]):
-    """Keeps what a reader gives for at most `seconds`; two threads may read at once."""
-
-    def __init__(self, reader: Callable[[str], T], seconds: float) -> None:
-        self._reader = reader
-        self._seconds = seconds
-        self._kept: dict[str, tuple[float, T]] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> T:
-        now = time.monotonic()
-        kept = self._kept.get(key)
-        if kept is not None and now - kept[0] < self._seconds:
-            return kept[1]
-        value = self._reader(key)
-        with self._lock:
-            if len(self._kept) > 1_000:
-                self._kept.clear()
-            self._kept[key] = (now, value)
-        return value
-
-    def peek(self, key: str) -> T | None:
-        """What is kept, however old; None when nothing is."""
-        kept = self._kept.get(key)
-        return None if kept is None else kept[1]
-
-    def forget(self, key: str) -> None:
-        with self._lock:
-            self._kept.pop(key, None)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._kept.clear()
-
-
 def _read_status(version_id: str) -> str:
     return registry.version_status(UUID(version_id))
 
 
-_statuses = _Fresh(_read_status, STATUS_SECONDS)
-_endpoints = _Fresh(registry.get_endpoint, STATUS_SECONDS)
-_breakers = _Fresh(lambda version_id: breakers.read_breaker(UUID(version_id)), STATUS_SECONDS)
+_statuses = Fresh(_read_status, STATUS_SECONDS)
+_endpoints = Fresh(registry.get_endpoint, STATUS_SECONDS)
+_breakers: Fresh[str, Breaker] = Fresh(
+    lambda version_id: breakers.read_breaker(UUID(version_id)), STATUS_SECONDS
+)
 
 
 def forget_status() -> None:

@@ -164,11 +164,13 @@ def ring_again(now: datetime, *, older_than_seconds: float) -> int:
     before = now - timedelta(seconds=older_than_seconds)
     unclaimed = Run.objects.filter(rung_at__isnull=False, rung_at__lt=before, owner__isnull=True)
     rung = 0
-    for run_id in unclaimed.order_by("rung_at").values_list("id", flat=True)[:BATCH]:
+    for run_id, workflow_id in unclaimed.order_by("rung_at").values_list("id", "workflow_id")[
+        :BATCH
+    ]:
         if Run.objects.filter(id=run_id, rung_at__lt=before, owner__isnull=True).update(
             rung_at=now
         ):
-            services.ring(run_id)
+            services.ring(run_id, workflow_id=workflow_id)
             rung += 1
     return rung
 

@@ -601,17 +601,14 @@ def _name_of(who: Any) -> str:
 
 def people_named(ids: Iterable[str]) -> dict[str, str]:
     """The names of people by id."""
-    wanted = {UUID(one) for one in ids if one}
-    known = accounts.names_of(wanted) if wanted else {}
-    return {str(one): known.get(one, "somebody who has left") for one in wanted}
+    wanted = {one: UUID(one) for one in ids if one}
+    known = accounts.names_of(set(wanted.values())) if wanted else {}
+    return {one: known.get(person, "somebody who has left") for one, person in wanted.items()}
 
 
 def person_named(person_id: str) -> str:
     """The name of a person by id; empty for no id."""
-    if not person_id:
-        return ""
-    person = UUID(person_id)
-    return accounts.names_of({person}).get(person, "somebody who has left")
+    return people_named([person_id]).get(person_id, "")
 
 
 def _place(text: str) -> int:
