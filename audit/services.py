@@ -192,35 +192,32 @@ def _fields(
     entry_id: UUID, payloads: tuple[PreparedPayload, ...], given: EntryFields
 ) -> JsonObject:
     actor, subject = given["actor"], given["subject"]
-    fields = _present(
-        {
-            "v": envelope.VERSION,
-            "id": str(entry_id),
-            "at": envelope.instant(given["now"]),
-            "workspace": _text(given.get("workspace_id")),
-            "action": given["action"],
-            "run": _text(given.get("run")),
-            "step": given.get("step"),
-            "attempt": given.get("attempt"),
-            "before_sha256": given.get("before_sha256"),
-            "after_sha256": given.get("after_sha256"),
-            "run_seq": given.get("run_seq"),
-            "event_id": _text(given.get("event_id")),
-            "request_id": given.get("request_id"),
-            "trace_id": given.get("trace_id"),
-        }
-    )
-    fields["actor"] = _present(
-        {"kind": actor.kind, "id": actor.id, "via": actor.via, "on_behalf_of": actor.on_behalf_of}
-    )
-    fields["subject"] = _present(
-        {
-            "kind": subject.kind,
-            "id": subject.id,
-            "version": subject.version,
-            "content_sha256": subject.content_sha256,
-        }
-    )
+    fields: JsonObject = {
+        "v": envelope.VERSION,
+        "id": str(entry_id),
+        "at": envelope.instant(given["now"]),
+        "action": given["action"],
+        "actor": _present(
+            {
+                "kind": actor.kind,
+                "id": actor.id,
+                "via": actor.via,
+                "on_behalf_of": actor.on_behalf_of,
+            }
+        ),
+        "subject": _present(
+            {
+                "kind": subject.kind,
+                "id": subject.id,
+                "version": subject.version,
+                "content_sha256": subject.content_sha256,
+            }
+        ),
+    }
+    for name, key in _OPTIONAL.items():
+        value = given.get(key)
+        if value is not None and value != "":
+            fields[name] = _text(value) if isinstance(value, UUID) else value  # type: ignore[assignment]  # text or a number
     if payloads:
         fields["payload"] = {
             one.name: {"commit": one.commit, "media": one.media, "bytes": len(one.bytes)}
@@ -233,9 +230,19 @@ def _fields(
     return fields
 
 
+_OPTIONAL = {"workspace": "workspace_id"} | {
+    name: name
+    for name in (
+        *("run", "step", "attempt", "before_sha256", "after_sha256", "run_seq", "event_id"),
+        *("request_id", "trace_id"),
+    )
+}
+"""Name in the envelope -> name in `EntryFields`, of what stands there only when it is said."""
+
+
 @lru_cache(maxsize=256)
-def _text(value: UUID | None) -> str | None:
-    return str(value) if value else None
+def _text(value: UUID) -> str:
+    return str(value)
 
 
 def _present(values: JsonObject) -> JsonObject:

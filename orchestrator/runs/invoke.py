@@ -212,7 +212,7 @@ def prepare_call(
         idempotency_key=command.idempotency_key,
         today=context.now.date(),
         attempt=command.attempt,
-        traceparent=_traceparent(context),
+        traceparent=_traceparent(context) if version.manifest.waits else "",
         destination=destination,
         open_artefact=_artefact_opener(context, version, command.input),
         **({"is_cancelled": is_cancelled} if is_cancelled else {}),

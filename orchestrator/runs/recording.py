@@ -167,11 +167,13 @@ class _Content:
 class _Collected:
     """What waits for the next commit. Timers by key: a row to set, None to drop.
 
-    `whole`: the run's whole state is to be written.
+    `changes`: for each event the state before it and its plan; `whole`: the run's whole state is to
+    be written.
     """
 
     rows: Rows = field(default_factory=Rows)
-    steps: dict[tuple[str, int], Row] = field(default_factory=dict)
+    changes: list[tuple[RunState, Plan]] = field(default_factory=list)
+    steps: dict[tuple[str, int], StepRunState] = field(default_factory=dict)
     attempts: dict[AttemptKey, Row] = field(default_factory=dict)
     calls: dict[AttemptKey, InvokeAgent] = field(default_factory=dict)
     timers: dict[str, Row | None] = field(default_factory=dict)
@@ -220,6 +222,9 @@ class Recording:
         self.live: dict[AttemptKey, Row] = dict(live or {})
         self._course = Course(facts.compiled, state)
         self._run = facts.run_id.hex
+        self._run_name = str(facts.run_id)
+        self._system_actor = Actor(kind="system", id=SYSTEM.id, on_behalf_of=facts.starter.id)
+        self._called: dict[str, tuple[Actor, JsonObject]] = {}
         self._patches = 0
         self._excepted = {name for name, step in state.steps.items() if _is_excepted(step)}
         self._contents: dict[int, _Content] = {}
@@ -397,13 +402,12 @@ class Recording:
                     "event": self._bare(event),
                     "derived": [self._bare(one) for one in planned.events],
                 },
-                "patch": patch_of(before, planned.state, planned.steps, planned.links)
-                if is_result
-                else None,
+                "patch": None,
                 "inbox_event_id": inbox_id,
                 "at": now,
             }
         )
+        self._pending.changes.append((before, planned))
 
     def _bare(self, model: BaseModel) -> dict[str, object]:
         """An event or result as it stands in the journal: payloads replaced by hash and size."""
@@ -486,9 +490,9 @@ class Recording:
             (self._excepted.add if _is_excepted(step) else self._excepted.discard)(name)
             if former is not None and former.iteration != step.iteration:
                 self._close_row(name, former, now)
-            self._pending.steps[name, step.iteration] = self._step_row(name, step)
+            self._pending.steps[name, step.iteration] = step
         for name, step in planned.passed:
-            self._pending.steps[name, step.iteration] = self._step_row(name, step)
+            self._pending.steps[name, step.iteration] = step
 
     def _close_row(self, name: str, former: StepRunState, now: datetime) -> None:
         """A next iteration has begun: what the former one was waiting for is over."""
@@ -503,7 +507,7 @@ class Recording:
                 "ended_at": now,
             }
         )
-        self._pending.steps[name, former.iteration] = self._step_row(name, closed)
+        self._pending.steps[name, former.iteration] = closed
 
     def _step_row(self, name: str, step: StepRunState) -> Row:
         result = None if step.result is None else dict(step.result.__dict__)
@@ -649,10 +653,8 @@ class Recording:
             for key, row in pending.attempts.items()
         }
         return Rows(
-            events=[{**row, "patch": None} for row in pending.rows.events]
-            if whole
-            else pending.rows.events,
-            steps=list(pending.steps.values()),
+            events=pending.rows.events if whole else self._patched_events(),
+            steps=[self._step_row(name, step) for (name, _), step in pending.steps.items()],
             attempts=list(attempts.values()),
             handoffs=pending.rows.handoffs,
             timers=[]
@@ -661,6 +663,14 @@ class Recording:
             entries=pending.rows.entries,
             payloads=pending.rows.payloads,
         )
+
+    def _patched_events(self) -> list[Row]:
+        """The journal rows with what each event changed in the state."""
+        changes = self._pending.changes
+        return [
+            {**row, "patch": patch_of(before, plan.state, plan.steps, plan.links)}
+            for row, (before, plan) in zip(self._pending.rows.events, changes, strict=True)
+        ]
 
     def _dropped_timers(self) -> tuple[str, ...] | None:
         if is_terminal(self.state.status):
@@ -1074,27 +1084,32 @@ class Recording:
         )
 
     def _step_subject(self, step: str, iteration: int) -> Subject:
-        return Subject("step", f"{self.facts.run_id}/{step}/{iteration}")
+        return Subject("step", f"{self._run_name}/{step}/{iteration}")
 
     def _system(self) -> Actor:
-        return Actor(kind="system", id=SYSTEM.id, on_behalf_of=self.facts.starter.id)
+        return self._system_actor
 
     def _agent_actor(self, called: AgentRef) -> Actor:
-        version_id, _ = self.facts.agent_of(called)
-        return Actor(
-            kind="agent",
-            id=f"{version_id}@{called.version}",
-            on_behalf_of=self.facts.starter.id,
-        )
+        return self._named(called)[0]
 
     def _agent_named(self, called: AgentRef) -> JsonObject:
-        version_id, sha256 = self.facts.agent_of(called)
-        return {
-            "slug": called.agent,
-            "version": called.version,
-            "id": str(version_id),
-            "sha256": sha256,
-        }
+        return self._named(called)[1]
+
+    def _named(self, called: AgentRef) -> tuple[Actor, JsonObject]:
+        """An agent that the run is pinned to: as who acts, and as decisions name it."""
+        label = label_of(called)
+        if label not in self._called:
+            version_id, sha256 = self.facts.agent_of(called)
+            name = str(version_id)
+            self._called[label] = (
+                Actor(
+                    kind="agent",
+                    id=f"{name}@{called.version}",
+                    on_behalf_of=self.facts.starter.id,
+                ),
+                {"slug": called.agent, "version": called.version, "id": name, "sha256": sha256},
+            )
+        return self._called[label]
 
 
 def subject_id_of(run_id: UUID, step: str, iteration: int, review: int) -> str:

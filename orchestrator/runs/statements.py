@@ -25,8 +25,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
-from typing import Any, Final, Literal, TypeAlias
+from functools import cache, lru_cache, partial
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -427,15 +427,10 @@ def claim(run_id: UUID, owner: UUID) -> Claim | None:
     Both in one transaction, so a claim costs one commit.
     """
     if is_postgres():
-        with transaction.atomic():
-            found = _fetch(_CLAIM_SQL, (owner, run_id))
-            if not found:
-                return None
-            taken = dict(zip(_CLAIMED, found[0], strict=True))
-            place = (owner, str(taken["fence"]), run_id, str(taken["state_seq"]))
-            ((detail, *found_rows),) = _fetch(_HYDRATE_SQL, place)
-        details = json.loads(detail)
-        read = {name: json.loads(value) for name, value in zip(_READ, found_rows, strict=True)}
+        claimed = _claimed(run_id, owner)
+        if claimed is None:
+            return None
+        taken, details, read = claimed
     else:
         portable = _portable_claim(run_id, owner)
         if portable is None:
@@ -451,6 +446,14 @@ _CLAIMED: Final = (
     *("fence", "workspace_id", "workflow_id", "version_id", "snapshot_id", "mode", "status"),
     *("title", "state", "state_seq", "seq", "inbox_seq", "drained_seq", "now"),
 )
+_TAKEN_AS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(_CLAIMED, str),
+    **dict.fromkeys(("workspace_id", "workflow_id", "version_id"), UUID),
+    **dict.fromkeys(("fence", "state_seq", "seq", "inbox_seq", "drained_seq"), int),
+    "state": lambda value: value,
+    "now": datetime.fromisoformat,
+}
+"""How the columns are read from PostgreSQL's text."""
 _READ: Final = ("steps", "begun", "lost", "patches", "has_abandoned")
 _DETAILS: Final = ("input", "binding", "started_by_kind", "started_by")
 _STEP_READ: Final = ("step", "iteration", "input", "input_override", "output", "result")
@@ -470,7 +473,7 @@ UPDATE runs_run SET owner = %s, fence = fence + 1,
     lease_until = clock_timestamp() + interval '{LEASE_SECONDS} seconds',
     status = CASE WHEN status = 'pending' THEN 'running' ELSE status END
 WHERE id = %s AND (owner IS NULL OR lease_until < clock_timestamp())
-RETURNING {", ".join(_CLAIMED[:-1])}, clock_timestamp()
+RETURNING {", ".join(_CLAIMED[:-1])}, clock_timestamp()::text
 """
 
 _HYDRATE_SQL: Final = f"""
@@ -500,9 +503,46 @@ SELECT
 """
 
 
-def _portable_claim(
-    run_id: UUID, owner: UUID
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
+_Taken: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+"""What a claim reads: the run's columns, its details, its other rows."""
+_Run: TypeAlias = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
+
+
+def _claimed(run_id: UUID, owner: UUID) -> _Taken | None:
+    """The two statements, in one transaction; past psycopg when that is ours alone."""
+    connection.ensure_connection()
+    raw: Any = connection.connection
+    if not raw.autocommit:
+        return _claim_and_read(_fetch, run_id, owner)
+    return _twice(raw, lambda: _claimed_at_once(raw, run_id, owner))
+
+
+def _claimed_at_once(raw: Any, run_id: UUID, owner: UUID) -> _Taken | None:
+    raw.pgconn.exec_(b"BEGIN")
+    try:
+        taken = _claim_and_read(partial(_run_at_once, raw), run_id, owner)
+    except BaseException:
+        raw.pgconn.exec_(b"ROLLBACK")
+        raise
+    _do(raw, b"COMMIT")
+    return taken
+
+
+def _claim_and_read(run: _Run, run_id: UUID, owner: UUID) -> _Taken | None:
+    found = run(_CLAIM_SQL, (owner.hex, run_id.hex))
+    if not found:
+        return None
+    taken = {
+        name: None if value is None else _TAKEN_AS[name](_text_of(value))
+        for name, value in zip(_CLAIMED, found[0], strict=True)
+    }
+    place = (owner.hex, str(taken["fence"]), run_id.hex, str(taken["state_seq"]))
+    ((detail, *found_rows),) = run(_HYDRATE_SQL, place)
+    read = {name: json.loads(value) for name, value in zip(_READ, found_rows, strict=True)}
+    return taken, json.loads(detail), read
+
+
+def _portable_claim(run_id: UUID, owner: UUID) -> _Taken | None:
     now = datetime.now(UTC)
     with transaction.atomic():
         found = _portable_rows(
@@ -916,17 +956,44 @@ def _instant_bytes(value: datetime) -> bytes:
     return ((value - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True)
 
 
-_KINDS: Final[Mapping[str, tuple[type[_Array], int, int, Callable[[Any], bytes]]]] = {
-    "uuid": (_UuidArray, 2950, 2951, _uuid_bytes),
-    "integer": (_IntegerArray, 23, 1007, lambda value: value.to_bytes(4, "big", signed=True)),
-    "text": (_TextArray, 25, 1009, str.encode),
-    "jsonb": (_JsonArray, 3802, 3807, _json_bytes),
-    "timestamptz": (_InstantArray, 1184, 1185, _instant_bytes),
-    "bytea": (_BytesArray, 17, 1001, bytes),
-}
-"""Type of column -> array, numbers of the types in PostgreSQL (element, array), bytes of one."""
-
+_LENGTHS: Final = tuple(number.to_bytes(4, "big") for number in range(1_024))
 _NULL: Final = b"\xff\xff\xff\xff"
+
+
+def _sized(items: Iterable[bytes]) -> bytes:
+    """Each item behind its length."""
+    return b"".join(
+        [
+            part
+            for item in items
+            for part in (
+                _LENGTHS[len(item)] if len(item) < 1_024 else len(item).to_bytes(4, "big"),
+                item,
+            )
+        ]
+    )
+
+
+def _equally_sized(items: Sequence[bytes]) -> bytes:
+    """As `_sized`, for items of one length."""
+    length = _LENGTHS[len(items[0])]
+    return length + length.join(items)
+
+
+_KINDS: Final[
+    Mapping[
+        str, tuple[type[_Array], int, int, Callable[[Any], bytes], Callable[[list[bytes]], bytes]]
+    ]
+] = {
+    "uuid": (_UuidArray, 2950, 2951, _uuid_bytes, _equally_sized),
+    "integer": (_IntegerArray, 23, 1007, struct.Struct(">i").pack, _equally_sized),
+    "text": (_TextArray, 25, 1009, str.encode, _sized),
+    "jsonb": (_JsonArray, 3802, 3807, _json_bytes, _sized),
+    "timestamptz": (_InstantArray, 1184, 1185, _instant_bytes, _equally_sized),
+    "bytea": (_BytesArray, 17, 1001, bytes, _sized),
+}
+"""Type of column -> array, numbers of the types in PostgreSQL (element, array), bytes of one item,
+bytes of all with their lengths."""
 
 
 def _array(values: Sequence[object], kind: str) -> _Array:
@@ -935,18 +1002,17 @@ def _array(values: Sequence[object], kind: str) -> _Array:
     Each item is its length in bytes and its bytes; a null is the length -1. (PostgreSQL's
     `array_recv`.)
     """
-    made, element, _, written = _KINDS[kind]
-    has_null = 0
-    parts = [b""]
-    for value in values:
-        if value is None:
-            has_null = 1
-            parts.append(_NULL)
-        else:
-            item = written(value)
-            parts += (len(item).to_bytes(4, "big"), item)
-    parts[0] = struct.pack(">5i", 1, has_null, element, len(values), 1)
-    return made(b"".join(parts))
+    made, element, _, written, joined = _KINDS[kind]
+    items = [None if value is None else written(value) for value in values]
+    has_null = None in items
+    if has_null:
+        body = b"".join([_NULL if item is None else _sized((item,)) for item in items])
+    else:
+        body = joined(cast(list[bytes], items))
+    return made(_HEAD.pack(1, has_null, element, len(values), 1) + body)
+
+
+_HEAD: Final = struct.Struct(">5i")
 
 
 def _values(columns: Mapping[str, str], row: Row) -> list[object]:
@@ -1015,31 +1081,50 @@ def _fetch_at_once(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
     which psycopg begins by itself, it is `_fetch`. psycopg's way of adapting values and of waiting
     costs half as much as PostgreSQL's share of the step.
     """
-    from psycopg.pq import DiagnosticField, ExecStatus
-
     connection.ensure_connection()
     raw: Any = connection.connection
     if not raw.autocommit:
         return _fetch(sql, values)
+    return _twice(raw, lambda: _run_at_once(raw, sql, values))
+
+
+R = TypeVar("R")
+
+
+def _twice(raw: Any, run: Callable[[], R]) -> R:
+    """Once more when a prepared statement is gone: psycopg deallocates all after a rollback."""
+    from psycopg.errors import InvalidSqlStatementName
+
+    with connection.wrap_database_errors:
+        try:
+            return run()
+        except InvalidSqlStatementName:
+            _prepared_names[raw].clear()
+            return run()
+
+
+def _do(raw: Any, command: bytes) -> None:
+    from psycopg.pq import ExecStatus
+
+    _refuse(raw, raw.pgconn.exec_(command), ExecStatus.COMMAND_OK)
+
+
+def _run_at_once(raw: Any, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    """One prepared statement in one call of libpq; outside or inside a transaction."""
+    from psycopg.pq import ExecStatus
+
     parameters = [one.encode() if isinstance(one, str) else one for one in values]
     formats = [int(isinstance(one, bytes)) for one in values]
-    with connection.wrap_database_errors:
-        result = raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats)
-        if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
-            # psycopg deallocates everything after a rollback.
-            del _prepared_names[raw][sql]
-            result = raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats)
-        _refuse(raw, result, ExecStatus.TUPLES_OK)
-        columns = range(result.nfields)
-        return [
-            tuple(result.get_value(row, column) for column in columns)
-            for row in range(result.ntuples)
-        ]
+    result = raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats)
+    _refuse(raw, result, ExecStatus.TUPLES_OK)
+    columns = range(result.nfields)
+    return [
+        tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)
+    ]
 
 
 MAX_PREPARED: Final = 128
 """How many statements a connection keeps prepared; the shapes of commits are many more."""
-_UNKNOWN_STATEMENT: Final = b"26000"
 _prepared_names: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
 _numbers = itertools.count()
 """No name is used twice: after a rollback some are gone on the server and others are not."""
@@ -1103,7 +1188,7 @@ def _array_dumpers() -> list[tuple[type[_Array], Any]]:
 
     return [
         (made, type(f"{made.__name__}Dumper", (ArrayDumper,), {"oid": number}))
-        for made, _, number, _ in _KINDS.values()
+        for made, _, number, _, _ in _KINDS.values()
     ]
 
 
@@ -1160,6 +1245,10 @@ def _plain(value: object) -> Any:
 
 def _uuid(value: object) -> UUID:
     return value if isinstance(value, UUID) else UUID(str(value))
+
+
+def _text_of(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _loaded(value: Any) -> Any:
