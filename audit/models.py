@@ -29,7 +29,7 @@ class AuditOutbox(models.Model):
 
     class Meta:
         indexes = (
-            models.Index(fields=("-at", "-id"), name="audit_by_time"),
+            models.Index(fields=("at", "id"), name="audit_by_time"),  # grows at its end
             models.Index(fields=("action", "-at"), name="audit_by_action"),
             models.Index(fields=("actor_id", "-at"), name="audit_by_actor"),
             models.Index(fields=("subject_id", "subject_kind", "-at"), name="audit_by_subject"),

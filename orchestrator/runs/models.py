@@ -40,8 +40,13 @@ class Run(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
-    workflow = models.ForeignKey("designer.Workflow", on_delete=models.PROTECT, related_name="+")
+    # workspace and workflow are found by the lists' indexes, which begin with them
+    workspace = models.ForeignKey(
+        "accounts.Workspace", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    workflow = models.ForeignKey(
+        "designer.Workflow", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     version = models.ForeignKey(
         "designer.WorkflowVersion", on_delete=models.PROTECT, related_name="+"
     )
@@ -118,10 +123,19 @@ class RunDetail(models.Model):
     binding = models.JSONField()
     started_by_kind = models.CharField(max_length=16)
     started_by = models.CharField(max_length=64)
-    idempotency_key = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    idempotency_key = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 -- NULL: without a key
     """SHA-256 of workspace, starter and the client's key: a repeat finds the same run."""
     result = models.JSONField(null=True, blank=True)
     end_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("idempotency_key",),
+                condition=models.Q(idempotency_key__isnull=False),
+                name="one_run_per_key",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"detail of {self.run_id}"
