@@ -6,6 +6,7 @@ nothing, whatever they are.
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from typing import Any
@@ -24,6 +25,8 @@ LONGEST_CALL_SECONDS = 86_400
 
 DRAIN_SECONDS = 10.0
 """How long a worker that is told to stop waits for the calls it is making."""
+
+GARBAGE_THRESHOLDS = (20_000, 20, 50)
 
 app = Celery("baton")
 app.conf.update(
@@ -80,6 +83,9 @@ def _begin_in_child(**_: Any) -> None:
     In a thread: the pool gives a child four seconds to start, and a database may be slow.
     """
     threading.Thread(target=_begin_boot, name="begin-boot", daemon=True).start()
+    # What was loaded until now stays: looking through it for garbage cost 4 % of a step.
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 @signals.worker_process_shutdown.connect
