@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 from urllib.parse import unquote
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, SkipValidation, StringConstraints, ValidationError, field_validator
 
 from orchestrator.core.definition import EventType
 from orchestrator.core.errors import InvalidInputError
-from orchestrator.core.json import JsonObject, JsonValue, Model, Text, check_json
+from orchestrator.core.json import JsonObject, JsonValue, Model, Text
 
 PREFIX: Final = "ce-"
 _Short = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
@@ -25,7 +25,8 @@ _JSON_TYPES: Final = frozenset({"", "application/json", "text/json"})
 class IncomingEvent(Model):
     """One event. `key` is its subject, `schema_` the version of its data's schema.
 
-    `at` is when it happened; None when its sender did not say.
+    `at` is when it happened; None when its sender did not say. `content` is taken as it is: whoever
+    makes one has parsed it strictly (`json.parse_json`), or made it himself.
     """
 
     id: _Short
@@ -34,7 +35,7 @@ class IncomingEvent(Model):
     key: Annotated[Text, StringConstraints(max_length=500)] = ""
     schema_: Annotated[Text, Field(max_length=500)] = ""
     at: datetime | None = None
-    content: JsonValue = None
+    content: SkipValidation[JsonValue] = None
 
     @field_validator("at")
     @classmethod
@@ -45,7 +46,7 @@ class IncomingEvent(Model):
 
 
 def read_structured(given: JsonValue, place: str = "") -> IncomingEvent:
-    """An event whose attributes and data stand in one JSON object.
+    """An event whose attributes and data stand in one JSON object, strictly parsed.
 
     Raises:
         InvalidInputError: `detail["violations"]` names each place below `place`.
@@ -54,11 +55,9 @@ def read_structured(given: JsonValue, place: str = "") -> IncomingEvent:
         raise _refused(place, "object", "must be an object with the attributes of an event")
     if "data_base64" in given:
         raise _refused(f"{place}/data_base64", "media", "is not taken; send JSON in 'data'")
-    media = given.get("datacontenttype", "")
-    if str(media).partition(";")[0].strip().lower() not in _JSON_TYPES:
+    if not _is_json(given.get("datacontenttype", "")):
         raise _refused(f"{place}/datacontenttype", "media", "must be application/json")
-    check_json(given.get("data"))
-    return _read({name: given.get(name) for name in _ATTRIBUTES}, given.get("data"), place)
+    return _read(given, given.get("data"), place)
 
 
 def read_batch(given: JsonValue, at_most: int) -> list[IncomingEvent]:
@@ -87,18 +86,20 @@ def read_binary(headers: Mapping[str, str], content: JsonValue) -> IncomingEvent
 
 
 def _read(given: Mapping[str, JsonValue], content: JsonValue, place: str) -> IncomingEvent:
-    if given["specversion"] != "1.0":
+    if given.get("specversion") != "1.0":
         raise _refused(f"{place}/specversion", "const", "must be '1.0'")
+    subject, schema = given.get("subject"), given.get("dataschema")
     values = {
-        "id": given["id"],
-        "source": given["source"],
-        "type": given["type"],
-        "key": given["subject"] if given["subject"] is not None else "",
-        "schema_": given["dataschema"] if given["dataschema"] is not None else "",
-        "at": given["time"],
+        "id": given.get("id"),
+        "source": given.get("source"),
+        "type": given.get("type"),
+        "key": "" if subject is None else subject,
+        "schema_": "" if schema is None else schema,
+        "at": given.get("time"),
+        "content": content,
     }
     try:
-        return IncomingEvent.model_validate({**values, "content": content})
+        return IncomingEvent.model_validate(values)
     except ValidationError as error:
         named = {"key": "subject", "schema_": "dataschema", "at": "time"}
         violations: list[JsonValue] = []
@@ -109,6 +110,12 @@ def _read(given: Mapping[str, JsonValue], content: JsonValue, place: str) -> Inc
         raise InvalidInputError(
             "This is not an event of CloudEvents 1.0.", detail={"violations": violations}
         ) from None
+
+
+def _is_json(media: JsonValue) -> bool:
+    return media == "application/json" or (
+        str(media).partition(";")[0].strip().lower() in _JSON_TYPES
+    )
 
 
 def _refused(path: str, rule: str, reason: str) -> InvalidInputError:

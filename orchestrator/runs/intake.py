@@ -89,17 +89,19 @@ def receive(
     access.require(actor, "run.start", workspace_id)
     if actor != SYSTEM:
         _refuse_forged(events)
-    sent = _Sending(workspace_id, actor, now, depth)
-    rows = {row.digest: row for row in (_row(one, sent) for one in events)}
-    with transaction.atomic():
-        known = set(
-            ReceivedEvent.objects.filter(
-                workspace_id=workspace_id, digest__in=list(rows)
-            ).values_list("digest", flat=True)
-        )
-        fresh = [row for digest, row in rows.items() if digest not in known]
-        ReceivedEvent.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=BATCH)
-    return Accepted(accepted=len(events), duplicates=len(events) - len(fresh))
+    common: statements.Row = {
+        "workspace_id": workspace_id,
+        "received_at": now,
+        "sender_kind": actor.kind,
+        "sender": actor.id,
+        "depth": depth,
+        "status": "received",
+        "reason": "",
+        "is_told": False,
+    }
+    rows = [{**common, **_row(one, workspace_id, now)} for one in events]
+    stored = statements.store_told("received", rows)
+    return Accepted(accepted=len(events), duplicates=len(events) - stored)
 
 
 def settle_received(now: datetime) -> int:
@@ -158,34 +160,20 @@ def _refuse_forged(events: Sequence[IncomingEvent]) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sending:
-    workspace_id: UUID
-    actor: Actor
-    now: datetime
-    depth: int
-
-
-def _row(event: IncomingEvent, sent: _Sending) -> ReceivedEvent:
+def _row(event: IncomingEvent, workspace_id: UUID, now: datetime) -> statements.Row:
     named = f"{event.source}\n{event.id}".encode()
-    return ReceivedEvent(
-        id=new_id(),
-        workspace_id=sent.workspace_id,
-        digest=hashlib.sha256(named).hexdigest(),
-        source=event.source,
-        event_id=event.id,
-        type=event.type,
-        key=event.key,
-        schema=event.schema_,
-        content=event.content,
-        happened_at=event.at or sent.now,
-        received_at=sent.now,
-        sender_kind=sent.actor.kind,
-        sender=sent.actor.id,
-        depth=sent.depth,
-        correlation=correlation_of(sent.workspace_id, event.type, event.key) if event.key else "",
-        status="received",
-    )
+    return {
+        "id": new_id(),
+        "digest": hashlib.sha256(named).hexdigest(),
+        "source": event.source,
+        "event_id": event.id,
+        "type": event.type,
+        "key": event.key,
+        "schema": event.schema_,
+        "content": event.content,
+        "happened_at": event.at or now,
+        "correlation": correlation_of(workspace_id, event.type, event.key) if event.key else "",
+    }
 
 
 def _timers() -> QuerySet[Timer]:

@@ -888,6 +888,107 @@ def free(run_id: UUID, owner: UUID, *, only_expired: bool) -> list[tuple[str, in
     ]
 
 
+# ---- events and firings --------------------------------------------------------------------------
+
+
+_TOLD: Final[Mapping[str, _Table]] = {
+    "received": _Table(
+        "runs_receivedevent",
+        {
+            "id": "uuid",
+            "workspace_id": "uuid",
+            "digest": "text",
+            "source": "text",
+            "event_id": "text",
+            "type": "text",
+            "key": "text",
+            "schema": "text",
+            "content": "jsonb",
+            "happened_at": "timestamptz",
+            "received_at": "timestamptz",
+            "sender_kind": "text",
+            "sender": "text",
+            "depth": "integer",
+            "correlation": "text",
+            "status": "text",
+            "reason": "text",
+            "is_told": "bool",
+        },
+        key=("workspace_id", "digest"),
+    ),
+    "firings": _Table(
+        "runs_triggerfiring",
+        {
+            "id": "uuid",
+            "trigger_id": "uuid",
+            "digest": "text",
+            "event": "jsonb",
+            "schema": "text",
+            "depth": "integer",
+            "at": "timestamptz",
+            "status": "text",
+            "reason": "text",
+            "key": "text",
+            "decided_at": "timestamptz",
+        },
+        key=("trigger_id", "digest"),
+    ),
+}
+_DECIDED: Final[Mapping[str, str]] = {
+    "id": "uuid",
+    "reason": "text",
+    "key": "text",
+    "due_at": "timestamptz",
+    "decided_at": "timestamptz",
+}
+
+
+def store_told(part: Literal["received", "firings"], rows: Sequence[Row]) -> int:
+    """Store what was told, in one statement; returns how many were not there before.
+
+    Each is there once by the key of its table. They go in by the order of their keys, so that two
+    senders of the same events wait for each other in one direction only.
+    """
+    if not rows:
+        return 0
+    table = _TOLD[part]
+    ordered = sorted(rows, key=lambda row: [str(row[name]) for name in table.key])
+    names = _names(table.columns)
+    if not is_postgres():
+        sql = _portable_insert_sql(table.name, tuple(table.columns), " ON CONFLICT DO NOTHING")
+        return _portable_run(sql, _portable_values(table.columns, ordered))
+    arrays = ", ".join(f"%s::{kind}[]" for kind in table.columns.values())
+    found = _fetch(
+        f"WITH stored AS (INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) "
+        "ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*) FROM stored",
+        _arrays(table.columns, ordered),
+    )
+    stored: int = found[0][0]
+    return stored
+
+
+def decide_firings(status: str, before: Sequence[str], rows: Sequence[Row]) -> None:
+    """Give firings this status where they still have one of `before`, in one statement."""
+    marks = ", ".join(["%s"] * len(before))
+    new = [name for name in _DECIDED if name != "id"]
+    if is_postgres():
+        arrays = ", ".join(f"%s::{kind}[]" for kind in _DECIDED.values())
+        _fetch(
+            f"UPDATE runs_triggerfiring AS f SET status = %s, "
+            f"{', '.join(f'{name} = r.{name}' for name in new)} "
+            f"FROM unnest({arrays}) AS r({_names(_DECIDED)}) "
+            f"WHERE f.id = r.id AND f.status IN ({marks}) RETURNING 1",
+            [status, *_arrays(_DECIDED, rows), *before],
+        )
+        return
+    changes = ", ".join(f"{name} = %s" for name in ("status", *new))
+    with transaction.atomic():
+        _portable_run(
+            f"UPDATE runs_triggerfiring SET {changes} WHERE id = %s AND status IN ({marks})",
+            [[status, *(row[name] for name in new), row["id"], *before] for row in rows],
+        )
+
+
 # ---- rows to SQL ---------------------------------------------------------------------------------
 
 
@@ -902,10 +1003,12 @@ Shape: TypeAlias = tuple[str, ...]
 def _columns_of(rows: Rows, shape: Shape) -> list[object]:
     """The rows of tables as parameters: one array per column."""
     return [
-        _array([row[name] for row in getattr(rows, part)], kind)
-        for part in shape
-        for name, kind in _TABLES[part].columns.items()
+        array for part in shape for array in _arrays(_TABLES[part].columns, getattr(rows, part))
     ]
+
+
+def _arrays(columns: Mapping[str, str], rows: Sequence[Row]) -> list[_Array]:
+    return [_array([row[name] for row in rows], kind) for name, kind in columns.items()]
 
 
 class _Array(bytes):
@@ -935,6 +1038,10 @@ class _InstantArray(_Array):
 
 
 class _BytesArray(_Array):
+    __slots__ = ()
+
+
+class _TruthArray(_Array):
     __slots__ = ()
 
 
@@ -991,6 +1098,7 @@ _KINDS: Final[
     "jsonb": (_JsonArray, 3802, 3807, _json_bytes, _sized),
     "timestamptz": (_InstantArray, 1184, 1185, _instant_bytes, _equally_sized),
     "bytea": (_BytesArray, 17, 1001, bytes, _sized),
+    "bool": (_TruthArray, 16, 1000, struct.Struct("?").pack, _equally_sized),
 }
 """Type of column -> array, numbers of the types in PostgreSQL (element, array), bytes of one item,
 bytes of all with their lengths."""
@@ -1202,9 +1310,11 @@ def _portable_rows(sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def _portable_run(sql: str, many: Sequence[Sequence[object]]) -> None:
+def _portable_run(sql: str, many: Sequence[Sequence[object]]) -> int:
+    """Run a statement for each of many rows; returns how many it has written."""
     with connection.cursor() as cursor:
         cursor.executemany(sql, [[_plain(value) for value in values] for values in many])
+        return int(cursor.rowcount)
 
 
 def _portable_insert(table: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:

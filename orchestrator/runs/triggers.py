@@ -61,7 +61,7 @@ from orchestrator.core.triggers import (
     statuses_before,
 )
 from orchestrator.ids import new_id
-from orchestrator.runs import selectors, services, signatures
+from orchestrator.runs import selectors, services, signatures, statements
 from orchestrator.runs.models import (
     ReceivedEvent,
     Run,
@@ -438,7 +438,7 @@ def _fire_schedule(clock: TriggerClock, now: datetime) -> int:
         return _tell(firings)
 
 
-def _due_firing(trigger: Trigger, at: datetime, now: datetime) -> TriggerFiring:
+def _due_firing(trigger: Trigger, at: datetime, now: datetime) -> statements.Row:
     shown = event_view(
         event_type="schedule",
         source=OWN_SOURCE,
@@ -450,13 +450,14 @@ def _due_firing(trigger: Trigger, at: datetime, now: datetime) -> TriggerFiring:
     return _firing(trigger, hashlib.sha256(at.isoformat().encode()).hexdigest(), shown, now)
 
 
-def _missed_firing(trigger: Trigger, since: datetime, count: int, now: datetime) -> TriggerFiring:
-    firing = _due_firing(trigger, since, now)
-    firing.digest = hashlib.sha256(f"missed\n{since.isoformat()}".encode()).hexdigest()
-    firing.status = FiringStatus.SUPPRESSED
-    firing.reason = f"{count} due times passed while nobody looked, and are not made up for."
-    firing.decided_at = now
-    return firing
+def _missed_firing(trigger: Trigger, since: datetime, count: int, now: datetime) -> statements.Row:
+    return {
+        **_due_firing(trigger, since, now),
+        "digest": hashlib.sha256(f"missed\n{since.isoformat()}".encode()).hexdigest(),
+        "status": FiringStatus.SUPPRESSED,
+        "reason": f"{count} due times passed while nobody looked, and are not made up for.",
+        "decided_at": now,
+    }
 
 
 def _firing(
@@ -467,30 +468,25 @@ def _firing(
     *,
     schema: str = "",
     depth: int = 0,
-) -> TriggerFiring:
-    return TriggerFiring(
-        id=new_id(),
-        trigger=trigger,
-        digest=digest,
-        event=shown,
-        schema=schema,
-        depth=depth,
-        at=at,
-        status=FiringStatus.RECEIVED,
-    )
+) -> statements.Row:
+    return {
+        "id": new_id(),
+        "trigger_id": trigger.id,
+        "digest": digest,
+        "event": shown,
+        "schema": schema,
+        "depth": depth,
+        "at": at,
+        "status": FiringStatus.RECEIVED,
+        "reason": "",
+        "key": "",
+        "decided_at": None,
+    }
 
 
-def _tell(firings: Sequence[TriggerFiring]) -> int:
+def _tell(firings: Sequence[statements.Row]) -> int:
     """Store firings; those that were told before are not stored again."""
-    known = set(
-        TriggerFiring.objects.filter(
-            trigger_id__in={one.trigger_id for one in firings},
-            digest__in=[one.digest for one in firings],
-        ).values_list("trigger_id", "digest")
-    )
-    fresh = [one for one in firings if (one.trigger_id, one.digest) not in known]
-    TriggerFiring.objects.bulk_create(fresh, ignore_conflicts=True)
-    return len(fresh)
+    return statements.store_told("firings", firings)
 
 
 def _view_of(event: ReceivedEvent) -> JsonObject:
@@ -755,11 +751,19 @@ class _Deciding:
     def _write(self) -> None:
         """Store what was decided, where the firing may still come to that status."""
         for status in FiringStatus:
-            firings = [one for one in self.decided if one.status == status]
-            if firings:
-                self.firings.filter(status__in=statuses_before(status)).bulk_update(
-                    firings, ("status", "reason", "key", "due_at", "decided_at"), batch_size=BATCH
-                )
+            rows: list[statements.Row] = [
+                {
+                    "id": one.id,
+                    "reason": one.reason,
+                    "key": one.key,
+                    "due_at": one.due_at,
+                    "decided_at": one.decided_at,
+                }
+                for one in self.decided
+                if one.status == status
+            ]
+            if rows:
+                statements.decide_firings(status, statuses_before(status), rows)
         self.decided = []
 
 

@@ -8,12 +8,23 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests import fake_agents
+from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A web process that serves at `address`, which is host and port."""
+
+    address: str
+    process: subprocess.Popen[bytes]
 
 
 class Workers:
@@ -51,6 +62,23 @@ class Workers:
     def launch_scheduler(self, **environ):
         """Start sweeper and audit sequencer in a process of their own, as in production."""
         return self._launch([sys.executable, "manage.py", "run_scheduler"], environ)
+
+    def serve(self):
+        """Start a web process; returns its address once it answers."""
+        address = f"127.0.0.1:{free_port()}"
+        port = address.rpartition(":")[2]
+        command = [sys.executable, "-m", "uvicorn", "orchestrator.asgi:application", "--port", port]
+        process = self._launch(
+            [*command, "--ws", "websockets-sansio", "--log-level", "warning"], {}
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert process.poll() is None, f"the server ended at start: {process.returncode}"
+            with suppress(OSError), urlopen(f"http://{address}/healthz", timeout=5) as answer:
+                if answer.status == 200:
+                    return Server(address, process)
+            time.sleep(0.05)
+        raise AssertionError("the server did not answer")
 
     def _launch(self, command, environ):
         process = subprocess.Popen(

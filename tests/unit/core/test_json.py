@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -165,3 +166,25 @@ def test_a_detached_value_is_equal_and_shares_nothing(value):
 def test_printable_text_shows_what_cannot_be_seen():
     assert printable("a\u202eb\x00\ud800") == r"a\u202eb\u0000\ud800"
     assert printable("ä" * 100, 3) == "äää…"
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.integers(-(2**54), 2**54)
+    | st.floats()
+    | st.text(st.sampled_from(["a", "ë", "\x00", "\ud800", "\\", "u"]), max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab\x00"), inner),
+    max_leaves=8,
+)
+
+
+@given(ANYTHING, st.booleans(), st.integers(0, 4))
+def test_a_text_is_refused_exactly_when_its_value_is(value, is_escaped, max_depth):
+    text = json.dumps(value, ensure_ascii=is_escaped)
+    expected, found = [], []
+    with suppress(InvalidInputError):
+        check_json(value, max_depth=max_depth)
+        expected.append(repr(value))
+    with suppress(InvalidInputError):
+        found.append(repr(parse_json(text, max_depth=max_depth)))
+    assert found == expected
