@@ -33,7 +33,6 @@ from designer.models import (
 from designer.selectors import KIND
 from orchestrator import access
 from orchestrator.access import Actor, Role
-from orchestrator.core.canonical import content_sha256
 from orchestrator.core.definition import WorkflowDefinition
 from orchestrator.core.errors import ConflictError, IllegalTransitionError, InvalidInputError
 from orchestrator.core.json import JsonObject
@@ -208,7 +207,7 @@ def save_draft(
         id=draft.id, status=WorkflowVersionStatus.DRAFT, revision=revision
     ).update(
         definition=stored,
-        sha256=content_sha256(model.hashed()),
+        sha256=model.sha256,
         revision=F("revision") + 1,
         saved_at=now,
         saved_by=saver,
@@ -657,7 +656,7 @@ def _begin_draft(
         number=number,
         status=WorkflowVersionStatus.DRAFT,
         definition=model.model_dump(mode="json"),
-        sha256=content_sha256(model.hashed()),
+        sha256=model.sha256,
         author_id=author_id or UUID(actor.id),
         authors=with_author([str(author_id)] if author_id else [], actor),
         created_at=now,

@@ -33,7 +33,6 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.selectors import names_of
 from orchestrator.agents.money import Money, money_of
-from orchestrator.core.canonical import content_sha256
 from orchestrator.core.catalogue import AgentExample, AgentInterface, Catalogue, Repair
 from orchestrator.core.catalogue import DomainType as CoreType
 from orchestrator.core.contracts import Validator, bundle, standard_types
@@ -679,7 +678,7 @@ def binding_of(
     for row in versions.values():
         pinned.update(row.types)
     return {
-        "definition_sha256": content_sha256(definition.hashed()),
+        "definition_sha256": definition.sha256,
         "agents": {
             f"{slug}@{number}": {"id": str(row.id), "sha256": row.sha256}
             for (slug, number), row in versions.items()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from orchestrator.core.canonical import content_sha256
 from orchestrator.core.json import JsonObject, JsonValue, Model, Text
 from orchestrator.core.policies import FALLBACK_KINDS, FailureKind, RetryPolicy, TimeoutPolicy
 
@@ -932,6 +933,11 @@ class WorkflowDefinition(Model):
         """
         left_out = {"positions"} if self.triggers else {"positions", "triggers"}
         return self.model_dump(mode="json", exclude=left_out)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The content hash; made once, for every start of a run asks for it."""
+        return content_sha256(self.hashed())
 
     def links_from(self, step_id: str) -> Iterator[Link]:
         """The links that leave a step, in order of their ids."""
