@@ -215,6 +215,12 @@ ACTIONS: Mapping[str, Action] = {
     "budget_limit.reached": Action(
         "Reached a limit", "A call was refused because nothing is left; said once in a period."
     ),
+    "retention_policy.set": Action(
+        "Said what is kept", "How long a workspace keeps events and what triggers were told of."
+    ),
+    "retention_policy.applied": Action(
+        "Deleted what was kept long enough", "How many rows of which kind went, by which rule."
+    ),
     "domain_type.registered": Action("Registered a type", "A named type, or its next version."),
     "domain_type.replaced": Action(
         "Replaced a type", "A newer version of a named type is current."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import datetime
 from uuid import UUID
 
 BLOCK_BYTES = 4_096
@@ -35,6 +36,11 @@ def new_id() -> UUID:
         ms, count = _latest_ms, _counter
         random = int.from_bytes(_taken(8), "big") & (2**62 - 1)
     return UUID(int=ms << 80 | 0x7 << 76 | count << 64 | 0b10 << 62 | random)
+
+
+def first_id(since: datetime) -> UUID:
+    """The smallest UUIDv7 of that instant (RFC 9562)."""
+    return UUID(int=int(since.timestamp() * 1_000) << 80)
 
 
 def random_bytes(count: int) -> bytes:

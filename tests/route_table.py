@@ -151,6 +151,16 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("PUT", "api/v1/sign-off-policies/<slug:slug>/"): api(
         "policy.manage", "workspace", body={"needed": {}, "reason": "because"}
     ),
+    ("GET", "settings/retention/"): Row(SIGNED_IN),
+    ("GET", "settings/retention/<slug:slug>/"): Row(SIGNED_IN, "workspace"),
+    ("POST", "settings/retention/<slug:slug>/"): Row("policy.manage", "workspace", body={}),
+    ("GET", "api/v1/retention-policies/"): api(SIGNED_IN),
+    ("GET", "api/v1/retention-policies/<slug:slug>/"): api(SIGNED_IN, "workspace"),
+    ("PUT", "api/v1/retention-policies/<slug:slug>/"): api(
+        "policy.manage",
+        "workspace",
+        body={"events_days": 400, "firings_days": None, "reason": "because"},
+    ),
     ("GET", "settings/budgets/"): Row(SIGNED_IN),
     ("GET", "settings/budgets/new/<slug:slug>/"): Row("policy.manage", "workspace"),
     ("POST", "settings/budgets/new/<slug:slug>/"): Row("policy.manage", "workspace", body={}),

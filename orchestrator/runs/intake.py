@@ -35,7 +35,7 @@ from orchestrator.core.events import EventArrived
 from orchestrator.core.json import JsonObject
 from orchestrator.core.triggers import OWN_TYPES, is_own
 from orchestrator.core.waits import arrived
-from orchestrator.ids import new_id
+from orchestrator.ids import first_id, new_id
 from orchestrator.runs import statements, triggers
 from orchestrator.runs.models import ReceivedEvent, Timer
 from orchestrator.runs.publishing import correlation_of
@@ -129,7 +129,7 @@ def deliver_parked(now: datetime, *, since: datetime | None) -> int:
         return 0
     waits = _timers().exclude(correlation="")
     if since is not None:
-        waits = waits.filter(id__gte=_first_id(since))
+        waits = waits.filter(id__gte=first_id(since))
     kept: dict[str, list[ReceivedEvent]] = {}
     for event in parked.filter(correlation__in=waits.values("correlation")).order_by("id"):
         kept.setdefault(event.correlation, []).append(event)
@@ -242,8 +242,3 @@ def _park(events: Sequence[ReceivedEvent], told: frozenset[UUID], now: datetime)
         if is_keyed:
             values["parked_until"] = now + PARKED_FOR
         undecided.filter(id__in=ids).update(**values, is_told=is_told)
-
-
-def _first_id(since: datetime) -> UUID:
-    """The smallest UUIDv7 of that instant (RFC 9562)."""
-    return UUID(int=int(since.timestamp() * 1_000) << 80)

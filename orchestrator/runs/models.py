@@ -454,6 +454,20 @@ class TriggerFiring(models.Model):
         return f"{self.trigger_id} {self.status}"
 
 
+class RetentionPolicy(GovernedModel):
+    """How many days a workspace keeps the events and firings that are over; null: for ever."""
+
+    workspace = models.OneToOneField(
+        "accounts.Workspace", on_delete=models.PROTECT, related_name="+"
+    )
+    events_days = models.PositiveIntegerField(null=True, blank=True)
+    firings_days = models.PositiveIntegerField(null=True, blank=True)
+    set_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Retention in {self.workspace}"
+
+
 class EventCursor(models.Model):
     """How far the audit log has been read for events that the installation tells itself."""
 

@@ -27,6 +27,7 @@ from orchestrator.core.state import RunStatus, is_terminal
 from orchestrator.runs import boots, intake, invariants, services, statements, triggers
 from orchestrator.runs.models import Incident, Run, Timer, Worker
 from orchestrator.runs.own_events import tell_own_events
+from orchestrator.runs.retention import delete_expired
 
 logger = logging.getLogger("baton.runs.sweeper")
 
@@ -96,6 +97,7 @@ class Sweeper:
         if at >= self._incidents_at:
             self._incidents_at = at + INCIDENT_SECONDS
             _each("incidents", open_incidents, now)
+            _each("retention", delete_expired, now)
         return True
 
     def _deliver_parked(self, now: datetime) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from orchestrator.runs import recovery_views, trial_views, trigger_views, views
+from orchestrator.runs import recovery_views, retention_views, trial_views, trigger_views, views
 from orchestrator.runs.api import AgentTrialViewSet, BreakerViewSet, RunViewSet, StepTrialViewSet
 from orchestrator.runs.event_api import EventViewSet
 from orchestrator.runs.hooks import hook
+from orchestrator.runs.retention_api import RetentionPolicyViewSet
 from orchestrator.runs.trigger_api import TriggerFiringViewSet, TriggerViewSet
 
 app_name = "runs"
@@ -16,6 +17,7 @@ _router = SimpleRouter(use_regex_path=False)
 _router.register("runs", RunViewSet, basename="run")
 _router.register("triggers", TriggerViewSet, basename="trigger")
 _router.register("events", EventViewSet, basename="event")
+_router.register("retention-policies", RetentionPolicyViewSet, basename="retention-policy")
 
 urlpatterns = [
     path("workflows/<slug:slug>/start/", views.start, name="start"),
@@ -30,6 +32,8 @@ urlpatterns = [
         name="trigger-act",
     ),
     path("events/", trigger_views.events, name="events"),
+    path("settings/retention/", retention_views.policies, name="retention"),
+    path("settings/retention/<slug:slug>/", retention_views.policy, name="retention-policy"),
     path("hooks/<slug:address>/", hook, name="hook"),
     path(
         "agents/<slug:slug>/breakers/<int:number>/reset/",
