@@ -227,7 +227,7 @@ def _check(terms: Terms) -> None:
     for kept in Kept:
         days = terms.days(kept)
         if days is not None and not MIN_DAYS <= days <= MAX_DAYS:
-            reason = f"must be from {MIN_DAYS} to {MAX_DAYS:,} days, or nothing: for ever"
+            reason = f"must be from {MIN_DAYS} to {MAX_DAYS:,} days, or for ever"
             raise wrong(f"{kept.value}_days", "range", reason)
 
 

@@ -16,11 +16,11 @@ from orchestrator.runs import retention
 from orchestrator.runs.models import RetentionPolicy
 from orchestrator.web.api import SIGNED_IN, ApiViewSet, StrictSerializer
 
-DAYS = {
-    "allow_null": True,
-    "min_value": retention.MIN_DAYS,
-    "max_value": retention.MAX_DAYS,
-}
+
+def _days() -> serializers.IntegerField:
+    return serializers.IntegerField(
+        allow_null=True, min_value=retention.MIN_DAYS, max_value=retention.MAX_DAYS
+    )
 
 
 class RetentionPolicySerializer(serializers.Serializer[Any]):
@@ -34,8 +34,8 @@ class RetentionPolicySerializer(serializers.Serializer[Any]):
 class RetentionChangeSerializer(StrictSerializer):
     """Both are given; what would be deleted at once needs `confirmed`."""
 
-    events_days = serializers.IntegerField(**DAYS)
-    firings_days = serializers.IntegerField(**DAYS)
+    events_days = _days()
+    firings_days = _days()
     confirmed = serializers.BooleanField(
         default=False,
         help_text="Without it, a rule by which something would go at once is refused, with the "
