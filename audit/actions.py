@@ -50,6 +50,9 @@ ACTIONS: Mapping[str, Action] = {
     "run.rolled_back": Action(
         "Rolled a run back", "The rollback is over; steps that were not undone are named."
     ),
+    "bulk_act.requested": Action(
+        "Asked something of several runs", "Each run that took it has an entry of its own as well."
+    ),
     "run.dismissed": Action("Dismissed a failure", "A person took a run off the attention list."),
     "step.overridden": Action(
         "Gave a step's result", "A person gave a result in an agent's place; the run goes on."

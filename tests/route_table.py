@@ -439,6 +439,11 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
         "agent.try", "agent", body={"version": 1, "input": {}}
     ),
     ("GET", "runs/"): Row("run.read"),
+    ("GET", "runs/select/"): Row("run.cancel"),
+    ("POST", "runs/select/"): Row("run.cancel", body={}),
+    ("GET", "runs/acts/<uuid:act_id>/"): Row("run.read", "bulk_act"),
+    ("POST", "api/v1/bulk-acts/"): api("run.cancel", body={}),
+    ("GET", "api/v1/bulk-acts/<uuid:pk>/"): api("run.read", "bulk_act"),
     ("GET", "runs/<uuid:run_id>/"): Row("run.read", "run"),
     ("GET", "runs/<uuid:run_id>/parts/<slug:name>/"): tuple(
         Row("run.read", "run", path={"name": name}) for name in ("head", "log", "step")

@@ -454,6 +454,27 @@ class TriggerFiring(models.Model):
         return f"{self.trigger_id} {self.status}"
 
 
+class BulkAct(models.Model):
+    """One thing that somebody asked of several runs at once, and what became of it.
+
+    `asked` are the ids of the runs, `workspaces` those of their workspaces. `results` are in the
+    same order: run, title, and either that it was taken (`is_done`) or why not (`reason`).
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    act = models.CharField(max_length=16)
+    reason = models.TextField()
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    workspaces = models.JSONField()
+    asked = models.JSONField()
+    results = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.act} of {len(self.asked)} runs"
+
+
 class RetentionPolicy(GovernedModel):
     """How many days a workspace keeps the events and firings that are over; null: for ever."""
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from orchestrator.runs import recovery_views, retention_views, trial_views, trigger_views, views
+from orchestrator.runs import (
+    bulk_views,
+    recovery_views,
+    retention_views,
+    trial_views,
+    trigger_views,
+    views,
+)
 from orchestrator.runs.api import AgentTrialViewSet, BreakerViewSet, RunViewSet, StepTrialViewSet
+from orchestrator.runs.bulk_api import BulkActViewSet
 from orchestrator.runs.event_api import EventViewSet
 from orchestrator.runs.hooks import hook
 from orchestrator.runs.retention_api import RetentionPolicyViewSet
@@ -15,6 +23,7 @@ from orchestrator.runs.trigger_api import TriggerFiringViewSet, TriggerViewSet
 app_name = "runs"
 _router = SimpleRouter(use_regex_path=False)
 _router.register("runs", RunViewSet, basename="run")
+_router.register("bulk-acts", BulkActViewSet, basename="bulk-act")
 _router.register("triggers", TriggerViewSet, basename="trigger")
 _router.register("events", EventViewSet, basename="event")
 _router.register("retention-policies", RetentionPolicyViewSet, basename="retention-policy")
@@ -41,6 +50,8 @@ urlpatterns = [
         name="breaker",
     ),
     path("runs/", views.runs, name="list"),
+    path("runs/select/", bulk_views.select, name="select"),
+    path("runs/acts/<uuid:act_id>/", bulk_views.result, name="bulk"),
     path("runs/<uuid:run_id>/", views.detail, name="detail"),
     path("runs/<uuid:run_id>/parts/<slug:name>/", views.part, name="part"),
     path("runs/<uuid:run_id>/do/<slug:name>/", views.act, name="act"),

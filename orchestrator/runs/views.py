@@ -181,24 +181,31 @@ def runs(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     access.require(actor, "run.read")
     query = request.GET.get("q", "").strip()
-    spec = replace(RUNS, filters=(*RUNS.filters, *_workflow_filter(actor), MODE))
+    spec = replace(RUNS, filters=(*RUNS.filters, *workflow_filter(actor), MODE))
     mode = "test" if request.GET.get("mode") == "test" else "live"
     rows = selectors.list_runs(actor, mode=mode)
 
     def extras(page: list[Run]) -> Mapping[str, Any]:
-        return {"runs": _shown_rows(actor, page)}
+        return {"runs": shown_rows(actor, page)}
 
     return render_list(
         request,
         spec,
         rows,
         template="runs/list.html",
-        context={"attention": selectors.count_attention(actor), "query": query, "mode": mode},
+        context={
+            "attention": selectors.count_attention(actor),
+            "query": query,
+            "mode": mode,
+            "may_select": access.can(actor, "run.cancel"),
+            "filters": request.GET.urlencode(),
+        },
         extras=extras,
     )
 
 
-def _workflow_filter(actor: Actor) -> tuple[Filter, ...]:
+def workflow_filter(actor: Actor) -> tuple[Filter, ...]:
+    """A filter by workflow, when there are several."""
     found = designer.list_workflows(actor).prefetch_related(None)[:MAX_WORKFLOW_CHIPS]
     options = tuple(Option(one.slug, one.name) for one in found)
     if len(options) < 2:
@@ -208,7 +215,8 @@ def _workflow_filter(actor: Actor) -> tuple[Filter, ...]:
     )
 
 
-def _shown_rows(actor: Actor, rows: list[Run]) -> dict[UUID, dict[str, Any]]:
+def shown_rows(actor: Actor, rows: list[Run]) -> dict[UUID, dict[str, Any]]:
+    """What a row of a list of runs shows, by run."""
     briefs = selectors.briefs_of(actor, rows)
     return {
         run.id: {

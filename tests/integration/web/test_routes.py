@@ -135,7 +135,21 @@ class World:
             "trigger": self._trigger(claims),
             "hooked": "hooked",
             "limit": self._limit(claims),
+            "bulk_act": self._bulk_act(),
         }
+
+    def _bulk_act(self):
+        """Something that was asked of the run, and that it could not take."""
+        from orchestrator.runs import bulk
+
+        row = bulk.act_on_runs(
+            act=bulk.BulkKind.CONTINUE,
+            run_ids=[self.run.id],
+            reason="because",
+            actor=self._actor(Role.OPERATOR),
+            now=self.now,
+        )
+        return str(row.id)
 
     def _limit(self, workspace):
         """A limit of calls."""
