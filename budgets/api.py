@@ -25,12 +25,13 @@ from orchestrator.web.api import (
 
 
 class UsageSerializer(serializers.Serializer[Any]):
-    """One period of a limit, in calls or minor units; it ends when the day `ends_on` begins."""
+    """One period of a limit, in calls, minor units or places; it ends as `ends_on` begins."""
 
     starts_on = serializers.DateField()
-    ends_on = serializers.DateField()
+    ends_on = serializers.DateField(allow_null=True, help_text="None for places.")
     used = serializers.IntegerField()
     reserved = serializers.IntegerField(help_text="For calls under way.")
+    waiting = serializers.IntegerField(help_text="Calls that wait for a place.")
     left = serializers.IntegerField()
     refused = serializers.IntegerField(help_text="Calls that were not made for want of it.")
     warned_at = serializers.DateTimeField(allow_null=True)
@@ -55,14 +56,15 @@ class BudgetLimitSerializer(serializers.ModelSerializer[BudgetLimit]):
 
 
 class TermsSerializer(StrictSerializer):
-    """Amounts are calls, or minor units of the currency."""
+    """Amounts are calls, minor units of the currency, or calls at the same time."""
 
     amount = serializers.IntegerField(min_value=0, max_value=MAX_AMOUNT)
     threshold_percent = serializers.IntegerField(min_value=1, max_value=100, default=80)
     at_limit = serializers.ChoiceField(
         choices=[one.value for one in AtLimit],
-        default=AtLimit.STOP.value,
-        help_text="stop: the step fails; ask: the run waits for a person.",
+        required=False,
+        help_text="stop (the default): the step fails; ask: the run waits for a person; wait (of "
+        "places the only one, and the default): the call waits until another one has ended.",
     )
     reason = serializers.CharField(max_length=2_000)
 
@@ -76,11 +78,17 @@ class NewLimitSerializer(TermsSerializer):
         allow_blank=True,
         help_text="The slug of the workflow or agent; empty for the workspace.",
     )
-    unit = serializers.ChoiceField(choices=[one.value for one in Unit])
+    unit = serializers.ChoiceField(
+        choices=[one.value for one in Unit], help_text="places: calls at the same time."
+    )
     currency = serializers.RegexField(
         r"^([A-Z]{3})?$", default="", allow_blank=True, help_text="ISO 4217, with money only."
     )
-    period = serializers.ChoiceField(choices=[one.value for one in Period])
+    period = serializers.ChoiceField(
+        choices=[one.value for one in Period],
+        default=Period.ALWAYS.value,
+        help_text="Needed unless places are counted.",
+    )
 
 
 class BudgetEntrySerializer(serializers.ModelSerializer[BudgetEntry]):
@@ -99,7 +107,7 @@ class BudgetEntrySerializer(serializers.ModelSerializer[BudgetEntry]):
 
 
 class BudgetLimitViewSet(ApiViewSet):
-    """How many calls, or how much money, may be used in a day or a month."""
+    """How many calls, or how much money, may be used in a day or a month; how many at once."""
 
     permissions: ClassVar[dict[str, str]] = {
         "list": SIGNED_IN,
@@ -139,7 +147,7 @@ class BudgetLimitViewSet(ApiViewSet):
             unit=Unit(given["unit"]),
             currency=given["currency"],
             period=Period(given["period"]),
-            terms=_terms(given),
+            terms=_terms(given, Unit(given["unit"])),
             reason=given["reason"],
             actor=self.actor,
             now=timezone.now(),
@@ -149,11 +157,11 @@ class BudgetLimitViewSet(ApiViewSet):
     @extend_schema(request=TermsSerializer, responses=BudgetLimitSerializer)
     def update(self, _request: Request, pk: UUID) -> Response:
         """Change a limit's terms; they hold for the next call."""
-        selectors.get_limit(self.actor, pk)
+        found = selectors.get_limit(self.actor, pk)
         given = self.body(TermsSerializer)
         row = services.change_limit(
             limit_id=pk,
-            terms=_terms(given),
+            terms=_terms(given, Unit(found.unit)),
             reason=given["reason"],
             actor=self.actor,
             now=timezone.now(),
@@ -190,5 +198,7 @@ def _shown(row: BudgetLimit, usage: selectors.Usage) -> dict[str, Any]:
     return dict(BudgetLimitSerializer(row).data)
 
 
-def _terms(given: dict[str, Any]) -> services.Terms:
-    return services.Terms(given["amount"], given["threshold_percent"], AtLimit(given["at_limit"]))
+def _terms(given: dict[str, Any], unit: Unit) -> services.Terms:
+    usual = AtLimit.WAIT if unit is Unit.PLACES else AtLimit.STOP
+    at_limit = AtLimit(given.get("at_limit", usual))
+    return services.Terms(given["amount"], given["threshold_percent"], at_limit)

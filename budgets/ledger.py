@@ -99,6 +99,15 @@ def dues_of(
     )
 
 
+def places_of(workspace_id: UUID, workflow_id: UUID | None, agent: str) -> tuple[LimitFacts, ...]:
+    """The limits of calls at the same time that a call of this agent needs a place of."""
+    return tuple(
+        one
+        for one in _limits.get(workspace_id)
+        if one.unit is Unit.PLACES and one.counts(workflow_id, agent)
+    )
+
+
 def reserve(call: Call, dues: Sequence[Due], now: datetime) -> Reservation | Failed:
     """Reserve for a call what it takes of its limits; the failure of its step when one is spent."""
     for left in reversed(range(TRIES)):

@@ -28,6 +28,8 @@ class Unit(StrEnum):
 
     CALLS = "calls"
     MONEY = "money"
+    PLACES = "places"
+    """Calls at the same time: each takes a place and gives it back when it has ended."""
 
 
 class Period(StrEnum):
@@ -35,6 +37,8 @@ class Period(StrEnum):
 
     DAY = "day"
     MONTH = "month"
+    ALWAYS = "always"
+    """Never: what places count is what is under way."""
 
 
 class AtLimit(StrEnum):
@@ -42,13 +46,17 @@ class AtLimit(StrEnum):
 
     STOP = "stop"
     ASK = "ask"
+    WAIT = "wait"
+    """Wait for a place, in the order in which places were asked for."""
 
 
 AT_LIMIT_WORDS: Final[Mapping[AtLimit, str]] = {
     AtLimit.STOP: "fail the step",
     AtLimit.ASK: "wait and ask a person",
+    AtLimit.WAIT: "wait for a place",
 }
 MAX_AMOUNT: Final = 10**15
+MAX_PLACES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +84,14 @@ class LimitFacts:
                 return self.agent == agent
 
     def cost(self, price: Money | None) -> int:
-        """What a call at this price takes of it; 0: nothing, as of one in another currency."""
+        """What a call at this price takes of it; 0: nothing, as of one in another currency.
+
+        Places are taken in another way (`budgets.places`).
+        """
         if self.unit is Unit.CALLS:
             return 1
+        if self.unit is Unit.PLACES:
+            return 0
         return price.minor if price is not None and price.currency == self.currency else 0
 
 
@@ -91,7 +104,7 @@ class Due:
 
 
 def period_start(period: Period, now: datetime) -> date:
-    """The first day of the period that `now` is in."""
+    """The first day of the period that `now` is in; places have none."""
     today = now.astimezone(UTC).date()
     return today if period is Period.DAY else today.replace(day=1)
 
@@ -104,7 +117,9 @@ def period_end(period: Period, starts_on: date) -> date:
 
 
 def amount_words(unit: Unit, currency: str, amount: int) -> str:
-    """`1,000 calls`, `EUR 250.00`."""
+    """`1,000 calls`, `EUR 250.00`, `3 places`."""
+    if unit is Unit.PLACES:
+        return f"{amount:,} place{'' if amount == 1 else 's'}"
     if unit is Unit.MONEY:
         return format_money(Money(amount, currency))
     return f"{amount:,} call{'' if amount == 1 else 's'}"

@@ -11,8 +11,9 @@ from orchestrator.ids import new_id
 class BudgetLimit(GovernedModel):
     """So much in a period, for a workspace, one of its workflows, or one of its agents.
 
-    `target` is the slug of the workflow or agent, empty for the workspace. `amount` is in calls, or
-    in minor units of `currency`. One that has ended stays, with its counters.
+    `target` is the slug of the workflow or agent, empty for the workspace. `amount` is in calls, in
+    minor units of `currency`, or in calls at the same time. One that has ended stays, with its
+    counters.
     """
 
     workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
@@ -96,6 +97,40 @@ class BudgetReservation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} for {self.step} of {self.run_id}"
+
+
+class BudgetPlace(models.Model):
+    """A call that has a place of a limit of calls at the same time, or waits for one.
+
+    A call has a row for each such limit that concerns it; they share their `ticket` and are given
+    at the same time. `begun_by`: the boot that has begun the call. The rows go with the call's end.
+    `expires_at` only for calls outside runs, which have no attempt to tell that they are over.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    limit = models.ForeignKey(BudgetLimit, on_delete=models.PROTECT, related_name="places")
+    ticket = models.UUIDField()
+    run_id = models.UUIDField(db_index=True)
+    step = models.CharField(max_length=127)
+    iteration = models.PositiveIntegerField()
+    attempt = models.PositiveIntegerField()
+    asked_at = models.DateTimeField()
+    given_at = models.DateTimeField(null=True, blank=True)
+    begun_by = models.UUIDField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("ticket", "limit"), name="one_place"),)
+        indexes = (
+            models.Index(
+                fields=("limit", "asked_at", "id"),
+                condition=models.Q(given_at__isnull=True),
+                name="places_waited_for",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"a place for {self.step} of {self.run_id}"
 
 
 class BudgetEntry(models.Model):

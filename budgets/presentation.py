@@ -30,13 +30,15 @@ KIND_WORDS: Final[Mapping[str, str]] = {
     "released": "Given back",
     "lost": "Counted as used: nobody knows",
 }
-_AT_LIMIT: Final = {words: one for one, words in AT_LIMIT_WORDS.items()}
+AT_ONCE: Final = "calls at the same time"
+_AT_LIMIT: Final = {words: one for one, words in AT_LIMIT_WORDS.items() if one is not AtLimit.WAIT}
 _AMOUNT: Final[JsonObject] = {
     "type": "string",
     "title": "Amount",
     "minLength": 1,
     "maxLength": 30,
-    "description": "In calls, like 5,000, or in money, like 250.00. With 0 nothing is called.",
+    "description": "In calls, like 5,000, or in money, like 250.00. With 0 nothing is called; "
+    "of calls at the same time at least 1.",
 }
 _TERMS: Final[JsonObject] = {
     "threshold_percent": {
@@ -67,6 +69,18 @@ CHANGE_FORM: Final[JsonObject] = {
 }
 
 
+PLACES_FORM: Final[JsonObject] = {
+    "type": "object",
+    "required": ["amount", "reason"],
+    "properties": {
+        "amount": {**_AMOUNT, "description": "So many calls may be under way at the same time."},
+        "reason": _TERMS["reason"],
+    },
+    "additionalProperties": False,
+}
+"""The form of a limit of calls at the same time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """How a limit stands, in words. `used_x` and `reserved_x` are percent of its bar."""
@@ -92,18 +106,19 @@ def new_form(workflows: Iterable[str], agents: Iterable[str]) -> JsonObject:
     ]
     return {
         "type": "object",
-        "required": ["about", "unit", "period", *CHANGE_FORM["required"]],  # type: ignore[misc]  # a list, above
+        "required": ["about", "unit", "amount", "threshold_percent", "reason"],
         "properties": {
             "about": {"title": "Counts the calls of", "enum": about},
             "unit": {
                 "title": "Counts",
-                "enum": ["calls", *CURRENCIES],
-                "description": "Money counts what agents declare that a call costs.",
+                "enum": ["calls", AT_ONCE, *CURRENCIES],
+                "description": "Money counts what agents declare that a call costs. Of calls at "
+                "the same time those that find no place wait; they need no period.",
             },
             "period": {
                 "title": "Begins anew every",
-                "enum": [one.value for one in Period],
-                "description": "At midnight UTC.",
+                "enum": [Period.DAY.value, Period.MONTH.value],
+                "description": "At midnight UTC. Calls and money need a choice here and below.",
             },
             "amount": _AMOUNT,
             **_TERMS,
@@ -120,14 +135,19 @@ def asked_for(value: Mapping[str, Any]) -> dict[str, Any]:
     """
     kind, _, slug = value["about"].partition(" ")
     scope = Scope.WORKSPACE if value["about"] == WHOLE else Scope(kind)
-    is_money = value["unit"] != "calls"
-    unit, currency = (Unit.MONEY, value["unit"]) if is_money else (Unit.CALLS, "")
+    is_money = value["unit"] in CURRENCIES
+    unit = Unit.MONEY if is_money else Unit.PLACES if value["unit"] == AT_ONCE else Unit.CALLS
+    currency = value["unit"] if is_money else ""
+    if unit is not Unit.PLACES:
+        for name in ("period", "at_limit"):
+            if not value.get(name):
+                raise _missing(name)
     return {
         "scope": scope,
         "target": "" if scope is Scope.WORKSPACE else slug,
         "unit": unit,
         "currency": currency,
-        "period": Period(value["period"]),
+        "period": Period.ALWAYS if unit is Unit.PLACES else Period(value["period"]),
         "terms": terms_of(value, unit, currency),
         "reason": value["reason"],
     }
@@ -144,11 +164,20 @@ def terms_of(value: Mapping[str, Any], unit: Unit, currency: str) -> Terms:
     except ValueError as error:
         violation: JsonObject = {"path": "/amount", "rule": "invalid", "reason": str(error)}
         raise InvalidInputError(str(error), detail={"violations": [violation]}) from None
+    if unit is Unit.PLACES:
+        return Terms(amount, at_limit=AtLimit.WAIT)
     return Terms(amount, value["threshold_percent"], _AT_LIMIT[value["at_limit"]])
+
+
+def change_form(row: BudgetLimit) -> JsonObject:
+    """The form of a limit's terms."""
+    return PLACES_FORM if row.unit == Unit.PLACES else CHANGE_FORM
 
 
 def value_of(row: BudgetLimit) -> JsonObject:
     """What the form of a limit's terms shows."""
+    if row.unit == Unit.PLACES:
+        return {"amount": str(row.amount)}
     return {
         "amount": plain_amount(Unit(row.unit), row.currency, row.amount),
         "threshold_percent": row.threshold_percent,
@@ -162,9 +191,10 @@ def about(row: BudgetLimit) -> str:
 
 
 def scope_words(row: BudgetLimit) -> str:
-    """`agent · per month · in Claims`."""
+    """`agent · per month · in Claims`, `agent · at the same time · in Claims`."""
+    when = "at the same time" if row.unit == Unit.PLACES else f"per {row.period}"
     place = "" if row.scope == Scope.WORKSPACE else f" · in {row.workspace}"
-    return f"{'whole ' * (not place)}{row.scope} · per {row.period}{place}"
+    return f"{'whole ' * (not place)}{row.scope} · {when}{place}"
 
 
 def shown(row: BudgetLimit, usage: Usage) -> Shown:
@@ -179,7 +209,7 @@ def shown(row: BudgetLimit, usage: Usage) -> Shown:
     return Shown(
         usage=usage,
         amount=words(usage.amount),
-        used=words(usage.used),
+        used=_under_way(usage) if row.unit == Unit.PLACES else words(usage.used),
         reserved=words(usage.reserved),
         left=words(usage.left),
         used_x=used_x,
@@ -195,9 +225,22 @@ def entry_words(entry: BudgetEntry, row: BudgetLimit) -> tuple[str, str]:
     return KIND_WORDS[entry.kind], amount_words(Unit(row.unit), row.currency, entry.amount)
 
 
+def _under_way(usage: Usage) -> str:
+    waiting = f", {usage.waiting:,} waiting" if usage.waiting else ""
+    return f"{usage.reserved:,} in use{waiting}"
+
+
+def _missing(name: str) -> InvalidInputError:
+    violation: JsonObject = {"path": f"/{name}", "rule": "required", "reason": "is needed"}
+    return InvalidInputError("Choose one.", detail={"violations": [violation]})
+
+
 def _look(row: BudgetLimit, usage: Usage) -> tuple[str, str, str]:
     if row.ended_at is not None:
         return "idle", "retired", "Ended"
+    if row.unit == Unit.PLACES:
+        is_full = not usage.left
+        return ("caution", "caution", "All in use") if is_full else ("good", "fits", "Has room")
     if not usage.left:
         return "bad", "misfit", "Nothing left"
     if usage.percent >= row.threshold_percent:

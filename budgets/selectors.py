@@ -9,7 +9,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from budgets.limits import Period, period_end, period_start
+from budgets import places
+from budgets.limits import Period, Scope, Unit, period_end, period_start
 from budgets.models import BudgetCounter, BudgetEntry, BudgetLimit
 from orchestrator import access
 from orchestrator.access import Actor
@@ -20,17 +21,19 @@ from orchestrator.core.errors import NotFoundError
 class Usage:
     """One period of a limit; `ends_on` is the day on which the next one begins.
 
+    Of calls at the same time: no end, `reserved` are those under way, `waiting` wait for a place.
     `left` is never below 0, also after the amount was lowered.
     """
 
     starts_on: date
-    ends_on: date
+    ends_on: date | None
     amount: int
     used: int = 0
     reserved: int = 0
     refused: int = 0
     warned_at: datetime | None = None
     reached_at: datetime | None = None
+    waiting: int = 0
 
     @property
     def left(self) -> int:
@@ -77,11 +80,75 @@ def id_of_same(row: BudgetLimit) -> str:
 
 def usage_of(limits: Iterable[BudgetLimit], now: datetime) -> dict[UUID, Usage]:
     """How each limit stands in the period that `now` is in."""
-    rows = {one.id: one for one in limits}
+    everything = list(limits)
+    rows = {one.id: one for one in everything if one.unit != Unit.PLACES}
     starts = {key: period_start(Period(one.period), now) for key, one in rows.items()}
     counters = BudgetCounter.objects.filter(limit__in=rows, starts_on__in=set(starts.values()))
     found = {one.limit_id: one for one in counters if one.starts_on == starts[one.limit_id]}
-    return {key: _usage(row, starts[key], found.get(key)) for key, row in rows.items()}
+    usage = {key: _usage(row, starts[key], found.get(key)) for key, row in rows.items()}
+    return usage | _occupancy([one for one in everything if one.unit == Unit.PLACES])
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUsage:
+    """A limit and how it stands."""
+
+    limit_id: UUID
+    usage: Usage
+
+
+def places_of_agents(actor: Actor, agent_ids: Iterable[UUID]) -> dict[UUID, LimitUsage]:
+    """How the limits of calls at the same time stand that are about agents, by agent."""
+    about = list_limits(actor).filter(scope=Scope.AGENT, unit=Unit.PLACES)
+    rows = list(about.filter(agent_id__in=list(agent_ids)))
+    usage = _occupancy(rows)
+    return {
+        row.agent_id: LimitUsage(row.id, usage[row.id]) for row in rows if row.agent_id is not None
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class WaitedFor:
+    """A limit that a call waits for a place of: what it is about, `3 of 3 in use, 5 waiting`."""
+
+    about: str
+    words: str
+
+
+def places_waited_for(run_id: UUID) -> dict[tuple[str, int], tuple[WaitedFor, ...]]:
+    """What the calls of a run wait for that find no place, by step and iteration."""
+    waits = places.waits_of(run_id)
+    ids = {one for limits in waits.values() for one in limits}
+    if not ids:
+        return {}
+    rows = BudgetLimit.objects.filter(id__in=ids).select_related("workspace", "workflow", "agent")
+    occupancy = places.occupancy_of(ids)
+    shown = {
+        row.id: WaitedFor(
+            f"the {row.scope} '{row.workflow or row.agent or row.workspace}'",
+            f"{one.in_use:,} of {one.amount:,} in use, {one.waiting:,} waiting",
+        )
+        for row in rows
+        for one in (occupancy[row.id],)
+    }
+    return {key: tuple(shown[one] for one in limits) for key, limits in waits.items()}
+
+
+def _occupancy(rows: list[BudgetLimit]) -> dict[UUID, Usage]:
+    """How limits of calls at the same time stand; no query when there are none."""
+    if not rows:
+        return {}
+    found = places.occupancy_of(one.id for one in rows)
+    return {
+        row.id: Usage(
+            row.created_at.date(),
+            None,
+            row.amount,
+            reserved=found[row.id].in_use,
+            waiting=found[row.id].waiting,
+        )
+        for row in rows
+    }
 
 
 def earlier_periods(limit: BudgetLimit, now: datetime) -> list[Usage]:

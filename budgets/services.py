@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from audit.services import append_entry, subject_of
 from budgets import ledger, selectors
-from budgets.limits import MAX_AMOUNT, AtLimit, Period, Scope, Unit
+from budgets.limits import MAX_AMOUNT, MAX_PLACES, AtLimit, Period, Scope, Unit
 from budgets.models import BudgetCounter, BudgetLimit
 from designer import selectors as designer
 from orchestrator import access
@@ -25,7 +25,7 @@ from registry import selectors as registry
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What may change about a limit. `amount` is in calls, or in minor units."""
+    """What may change about a limit. `amount` is in calls, minor units, or calls at once."""
 
     amount: int
     threshold_percent: int = 80
@@ -57,7 +57,11 @@ def set_limit(
         ConflictError: there is such a limit already; `detail["limit"]` is its id.
     """
     access.require(actor, "policy.manage", workspace_id)
-    _check_terms(terms)
+    _check_terms(terms, unit)
+    if (unit is Unit.PLACES) != (period is Period.ALWAYS):
+        raise _wrong(
+            "period", "Calls at the same time have the period 'always', others a day or month."
+        )
     if (unit is Unit.MONEY) != bool(currency):
         raise _wrong("currency", "Money needs a currency, and calls have none.")
     row = BudgetLimit(
@@ -112,7 +116,7 @@ def change_limit(
     """
     row = selectors.get_limit(actor, limit_id)
     access.require(actor, "policy.manage", row)
-    _check_terms(terms)
+    _check_terms(terms, Unit(row.unit))
     before = Terms(row.amount, row.threshold_percent, AtLimit(row.at_limit))
     if row.ended_at is not None:
         raise ConflictError("This limit has ended. Set a new one.")
@@ -190,7 +194,11 @@ def _agent(actor: Actor, workspace_id: UUID, slug: str) -> UUID:
     return found.id
 
 
-def _check_terms(terms: Terms) -> None:
+def _check_terms(terms: Terms, unit: Unit) -> None:
+    if unit is Unit.PLACES and not 1 <= terms.amount <= MAX_PLACES:
+        raise _wrong("amount", f"must be from 1 to {MAX_PLACES:,} calls at the same time")
+    if (unit is Unit.PLACES) != (terms.at_limit is AtLimit.WAIT):
+        raise _wrong("at_limit", "Only calls at the same time wait for a place, and always do.")
     if not 0 <= terms.amount <= MAX_AMOUNT:
         raise _wrong("amount", f"must be from 0 to {MAX_AMOUNT:,}")
     if not 1 <= terms.threshold_percent <= 100:

@@ -39,7 +39,8 @@ LIMITS = ListSpec(
         "gauge",
         "No limit yet",
         "A limit says how many calls, or how much money, a workspace, a workflow or an agent may "
-        "use in a day or a month. Administrators set them; without one nothing is counted.",
+        "use in a day or a month, or how many calls at the same time. Administrators set them; "
+        "without one nothing is counted.",
     ),
     search_fields=("target", "workflow__name", "agent__name", "workspace__name"),
     search_label="Search limits",
@@ -53,7 +54,15 @@ LIMITS = ListSpec(
                 Option("agent", "Agents"),
             ),
         ),
-        Filter("unit", "Unit", (Option("calls", "Calls"), Option("money", "Money"))),
+        Filter(
+            "unit",
+            "Unit",
+            (
+                Option("calls", "Calls"),
+                Option("money", "Money"),
+                Option("places", "Calls at the same time"),
+            ),
+        ),
     ),
     order=("scope", "target", "id"),
     is_card=True,
@@ -139,7 +148,7 @@ def limit(request: HttpRequest, limit_id: UUID) -> HttpResponse:
     """One limit: how it stands, earlier periods, its ledger; a POST changes its terms."""
     actor, now = actor_of(request), timezone.now()
     row = selectors.get_limit(actor, limit_id)
-    form = None
+    form, fields = None, presentation.change_form(row)
     if request.method == "POST":
         access.require(actor, "policy.manage", row)
 
@@ -152,11 +161,11 @@ def limit(request: HttpRequest, limit_id: UUID) -> HttpResponse:
                 now=now,
             )
 
-        form = forms.submit(request, presentation.CHANGE_FORM, carry_out)
+        form = forms.submit(request, fields, carry_out)
         if form is None:
             messages.success(request, "The limit is changed; it holds for the next call.")
             return redirect("budgets:limit", limit_id)
-    form = form or forms.show(presentation.CHANGE_FORM, presentation.value_of(row))
+    form = form or forms.show(fields, presentation.value_of(row))
     context = {**_about(request, row), "form": form}
     return render(request, "budgets/limit.html", context, status=form.status)
 
@@ -184,6 +193,7 @@ def _about(request: HttpRequest, row: BudgetLimit) -> dict[str, Any]:
 
     return {
         "limit": row,
+        "is_places": row.unit == Unit.PLACES,
         "about": presentation.about(row),
         "scope": presentation.scope_words(row),
         "shown": presentation.shown(row, selectors.usage_of([row], now)[row.id]),

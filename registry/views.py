@@ -36,6 +36,7 @@ from registry.models import Agent, AgentVersion, AgentVersionStatus
 USED_BY = "agent_version.used_by"
 """Panel slot: by id of an agent version, links to the workflow versions that call it."""
 BREAKER = "agent_version.breaker"
+PLACES = "agent.places"
 """Panel slot: by id of an agent version, a banner while it is left alone."""
 IN_FLIGHT = "agent_version.in_flight"
 """Panel slot: by id of an agent version, table rows (what, count, what happens) of live runs."""
@@ -232,6 +233,7 @@ def agent(request: HttpRequest, slug: str) -> HttpResponse:
         "badges": presentation.badges_of(versions),
         "used_by": _panels(USED_BY, request, versions),
         "breakers": _all_of(_panels(BREAKER, request, versions)),
+        "places": _all_of(_panels(PLACES, request, [found])),
         "history": history_of(
             subject_of(found), *(subject_of(one) for one in versions), limit=MAX_HISTORY
         ),

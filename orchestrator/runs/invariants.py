@@ -250,6 +250,8 @@ WHERE r.status NOT IN ({_ENDED_RUN}) AND s.status IN ('ready', 'running', 'waiti
         SELECT 1 FROM runs_childrun c WHERE c.parent_id = r.id AND c.step = s.step
             AND c.iteration = s.iteration AND (c.status = 'wanted' OR EXISTS (
                 SELECT 1 FROM runs_run o WHERE o.id = c.id AND o.status NOT IN ({_ENDED_RUN})))))
+    AND NOT (s.status IN ('ready', 'running') AND EXISTS (
+        SELECT 1 FROM budgets_budgetplace p WHERE p.run_id = r.id AND p.step = s.step))
     AND NOT (s.status = 'waiting' AND EXISTS (
         SELECT 1 FROM runs_timer t WHERE t.run_id = r.id AND t.step = s.step))
     AND NOT (s.status = 'waiting' AND EXISTS (

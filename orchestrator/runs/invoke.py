@@ -8,7 +8,8 @@ Whatever calls an agent, on whatever path, goes through here, and here alone sta
 3. the input contract; 4. the egress guard (inside the http invoker); 5. time and byte limits;
 6. the output contract: what does not meet it is `Failed(contract)` with the places, never a value;
 7. the limits of the workspace (`budgets.ledger`): what a call takes is reserved as the last thing
-   before it and settled after it; nothing is asked when no limit concerns it.
+   before it and settled after it; nothing is asked when no limit concerns it. Places of limits of
+   calls at the same time are asked for before (`placing`) and left here, however the call ends.
 
 None of the functions raises for what an agent, its service or its manifest does: the answer is then
 `Failed` or `Refused` with a reason for people. Cancelling the task of `invoke` aborts the call;
@@ -128,7 +129,10 @@ class InvocationContext:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """A call that is ready, or `refusal`: the result that it has without being made."""
+    """A call that is ready, or `refusal`: the result that it has without being made.
+
+    `after` is done when the call has ended, however it did.
+    """
 
     context: InvocationContext
     version: registry.RegisteredVersion | None
@@ -136,6 +140,7 @@ class PreparedCall:
     refusal: StepResult | None = None
     breaker: Breaker = field(default_factory=Breaker)
     dues: tuple[Due, ...] = ()
+    after: Callable[[], None] | None = None
     checked_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -146,7 +151,7 @@ class PreparedCall:
     @property
     def is_repeatable(self) -> bool:
         """Whether the call computes in this process and leaves nothing outside it."""
-        if self.version is None or self.refusal is not None or self.dues:
+        if self.version is None or self.refusal is not None or self.dues or self.after:
             return False
         manifest = self.version.manifest
         return (
@@ -225,10 +230,19 @@ def prepare_call(
 
 async def invoke(prepared: PreparedCall) -> StepResult:
     """Make the call and return its judged result; a cancelled task aborts it."""
+    if prepared.after is None:
+        return await _invoked(prepared)
+    try:
+        return await _invoked(prepared)
+    finally:  # in a thread of its own: an aborted call waits for nothing any more
+        asyncio.get_running_loop().run_in_executor(None, _in_own_thread, _do, prepared.after)
+
+
+async def _invoked(prepared: PreparedCall) -> StepResult:
     if prepared.refusal is not None or prepared.call is None or prepared.version is None:
         return prepared.refusal or _unusable(None)
     if prepared.version.manifest.kind not in WAITING:
-        return await asyncio.to_thread(_in_own_thread, invoke_sync, prepared)
+        return await asyncio.to_thread(_in_own_thread, _invoked_here, prepared)
     if time.monotonic() - prepared.checked_at > STATUS_SECONDS:
         stopped = await asyncio.to_thread(_in_own_thread, _stopped, prepared)
         if stopped is not None:
@@ -263,6 +277,14 @@ async def _answered(prepared: PreparedCall) -> StepResult:
 
 def invoke_sync(prepared: PreparedCall) -> StepResult:
     """Make the call in this thread, with its database connection, and return its judged result."""
+    try:
+        return _invoked_here(prepared)
+    finally:
+        if prepared.after is not None:
+            prepared.after()
+
+
+def _invoked_here(prepared: PreparedCall) -> StepResult:
     if prepared.refusal is not None or prepared.call is None or prepared.version is None:
         return prepared.refusal or _unusable(None)
     if time.monotonic() - prepared.checked_at > STATUS_SECONDS:
@@ -602,6 +624,10 @@ def _fields(context: InvocationContext) -> dict[str, object]:
 
 S = TypeVar("S")
 R = TypeVar("R")
+
+
+def _do(what: Callable[[], None]) -> None:
+    what()
 
 
 def _in_own_thread(function: Callable[[S], R], argument: S) -> R:

@@ -57,6 +57,7 @@ _WAITING: Final[Mapping[str, Look]] = {
     "members": Look("busy", "running", "Running"),
     "turn": Look("idle", "late", "Waits for its turn"),
     "milestone": Look("idle", "late", "Too early"),
+    "place": Look("idle", "late", "Waits for a place"),
 }
 _CHILD_LOOKS: Final[Mapping[str, Look]] = {
     "wanted": Look("idle", "pending", "Not begun yet"),
@@ -83,7 +84,7 @@ _GATE_ICONS: Final[Mapping[GateType, str]] = {
 def step_look(step: StepSnapshot) -> Look:
     """How a step is shown; the same words as the canvas."""
     status, waiting_for = str(step.get("status", "pending")), str(step.get("waiting_for") or "")
-    if status == "waiting" and waiting_for in _WAITING:
+    if status in {"waiting", "ready"} and waiting_for in _WAITING:
         return _WAITING[waiting_for]
     if status in {"succeeded", "failed"} and step.get("result_tag") in _RESULTS:
         return look_of(step["result_tag"])

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet, Sum
 
 from approvals import selectors as approvals
+from budgets import selectors as budgets
 from designer import selectors as designer
 from orchestrator import access
 from orchestrator.access import Actor
@@ -298,6 +299,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
     _bring_up_to_date(run)
     links, agents = run.state.get("links", {}), _agents_by_id(detail.binding)
     costs = costs_of(run_id, agents)
+    places = _places_waited_for(run_id, attempts)
     return {
         "id": str(run.id),
         "title": run.title,
@@ -336,6 +338,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
             agents=agents,
             children=_children_of(definition, run_id),
             costs=costs,
+            places=places,
         ),
         "links": {name: links.get(name, "open") for name in definition.links},
         "handoffs": [_handoff(row, inputs) for row in handoffs],
@@ -828,6 +831,7 @@ def _steps(
     agents: Mapping[str, str],
     children: Mapping[str, JsonObject],
     costs: Costs,
+    places: Mapping[tuple[str, int], str],
 ) -> JsonObject:
     latest = {row.step: row for row in step_runs}  # ordered by iteration
     tries: dict[str, list[Attempt]] = defaultdict(list)
@@ -850,8 +854,23 @@ def _steps(
             step["child"] = children[name]
         if name in costs:
             step["cost"] = costs[name]
+        if (waits := places.get((name, step["iteration"]))) is not None:  # type: ignore[arg-type]  # a number, above
+            step |= {"waiting_for": "place", "reason": waits}
         found[name] = step
     return found
+
+
+def _places_waited_for(run_id: UUID, attempts: Sequence[Attempt]) -> dict[tuple[str, int], str]:
+    """What calls of a run wait for that find no place, by step and iteration, in words.
+
+    No query when every call has begun.
+    """
+    if not any(one.status == "leased" and one.owner is None for one in attempts):
+        return {}
+    return {
+        key: " ".join(f"Waits for a place of {one.about} ({one.words})." for one in limits)
+        for key, limits in budgets.places_waited_for(run_id).items()
+    }
 
 
 def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, JsonObject]:

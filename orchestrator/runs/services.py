@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
@@ -779,6 +779,14 @@ def ring(run_id: UUID, *, workflow_id: UUID | None = None, first: bool = False) 
     except (BrokerError, OSError):
         BROKER_AWAY.begin()
         logger.warning("doorbell could not be rung", extra={"run": str(run_id)})
+
+
+def wake(run_ids: Iterable[UUID]) -> None:
+    """Ask for a walker of each of these runs, ahead of those that begin; ended ones are left."""
+    for run_id in run_ids:
+        going_on = Run.objects.filter(id=run_id, ended_at__isnull=True)
+        if going_on.update(rung_at=statements.CLOCK.now()):
+            ring(run_id, first=True)
 
 
 def free_run(*, run_id: UUID, owner: UUID, now: datetime, only_expired: bool = False) -> bool:

@@ -27,6 +27,7 @@ from orchestrator.core.state import RunStatus, is_terminal
 from orchestrator.runs import boots, intake, invariants, services, statements, triggers
 from orchestrator.runs.models import Incident, Run, Timer, Worker
 from orchestrator.runs.own_events import tell_own_events
+from orchestrator.runs.placing import leave_places_of_the_dead
 from orchestrator.runs.retention import delete_expired
 
 logger = logging.getLogger("baton.runs.sweeper")
@@ -77,6 +78,7 @@ class Sweeper:
         now = statements.database_now()
         _each("dead owners", free_dead, now)
         # decisions first: one made just before its review is due must not be overtaken by the timer
+        _each("places", leave_places_of_the_dead, now)
         _each("decisions", take_effect, now)
         _each("triggers", self._installed.sync, now)
         _each("own events", tell_own_events, now)

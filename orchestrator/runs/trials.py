@@ -45,6 +45,7 @@ from orchestrator.ids import new_id
 from orchestrator.runs.invoke import HARMLESS, InvocationContext, invoke_sync, prepare_call
 from orchestrator.runs.models import DefinitionSnapshot
 from orchestrator.runs.recording import types_of
+from orchestrator.runs.tried_places import with_place
 from registry import selectors as registry
 from registry.lifecycle import TRIABLE
 
@@ -297,7 +298,7 @@ def _call(
         timeout_seconds=seconds,
         idempotency_key=f"trial/{context.run_id}",
     )
-    prepared = prepare_call(context, command)
+    prepared = with_place(prepare_call(context, command), command)
     result = invoke_sync(prepared)
     made = 0 if prepared.refusal is not None else 1
     tried = replace(tried_call(result), repairs=accepted.repairs)

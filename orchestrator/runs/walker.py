@@ -29,6 +29,10 @@ A doorbell (a Celery task with a run's id) reaches some worker, and `walk` does 
    half a second of walking the run is handed back to the queue between two calls, so that runs
    share the workers; the next calls are then committed as planned and not begun.
 
+A call that a limit of calls at the same time concerns is made only with a place of it; one that
+finds none is set down, as if it had not begun, and costs no worker anything until its run is woken
+with a place (`placing`). Such calls are never light.
+
 While calls are in flight the walker looks at the inbox every half second, and at once when a
 doorbell of this run reaches the same process. Cancel and pause reach the planner like any event;
 its `CancelAttempt` aborts the call, and what still comes back is dropped.
@@ -50,7 +54,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
@@ -77,6 +81,7 @@ from orchestrator.runs.invoke import (
     prepare_call,
 )
 from orchestrator.runs.models import Incident
+from orchestrator.runs.placing import LostClaimError, Places
 from orchestrator.runs.recording import AttemptKey, Recording, RunFacts, types_of
 from orchestrator.runs.selectors import compiled_run, hydrated
 from orchestrator.runs.statements import Claim, Received, Release
@@ -145,7 +150,7 @@ def _walk_claimed(boot: Boot, claim: Claim, wakes: Wakes) -> bool:
         walk = _Walk(boot, claim, wakes)
         try:
             return walk.go()
-        except StaleClaimError:
+        except (StaleClaimError, LostClaimError):
             logger.warning("claim was lost", extra=fields)
             _note_late(claim.run_id, walk.recording.unwritten_results())
     except DatabaseError:
@@ -178,6 +183,7 @@ class _Walk:
             title=claim.title,
             live=rows,
         )
+        self.places = Places(self.recording, boot.id, claim.fence)
         self.lost = [_key_of(row) for row in claim.lost]
         self.is_careful = bool(claim.lost) or claim.has_abandoned
         self.committed_at = time.monotonic()
@@ -196,6 +202,7 @@ class _Walk:
                 if self.flights:
                     is_free = not self.to_call and not self.recording.is_dirty
                     self._await_results(LOOK_SECONDS if is_free else 0)
+            self.places.wake_if_given()
             return self.handed_back
         finally:
             for flight in self.flights.values():
@@ -236,7 +243,8 @@ class _Walk:
         return not is_over and now < self.committed_at + BATCH_SECONDS
 
     def _is_light(self, call: InvokeAgent) -> bool:
-        return not self.is_careful and pace.is_light(self.facts.agent_of(call.uses)[0])
+        is_quick = not self.is_careful and pace.is_light(self.facts.agent_of(call.uses)[0])
+        return is_quick and not self.places.concern(call)
 
     def _drain(self) -> None:
         for received in statements.received(self.run_id, self.drained_seq):
@@ -260,6 +268,7 @@ class _Walk:
             if (flight := self.flights.pop(key, None)) is not None:
                 flight.abort()
             self.to_call = [call for call in self.to_call if key_of(call) != key]
+            self.places.forget(key)
         hints.note(self.run_id, self.recording.seq)
         services.look_after_others(self.run_id, self.recording, statements.CLOCK.now())
         self.inbox_seq = committed.inbox_seq
@@ -303,6 +312,8 @@ class _Walk:
         All others side by side, before the light ones; those for which no time is left until the
         next commit stay.
         """
+        if self.places.has_waiting:
+            self.to_call += self.places.taken_up()
         light = [call for call in self.to_call if self._is_light(call)]
         others = [call for call in self.to_call if call not in light] if light else self.to_call
         self.to_call = light
@@ -316,15 +327,24 @@ class _Walk:
                 break
 
     def _call_side_by_side(self, calls: list[InvokeAgent]) -> None:
+        calls = self._with_places(calls)
         for call in calls:
             self._pass_before_call(call)
         is_single = len(calls) == 1 and not (self.flights or self.to_call)
+        is_single = is_single and not self.places.has_waiting
         for call in calls:
             prepared, interest = self._prepared(call)
             if is_single and not prepared.waits and not self.recording.has_open_steps:
                 self._call_here(call, prepared, interest)
             else:
                 self.flights[key_of(call)] = _Flight.begin(call, prepared, interest, self.wakes)
+
+    def _with_places(self, calls: list[InvokeAgent]) -> list[InvokeAgent]:
+        """The calls that need no place or have one; what was not written is, before it waits."""
+        if self.recording.is_dirty and any(map(self.places.concern, calls)):
+            self._commit("hold")
+            calls = [call for call in calls if key_of(call) in self.recording.live]
+        return self.places.admitted(calls)
 
     def _pass_before_call(self, call: InvokeAgent) -> None:
         faults.point("before_call", self._fault_name(call.step))
@@ -354,7 +374,10 @@ class _Walk:
             types=self.types,
             promised=compiled.output_contract if stands_in else None,
         )
-        return prepare_call(context, call, is_cancelled=interest.is_gone), interest
+        prepared = prepare_call(context, call, is_cancelled=interest.is_gone)
+        if (after := self.places.after(call)) is not None:
+            prepared = replace(prepared, after=after)
+        return prepared, interest
 
     def _call_here(self, call: InvokeAgent, prepared: PreparedCall, interest: _Interest) -> None:
         begun = time.monotonic()

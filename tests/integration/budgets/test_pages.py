@@ -1,14 +1,18 @@
 """Limits over pages and API, as administrators and others meet them."""
 
 import json
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
 from audit.models import AuditOutbox
-from budgets import ledger
+from budgets import ledger, places
 from budgets.models import BudgetLimit
-from orchestrator.access import Role
+from orchestrator.access import SYSTEM, Role
+from orchestrator.agents.money import Money
+from registry import services as registry
 
 LIST = "/settings/budgets/"
 API = "/api/v1/budget-limits/"
@@ -128,10 +132,63 @@ def test_a_limit_of_what_does_not_exist_is_not_found(administrator, world):
 
 
 def use(world, minor):
-    from uuid import uuid4
-
-    from orchestrator.agents.money import Money
-
     dues = ledger.dues_of(world.claims.id, None, "any", Money(minor, "EUR"))
     call = ledger.Call(world.claims.id, uuid4(), "a", 1, 1, 30)
     ledger.settle(ledger.reserve(call, dues, timezone.now()), timezone.now())
+
+
+def test_calls_at_the_same_time_are_limited_on_the_page_and_shown_at_the_agent(
+    administrator, world
+):
+    agent = registry.register_agent(
+        slug="narrow",
+        name="Narrow",
+        workspace_id=world.claims.id,
+        owner_id=world.people[Role.AGENT_OWNER].id,
+        actor=SYSTEM,
+        now=timezone.now(),
+    )
+    new = f"{LIST}new/{world.claims.slug}/"
+    about = {"about": f"agent {agent.slug}", "unit": "calls at the same time", "amount": "3"}
+    given = fields(**about)
+    del given["input.period"], given["input.at_limit"]
+    assert administrator.post(new, given).status_code == 302
+    row = BudgetLimit.objects.get()
+    assert (row.amount, row.unit, row.period, row.at_limit) == (3, "places", "always", "wait")
+    occupy(world, agent.slug, 4)
+    page = administrator.get(f"{LIST}{row.id}/").content.decode()
+    assert "All in use" in page
+    assert "so many calls at the same time" in page
+    assert "Ledger" not in page
+    assert "3 in use, 1 waiting" in administrator.get(LIST).content.decode()
+    html = administrator.get(f"/agents/{agent.slug}/").content.decode()
+    assert "At most <b>3 calls at the same time</b>: 3 in use, 1 waiting." in html
+    changed = {"input.amount": "4", "input.reason": "More."}
+    assert administrator.post(f"{LIST}{row.id}/", changed).status_code == 302
+    usage = administrator.get(f"{API}{row.id}/").json()["usage"]
+    assert (usage["reserved"], usage["waiting"], usage["ends_on"]) == (3, 1, None)
+
+
+def test_a_limit_of_calls_without_a_period_is_refused_with_its_place(administrator, world):
+    given = fields()
+    del given["input.period"]
+    answer = administrator.post(f"{LIST}new/{world.claims.slug}/", given)
+    assert answer.status_code == 422
+    assert not BudgetLimit.objects.exists()
+
+
+def test_the_api_limits_calls_at_the_same_time(administrator, world):
+    body = {"workspace": world.claims.slug, "scope": "workspace", "unit": "places", "amount": 5}
+    made = sent(administrator, "post", API, {**body, "reason": "The service is small."}, 201)
+    assert (made["period"], made["at_limit"]) == ("always", "wait")
+    body |= {"unit": "calls", "reason": "x"}
+    answer = sent(administrator, "post", API, body, 422)
+    assert answer["violations"][0]["path"] == "/period"
+
+
+def occupy(world, slug, calls):
+    ledger.forget_limits()
+    limits = ledger.places_of(world.claims.id, None, slug)
+    until = timezone.now() + timedelta(hours=1)
+    asked = [places.Asked(uuid4(), "a", 1, 1, limits, until) for _ in range(calls)]
+    places.ask(world.claims.id, asked, uuid4(), timezone.now())
