@@ -5,7 +5,7 @@ Compiled once per version and shared between threads; nothing in it changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -38,6 +38,7 @@ from orchestrator.core.definition import (
     OutcomeKind,
     Route,
     RouterStep,
+    SharedKey,
     StartStep,
     Step,
     TeamStep,
@@ -50,6 +51,7 @@ from orchestrator.core.definition import (
     doers_of,
     owner_of,
     place_of,
+    writes_of,
 )
 from orchestrator.core.errors import DomainError
 from orchestrator.core.expressions import (
@@ -124,6 +126,14 @@ class CompiledCompensation:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledKey:
+    """A value that steps share: what gives its first version, and what judges each of them."""
+
+    initial: CompiledExpression | None
+    contract: Validator
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledStep:
     """One step. Fields that its kind does not have are empty.
 
@@ -141,7 +151,8 @@ class CompiledStep:
     the expressions need. `members` is what the step runs of a map (one for all) or of a team are:
     agent steps without links; a map's own mapping gives `{"items": list}`, and `"enough"` when it
     has one. For a wait, `moment` gives the instant, `key` the key of the awaited event, and
-    `arrival` judges that event's data; for an emit, `key` gives the key of its event.
+    `arrival` judges that event's data; for an emit, `key` gives the key of its event. `keys` are
+    the shared values that its expressions read (`*`: all), `writes` what it writes to them.
     """
 
     id: str
@@ -174,6 +185,8 @@ class CompiledStep:
     key: CompiledExpression | None = None
     arrival: Validator | None = None
     reads: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    writes: CompiledMapping = ()
     members: tuple[CompiledStep, ...] = ()
 
 
@@ -196,6 +209,7 @@ class CompiledWorkflow:
     types: Mapping[str, DomainType] = field(default_factory=dict)
     stretches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     limited: tuple[str, ...] = ()
+    context: Mapping[str, CompiledKey] = field(default_factory=dict)
 
     def step(self, step_run: str) -> CompiledStep:
         """What a step run executes: the step of that id, or its part in the step it belongs to.
@@ -270,6 +284,7 @@ def compile_workflow(definition: WorkflowDefinition, catalogue: Catalogue) -> Co
         types=catalogue.types,
         stretches=found,
         limited=tuple(step_id for step_id in order if only_while_of(definition, step_id)),
+        context={key: _shared_key(one, catalogue) for key, one in definition.context.items()},
     )
 
 
@@ -437,9 +452,15 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
             if tree:
                 gathered: NumberTree = {"items": {"*": tree}}
                 steps[step_id] = {"output": gathered if isinstance(step, MapStep) else tree}
+    shared = {
+        key: tree
+        for key, one in definition.context.items()
+        if (tree := number_tree(inline(bundle(one.contract, catalogue.types))))
+    }
     return {
         "input": number_tree(inline(bundle(definition.input, catalogue.types))),
         "steps": steps or False,
+        "context": shared or False,
     }
 
 
@@ -497,7 +518,20 @@ class _Compiler:
         )
 
     def step(self, step_id: str, rank: int) -> CompiledStep:
-        """Compile one step."""
+        """Compile one step, with what it reads and writes of what steps share."""
+        compiled = self._own(step_id, rank)
+        if not self.definition.context:
+            return compiled
+        writes = self.mapping(writes_of(compiled.step))
+        written = tuple(expression for _, expression in writes)
+        return replace(
+            compiled,
+            writes=writes,
+            keys=_keys((*expressions_of(compiled), *written)),
+            reads=compiled.reads | _reads(written),
+        )
+
+    def _own(self, step_id: str, rank: int) -> CompiledStep:
         step, base = self.definition.steps[step_id], self._base(step_id, rank)
         match step:
             case AgentStep() | MapStep() | TeamStep():
@@ -719,6 +753,20 @@ class _Compiler:
         return tuple((name, tuple(branches[name])) for name in sorted(branches))
 
 
+def expressions_of(compiled: CompiledStep) -> Iterator[CompiledExpression]:
+    """Every expression that a step evaluates before it ends."""
+    for _, expression in (*compiled.mapping, *compiled.routes, *compiled.proposals):
+        yield expression
+    for item in compiled.evidence:
+        yield item.value
+        if item.sources is not None:
+            yield item.sources
+    shown = (compiled.why, compiled.title, compiled.confidence, compiled.moment, compiled.key)
+    yield from (one for one in shown if one is not None)
+    for member in compiled.members:
+        yield from expressions_of(member)
+
+
 def branch_of(definition: WorkflowDefinition, link_id: str) -> str:
     """The branch of a join that a link belongs to: named, or the source step's id."""
     link = definition.links[link_id]
@@ -734,6 +782,19 @@ def is_failure(definition: WorkflowDefinition, outcome: str) -> bool:
 def _reads(expressions: Iterable[CompiledExpression]) -> frozenset[str]:
     """The steps that expressions read; `*` when one of them takes all of them."""
     return frozenset(_step_read(path) for e in expressions for path in e.used if path[0] == "steps")
+
+
+def _keys(expressions: Iterable[CompiledExpression]) -> frozenset[str]:
+    """The shared values that expressions read; `*` when one of them takes all of them."""
+    paths = (path for one in expressions for path in one.used if path[0] == "context")
+    return frozenset(_step_read(path) for path in paths)
+
+
+def _shared_key(shared: SharedKey, catalogue: Catalogue) -> CompiledKey:
+    """Compile a key; what an initial value may read is the run's input."""
+    initial = shared.initial
+    read = None if initial is None else compile_expression(initial, variables=("input",))
+    return CompiledKey(read, Validator(shared.contract, catalogue.types))
 
 
 def _step_read(path: Path) -> str:

@@ -4,9 +4,10 @@ Steps and links are objects keyed by id, so that differences are small. A step's
 first name and survives renaming; a link's id is `<step>.<port>-<step>`. `positions` and notes are
 for the canvas only and no hash covers them (`WorkflowDefinition.hashed`).
 
-Values move by expressions (`core/expressions.py`), which see two names:
-`input` (the run's input) and `steps.<step id>` with the fields `result` (value, not_found, ...),
-`output`, `reason`, `score` and `round` (1, and one more each time a back link began it anew).
+Values move by expressions (`core/expressions.py`), which see three names:
+`input` (the run's input), `steps.<step id>` with the fields `result` (value, not_found, ...),
+`output`, `reason`, `score` and `round` (1, and one more each time a back link began it anew), and
+`context.<key>`, what the steps share, as it was when the step began (`core/sharing.py`).
 Inside a map they also see `item` and `index`, the item in hand.
 """
 
@@ -39,6 +40,8 @@ MAX_ITEMS = 1_000
 """How many items one map takes."""
 MAX_STARTED = 200
 """How many runs one step starts at once."""
+MAX_KEYS = 50
+"""How many values the steps of one workflow share."""
 RESERVED_IDS = frozenset(
     [
         "as",
@@ -73,6 +76,7 @@ RESERVED_IDS = frozenset(
 
 StepId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 PortName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+KeyName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 SectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=120)]
 Note = Annotated[Text, StringConstraints(max_length=2_000)]
@@ -192,6 +196,48 @@ class InnerStep(StepBase):
     only_while: OnlyWhile | None = None
 
 
+class WriteRule(StrEnum):
+    """What a write makes of a shared value."""
+
+    REPLACE = "replace"
+    """It takes its place; when somebody else has written since the writer began, it fails."""
+    APPEND = "append"
+    """What is written is put at the end of the list."""
+    UNION = "union"
+    """Of the list that is written, what is not in the list yet is put at its end."""
+    ADD = "add"
+    """The number that is written is added."""
+
+
+class SharedKey(Model):
+    """A value that the steps of a run share: typed, versioned, written by those named only.
+
+    `initial`, an expression over the run's input, gives its first version; without it the value is
+    absent until somebody writes. `writers` are the steps that may write. What they give is judged
+    by `contract` together with what was there before, as `rule` says.
+    """
+
+    label: Name
+    summary: Note = ""
+    contract: Schema
+    initial: Expression | None = None
+    writers: Annotated[tuple[StepId, ...], Field(max_length=100)] = ()
+    rule: WriteRule = WriteRule.REPLACE
+
+
+class WritingStep(InnerStep):
+    """What every step has that may write shared values when it ends well.
+
+    `writes` gives per key what is written, an expression that may also read what the step gave. It
+    writes when it leaves with a value, and not when that was rejected, returned, not agreed or not
+    decided in time.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"writes"})
+
+    writes: dict[KeyName, Expression] = Field(default={}, max_length=MAX_KEYS)
+
+
 class Compensation(Model):
     """How a step is undone: the agent that does it, and what that is given.
 
@@ -209,7 +255,7 @@ class StartStep(StepBase):
     kind: Literal["start"] = "start"
 
 
-class AgentStep(InnerStep):
+class AgentStep(WritingStep):
     """Calls one registered agent. Ports: next, not_found, uncertain, refused, failed.
 
     A value whose score is below `confidence_threshold` is treated as uncertain. When the agent has
@@ -240,7 +286,7 @@ class Losers(StrEnum):
     IGNORE = "ignore"
 
 
-class MapStep(InnerStep):
+class MapStep(WritingStep):
     """Calls an agent once for each item of a list. Ports: next, partial, failed.
 
     `items` gives the list, at most 1,000 long; `input` is built per item, from `item` and `index`
@@ -379,7 +425,7 @@ Protocol = Annotated[
 ]
 
 
-class TeamStep(InnerStep):
+class TeamStep(WritingStep):
     """Several agents under one way of working together. Ports: next, disagreed, failed.
 
     Without a `protocol` they vote: every member gets `input`; its vote is the field `ballot` of its
@@ -567,7 +613,7 @@ class PresetReason(Model):
     text: Name
 
 
-class GateStep(InnerStep):
+class GateStep(WritingStep):
     """Asks a person.
 
     Ports: approve and review: approved, rejected, returned, expired; fill: filled, expired; choose:
@@ -599,7 +645,7 @@ class GateStep(InnerStep):
     proposals: Annotated[tuple[GateProposal, ...], Field(max_length=8)] = ()
 
 
-class TransformStep(InnerStep):
+class TransformStep(WritingStep):
     """Builds an object with expressions. Port: next."""
 
     kind: Literal["transform"] = "transform"
@@ -640,7 +686,7 @@ class EventAwaited(Part):
     only_new: bool = False
 
 
-class WaitStep(InnerStep):
+class WaitStep(WritingStep):
     """Waits for time to pass, or for an event from outside. Ports: next, expired.
 
     Only a wait for an event expires. Output: `{"at": instant}` when it went on; after an event
@@ -651,7 +697,7 @@ class WaitStep(InnerStep):
     awaits: Annotated[Pause | Moment | EventAwaited, Field(discriminator="type")]
 
 
-class EmitStep(InnerStep):
+class EmitStep(WritingStep):
     """Tells the workspace that something has happened. Ports: next, failed.
 
     What `content` builds is the event's data, held against `contract`; `subject` gives its key, and
@@ -690,7 +736,7 @@ class Itself(Model):
         return "this workflow itself"
 
 
-class WorkflowStep(InnerStep):
+class WorkflowStep(WritingStep):
     """Runs a workflow as a run of its own. Ports: one per declared outcome of it, failed.
 
     `outcomes` are those of the version that is named, each with whether it counts as success. The
@@ -911,6 +957,10 @@ class WorkflowDefinition(Model):
     policies: RunPolicies
     triggers: Annotated[dict[StepId, Trigger], Field(max_length=20)] = Field(default_factory=dict)
     """What may start a run beside a person or a program."""
+    context: Annotated[dict[KeyName, SharedKey], Field(max_length=MAX_KEYS)] = Field(
+        default_factory=dict
+    )
+    """What the steps of a run share."""
     positions: dict[StepId, Position] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -924,15 +974,19 @@ class WorkflowDefinition(Model):
         for step_id in self.steps:
             if step_id in RESERVED_IDS:
                 raise ValueError(f"'{step_id}' is a reserved word and cannot be a step's id")
+        for key in self.context:
+            if key in RESERVED_IDS:
+                raise ValueError(f"'{key}' is a reserved word and cannot be the name of a key")
         return self
 
     def hashed(self) -> JsonValue:
         """The part that content hashes cover: everything but the canvas positions.
 
-        A workflow without triggers has the hash that it had before there were triggers.
+        A workflow without triggers, or shared values, has the hash that it had before there were
+        any.
         """
-        left_out = {"positions"} if self.triggers else {"positions", "triggers"}
-        return self.model_dump(mode="json", exclude=left_out)
+        unused = {name for name in ("triggers", "context") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude={"positions", *unused})
 
     @cached_property
     def sha256(self) -> str:
@@ -970,6 +1024,15 @@ def workflows_of(definition: WorkflowDefinition) -> tuple[WorkflowRef, ...]:
     named = (step.uses for step in definition.steps.values() if isinstance(step, WorkflowStep))
     others = (one for one in named if isinstance(one, WorkflowRef))
     return tuple({(one.workflow, one.version): one for one in others}.values())
+
+
+WRITES_NOT: frozenset[str] = frozenset({"rejected", "returned", "expired", "disagreed"})
+"""Ways out by which a step may leave with a value and does not write it."""
+
+
+def writes_of(step: Step) -> dict[str, str]:
+    """What a step writes, by key; nothing for kinds that never write."""
+    return step.writes if isinstance(step, WritingStep) else {}
 
 
 AGENT_PORTS = ("next", "not_found", "uncertain", "refused", "failed")

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator.core.json import JsonObject, Model, Text
+from orchestrator.core.json import JsonObject, JsonValue, Model, Text
 from orchestrator.core.results import (
     Failed,
     NotFound,
@@ -380,6 +380,23 @@ class StepEnded(EventBase):
     port: str | None
 
 
+class ContextWritten(EventBase):
+    """A shared value has its next version: the step wrote, having read version `based_on`.
+
+    `value` is what the key holds now; None when it is absent. `without`: these versions were taken
+    back, because the run goes on at `step`.
+    """
+
+    type: Literal["context_written"] = "context_written"
+    step: str
+    iteration: int
+    key: str
+    version: int
+    based_on: int
+    value: JsonValue = None
+    without: tuple[int, ...] = ()
+
+
 class RoundBegun(EventBase):
     """A back link was taken: `step` and all that comes after it begin anew.
 
@@ -480,6 +497,7 @@ DerivedEvent = Annotated[
     | HandoffMade
     | RouteChosen
     | StepEnded
+    | ContextWritten
     | RoundBegun
     | StepClosed
     | LinkResolved

@@ -96,6 +96,8 @@ class Execution(Conversations, Children):
             step_id = self._next_ready()
             if step_id is None:
                 return
+            if self.definition.context:
+                self._look(step_id)
             self._execute(step_id)
 
     def _next_ready(self) -> str | None:
@@ -118,7 +120,7 @@ class Execution(Conversations, Children):
             return
         match compiled.step:
             case StartStep():
-                self._end_step(step_id, Value.model_construct(output=self.changes["input"]), "next")
+                self._begin_run(step_id)
             case AgentStep() | MapStep() | TeamStep():
                 self._prepare(compiled, compiled.step)
             case RouterStep():

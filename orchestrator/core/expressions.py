@@ -2,9 +2,9 @@
 
 What the rest of the code may rely on:
 
-* An expression sees named variables only (`input`, `steps`), has no side effects, ends after a
-  bounded number of steps, and is at most 2,000 characters long. Compiled expressions are shared
-  between threads.
+* An expression sees named variables only (`input`, `steps`, `context`), has no side effects, ends
+  after a bounded number of steps, and is at most 2,000 characters long. Compiled expressions are
+  shared between threads.
 * A *plain path* (`steps.extract.output.amount`, `input["first name"]`) never reaches the engine: it
   is a walk through the document. When the value is absent, evaluation raises `ExpressionError` with
   code `absent`, and a mapping leaves the field out.
@@ -50,7 +50,7 @@ from orchestrator.core.json import JsonObject, JsonValue
 
 MAX_CHARACTERS = 2_000
 MAX_RESULT_NODES = 50_000
-RUN_VARIABLES = ("input", "steps")
+RUN_VARIABLES = ("input", "steps", "context")
 
 Path = tuple[str, ...]
 """A variable and the fields followed from it: `("steps", "extract", "output", "amount")`."""

@@ -48,7 +48,7 @@ from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import Broken, changed, reason_of
 from orchestrator.core.results import Basis, BasisKind, Failed, StepResult, Value
-from orchestrator.core.rounds import Rounds
+from orchestrator.core.sharing import Sharing
 from orchestrator.core.state import (
     ENDED_WITH_RESULT,
     TERMINAL_STEP,
@@ -60,7 +60,7 @@ from orchestrator.core.state import (
 )
 
 
-class Members(Rounds):
+class Members(Sharing):
     """What becomes of a step's members, and of the step by them."""
 
     def _begin_members(self, step_id: str) -> None:

@@ -33,6 +33,9 @@ Links alone do not always decide when a step may begin (`core/turns.py`). Steps 
 section take turns, in the order in which they became ready; a step that may begin only after
 another one has ended waits for that, and is skipped once the step has begun that ends its time.
 
+What steps share is read as it was when they began, and written with their end: the versions are
+part of the state, and a write that comes too late is a failure (`core/sharing.py`).
+
 Maps and teams are made of step runs of their own, their members; `core/members.py` says how they
 begin and end. The members of a team that talks are its calls, move after move
 (`core/conversations.py`).
@@ -148,6 +151,7 @@ from orchestrator.core.results import (
     Violation,
 )
 from orchestrator.core.rounds import UNBEGUN, former_of
+from orchestrator.core.sharing import NOT_WRITTEN
 from orchestrator.core.state import (
     ENDED_WITH_RESULT,
     LinkStatus,
@@ -639,7 +643,9 @@ class _Planner(Undoing):
         """
         run, step = self.steps[step_id], self.workflow.step(step_id).step
         is_edited = edited is not None and edited != run.input
-        was_answered = run.result is not None and not isinstance(run.result, Failed)
+        failed = run.result if isinstance(run.result, Failed) else None
+        was_answered = run.result is not None and failed is None
+        was_answered = was_answered or (failed is not None and failed.reason_code in NOT_WRITTEN)
         goes_on = isinstance(step, CALLING) and not was_answered
         if is_edited or not goes_on:
             changes = next_iteration(run, override=edited if is_edited else run.input_override)
@@ -704,6 +710,8 @@ class _Planner(Undoing):
         self._start_run_timer(resumes)
         after = self.workflow.descendants[at]
         self._reopen((at, *sorted(after, key=self._rank)))
+        if self.definition.context:
+            self._take_back(at, {at, *after})
         for link_id in self.workflow.steps[at].back_in:
             self.rounds = {key: used for key, used in self.rounds.items() if key != link_id}
         for step_id in self.workflow.order:

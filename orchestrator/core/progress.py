@@ -3,9 +3,10 @@
 Every change of a status goes through the lifecycle tables of `core/state.py`; every intent is
 collected as a command. Here stands what all kinds of steps share: how links resolve, what an
 exception does, how a run ends. On it build, in this order, steps that may not begin yet
-(`core/turns.py`), leaving a step and going back (`core/rounds.py`), steps made of members and waits
-(`core/members.py`, `core/waits.py`), what each kind of step does (`core/execution.py`), undoing a
-run (`core/undoing.py`), and the events from outside (`core/planner.py`).
+(`core/turns.py`), leaving a step and going back (`core/rounds.py`), what steps share
+(`core/sharing.py`), steps made of members and waits (`core/members.py`, `core/waits.py`), what each
+kind of step does (`core/execution.py`), undoing a run (`core/undoing.py`), and the events from
+outside (`core/planner.py`).
 """
 
 from __future__ import annotations
@@ -190,6 +191,7 @@ class Progress:
         self.calls = state.calls
         self.money = state.money
         self.groups = dict(state.groups)
+        self.shared = state.context
         self.changes: dict[str, Any] = {}
         self.commands: list[Command] = []
         self.events: list[DerivedEvent] = []
@@ -198,6 +200,7 @@ class Progress:
         self.prepared: list[str] = []
         self.is_leasing = False
         self.views: dict[str, JsonObject] = {}
+        self.writing: dict[str, tuple[Any, ...]] = {}
 
     def _open_steps(self) -> OpenSteps:
         self.open = OpenSteps()
@@ -493,6 +496,7 @@ class Progress:
             calls=self.calls,
             money=self.money,
             groups=self.groups,
+            context=self.shared,
             **self.changes,
         )
         return Plan(

@@ -32,6 +32,7 @@ from orchestrator.core.definition import EmitStep, WorkflowStep, doers_of, owner
 from orchestrator.core.fallbacks import changes_things
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import Failed, Refused, StepResult, Uncertain, Value
+from orchestrator.core.shared_keys import present
 from orchestrator.core.state import RunState, RunStatus, StepRunState, StepStatus, is_unclear
 
 MAY_BE_ROLLED_BACK: Final = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED})
@@ -58,7 +59,11 @@ class RollbackPlan:
 
 def rollback_plan(workflow: CompiledWorkflow, state: RunState) -> RollbackPlan:
     """What a rollback of an ended run would do now."""
-    scope: Scope = {"input": state.input, "steps": views_of(state.steps, workflow.order)}
+    scope: Scope = {
+        "input": state.input,
+        "steps": views_of(state.steps, workflow.order),
+        "context": present(workflow.definition.context, state.context),
+    }
     undo: list[tuple[str, JsonObject]] = []
     left: list[tuple[str, str]] = []
     for compiled, run in _done(workflow, state):

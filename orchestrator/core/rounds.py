@@ -37,6 +37,7 @@ UNBEGUN: dict[str, Any] = {
     "result": None,
     "port": None,
     "ended_at": None,
+    "seen": {},
 }
 """What a step forgets whose iteration has not begun."""
 _PORTS = {

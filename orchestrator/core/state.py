@@ -108,7 +108,7 @@ class StepRunState(Model):
     `former_iteration`. `undo`: this iteration undoes the one before it. `unclear`: nobody knows
     what an earlier try of this iteration did. `called_before`: a call of an earlier iteration, or
     of an agent that another took over from, may have had an effect; or the step told an event, or
-    started a run.
+    started a run. `seen`: the versions of all shared values when the iteration began.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -131,6 +131,40 @@ class StepRunState(Model):
     undo: bool = False
     unclear: bool = False
     called_before: bool = False
+    seen: dict[str, int] = Field(default_factory=dict)
+
+
+class SharedVersion(Model):
+    """One version of a value that the steps of a run share (`core/shared_keys.py`).
+
+    `step` gave it in its `iteration`, having read version `based_on` (0: there was none). `given`
+    is what was written; `is_whole`: it is the value itself, whatever the key's rule. `without`:
+    nothing was written, these versions were taken back.
+    """
+
+    step: str
+    iteration: int
+    based_on: int
+    at: datetime
+    given: JsonValue = None
+    is_whole: bool = False
+    without: tuple[int, ...] = ()
+
+    def stored(self) -> JsonObject:
+        """As JSON; what is given as it is, nulls inside it too."""
+        kept: JsonObject = {
+            "step": self.step,
+            "iteration": self.iteration,
+            "based_on": self.based_on,
+            "at": to_jsonable_python(self.at),
+        }
+        if self.given is not None:
+            kept["given"] = self.given
+        if self.is_whole:
+            kept["is_whole"] = True
+        if self.without:
+            kept["without"] = list(self.without)
+        return kept
 
 
 class Talk(Model):
@@ -205,6 +239,7 @@ def next_iteration(run: StepRunState, *, override: JsonObject | None) -> dict[st
         "ended_at": None,
         "unclear": False,
         "called_before": run.called_before or may_have_acted(run),
+        "seen": {},
     }
 
 
@@ -233,7 +268,8 @@ class RunState(Model):
     has a budget, `money` what they cost in its currency, since a person last let it go on. While a
     run is rolled back, `undo` are the steps that are still to be undone, in order; `not_undone`
     gives per step the reason why it was not undone. `depth` counts the runs that led to this one,
-    or to an event that it heard.
+    or to an event that it heard. `context` holds every version of what the steps share, by
+    `<key>@<number>`; versions are added and never changed.
     """
 
     run_id: str
@@ -256,6 +292,7 @@ class RunState(Model):
     undo: tuple[str, ...] = ()
     not_undone: dict[str, str] = Field(default_factory=dict)
     depth: int = 0
+    context: dict[str, SharedVersion] = Field(default_factory=dict)
 
     def stored(self) -> JsonObject:
         """The control part as JSON: without inputs and outputs, which the step rows hold."""
@@ -264,6 +301,8 @@ class RunState(Model):
             stored["steps"] = {name: stored_step(step) for name, step in self.steps.items()}
         if self.links:
             stored["links"] = {link: status.value for link, status in self.links.items()}
+        if self.context:
+            stored["context"] = {name: one.stored() for name, one in self.context.items()}
         return stored
 
 
@@ -285,6 +324,9 @@ def patch_of(
         steps, links = after.steps, after.links
     patch["steps"] = {name: stored_step(after.steps[name]) for name in steps}
     patch["links"] = {link: after.links[link].value for link in links}
+    if after.context is not before.context:
+        new = after.context.keys() - before.context.keys()
+        patch["context"] = {name: after.context[name].stored() for name in sorted(new)}
     was, now = before.__dict__, after.__dict__
     for name in RunState.model_fields:
         if name not in _RUN_PARTS and was[name] is not now[name] and was[name] != now[name]:
@@ -297,7 +339,7 @@ def patched(stored: JsonObject, patches: Iterable[JsonObject]) -> JsonObject:
     whole = dict(stored)
     for patch in patches:
         for name, value in patch.items():
-            if name in {"steps", "links"} and isinstance(value, dict):
+            if name in _MERGED and isinstance(value, dict):
                 former = whole.get(name)
                 merged = {**former, **value} if isinstance(former, dict) else value
                 if merged:
@@ -310,7 +352,9 @@ def patched(stored: JsonObject, patches: Iterable[JsonObject]) -> JsonObject:
 
 
 _STEP_PARTS = frozenset({"input", "input_override", "result", "former"})
-_RUN_PARTS = frozenset({"input", "result", "steps", "links"})
+_RUN_PARTS = frozenset({"input", "result", "steps", "links", "context"})
+_MERGED = frozenset({"steps", "links", "context"})
+"""Parts of a stored state that a patch adds to, or changes in part."""
 _AS_THEY_ARE = (str, bool, int, float)
 
 

@@ -41,7 +41,10 @@ class Undoing(Execution):
     def _begin_rollback(self) -> bool:
         """Give every step that can be undone its input; False when nothing has to be undone."""
         planned = rollback_plan(
-            self.workflow, changed(self.before, steps=dict(self.steps), **self._known_input())
+            self.workflow,
+            changed(
+                self.before, steps=dict(self.steps), context=self.shared, **self._known_input()
+            ),
         )
         if planned.is_empty:
             return False

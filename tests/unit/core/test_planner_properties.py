@@ -18,6 +18,8 @@ from orchestrator.core.beginnings import circle, entered_midway, held_midway, st
 from orchestrator.core.catalogue import WorkflowInterface
 from orchestrator.core.compilation import compile_workflow, step_order
 from orchestrator.core.definition import (
+    PARTIAL,
+    WRITES_NOT,
     Auction,
     JoinStep,
     Link,
@@ -30,6 +32,7 @@ from orchestrator.core.definition import (
     is_member,
     owner_of,
     ports_of,
+    writes_of,
 )
 from orchestrator.core.events import (
     AttemptFailed,
@@ -64,6 +67,7 @@ from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import HELD
 from orchestrator.core.protocols import places_of
 from orchestrator.core.results import Failed, Uncertain, Value
+from orchestrator.core.shared_keys import heads_of, name_of, present, values_at
 from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal, patch_of, patched
 from orchestrator.core.waits import arrived
 from tests.unit.core.flows import (
@@ -94,6 +98,7 @@ KINDS = (
     ),
     *("hear", "emit", "choose", "adjudicate", "child"),
 )
+WRITING = {"agent", "map", "team", "gate", "transform", "wait", "emit", "workflow"}
 LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
 WRITER = replace(agent("writes"), side_effect="write", price=Money(3, "EUR"))
@@ -195,12 +200,35 @@ def random_definition(rnd):
     made = type(made).model_validate({**made.model_dump(mode="json"), "links": forward})
     whole = made.model_dump(mode="json")
     whole["links"] = {**forward, **random_back_links(rnd, made)}
+    if rnd.random() < 0.5:
+        share(rnd, whole)
     if rnd.random() < 0.1:
         whole["links"] |= RACE
         whole["steps"] |= RACERS
     if rnd.random() < 0.4:
         return random_limits(rnd, type(made).model_validate(whole))
     return type(made).model_validate(whole)
+
+
+def share(rnd, whole):
+    """Let steps share a count, a list and a value that is replaced; some read it."""
+    whole["context"] = {
+        "count": {"label": "Count", "contract": {"type": "integer"}, "rule": "add", "initial": "0"},
+        "log": {"label": "Log", "contract": {"type": "array"}, "rule": "append"},
+        "last": {
+            "label": "Last",
+            "contract": {"type": "integer"},
+            "initial": rnd.choice([None, "input.n", "input.due"]),
+        },
+    }
+    last = ["1", "has(context.last) ? context.last + 1 : 0", "context.last + 1", "'text'"]
+    for step in whole["steps"].values():
+        if "writes" in step or step["kind"] in WRITING:
+            step["writes"] = {"count": "1"} if rnd.random() < 0.7 else {}
+            step["writes"] |= {"log": "context.count"} if rnd.random() < 0.3 else {}
+            step["writes"] |= {"last": rnd.choice(last)} if rnd.random() < 0.4 else {}
+        if step["kind"] == "agent" and rnd.random() < 0.5:
+            step["input"] |= {"last": "context.last"}
 
 
 def random_limits(rnd, made):
@@ -413,7 +441,7 @@ def random_step(rnd, name, before):
 
 def dumped(state):
     """What `RunState.stored` gives, made by pydantic."""
-    parts = {"input", "input_override", "result", "former"}
+    parts = {"input", "input_override", "result", "former"}  # seen and context are all of it
     left_out = {"input": True, "result": True, "steps": {"__all__": parts}}
     return state.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
 
@@ -443,6 +471,7 @@ class World:
         self.allowances = 1
         """How often the budget was given: at the start, and by people since."""
         self.inputs = {}
+        self.versions = {}
         self.reviews = set()
         self.timers = {}
         self.ended = []
@@ -621,6 +650,51 @@ class World:
         self.check_members()
         self.check_budget()
         self.check_sections()
+        self.check_shared()
+
+    def check_shared(self):
+        """Versions have no gaps, never change, and lose nothing; who reads one read its value."""
+        keys, context = self.workflow.definition.context, self.state.context
+        assert context.items() >= self.versions.items(), "a version was changed or lost"
+        self.versions = dict(context)
+        heads = heads_of(keys, context)
+        assert set(context) == {
+            name_of(key, n + 1) for key, top in heads.items() for n in range(top)
+        }
+        for name, one in context.items():
+            key, number = name.split("@")
+            assert one.based_on < int(number)
+            assert one.based_on == int(number) - 1 or keys[key].rule != "replace", (
+                "an update is lost"
+            )
+        for name, run in self.state.steps.items():
+            assert all(heads[key] >= upto for key, upto in run.seen.items())
+            step = self.workflow.step(name).step
+            is_mapped = run.input is not None and run.input_override is None and not run.undo
+            if is_mapped and getattr(step, "input", {}).get("last") and run.seen:
+                seen = values_at(keys, context, run.seen)
+                assert run.input.get("last") == seen.get("last"), "it read another version"
+        if keys and heads["count"] and self.counts_once:
+            stands = [name for name, run in self.state.steps.items() if self.has_counted(name, run)]
+            assert present(keys, context)["count"] == len(stands), "each that stands counts once"
+
+    def has_counted(self, name, run):
+        is_good = run.result is not None and run.result.type == "value"
+        is_good = (
+            is_good and run.port not in {None, *WRITES_NOT} and run.status.value == "succeeded"
+        )
+        return (
+            is_good and not is_member(name) and "count" in writes_of(self.workflow.step(name).step)
+        )
+
+    @property
+    def counts_once(self):
+        """Whether no step ends twice, or for nothing."""
+        definition = self.workflow.definition
+        joins = [step for step in definition.steps.values() if isinstance(step, JoinStep)]
+        has_back = any(link.is_back for link in definition.links.values())
+        is_undone = self.state.status.value in {"rolling_back", "rolled_back"}
+        return not has_back and not is_undone and not any(step.policy in PARTIAL for step in joins)
 
     def check_sections(self):
         """One stretch is in a section, and whoever waits for his turn waits behind another one."""
