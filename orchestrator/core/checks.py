@@ -58,6 +58,7 @@ from orchestrator.core.definition import (
     RouterMode,
     RouterStep,
     ScheduleSource,
+    SharedKey,
     StartStep,
     Step,
     TeamMember,
@@ -71,6 +72,7 @@ from orchestrator.core.definition import (
     agents_of,
     doers_of,
     ports_of,
+    writes_of,
 )
 from orchestrator.core.emits import is_reserved
 from orchestrator.core.expression_types import (
@@ -93,7 +95,7 @@ from orchestrator.core.findings import (
     Severity,
     Verdict,
 )
-from orchestrator.core.flow import Flow
+from orchestrator.core.flow import Flow, Ports
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import way_around
 from orchestrator.core.mendings import Mender
@@ -108,7 +110,9 @@ from orchestrator.core.scope import (
     same_meaning,
     says_nothing,
     succeeding,
+    writing_ports,
 )
+from orchestrator.core.shared_checks import SharedChecks, taken_by, wrong_kind
 from orchestrator.core.triggers import own_contract, variables_of
 
 __all__ = ["Finding", "check_definition", "examine", "has_errors"]
@@ -207,6 +211,7 @@ class _Checker:
         self.findings: list[Finding] = []
         self.judged: dict[str, list[_Judged]] = {}
         self.unusable: dict[int, str] = {}
+        self.read_keys: dict[str, set[str | None]] = {}
         self.compared: dict[tuple[int, int], _Compared] = {}
 
     def sorted_findings(self) -> list[Finding]:
@@ -271,6 +276,8 @@ class _Checker:
             self._check_step(step_id)
         self._check_run_title()
         self.findings += BeginChecks(self.definition, self.flow).findings()
+        if self.definition.context or any(map(writes_of, self.definition.steps.values())):
+            self._check_shared()
 
     def link_verdicts(self) -> dict[str, LinkVerdict]:
         """Per link, how well the target's fields fit that read the link's source.
@@ -547,6 +554,8 @@ class _Checker:
         for name, outcome in self.definition.outcomes.items():
             if outcome.result is not None:
                 self._usable(outcome.result, _Place(field=f"outcomes.{name}.result"))
+        for key, one in self.definition.context.items():
+            self._usable(one.contract, _Place(field=f"context.{key}.contract"))
         for step_id, step in self.definition.steps.items():
             if isinstance(step, GateStep):
                 self._usable(step.contract, _Place(step_id, "contract"))
@@ -881,18 +890,9 @@ class _Checker:
     def _check_undo_field(self, step_id: str, name: str, text: str, wanted: JsonObject) -> None:
         """An expression that may also read what the step itself gave."""
         place = _Place(step_id, f"compensation.input.{name}")
-        read = [one for one in _steps_read(text, self.definition, RUN_VARIABLES) if one != step_id]
-        if self._reads_wrong_steps(read, place):
-            return
-        scope = self.shapes.variables(step_id, read)
-        steps, own = scope["steps"], self.shapes.view(step_id, frozenset({"next"}))
-        known = steps.get("properties")
-        others = known if isinstance(known, dict) else {}
-        typed = self._typed_in(
-            text, place, {**scope, "steps": closed_object({**others, step_id: own})}
-        )
-        takes = None if typed.has_errors else member(wanted, name)
-        if takes is None or not typed.schema:
+        typed = self._typed_own(text, place, frozenset({"next"}))
+        takes = None if typed is None else member(wanted, name)
+        if typed is None or takes is None or not typed.schema:
             return
         fit = fits(typed.schema, takes[0], self.catalogue.types)
         if fit.verdict is FitVerdict.DOES_NOT_FIT:
@@ -902,6 +902,25 @@ class _Checker:
                 f"What undoing {self.name(step_id)} gets as '{name}' does not fit: {fit.reason}.",
                 at=place,
             )
+
+    def _typed_own(self, text: str, place: _Place, ports: Ports) -> ExpressionType | None:
+        """Type an expression that also reads what its own step gave, having left by these ports.
+
+        None: something is wrong with it, and was noted.
+        """
+        step_id = place.step or ""
+        read = [one for one in _steps_read(text, self.definition, RUN_VARIABLES) if one != step_id]
+        if self._reads_wrong_steps(read, place):
+            return None
+        self._note_keys(text, place, RUN_VARIABLES)
+        scope = self.shapes.variables(step_id, read)
+        steps, own = scope["steps"], self.shapes.view(step_id, ports)
+        known = steps.get("properties")
+        others = known if isinstance(known, dict) else {}
+        typed = self._typed_in(
+            text, place, {**scope, "steps": closed_object({**others, step_id: own})}
+        )
+        return None if typed.has_errors else typed
 
     def _check_fallbacks(self, step_id: str, step: AgentStep, own: AgentInterface) -> None:
         """Each fallback agent exists, is another one, and can stand in for the step's own."""
@@ -1205,6 +1224,47 @@ class _Checker:
         if title is not None:
             self._check_shown(_Place(field="run_title"), title, "string")
 
+    # ---- what steps share ------------------------------------------------------------------------
+
+    def _check_shared(self) -> None:
+        """The keys, what they begin with, and what steps write to them."""
+        contracts = {
+            key: self.shapes.inlined(one.contract) for key, one in self.definition.context.items()
+        }
+        for key, one in self.definition.context.items():
+            if one.initial is not None:
+                place = _Place(field=f"context.{key}.initial")
+                scope = {"input": self.shapes.inlined(self.definition.input)}
+                typed = self._typed_in(one.initial, place, scope)
+                if not typed.has_errors:
+                    self._compare(place, one.initial, typed.schema, contracts[key])
+        for step_id, step in self.definition.steps.items():
+            for key, text in sorted(writes_of(step).items()):
+                typed = self._typed_own(text, _Place(step_id, f"writes.{key}"), writing_ports(step))
+                shared = self.definition.context.get(key)
+                if shared is not None and typed is not None:
+                    self._check_written(step_id, key, shared, typed)
+        self.findings += SharedChecks(
+            self.definition, self.flow, contracts, self.read_keys
+        ).findings()
+
+    def _check_written(
+        self, step_id: str, key: str, shared: SharedKey, typed: ExpressionType
+    ) -> None:
+        """What is written fits the key, as its rule takes it."""
+        place = _Place(step_id, f"writes.{key}")
+        text = writes_of(self.definition.steps[step_id])[key]
+        if wanted := wrong_kind(shared, typed.schema):
+            self.add(
+                "error",
+                "wrong_kind",
+                f"'{shared.label}' takes {wanted}; '{text}' gives {kinds_text(typed.schema)}.",
+                at=place,
+            )
+        else:
+            contract = self.shapes.inlined(shared.contract)
+            self._compare(place, text, typed.schema, taken_by(shared, contract))
+
     # ---- mappings --------------------------------------------------------------------------------
 
     def _built(self, step_id: str, part: str, mapping: Mapping[str, str]) -> JsonObject:
@@ -1376,6 +1436,7 @@ class _Checker:
         read = list(_steps_read(text, self.definition, names))
         if self._reads_wrong_steps(read, place):
             return ExpressionType(findings=(_WRONG_STEP,))
+        self._note_keys(text, place, names)
         scope = self.shapes.variables(place.step, read, per_item=names == ITEM_VARIABLES)
         typed = check_expression(text, scope, is_condition=is_condition)
         for finding in typed.findings:
@@ -1389,6 +1450,23 @@ class _Checker:
                 hint="Ask with has(...) first.",
             )
         return typed
+
+    def _note_keys(self, text: str, place: _Place, names: tuple[str, ...]) -> None:
+        """Note who reads what is shared, and what nobody can have written by then."""
+        known = self.definition.context
+        for key in _keys_read(text, names) if known else ():
+            for one in [key] if key in known else known if key == "*" else ():
+                self.read_keys.setdefault(one, set()).add(place.step)
+            step_id = place.step
+            if key in known and step_id and not self.shapes.may_be_written(key, step_id):
+                self.add(
+                    "error",
+                    "not_written_before",
+                    f"{self.name(step_id)} reads '{known[key].label}', which nothing "
+                    "writes before it.",
+                    at=place,
+                    hint="Give it an initial value, or let a step before this one write it.",
+                )
 
     def _names(self, place: _Place) -> tuple[str, ...]:
         """The variables that an expression may use: those of an item inside a map."""
@@ -1439,6 +1517,14 @@ def _steps_read(text: str, definition: WorkflowDefinition, names: tuple[str, ...
         yield from definition.steps
         return
     yield from dict.fromkeys(path[1] for path in paths if path[0] == "steps")
+
+
+def _keys_read(text: str, names: tuple[str, ...]) -> Iterator[str]:
+    """The shared values that an expression reads; `*` when it takes all of them."""
+    with suppress(ExpressionError):
+        paths = compile_expression(text, variables=names).used
+        shared = (path for path in paths if path[0] == "context")
+        yield from dict.fromkeys(path[1] if len(path) > 1 else "*" for path in shared)
 
 
 def _read_by(text: str, names: tuple[str, ...]) -> frozenset[str]:

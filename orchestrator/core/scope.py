@@ -16,6 +16,7 @@ from orchestrator.core.contracts import SchemaError, bundle
 from orchestrator.core.definition import (
     CALLING,
     PARTIAL,
+    WRITES_NOT,
     AgentRef,
     AgentStep,
     Auction,
@@ -42,8 +43,16 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
     WorkflowStep,
     ports_of,
+    writes_of,
 )
-from orchestrator.core.expression_types import ALL_KINDS, kinds_of, member, union_of
+from orchestrator.core.expression_types import (
+    ALL_KINDS,
+    ExpressionType,
+    check_expression,
+    kinds_of,
+    member,
+    union_of,
+)
 from orchestrator.core.expressions import Path, path_expression
 from orchestrator.core.flow import Flow, Ports
 from orchestrator.core.json import JsonObject, JsonValue
@@ -212,6 +221,7 @@ class Shapes:
         self._inlined: dict[int, JsonObject] = {}
         self._views: dict[tuple[str, Ports | None], JsonObject] = {}
         self._listed: dict[tuple[str, Ports | None], tuple[Readable, ...]] = {}
+        self._shared: dict[str, JsonObject] = {}
 
     def inlined(self, schema: JsonObject) -> JsonObject:
         """A contract without references; one that cannot be used says nothing."""
@@ -474,10 +484,51 @@ class Shapes:
         seen_by_all: dict[str, JsonObject] = {
             "input": self.inlined(self.definition.input),
             "steps": closed_object(properties),
+            "context": self.shared(step_id),
         }
         if not per_item or step_id is None:
             return seen_by_all
         return {**seen_by_all, "item": self.items.get(step_id, {}), "index": _INDEX}
+
+    def shared(self, step_id: str | None) -> JsonObject:
+        """How a step sees what is shared; outside the steps nothing of it is seen."""
+        if step_id is None or not self.definition.context:
+            return _NOTHING_SHARED
+        if step_id not in self._shared:
+            known = self.definition.context
+            properties: JsonObject = {key: self.inlined(one.contract) for key, one in known.items()}
+            certain = [key for key in known if self.is_written(key, step_id)]
+            self._shared[step_id] = closed_object(properties, certain)
+        return self._shared[step_id]
+
+    def is_written(self, key: str, step_id: str) -> bool:
+        """Whether a shared value is certainly there when the step begins."""
+        shared, facts = self.definition.context[key], self.flow.facts.get(step_id, {})
+        if shared.initial is not None and not self.initial(key).may_be_absent:
+            return True
+        return any(
+            writer in facts
+            and key in writes_of(self.definition.steps[writer])
+            and facts[writer] <= writing_ports(self.definition.steps[writer])
+            for writer in shared.writers
+        )
+
+    def may_be_written(self, key: str, step_id: str) -> bool:
+        """Whether a shared value may be there: given at the start, or some writer may be first.
+
+        A writer comes too late only when every way to it leads through the step.
+        """
+        shared = self.definition.context[key]
+        return shared.initial is not None or any(
+            self.flow.is_former(writer, step_id)
+            or not (writer == step_id or self.flow.is_before(step_id, writer))
+            for writer in shared.writers
+        )
+
+    def initial(self, key: str) -> ExpressionType:
+        """What the initial value of a shared key is, by the run's input."""
+        text = self.definition.context[key].initial or ""
+        return check_expression(text, {"input": self.inlined(self.definition.input)})
 
     def may_read(self, other: str, step_id: str) -> bool:
         """Whether a step has run before, or a loop leads from it back to the reader."""
@@ -498,6 +549,7 @@ class Shapes:
         A map reads the item in hand before all.
         """
         found = [*self._item_readables(step_id), *self._input_readables()]
+        found += self._shared_readables(step_id)
         facts = self.flow.facts.get(step_id, {})
         for other, distance in self.flow.before(step_id, MAX_READ_STEPS):
             for one in self._step_readables(other, facts.get(other)):
@@ -560,6 +612,14 @@ class Shapes:
         schema = self.inlined(self.definition.input)
         sample = sample_of(schema)
         yield from listed(("input",), schema, certain=True, sample=sample)
+
+    def _shared_readables(self, step_id: str) -> Iterator[Readable]:
+        for key, shared in self.definition.context.items():
+            if self.may_be_written(key, step_id):
+                path, schema = ("context", key), self.inlined(shared.contract)
+                certain = self.is_written(key, step_id)
+                yield _readable(path, shared.label, schema, certain=certain)
+                yield from listed(path, schema, certain=certain, label=shared.label)
 
     def _item_readables(self, step_id: str) -> Iterator[Readable]:
         if per_item(self.definition.steps[step_id]):
@@ -668,6 +728,11 @@ def _with_output(step: Step) -> Ports:
     return OUTPUT_PORTS
 
 
+def writing_ports(step: Step) -> Ports:
+    """The ways out by which a step has written what it writes."""
+    return (_with_output(step) | {"next"}) - WRITES_NOT - {"uncertain"}
+
+
 def per_item(step: Step | None) -> bool:
     """Whether the input of a step is built for each item of a list."""
     return isinstance(step, MapStep) or (isinstance(step, WorkflowStep) and step.each is not None)
@@ -687,6 +752,9 @@ def closed_object(properties: JsonObject, required: Collection[str] | None = Non
         "required": names,
         "additionalProperties": False,
     }
+
+
+_NOTHING_SHARED = closed_object({})
 
 
 def label_of(name: str, schema: JsonObject) -> str:

@@ -103,7 +103,7 @@ def tried_by_step(tried: Tried, step: AgentStep) -> Tried:
 def tried_step(
     definition: WorkflowDefinition, catalogue: Catalogue, step_id: str, values: JsonObject
 ) -> Tried:
-    """What a step other than an agent's makes of `{"input": ..., "steps": {id: {"output", ...}}}`.
+    """What a step other than an agent's makes of `{"input", "steps": {id: {...}}, "context"}`.
 
     A step that is named without `result` counts as ended with a value.
 
@@ -143,7 +143,12 @@ def scope_of(values: JsonObject) -> JsonObject:
         for name, view in (steps.items() if isinstance(steps, dict) else ())
         if isinstance(view, dict)
     }
-    return {"input": given if isinstance(given, dict) else {}, "steps": seen}
+    shared = values.get("context")
+    return {
+        "input": given if isinstance(given, dict) else {},
+        "steps": seen,
+        "context": shared if isinstance(shared, dict) else {},
+    }
 
 
 def values_form(
@@ -392,9 +397,11 @@ def _over(below: JsonObject, above: Mapping[str, JsonValue]) -> JsonObject:
 def _name_steps(contract: JsonObject, definition: WorkflowDefinition) -> None:
     """Titles for people: the step's name, and what the run was given."""
     properties = _properties(contract)
-    given, steps = properties.get("input"), properties.get("steps")
+    given, steps, shared = (properties.get(name) for name in RUN_VARIABLES)
     if isinstance(given, dict):
         given["title"] = "Input of the run"
+    if isinstance(shared, dict):
+        shared["title"] = "Shared data"
     if isinstance(steps, dict):
         steps["title"] = "Steps before"
         for name, view in _properties(steps).items():
