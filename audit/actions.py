@@ -41,6 +41,9 @@ ACTIONS: Mapping[str, Action] = {
     "run.resumed": Action(
         "Resumed a run", "A failed run went on from one step; the input may be new."
     ),
+    "context.taken_back": Action(
+        "Took back shared data", "A run went on at a step; what later steps had written is gone."
+    ),
     "run.rollback_requested": Action(
         "Asked to roll a run back", "A person had what an ended run has done undone."
     ),

@@ -66,7 +66,9 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
     WorkflowRef,
     WorkflowStep,
+    WriteRule,
     doers_of,
+    writes_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.money import Money, format_money
@@ -397,6 +399,18 @@ _TRIGGER: Final[Mapping[str, _Fact]] = {
     "coalesce": _Fact("takes together", _together),
     "limit": _Fact("limit", _limit),
 }
+_RULES: Final[Mapping[WriteRule, str]] = {
+    WriteRule.REPLACE: "a write takes its place",
+    WriteRule.APPEND: "a write is put at the end of the list",
+    WriteRule.UNION: "a write adds what is not in the list yet",
+    WriteRule.ADD: "a write is added to the number",
+}
+_SHARED: Final[Mapping[str, _Fact]] = {
+    "label": _Fact("label", _quoted),
+    "summary": _Fact("description", _quoted),
+    "initial": _Fact("begins with", _text),
+    "rule": _Fact("written", lambda rule: _RULES[rule]),
+}
 _SCHEDULE: Final[Mapping[str, _Fact]] = {
     "catch_up": _Fact("made up for when it was missed", lambda policy: _CATCH_UPS[policy]),
     "catch_up_limit": _Fact("made up for at most", _text),
@@ -457,6 +471,7 @@ class _Comparison:
                 yield self._removed_step(step_id)
         yield from self._links()
         yield from self._triggers()
+        yield from self._shared()
         yield from self._outcomes()
         yield from self._policies()
         yield from self._layout()
@@ -474,6 +489,7 @@ class _Comparison:
             return
         if isinstance(new, InnerStep):
             yield from _facts(spot, _BEGINS, old, new)
+        yield from _mapping(spot, "writes", writes_of(old), writes_of(new))
         yield from _facts(spot, _FACTS[type(new)], old, new)
         yield from self._parts(spot, old, new)
 
@@ -614,6 +630,33 @@ class _Comparison:
                 yield Change(ChangeKind.REMOVED, f"Trigger “{old[key].name}”")
             else:
                 yield from _trigger(_Spot(f"Trigger “{new[key].name}”"), old[key], new[key])
+
+    def _shared(self) -> Iterator[Change]:
+        """What the steps of a run share."""
+        old, new = self.before.context, self.after.context
+        for key in sorted(old.keys() | new.keys()):
+            if key not in old:
+                note = f"{_RULES[new[key].rule].capitalize()}."
+                yield Change(ChangeKind.ADDED, f"Shared data “{new[key].label}”", note=note)
+            elif key not in new:
+                yield Change(ChangeKind.REMOVED, f"Shared data “{old[key].label}”")
+            else:
+                spot = _Spot(f"Shared data “{new[key].label}”")
+                yield from _facts(spot, _SHARED, old[key], new[key])
+                if tuple(old[key].writers) != tuple(new[key].writers):
+                    yield spot.change(
+                        "written by",
+                        self._names(self.before, old[key].writers),
+                        self._names(self.after, new[key].writers),
+                    )
+                yield from _contract(spot, old[key].contract, new[key].contract)
+
+    def _names(self, definition: WorkflowDefinition, steps: Iterable[str]) -> str:
+        """Steps by their names; one that does not exist, or shares its name, by its id."""
+        found = [definition.steps[one].name if one in definition.steps else one for one in steps]
+        return (
+            _listed([f"{name} ({one})" for name, one in zip(found, steps, strict=True)]) or "nobody"
+        )
 
     # ---- links ---------------------------------------------------------------------------------
 

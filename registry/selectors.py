@@ -480,7 +480,8 @@ def schemas_of(definition: WorkflowDefinition) -> list[JsonObject]:
     """The contracts that stand in a workflow definition itself."""
     gates = [step.contract for step in definition.steps.values() if isinstance(step, GateStep)]
     results = [one.result for one in definition.outcomes.values() if one.result is not None]
-    return [definition.input, *gates, *results]
+    shared = [one.contract for one in definition.context.values()]
+    return [definition.input, *gates, *results, *shared]
 
 
 def registered_version(version_id: UUID, types: Pins | None = None) -> RegisteredVersion:

@@ -494,6 +494,7 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/runs/<uuid:pk>/"): api("run.read", "run"),
     ("GET", "api/v1/runs/<uuid:pk>/events/"): api("run.read", "run"),
     ("GET", "api/v1/runs/<uuid:pk>/messages/"): api("run.read", "run"),
+    ("GET", "api/v1/runs/<uuid:pk>/context/"): api("run.read", "run"),
     ("GET", "api/v1/runs/<uuid:pk>/steps/<slug:step>/members/"): api(
         "run.read", "run", path={"step": "{step}"}
     ),

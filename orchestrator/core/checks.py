@@ -1240,10 +1240,11 @@ class _Checker:
                     self._compare(place, one.initial, typed.schema, contracts[key])
         for step_id, step in self.definition.steps.items():
             for key, text in sorted(writes_of(step).items()):
-                typed = self._typed_own(text, _Place(step_id, f"writes.{key}"), writing_ports(step))
+                place = _Place(step_id, f"writes.{key}")
+                given = self._typed_own(text, place, writing_ports(step))
                 shared = self.definition.context.get(key)
-                if shared is not None and typed is not None:
-                    self._check_written(step_id, key, shared, typed)
+                if shared is not None and given is not None:
+                    self._check_written(step_id, key, shared, given)
         self.findings += SharedChecks(
             self.definition, self.flow, contracts, self.read_keys
         ).findings()

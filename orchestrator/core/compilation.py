@@ -452,7 +452,7 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
             if tree:
                 gathered: NumberTree = {"items": {"*": tree}}
                 steps[step_id] = {"output": gathered if isinstance(step, MapStep) else tree}
-    shared = {
+    shared: dict[str, NumberTree] = {
         key: tree
         for key, one in definition.context.items()
         if (tree := number_tree(inline(bundle(one.contract, catalogue.types))))

@@ -3,14 +3,15 @@
 Worked out from the definition alone: an expression says which values it reads. Whatever an agent, a
 team, a child run or a person gives may rest on all of its input; of a transform, an emit and an end
 each field rests on the expression of that field only. Where a loop leads back to a step that is
-being looked at already it is not followed again.
+being looked at already it is not followed again. Of what steps share, only the run knows who wrote
+the version that was read: it is asked (`Writers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from orchestrator.core.compilation import CompiledStep, CompiledWorkflow
 from orchestrator.core.definition import EmitStep, EndStep, JoinStep, TransformStep
@@ -20,12 +21,17 @@ _BY_FIELD: Final = (TransformStep, EmitStep, EndStep)
 """Kinds of which every field of the output is made by an expression of its own."""
 
 
+Writers: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
+"""Who wrote what a step has read of a shared key, by step and key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One value that a step was given: for which field (empty: for the whole), read where.
 
     `source` is a step's id, or empty for the run's input; `path` the names from there on:
-    `("output", "amount")` of a step, `("claim", "id")` of the input.
+    `("output", "amount")` of a step, `("claim", "id")` of the input, `("context", "total")` of what
+    the step wrote to a shared key.
     """
 
     field: str
@@ -42,18 +48,21 @@ class Origin:
     readings: tuple[Reading, ...]
 
 
-def origins_of(workflow: CompiledWorkflow, step_id: str, field: str = "") -> tuple[Origin, ...]:
+def origins_of(
+    workflow: CompiledWorkflow, step_id: str, field: str = "", *, shared: Writers | None = None
+) -> tuple[Origin, ...]:
     """The step, then all that its output (or one field of it) was made of, the nearest first.
 
     Raises:
         KeyError: there is no such step.
     """
+    written = shared or {}
     wanted: dict[str, set[str]] = {step_id: {field}}
     distance = {step_id: 0}
     waiting = [(step_id, field)]
     while waiting:
         at, asked = waiting.pop(0)
-        for reading in _readings(workflow, workflow.steps[at], asked):
+        for reading in _readings(workflow, workflow.steps[at], asked, written):
             if not reading.source:
                 continue
             known = wanted.setdefault(reading.source, set())
@@ -64,7 +73,7 @@ def origins_of(workflow: CompiledWorkflow, step_id: str, field: str = "") -> tup
             distance.setdefault(reading.source, distance[at] + 1)
             waiting.append((reading.source, passed))
     return tuple(
-        Origin(name, distance[name], _all_readings(workflow, workflow.steps[name], fields))
+        Origin(name, distance[name], _all_readings(workflow, workflow.steps[name], fields, written))
         for name, fields in sorted(
             wanted.items(), key=lambda one: (distance[one[0]], -workflow.steps[one[0]].rank)
         )
@@ -77,13 +86,17 @@ def _field_of(path: Path) -> str:
 
 
 def _all_readings(
-    workflow: CompiledWorkflow, compiled: CompiledStep, fields: Iterable[str]
+    workflow: CompiledWorkflow, compiled: CompiledStep, fields: Iterable[str], shared: Writers
 ) -> tuple[Reading, ...]:
-    found = (one for field in sorted(fields) for one in _readings(workflow, compiled, field))
+    found = (
+        one for field in sorted(fields) for one in _readings(workflow, compiled, field, shared)
+    )
     return tuple(dict.fromkeys(found))
 
 
-def _readings(workflow: CompiledWorkflow, compiled: CompiledStep, field: str) -> Iterator[Reading]:
+def _readings(
+    workflow: CompiledWorkflow, compiled: CompiledStep, field: str, shared: Writers
+) -> Iterator[Reading]:
     if isinstance(compiled.step, JoinStep):
         for link in compiled.incoming:
             yield Reading("", workflow.definition.links[link].source, ("output",))
@@ -93,8 +106,10 @@ def _readings(workflow: CompiledWorkflow, compiled: CompiledStep, field: str) ->
         if is_narrow and name != field:
             continue
         for path in expression.paths():
-            reading = _reading(workflow, name, path)
-            if reading is not None:
+            if path[0] == "context" and len(path) > 1:
+                for writer in shared.get((compiled.id, path[1]), ()):
+                    yield Reading(name, writer, path)
+            elif (reading := _reading(workflow, name, path)) and reading.source != compiled.id:
                 yield reading
 
 
@@ -109,6 +124,7 @@ def _expressions(compiled: CompiledStep) -> Iterator[tuple[str, CompiledExpressi
     for given in (compiled.moment, compiled.key):
         if given is not None:
             yield "", given
+    yield from compiled.writes
 
 
 def _reading(workflow: CompiledWorkflow, field: str, path: Path) -> Reading | None:

@@ -13,7 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrator.core.definition import is_member
+from orchestrator.core.definition import WriteRule, is_member
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
 from orchestrator.core.state import RunStatus
@@ -21,6 +21,7 @@ from orchestrator.runs import selectors, services, trials
 from orchestrator.runs.models import AgentBreaker, Run
 from orchestrator.runs.origins import origin_lines
 from orchestrator.runs.presentation import graph_of
+from orchestrator.runs.shared_data import key_lines
 from orchestrator.web.api import ApiViewSet, StrictSerializer
 from orchestrator.web.idempotency import HEADER, idempotent
 from registry import selectors as registry
@@ -162,6 +163,11 @@ class RunStepSerializer(serializers.Serializer[Any]):
     status = serializers.CharField()
     iteration = serializers.IntegerField()
     round = serializers.IntegerField(help_text="1, and one more for each time a loop began it anew")
+    seen = serializers.DictField(
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="The versions of what steps share when it began, by key.",
+    )
     attempt = serializers.IntegerField()
     result_tag = serializers.CharField(required=False, allow_blank=True)
     port = serializers.CharField(required=False, allow_blank=True)
@@ -241,6 +247,9 @@ class RunSnapshotSerializer(serializers.Serializer[Any]):
     steps = serializers.DictField(child=RunStepSerializer())
     links = serializers.DictField(child=serializers.CharField())
     handoffs = RunHandoffSerializer(many=True)
+    shared = serializers.JSONField(
+        help_text="The versions of what steps share, by `<key>@<number>`; see `context/`."
+    )
 
 
 class RunEventSerializer(serializers.Serializer[Any]):
@@ -254,6 +263,47 @@ class RunEventSerializer(serializers.Serializer[Any]):
 
 class RunJournalSerializer(serializers.Serializer[Any]):
     events = RunEventSerializer(many=True)
+
+
+class SharedVersionSerializer(serializers.Serializer[Any]):
+    """One version of a key: who wrote it, having read which, and what the key held then."""
+
+    version = serializers.IntegerField()
+    step = serializers.CharField()
+    iteration = serializers.IntegerField()
+    based_on = serializers.IntegerField(help_text="The version that the step had read; 0: none.")
+    at = serializers.DateTimeField()
+    value = serializers.JSONField(allow_null=True)
+    is_absent = serializers.BooleanField()
+    sha256 = serializers.CharField(help_text="Of the value in canonical form.")
+    written = serializers.JSONField(allow_null=True, help_text="What the step gave.")
+    is_taken_back = serializers.BooleanField()
+    takes_back = serializers.ListField(child=serializers.IntegerField())
+
+
+class SharedKeySerializer(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field, not its own label
+    rule = serializers.ChoiceField(choices=[one.value for one in WriteRule])
+    writers = serializers.ListField(child=serializers.CharField())
+    version = serializers.IntegerField(help_text="The latest version; 0: nobody has written.")
+    value = serializers.JSONField(allow_null=True)
+    is_absent = serializers.BooleanField()
+    versions = SharedVersionSerializer(many=True, help_text="The latest first.")
+
+
+class ContextConflictSerializer(serializers.Serializer[Any]):
+    """A write that came too late, and changed nothing."""
+
+    step = serializers.CharField()
+    iteration = serializers.IntegerField()
+    reason = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+
+
+class RunContextSerializer(serializers.Serializer[Any]):
+    keys = SharedKeySerializer(many=True)
+    conflicts = ContextConflictSerializer(many=True)
 
 
 class RunMessageSerializer(serializers.Serializer[Any]):
@@ -309,6 +359,7 @@ class RunViewSet(ApiViewSet):
         "retrieve": "run.read",
         "events": "run.read",
         "messages": "run.read",
+        "context": "run.read",
         "step": "run.read",
         "members": "run.read",
         "lineage": "run.read",
@@ -396,6 +447,20 @@ class RunViewSet(ApiViewSet):
     def messages(self, _request: Request, pk: UUID) -> Response:
         selectors.get_run(self.actor, pk)
         return Response({"messages": selectors.message_log(pk)})
+
+    @extend_schema(responses=RunContextSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def context(self, _request: Request, pk: UUID) -> Response:
+        """What the steps of the run share: every key with all its versions, and conflicts."""
+        run = selectors.get_run(self.actor, pk)
+        definition = selectors.compiled_run(run).definition
+        lines = key_lines(definition, selectors.shared_versions(pk))
+        return Response(
+            {
+                "keys": [one.as_json() for one in lines],
+                "conflicts": selectors.context_conflicts(pk),
+            }
+        )
 
     @extend_schema(
         parameters=[OpenApiParameter("step", str, OpenApiParameter.PATH)],

@@ -14,7 +14,7 @@ from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import StartStep, Step, doers_of, owner_of
 from orchestrator.core.expressions import Path, path_text
 from orchestrator.core.json import JsonObject, JsonValue
-from orchestrator.core.lineage import Reading, origins_of
+from orchestrator.core.lineage import Reading, Writers, origins_of
 from orchestrator.runs.presentation import (
     Snapshot,
     StepSnapshot,
@@ -25,6 +25,7 @@ from orchestrator.runs.presentation import (
     step_look,
     version_words,
 )
+from orchestrator.runs.shared_data import value_seen, writers_behind
 from orchestrator.web.templatetags.baton import Look
 
 _TOLD_AS: Final[Mapping[str, str]] = {"result": "result_tag", "score": "score", "reason": "reason"}
@@ -108,7 +109,7 @@ def origin_lines(
     steps: Mapping[str, StepSnapshot] = run["steps"]
     if not steps.get(owner_of(step_id), {}).get("result_tag"):
         return ()
-    found = origins_of(compiled, owner_of(step_id), field)
+    found = origins_of(compiled, owner_of(step_id), field, shared=_writers(run, compiled))
     return tuple(
         _line(run, compiled, one.step, one.readings)
         for one in found
@@ -135,7 +136,7 @@ def _line(
         child=str((state.get("child") or {}).get("run") or ""),
         given=_whole_input(run)
         if isinstance(step, StartStep)
-        else _telling([_given(run, compiled, one) for one in _longest(readings)]),
+        else _telling([_given(run, compiled, step_id, one) for one in _longest(readings)]),
     )
 
 
@@ -182,8 +183,24 @@ def _whole_input(run: Snapshot) -> tuple[Given, ...]:
     return (Given("", "", "", "input", value, _text_of(value)),)
 
 
-def _given(run: Snapshot, compiled: CompiledWorkflow, reading: Reading) -> Given:
-    if not reading.source:
+def _writers(run: Snapshot, compiled: CompiledWorkflow) -> Writers:
+    """Who wrote what each step has read of what is shared."""
+    return {
+        (step_id, key): writers_behind(compiled.definition, run["shared"], key, upto)
+        for step_id in compiled.steps
+        for key, upto in (run["steps"].get(step_id, {}).get("seen") or {}).items()
+        if {key, "*"} & compiled.steps[step_id].keys
+    }
+
+
+def _given(run: Snapshot, compiled: CompiledWorkflow, reader: str, reading: Reading) -> Given:
+    if reading.path[:1] == ("context",) and reading.source:
+        key, upto = reading.path[1], run["steps"][reader]["seen"].get(reading.path[1], 0)
+        shown = value_seen(compiled.definition, run["shared"], key, upto)
+        value = _followed(shown, reading.path[2:])
+        path = f"{path_text(reading.path)}, version {upto}"
+        name = compiled.steps[reading.source].step.name
+    elif not reading.source:
         value = _followed(run.get("input"), reading.path)
         path, name = path_text(("input", *reading.path)), ""
     else:

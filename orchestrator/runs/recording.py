@@ -51,6 +51,7 @@ from orchestrator.core.definition import (
     WorkflowRef,
     WorkflowStep,
     member_id,
+    owner_of,
 )
 from orchestrator.core.events import DerivedEvent, DrivingEvent
 from orchestrator.core.fallbacks import agent_in_use, label_of
@@ -199,6 +200,7 @@ class _Ended:
     port: str
     route: events.RouteChosen | None = None
     begun: events.RoundBegun | None = None
+    wrote: tuple[events.ContextWritten, ...] = ()
 
 
 class Recording:
@@ -421,6 +423,8 @@ class Recording:
                 # A step's result, or the mapped result of the run.
                 is_payload = isinstance(value, dict)
                 bare[name] = self._content(value).reference if is_payload else self._bare(value)
+            elif name == "value":
+                bare[name] = _Content.of({"value": value}).reference
             elif isinstance(value, _AS_THEY_ARE):
                 bare[name] = value
             else:
@@ -832,6 +836,7 @@ class Recording:
                             one.port or "",
                             routes.get(one.step),
                             _round_after(derived[place + 1 :]),
+                            _written_after(derived[place + 1 :]),
                         ),
                         now,
                     )
@@ -878,6 +883,8 @@ class Recording:
             decision["round"] = ended.begun.round
             decision["rounds"] = {"used": ended.begun.used, "limit": ended.begun.limit}
         payloads: dict[str, bytes | JsonValue] = {}
+        if run_step.seen:
+            self._explain_sharing(ended, decision, payloads)
         if run_step.input is not None:
             payloads["input"] = CanonicalJson(self._content(run_step.input).bytes)
         if not isinstance(result, Failed) and result.output is not None:
@@ -926,6 +933,20 @@ class Recording:
             }
         elif ended.route is not None:
             self._explain_route(ended.route, decision, payloads)
+
+    def _explain_sharing(
+        self, ended: _Ended, decision: JsonObject, payloads: dict[str, bytes | JsonValue]
+    ) -> None:
+        """Which versions of what steps share the step has read, and which it has written."""
+        keys = self.facts.compiled.steps[owner_of(ended.name)].keys
+        read = {key: n for key, n in ended.step.seen.items() if {key, "*"} & keys}
+        if read:
+            decision["read"] = dict(read)
+        if ended.wrote:
+            decision["wrote"] = {
+                one.key: {"version": one.version, "based_on": one.based_on} for one in ended.wrote
+            }
+            payloads["wrote"] = {one.key: one.value for one in ended.wrote}
 
     def _explain_route(
         self,
@@ -990,8 +1011,26 @@ class Recording:
                 yield self._rollback_entry(one, now)
             case events.StepCompensated() | events.StepNotUndone():
                 yield self._undo_entry(one, now)
+            case events.ContextWritten() if one.without:
+                yield self._taken_back_entry(one, now)
             case _:
                 pass
+
+    def _taken_back_entry(self, one: events.ContextWritten, now: datetime) -> PreparedEntry:
+        """What steps that start over had written is taken back, by a version of its own."""
+        return self._entry(
+            "context.taken_back",
+            now,
+            step=one.step,
+            subject=Subject("run", str(self.facts.run_id)),
+            decision={
+                "outcome": "taken_back",
+                "key": one.key,
+                "version": one.version,
+                "without": list(one.without),
+            },
+            payloads={"value": one.value},
+        )
 
     def _rollback_entry(
         self, one: events.RollbackBegun | events.RunRolledBack, now: datetime
@@ -1135,6 +1174,16 @@ def _round_after(following: Sequence[DerivedEvent]) -> events.RoundBegun | None:
         if isinstance(one, events.RoundBegun):
             return one
     return None
+
+
+def _written_after(following: Sequence[DerivedEvent]) -> tuple[events.ContextWritten, ...]:
+    """What the end of a step wrote: told before anything else happens."""
+    found: list[events.ContextWritten] = []
+    for one in following:
+        if not isinstance(one, events.ContextWritten):
+            break
+        found.append(one)
+    return tuple(found)
 
 
 def _is_excepted(step: StepRunState) -> bool:

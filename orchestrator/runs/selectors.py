@@ -35,6 +35,7 @@ from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import WAITS_FOR, giver_of_basis
 from orchestrator.core.planner import overridable_steps, resumable_steps
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
+from orchestrator.core.sharing import CONFLICT
 from orchestrator.core.state import (
     TERMINAL_RUN,
     AttemptStatus,
@@ -341,6 +342,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
             places=places,
         ),
         "links": {name: links.get(name, "open") for name in definition.links},
+        "shared": run.state.get("context", {}),
         "handoffs": [_handoff(row, inputs) for row in handoffs],
     }
 
@@ -378,6 +380,33 @@ def run_journal(run_id: UUID, after_seq: int = 0, limit: int = JOURNAL_PAGE) -> 
             for row in rows
         ]
     }
+
+
+def shared_versions(run_id: UUID) -> JsonObject:
+    """Every version of what the steps of a run share, as `RunState.context` is stored.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    run = Run.objects.filter(id=run_id).only("id", "state", "state_seq", "seq").first()
+    if run is None:
+        raise NotFoundError("There is no such run.")
+    _bring_up_to_date(run)
+    return {**run.state.get("context", {})}
+
+
+def context_conflicts(run_id: UUID) -> list[JsonObject]:
+    """The writes that came too late, in order: `{"step", "iteration", "reason", "at"}`."""
+    found = StepRun.objects.filter(run_id=run_id, result__reason_code=CONFLICT)
+    return [
+        {
+            "step": row.step,
+            "iteration": row.iteration,
+            "reason": (row.result or {}).get("reason", ""),
+            "at": _at(row.ended_at or row.started_at),
+        }
+        for row in found.order_by("started_at", "id")
+    ]
 
 
 def message_log(run_id: UUID) -> list[JsonObject]:
@@ -848,6 +877,8 @@ def _steps(
             asked.get(name),
             agents=agents,
         )
+        if seen := stored.get(name, {}).get("seen"):
+            step["seen"] = seen
         if name in groups:
             step["members"] = _member_counts(MemberGroup.model_validate(groups[name]))
         if name in children:

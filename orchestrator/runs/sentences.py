@@ -70,6 +70,10 @@ class _Names:
         member = f", {member_word(step, step_id)}" if step_id and is_member(step_id) else ""
         return f"“{step.name}”{member}"
 
+    def key(self, key: str) -> str:
+        shared = self._definition.context.get(key)
+        return f"“{shared.label if shared else key}”"
+
     def outcome(self, name: str | None) -> str:
         outcome = self._definition.outcomes.get(name or "")
         return outcome.title if outcome else (name or "")
@@ -160,8 +164,8 @@ def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
             return f"The input of {step} was put right: {'; '.join(derived['repairs'])}."
         case "handoff_made" if derived["verdict"] == "refused":
             return f"The input of {step} was refused."
-        case "route_chosen" | "round_begun":
-            return _went(step, derived)
+        case "route_chosen" | "round_begun" | "context_written":
+            return _went(names, step, derived)
         case "run_ended":
             reached = names.outcome(derived.get("outcome"))
             said = _STATUSES[derived["status"]]
@@ -172,6 +176,13 @@ def _followed(names: _Names, derived: Mapping[str, Any]) -> str:
             return _undone(names, step, derived)
         case _:
             return _waits(names, step, derived)
+
+
+def _written(key: str, step: str, derived: Mapping[str, Any]) -> str:
+    if derived["without"]:
+        gone = ", ".join(str(number) for number in derived["without"])
+        return f"Version {gone} of {key} was taken back, by version {derived['version']}."
+    return f"{step} wrote version {derived['version']} of {key}."
 
 
 def _held(names: _Names, step: str, derived: Mapping[str, Any]) -> str:
@@ -225,7 +236,9 @@ def _waits(names: _Names, step: str, derived: Mapping[str, Any]) -> str:
     return f"{step} waits{what}."
 
 
-def _went(step: str, derived: Mapping[str, Any]) -> str:
+def _went(names: _Names, step: str, derived: Mapping[str, Any]) -> str:
+    if derived["type"] == "context_written":
+        return _written(names.key(derived["key"]), step, derived)
     if derived["type"] == "route_chosen":
         ports = derived.get("ports") or [derived["port"]]
         return f"{step} chose {' and '.join(f'“{port}”' for port in ports)}."

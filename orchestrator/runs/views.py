@@ -25,13 +25,14 @@ from orchestrator.access import Actor
 from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.contracts import Validator
-from orchestrator.core.definition import RouterStep, is_member
+from orchestrator.core.definition import RouterStep, is_member, owner_of
 from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
 from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject
 from orchestrator.runs import examples, forms, presentation, selectors, services
 from orchestrator.runs.models import Run
 from orchestrator.runs.origins import origin_lines
+from orchestrator.runs.shared_data import conflict_lines, key_lines, read_by, written_by
 from orchestrator.runs.timeline import timeline_of
 from orchestrator.runs.trials import NotTriableError
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
@@ -42,6 +43,7 @@ LOG_VIEWS: Final[Mapping[str, str]] = {
     "steps": "Steps",
     "graph": "Graph",
     "messages": "Messages",
+    "shared": "Shared data",
     "journal": "Journal",
 }
 STEP_TABS: Final[Mapping[str, str]] = {
@@ -375,7 +377,11 @@ class _Page:
             "selected": self.selected,
             "asked": self.asked,
             "log_view": self.view,
-            "log_tabs": LOG_VIEWS.items(),
+            "log_tabs": [
+                (name, label)
+                for name, label in LOG_VIEWS.items()
+                if name != "shared" or self.definition.context
+            ],
             "tab": self.tab,
             "step_tabs": STEP_TABS.items(),
             "is_over": self.run.ended_at is not None,
@@ -414,6 +420,13 @@ class _Page:
             context["messages_log"] = presentation.messages_of(
                 selectors.message_log(self.run.id), self.definition
             )
+        elif self.view == "shared":
+            context["shared_keys"] = key_lines(
+                self.definition, cast("Mapping[str, Any]", self.snapshot["shared"])
+            )
+            context["conflicts"] = conflict_lines(
+                self.definition, selectors.context_conflicts(self.run.id)
+            )
         elif self.view == "journal":
             context["journal"] = presentation.journal_of(self._events())
         return context
@@ -428,6 +441,8 @@ class _Page:
             "override": override_address(self.run, self.snapshot, self.selected),
             "given_by": person_named(panel.given_by),
         }
+        if self.definition.context and self.tab == "result":
+            context |= self._shared(owner_of(self.selected))
         if self.tab == "messages":
             found = presentation.messages_of(selectors.message_log(self.run.id), self.definition)
             context["step_messages"] = [
@@ -447,6 +462,15 @@ class _Page:
             events = self._events()
             context["route"] = presentation.route_of(events, self.definition, self.selected)
         return context
+
+    def _shared(self, step_id: str) -> dict[str, Any]:
+        """What the step has read and written of what steps share."""
+        stored = cast("Mapping[str, Any]", self.snapshot["shared"])
+        seen = self.steps[step_id].get("seen") or {}
+        return {
+            "shared_read": read_by(self.compiled, stored, step_id, seen),
+            "shared_written": written_by(self.definition, stored, step_id),
+        }
 
     def _members(self, step_id: str) -> presentation.MemberPage:
         found = selectors.list_members(

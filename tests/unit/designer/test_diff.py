@@ -14,7 +14,14 @@ from pydantic import ValidationError
 from designer import diff as diffs
 from designer.diff import ChangeKind, diff, is_layout_only, overlay_of
 from examples import claims
-from orchestrator.core.definition import InnerStep, ScheduleSource, Trigger, WorkflowDefinition
+from orchestrator.core.definition import (
+    InnerStep,
+    ScheduleSource,
+    SharedKey,
+    Trigger,
+    WorkflowDefinition,
+    WritingStep,
+)
 from tests.integration.designer.flows import small
 
 CLAIMS = claims.workflow()
@@ -480,6 +487,7 @@ def test_every_field_of_every_step_kind_is_compared():
     for kind, facts in diffs._FACTS.items():
         compared = {*facts, *diffs._ABOUT, *elsewhere[kind.__name__], "kind"}
         compared |= diffs._BEGINS.keys() if issubclass(kind, InnerStep) else set()
+        compared |= {"writes"} if issubclass(kind, WritingStep) else set()
         assert compared == set(kind.model_fields), kind
 
 
@@ -546,6 +554,38 @@ def test_triggers_are_told_in_words_with_what_changed_in_them():
     assert len([one for one in told if "Morning" in one]) == 2, "each change is told once"
     assert "Trigger “Paid”. when order.paid is told." in told
     assert "Trigger “Hook”" in told
+
+
+def test_what_steps_share_is_told_with_what_changed_in_it():
+    key = {"label": "Total", "contract": {"type": "integer"}, "writers": ["size"]}
+    old, new = small(), small()
+    old["context"] = {"total": key, "gone": {**key, "label": "Gone"}}
+    new["context"] = {
+        "total": {
+            **key,
+            "rule": "add",
+            "initial": "0",
+            "writers": [],
+            "contract": {"type": "number"},
+        },
+        "log": {**key, "label": "Log", "contract": {"type": "array"}, "rule": "append"},
+    }
+    new["steps"]["size"]["writes"] = {"log": "steps.size.output.size"}
+    told = [one.sentence for one in diff(read(old), read(new))]
+    for sentence in (
+        "Shared data “Gone”",
+        "Shared data “Log”. A write is put at the end of the list.",
+        "Shared data “Total”: begins with none → 0",
+        "Shared data “Total”: written a write takes its place → a write is added to the number",
+        "Shared data “Total”: written by Look at the size (size) → nobody",
+        "Shared data “Total”: contract, type integer → number",
+    ):
+        assert sentence in told, told
+    assert any("now writes log from" in one for one in told), told
+
+
+def test_every_field_of_a_shared_key_is_compared():
+    assert {*diffs._SHARED, "contract", "writers"} == set(SharedKey.model_fields)
 
 
 def told_of_trigger(key, **changes):
