@@ -98,6 +98,7 @@ def _usual_values() -> JsonObject:
         "link": _defaults(parts.Link),
         "outcome": _defaults(parts.Outcome),
         "trigger": _defaults(parts.Trigger),
+        "shared": _defaults(parts.SharedKey),
         "policies": policies,
         "workflow": _defaults(parts.WorkflowDefinition),
     }

@@ -31,6 +31,7 @@ export interface AgentStep {
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
+  writes?: { [key: string]: string };
   kind: "agent";
   uses: AgentRef;
   fallbacks?: AgentRef[];
@@ -98,6 +99,7 @@ export interface EmitStep {
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
+  writes?: { [key: string]: string };
   kind: "emit";
   event: string;
   subject?: string | null;
@@ -177,6 +179,7 @@ export interface GateStep {
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
+  writes?: { [key: string]: string };
   kind: "gate";
   type: GateType;
   question: string;
@@ -234,6 +237,7 @@ export interface MapStep {
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
+  writes?: { [key: string]: string };
   kind: "map";
   items: string;
   uses: AgentRef;
@@ -361,6 +365,16 @@ export interface ScheduleSource {
   catch_up_limit?: number;
 }
 
+/** A value that the steps of a run share: typed, versioned, written by those named only. */
+export interface SharedKey {
+  label: string;
+  summary?: string;
+  contract: { [key: string]: JsonValue };
+  initial?: string | null;
+  writers?: string[];
+  rule?: WriteRule;
+}
+
 /** Receives the run's input, already checked against the input contract. Port: next. */
 export interface StartStep {
   name: string;
@@ -393,6 +407,7 @@ export interface TeamStep {
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
+  writes?: { [key: string]: string };
   kind: "team";
   members: TeamMember[];
   input?: { [key: string]: string };
@@ -414,6 +429,7 @@ export interface TransformStep {
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
+  writes?: { [key: string]: string };
   kind: "transform";
   output: { [key: string]: string };
 }
@@ -441,6 +457,7 @@ export interface WaitStep {
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
+  writes?: { [key: string]: string };
   kind: "wait";
   awaits: Pause | Moment | EventAwaited;
 }
@@ -462,6 +479,7 @@ export interface WorkflowStep {
   summary?: string;
   exclusive?: Exclusive | null;
   only_while?: OnlyWhile | null;
+  writes?: { [key: string]: string };
   kind: "workflow";
   uses: WorkflowRef | Itself;
   outcomes?: { [key: string]: OutcomeKind };
@@ -469,6 +487,9 @@ export interface WorkflowStep {
   detached?: boolean;
   each?: string | null;
 }
+
+/** What a write makes of a shared value. */
+export type WriteRule = "replace" | "append" | "union" | "add";
 
 /** The whole document. Shape rules only; meaning is judged by `core/checks.py`. */
 export interface WorkflowDefinition {
@@ -482,6 +503,7 @@ export interface WorkflowDefinition {
   links: { [key: string]: Link };
   policies: RunPolicies;
   triggers?: { [key: string]: Trigger };
+  context?: { [key: string]: SharedKey };
   positions?: { [key: string]: Position };
 }
 
@@ -493,6 +515,7 @@ export const USUAL: { [part: string]: JsonObject } = {
     "summary": "",
     "exclusive": null,
     "only_while": null,
+    "writes": {},
     "fallbacks": [],
     "fallback_on": [
       "timeout",
@@ -528,6 +551,7 @@ export const USUAL: { [part: string]: JsonObject } = {
     "summary": "",
     "exclusive": null,
     "only_while": null,
+    "writes": {},
     "why": null,
     "title": null,
     "proposal": {},
@@ -551,6 +575,7 @@ export const USUAL: { [part: string]: JsonObject } = {
     "summary": "",
     "exclusive": null,
     "only_while": null,
+    "writes": {},
     "input": {},
     "max_parallel": 8,
     "tolerated_failures": 0,
@@ -576,6 +601,7 @@ export const USUAL: { [part: string]: JsonObject } = {
     "summary": "",
     "exclusive": null,
     "only_while": null,
+    "writes": {},
     "input": {},
     "ballot": "decision",
     "rule": "majority",
@@ -608,17 +634,20 @@ export const USUAL: { [part: string]: JsonObject } = {
   "transform": {
     "summary": "",
     "exclusive": null,
-    "only_while": null
+    "only_while": null,
+    "writes": {}
   },
   "wait": {
     "summary": "",
     "exclusive": null,
-    "only_while": null
+    "only_while": null,
+    "writes": {}
   },
   "emit": {
     "summary": "",
     "exclusive": null,
     "only_while": null,
+    "writes": {},
     "subject": null,
     "content": {},
     "contract": null,
@@ -628,6 +657,7 @@ export const USUAL: { [part: string]: JsonObject } = {
     "summary": "",
     "run_title": null,
     "triggers": {},
+    "context": {},
     "positions": {}
   },
   "evidence": {
@@ -677,6 +707,12 @@ export const USUAL: { [part: string]: JsonObject } = {
     "deduplicate": null,
     "coalesce": null,
     "limit": null
+  },
+  "shared": {
+    "summary": "",
+    "initial": null,
+    "writers": [],
+    "rule": "replace"
   },
   "policies": {
     "run_timeout_seconds": 2592000,

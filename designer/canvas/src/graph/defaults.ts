@@ -5,7 +5,7 @@ import { canonical, isObject } from "./document";
 
 /** The document without the fields that have their usual value, with sorted keys. */
 export function withoutDefaults(definition: WorkflowDefinition): WorkflowDefinition {
-  const { steps, links, outcomes, policies, triggers, ...top } = definition;
+  const { steps, links, outcomes, policies, triggers, context, ...top } = definition;
   const plain = {
     ...stripped(top as unknown as JsonObject, USUAL.workflow),
     steps: each(steps, (step) => plainStep(step)),
@@ -14,6 +14,9 @@ export function withoutDefaults(definition: WorkflowDefinition): WorkflowDefinit
     policies: stripped(policies as unknown as JsonObject, USUAL.policies),
     ...(triggers && Object.keys(triggers).length > 0
       ? { triggers: each(triggers, (trigger) => stripped(trigger as unknown as JsonObject, USUAL.trigger)) }
+      : {}),
+    ...(context && Object.keys(context).length > 0
+      ? { context: each(context, (key) => stripped(key as unknown as JsonObject, USUAL.shared)) }
       : {}),
   };
   return canonical(plain as unknown as WorkflowDefinition);

@@ -27,9 +27,8 @@ export function isObject(value: unknown): value is JsonObject {
 export function isSchemaPlace(path: Path): boolean {
   if (path.length === 1) return path[0] === "input";
   if (path.length !== 3) return false;
-  return (
-    (path[0] === "outcomes" && path[2] === "result") || (path[0] === "steps" && path[2] === "contract")
-  );
+  const last = path[0] === "outcomes" ? "result" : path[0] === "steps" || path[0] === "context" ? "contract" : null;
+  return path[2] === last;
 }
 
 /** The document with sorted keys and without fields that are undefined. */

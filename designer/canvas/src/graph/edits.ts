@@ -158,7 +158,12 @@ export function paste(
     const target = ids.get(link.target);
     if (source !== undefined && target !== undefined) put(links, { ...link, source, target });
   }
-  return settle(definition, { ...definition, steps, links, ...optional("positions", positions) });
+  const pasted = { ...definition, steps, links, ...optional("positions", positions) };
+  return settle(definition, sharing(pasted, (one, key) => {
+    const copy = ids.get(one);
+    const step = copy === undefined ? undefined : steps[copy];
+    return copy !== undefined && step && "writes" in step && key in (step.writes ?? {}) ? [one, copy] : [one];
+  }));
 }
 
 /** The ids that `paste` gives, by the copied ids. A second start is left out. */
@@ -235,7 +240,7 @@ export function changeStepId(
     (text) => renamedIn(text, ids),
   );
   const positions = definition.positions && rekeyed(definition.positions);
-  return settle(definition, { ...result, ...(positions ? { positions } : {}) });
+  return settle(definition, { ...sharing(result, (one) => [renamed(one)]), ...(positions ? { positions } : {}) });
 }
 
 /** One field of a step by its path; undefined removes an optional field. */
@@ -962,6 +967,14 @@ function limited(steps: Definition["steps"], rename: (id: string) => string | nu
   return Object.fromEntries(Object.entries(steps).map(([key, step]) => [key, mapLimits(step, rename)]));
 }
 
+/** The document with other writers of what is shared: for each one those that take its place. */
+function sharing(definition: Definition, instead: (id: string, key: string) => readonly string[]): Definition {
+  const { context, ...rest } = definition;
+  if (!context) return definition;
+  const entries = Object.entries(context).map(([key, one]) => [key, { ...one, writers: (one.writers ?? []).flatMap((id) => instead(id, key)) }]);
+  return { ...rest, context: Object.fromEntries(entries) as typeof context };
+}
+
 function removeStep(definition: Definition, id: string): Definition {
   const step = definition.steps[id];
   if (!step || whyNotRemove(definition, id)) return definition;
@@ -983,7 +996,8 @@ function removeStep(definition: Definition, id: string): Definition {
     healed = { ...healed, links };
   }
   const { positions } = definition;
-  return positions ? { ...healed, positions: without(positions, id) } : healed;
+  const kept = sharing(healed, (one) => (one === id ? [] : [one]));
+  return positions ? { ...kept, positions: without(positions, id) } : kept;
 }
 
 function positioned(definition: Definition, id: string, position: Position | undefined): Definition {

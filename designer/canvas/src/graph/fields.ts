@@ -55,7 +55,7 @@ const DOMAIN_WORDS: Readonly<Record<string, string>> = {
 };
 const MAX_SAMPLE = 60;
 const MAX_CHOICES = 200;
-const PLAIN_PATH = /^(input|steps|item|index|events?)((\.[A-Za-z_]\w*)|(\["(?:[^"\\]|\\.)*"\]))*$/;
+const PLAIN_PATH = /^(input|steps|context|item|index|events?)((\.[A-Za-z_]\w*)|(\["(?:[^"\\]|\\.)*"\]))*$/;
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** What a schema takes, in a word or two: "text", "whole number", "list of texts", "money". */
@@ -266,6 +266,7 @@ const EVENT_FIELDS = [
 function originOf(expression: string, step: string | null, definition: WorkflowDefinition): string {
   if (step) return definition.steps[step]?.name ?? step;
   if (/^events?\b/.test(expression)) return "Event";
+  if (expression.startsWith("context")) return "Shared data";
   return /^(item|index)\b/.test(expression) ? "Each item" : "Run input";
 }
 
@@ -350,7 +351,7 @@ function grouped(choices: readonly Choice[]): readonly Choice[] {
 }
 
 function looksLikeExpression(text: string): boolean {
-  return isPlainPath(text) || /^[["{(!-]|\b(has|size|string|int|double)\(|\b(input|steps)\b[.[]|[<>=?&|+*/]/.test(text);
+  return isPlainPath(text) || /^[["{(!-]|\b(has|size|string|int|double)\(|\b(input|steps|context)\b[.[]|[<>=?&|+*/]/.test(text);
 }
 
 function unquoted(text: string): string {

@@ -42,6 +42,11 @@ export function mapLimits(step: Step, rename: (id: string) => string | null): St
 
 /** The step with each of its expressions changed; the very step when none changes. */
 export function mapExpressions(step: Step, change: (expression: string) => string): Step {
+  const mapped = mapOwn(step, change);
+  return "writes" in mapped ? withFields(mapped, "writes", mapFields(mapped.writes, change)) : mapped;
+}
+
+function mapOwn(step: Step, change: (expression: string) => string): Step {
   switch (step.kind) {
     case "agent":
       return mapAgent(step, change);

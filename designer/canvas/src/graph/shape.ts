@@ -67,6 +67,7 @@ const INNER = {
   exclusive: nullable(shape({ section: stepId, keep: optional(yesOrNo) })),
   only_while: nullable(shape({ after: nullable(stepId), until: nullable(stepId) })),
 };
+const WRITING = { ...INNER, writes: optional(record(ID_PATTERN, expression)) };
 const uses = shape({ agent: pattern(AGENT_PATTERN), version: whole(1, Infinity) });
 const timeout = optional(shape({ attempt_seconds: optional(within("timeout.attempt_seconds")) }));
 const retry = optional(
@@ -87,13 +88,13 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     n: nullable(whole(1, 1_000)),
     losers: optional(oneOf(["cancel", "ignore"])),
   }),
-  transform: shape({ ...INNER, output: mapping }),
+  transform: shape({ ...WRITING, output: mapping }),
   wait: shape({
-    ...INNER,
+    ...WRITING,
     awaits: tagged(AWAITED),
   }),
   emit: shape({
-    ...INNER,
+    ...WRITING,
     event: eventType,
     subject: nullable(expression),
     content: optional(mapping),
@@ -101,7 +102,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     dataschema: nullable(text(1, 500)),
   }),
   workflow: shape({
-    ...INNER,
+    ...WRITING,
     uses: runs,
     each: nullable(expression),
     outcomes: optional(record(ID_PATTERN, oneOf(["success", "failure"]))),
@@ -115,7 +116,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     routes: list(shape({ port: pattern(ID_PATTERN), title: name, when: expression }), 1, 50),
   }),
   agent: shape({
-    ...INNER,
+    ...WRITING,
     uses,
     input: optional(mapping),
     timeout,
@@ -131,7 +132,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     ),
   }),
   map: shape({
-    ...INNER,
+    ...WRITING,
     items: expression,
     uses,
     input: optional(mapping),
@@ -147,7 +148,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
     return (TEAMS[way] ?? TALKING)(value);
   },
   gate: shape({
-    ...INNER,
+    ...WRITING,
     type: oneOf(["approve", "review", "fill", "choose", "adjudicate"]),
     choices: optional(list(shape({ port: pattern(ID_PATTERN), title: name }), 0, 9)),
     proposals: optional(list(shape({ title: name, value: expression }), 0, 8)),
@@ -172,7 +173,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
 
 const MEMBER = { uses, weight: optional(within("weight")), purpose: optional(note) };
 const TEAM = {
-  ...INNER,
+  ...WRITING,
   members: list(shape(MEMBER), 2, 15),
   input: optional(mapping),
   timeout,
@@ -255,6 +256,15 @@ const TRIGGER = shape({
   limit: nullable(shape({ per_minute: whole(1, 10_000), overflow: optional(oneOf(["park", "drop"])) })),
 });
 
+const SHARED = shape({
+  label: name,
+  summary: optional(note),
+  contract: schema,
+  initial: nullable(expression),
+  writers: optional(list(stepId, 0, 100)),
+  rule: optional(oneOf(["replace", "append", "union", "add"])),
+});
+
 const DEFINITION = shape({
   format: oneOf(["baton/1"]),
   name,
@@ -287,6 +297,7 @@ const DEFINITION = shape({
     budget: optional(nullable(shape({ calls: nullable(within("policies.budget.calls")), money: nullable(shape({ minor: within("policies.budget.money"), currency: text(3, 3) })) }))),
   }),
   triggers: optional(record(ID_PATTERN, TRIGGER)),
+  context: optional(record(ID_PATTERN, SHARED)),
   positions: optional(
     record(ID_PATTERN, shape({ x: whole(-Infinity, Infinity), y: whole(-Infinity, Infinity) })),
   ),

@@ -11,6 +11,7 @@ import { Ways } from "./Ways";
 
 // Fetched beside the panel: few steps need more than their links to say when they begin.
 const Beginning = lazy(async () => ({ default: (await import("./later")).Beginning }));
+const Writes = lazy(async () => ({ default: (await import("./later")).Writes }));
 // Fetched when one is opened: few workflows have such steps.
 const TeamPanel = lazy(async () => ({ default: (await import("./later")).TeamPanel }));
 const ChildPanel = lazy(async () => ({ default: (await import("./later")).ChildPanel }));
@@ -25,6 +26,7 @@ export function StepPanel({ stepId, step }: { readonly stepId: string; readonly 
       <Ways stepId={stepId} step={step} />
       {step.kind !== "start" && step.kind !== "end" && (
         <Suspense>
+          <Writes stepId={stepId} step={step} />
           <Beginning stepId={stepId} step={step} />
         </Suspense>
       )}

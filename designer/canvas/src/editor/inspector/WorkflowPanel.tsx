@@ -25,6 +25,7 @@ import { Triggers } from "./Triggers";
 import { ValueField } from "./ValueField";
 
 const BudgetFields = lazy(async () => ({ default: (await import("./later")).BudgetFields }));
+const SharedData = lazy(async () => ({ default: (await import("./later")).SharedData }));
 const ROLES = [
   { value: "operator", title: "Operators" },
   { value: "reviewer", title: "Reviewers" },
@@ -102,6 +103,9 @@ export function WorkflowPanel({ hideHead = false }: { readonly hideHead?: boolea
         />
       </Section>
       <Triggers />
+      <Suspense>
+        <SharedData />
+      </Suspense>
       <Outcomes />
       <Policies />
     </>
