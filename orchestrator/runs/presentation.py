@@ -35,6 +35,7 @@ from orchestrator.core.definition import (
 )
 from orchestrator.core.json import JsonValue
 from orchestrator.core.loops import forward_links
+from orchestrator.core.sharing import CONFLICT, REFUSED
 from orchestrator.web.templatetags.baton import Look, duration, look_of, money_text
 
 Snapshot: TypeAlias = Mapping[str, Any]
@@ -66,6 +67,10 @@ _CHILD_LOOKS: Final[Mapping[str, Look]] = {
 }
 """Runs that were asked for and have not begun."""
 _FOR_PEOPLE: Final = frozenset({"review", "exception"})
+_NOT_WRITTEN: Final[Mapping[str, str]] = {
+    CONFLICT: "another step wrote first",
+    REFUSED: "the shared data do not take what it writes",
+}
 _RESULTS: Final = frozenset({"not_found", "uncertain", "refused"})
 
 
@@ -616,7 +621,7 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         absence=not_reached(step_id, run, definition),
         failure="its input does not fit"
         if handoff and handoff["verdict"] == "refused"
-        else _FAILURES.get(str(state.get("failure_kind") or ""), ""),
+        else _failure_word(state),
         review_id=str(review.get("id") or ""),
         due_at=instant_of(review.get("due_at")) if is_open else None,
         begun=begun,
@@ -643,6 +648,12 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         child=_child(state.get("child")),
         cost=tuple(state.get("cost") or ()),
     )
+
+
+def _failure_word(state: StepSnapshot) -> str:
+    """What went wrong, in a few words; a write that was refused is no bad answer."""
+    by_code = _NOT_WRITTEN.get(str(state.get("reason_code") or ""))
+    return by_code or _FAILURES.get(str(state.get("failure_kind") or ""), "")
 
 
 def _child(child: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

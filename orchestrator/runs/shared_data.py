@@ -51,6 +51,11 @@ class VersionLine:
         return payload_of(self.shared.value)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is a single value, and no list or object."""
+        return not isinstance(self.shared.value, (list, dict))
+
+    @property
     def sha256(self) -> str:
         """The hash of the value in canonical form."""
         return hashlib.sha256(canonical_bytes(self.shared.value)).hexdigest()

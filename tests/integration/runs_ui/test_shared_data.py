@@ -33,6 +33,7 @@ def test_the_page_shows_values_versions_who_wrote_them_and_what_was_refused(
     assert "based on version 1" in text
     assert "Given at the Start" in text
     assert "has written version 2 since. Nothing was written." in text
+    assert "Another step wrote first." in text
 
 
 def test_the_panel_of_a_step_says_which_version_it_read_and_wrote(
