@@ -10,9 +10,9 @@ import { useInspector } from "./context";
 import { ValueField } from "./ValueField";
 
 const RULES = [
-  { value: "replace", title: "Takes its place; of two at once the second is refused" },
+  { value: "replace", title: "Takes its place" },
   { value: "append", title: "Is put at the end of the list" },
-  { value: "union", title: "Adds to the list what is not in it yet" },
+  { value: "union", title: "Is added to the list once" },
   { value: "add", title: "Is added to the number" },
 ];
 
@@ -124,6 +124,7 @@ function KeyFields({ id, shared }: { readonly id: string; readonly shared: Share
         place={`context.${id}.rule`}
         value={shared.rule ?? "replace"}
         options={RULES}
+        hint={(shared.rule ?? "replace") === "replace" ? "Of two at the same time the second is refused, and says so." : "Of two at the same time both count."}
         onCommit={(rule) => {
           set("rule", rule === "replace" ? undefined : rule);
         }}
@@ -152,13 +153,13 @@ function KeyFields({ id, shared }: { readonly id: string; readonly shared: Share
       <div className="field" data-place={`context.${id}.writers`}>
         <span className="label">Written by</span>
         {writers.length === 0 && <p className="hint">Nobody yet. Say in the panel of a step what it writes.</p>}
-        <ul className="list-editor">
+        <ul className="stack stack--s">
           {(shared.writers ?? []).map((step, index) => (
             <li key={step} className="row">
               <span className="grow truncate">{writers[index]}</span>
               <IconButton
                 label={`Let ${writers[index] ?? step} not write ${shared.label}`}
-                icon="i-x"
+                icon="i-trash"
                 onPress={() => {
                   apply(`Take a writer of ${shared.label} away`, (document) =>
                     setWrite(document, { step, key: id, expression: undefined }),
