@@ -27,10 +27,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
@@ -182,13 +182,15 @@ def _taken(call: Call, dues: Sequence[Due], now: datetime) -> list[tuple[Due, UU
     for due in sorted(dues, key=lambda one: one.limit.id):
         starts_on = period_start(due.limit.period, now)
         counter_id = counter_of(due.limit.id, starts_on)
-        if not _add(counter_id, due):
+        added = _add(counter_id, due)
+        if added is None:
             if not BudgetLimit.objects.filter(id=due.limit.id, ended_at__isnull=True).exists():
                 continue
             _begin(due.limit.id, starts_on)
-            if not _add(counter_id, due):
+            added = _add(counter_id, due)
+            if added is None:
                 raise _SpentError(due, starts_on)
-        _warn(call, due, counter_id, now)
+        _warn(call, due, counter_id, added, now=now)
         taken.append((due, counter_id))
     return taken
 
@@ -203,23 +205,37 @@ def _begin(limit_id: UUID, starts_on: date) -> None:
     BudgetCounter.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def _add(counter_id: UUID, due: Due) -> bool:
-    """Reserve; False: it would pass the limit, or there is no counter yet.
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A counter when something was reserved."""
+
+    total: int
+    is_warned: bool
+
+
+def _add(counter_id: UUID, due: Due) -> _Taken | None:
+    """Reserve; None: it would pass the limit, or there is no counter yet.
 
     Only the counter's own columns stand beside the amount, so that PostgreSQL looks at them again
     when it has waited for another call's lock.
     """
-    amount = BudgetLimit.objects.filter(id=due.limit.id, ended_at__isnull=True).values("amount")
-    rows = BudgetCounter.objects.filter(id=counter_id).alias(
-        after=F("used") + F("reserved") + due.amount
+    found = _rows(
+        "UPDATE budgets_budgetcounter SET reserved = reserved + %s "
+        "WHERE id = %s AND used + reserved + %s <= "
+        "(SELECT amount FROM budgets_budgetlimit WHERE id = %s AND ended_at IS NULL) "
+        "RETURNING used + reserved, warned_at",
+        (due.amount, counter_id, due.amount, due.limit.id),
     )
-    return bool(
-        rows.filter(after__lte=Subquery(amount)).update(reserved=F("reserved") + due.amount)
-    )
+    return _Taken(int(found[0][0]), found[0][1] is not None) if found else None
 
 
-def _warn(call: Call, due: Due, counter_id: UUID, now: datetime) -> None:
-    """Say once in a period that the threshold is passed."""
+def _warn(call: Call, due: Due, counter_id: UUID, taken: _Taken, *, now: datetime) -> None:
+    """Say once in a period that the threshold is passed; a call far from it asks nothing.
+
+    The threshold may be a moment old: what is asked is asked of the limit as it is now.
+    """
+    if taken.is_warned or taken.total * 100 < due.limit.amount * due.limit.threshold_percent:
+        return
     limits = BudgetLimit.objects.filter(id=due.limit.id)
     threshold = limits.values_list(F("amount") * F("threshold_percent"), flat=True)
     passed = BudgetCounter.objects.filter(id=counter_id, warned_at__isnull=True).alias(
@@ -244,20 +260,50 @@ def _refused(call: Call, spent: _SpentError, now: datetime) -> Failed:
 
 
 def _end(ids: Sequence[UUID], kind: str, now: datetime) -> int:
-    """End reservations that are still under way; returns how many."""
-    ended = 0
+    """End reservations that are still under way; returns how many.
+
+    Whoever deletes the row of one moves its amount and writes its line, in one statement. Several
+    go one after another, in the order of their limits: no two calls wait for each other.
+    """
+    end = _end_one if connection.vendor == "postgresql" else _end_one_portably
     with transaction.atomic():
-        for key in ids:
-            row = BudgetReservation.objects.filter(id=key).first()
-            if row is None or not BudgetReservation.objects.filter(id=key).delete()[0]:
-                continue
-            used = 0 if kind == "released" else row.amount
-            BudgetCounter.objects.filter(id=row.counter_id).update(
-                reserved=F("reserved") - row.amount, used=F("used") + used
-            )
-            _line(row, kind, now).save(force_insert=True)
-            ended += 1
-    return ended
+        return sum(end(key, kind, now) for key in ids)
+
+
+def _end_one(key: UUID, kind: str, now: datetime) -> int:
+    return len(
+        _rows(
+            "WITH gone AS (DELETE FROM budgets_budgetreservation WHERE id = %s RETURNING *), "
+            "moved AS (UPDATE budgets_budgetcounter AS c SET reserved = c.reserved - gone.amount, "
+            "used = c.used + gone.amount * %s FROM gone WHERE c.id = gone.counter_id) "
+            "INSERT INTO budgets_budgetentry (id, counter_id, reservation, kind, amount, run_id, "
+            "step, iteration, attempt, at) "
+            "SELECT %s, counter_id, id, %s, amount, run_id, step, iteration, attempt, %s "
+            "FROM gone RETURNING 1",
+            (key, int(kind != "released"), new_id(), kind, now),
+        )
+    )
+
+
+def _end_one_portably(key: UUID, kind: str, now: datetime) -> int:
+    row = BudgetReservation.objects.filter(id=key).first()
+    if row is None or not BudgetReservation.objects.filter(id=key).delete()[0]:
+        return 0
+    BudgetCounter.objects.filter(id=row.counter_id).update(
+        reserved=F("reserved") - row.amount,
+        used=F("used") + (0 if kind == "released" else row.amount),
+    )
+    _line(row, kind, now).save(force_insert=True)
+    return 1
+
+
+def _rows(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that both databases know; ids go as each of them keeps them."""
+    is_plain = connection.vendor != "postgresql"
+    given = [one.hex if is_plain and isinstance(one, UUID) else one for one in values]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        return list(cursor.fetchall())
 
 
 def _row(call: Call, due: Due, counter_id: UUID, now: datetime) -> BudgetReservation:
@@ -333,6 +379,8 @@ def facts_of(row: BudgetLimit) -> LimitFacts:
         period=Period(row.period),
         at_limit=AtLimit(row.at_limit),
         about=named[scope],
+        amount=row.amount,
+        threshold_percent=row.threshold_percent,
         workflow_id=row.workflow_id,
         agent=row.target if scope is Scope.AGENT else "",
     )

@@ -70,6 +70,8 @@ class LimitFacts:
     period: Period
     at_limit: AtLimit
     about: str
+    amount: int
+    threshold_percent: int
     workflow_id: UUID | None = None
     agent: str = ""
 

@@ -1,8 +1,10 @@
-"""What budgets add to pages below them: how many calls of an agent are under way and wait."""
+"""What budgets add to other pages: how many calls of an agent are under way, limits nearly used."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -10,10 +12,34 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from budgets import selectors
+from budgets import presentation, selectors
 from budgets.selectors import LimitUsage
+from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.web.templatetags.baton import state_icon
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A limit that is nearly or wholly used, in words, and where it is raised."""
+
+    about: str
+    scope: str
+    shown: presentation.Shown
+    url: str
+
+
+def pressing_notices(actor: Actor, now: datetime) -> list[Notice]:
+    """The limits that this person should look at."""
+    return [
+        Notice(
+            presentation.about(row),
+            presentation.scope_words(row),
+            presentation.shown(row, usage),
+            reverse("budgets:limit", args=[row.id]),
+        )
+        for row, usage in selectors.pressing_limits(actor, now)
+    ]
 
 
 def agent_places(request: HttpRequest, ids: list[str]) -> Mapping[str, SafeString]:

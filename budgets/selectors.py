@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from budgets import places
 from budgets.limits import Period, Scope, Unit, period_end, period_start
@@ -15,6 +16,8 @@ from budgets.models import BudgetCounter, BudgetEntry, BudgetLimit
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.errors import NotFoundError
+
+_CONCERNED: Final = ("policy.manage", "workflow.edit", "agent.edit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,32 @@ def _occupancy(rows: list[BudgetLimit]) -> dict[UUID, Usage]:
         )
         for row in rows
     }
+
+
+def pressing_limits(actor: Actor, now: datetime) -> list[tuple[BudgetLimit, Usage]]:
+    """Limits whose threshold is passed, or that are used up, for those who can do something.
+
+    These are the administrators of the workspace, and who owns the workflow or agent.
+    """
+    if not any(access.can(actor, line) for line in _CONCERNED):
+        return []
+    managed = access.workspaces_where(actor, "policy.manage")
+    concerns = Q(limit__workspace_id__in=managed)
+    if actor.kind == "user":
+        mine = Q(limit__workflow__owner_id=actor.id) | Q(limit__agent__owner_id=actor.id)
+        concerns |= mine & Q(limit__workspace_id__in=access.workspaces_of(actor))
+    starts = {one: period_start(one, now) for one in Period}
+    counters = (
+        BudgetCounter.objects.filter(concerns, limit__ended_at=None, starts_on__in=starts.values())
+        .filter(Q(warned_at__isnull=False) | Q(reached_at__isnull=False))
+        .select_related("limit__workspace", "limit__workflow", "limit__agent")
+        .order_by("limit_id")
+    )
+    return [
+        (one.limit, _usage(one.limit, one.starts_on, one))
+        for one in counters
+        if one.starts_on == starts[Period(one.limit.period)]
+    ]
 
 
 def earlier_periods(limit: BudgetLimit, now: datetime) -> list[Usage]:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from approvals import selectors as reviews
+from budgets.panels import pressing_notices
 from orchestrator import access
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.console import demo, health
@@ -58,6 +59,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "reviews": mine,
             "failing": failing,
             "latest": latest,
+            "limits": pressing_notices(actor, timezone.now()),
             "examples": demo.examples_for(actor),
             "may_start": access.can(actor, "run.start"),
             "first_steps": [step for action, step in FIRST_STEPS if access.can(actor, action)],

@@ -108,6 +108,44 @@ def test_the_api_says_what_is_used_and_every_line_of_the_ledger(administrator, w
     sent(administrator, "put", address, {"amount": 1, "reason": "x"}, 409)
 
 
+def test_whoever_can_raise_a_limit_is_told_on_the_home_page_that_it_is_nearly_used(
+    administrator, sign_in, world
+):
+    body = {**BODY, "workspace": world.claims.slug, "amount": 400}
+    made = sent(administrator, "post", API, body, 201)
+    ledger.forget_limits()
+    use(world, 200)
+    assert "Open the limit" not in administrator.get("/").content.decode()
+    use(world, 150)
+    html = administrator.get("/").content.decode()
+    assert "87 % used, EUR 3.50 of EUR 4.00" in html
+    assert f'href="{LIST}{made["id"]}/"' in html
+    assert "1 limit is nearly or wholly used" in html
+    assert "nearly or wholly used" not in sign_in(Role.REVIEWER).get("/").content.decode()
+    sign_in(Role.ADMINISTRATOR)
+    sent(administrator, "put", f"{API}{made['id']}/", {"amount": 9_000, "reason": "More."}, 200)
+    assert "nearly or wholly used" not in administrator.get("/").content.decode()
+
+
+def test_the_owner_of_an_agent_is_told_of_its_limit_and_other_owners_are_not(
+    administrator, sign_in, world
+):
+    agent = registry.register_agent(
+        slug="adviser",
+        name="Adviser",
+        workspace_id=world.claims.id,
+        owner_id=world.people[Role.AGENT_OWNER].id,
+        actor=SYSTEM,
+        now=timezone.now(),
+    )
+    of_agent = {"scope": "agent", "target": agent.slug, "amount": 100}
+    sent(administrator, "post", API, {**BODY, "workspace": world.claims.slug, **of_agent}, 201)
+    ledger.forget_limits()
+    use(world, 100, agent="adviser")
+    assert "Adviser" in sign_in(Role.AGENT_OWNER).get("/").content.decode()
+    assert "Adviser" not in sign_in(Role.BUSINESS_OWNER).get("/").content.decode()
+
+
 @pytest.mark.parametrize(
     ("wrong", "place"),
     [
@@ -131,8 +169,8 @@ def test_a_limit_of_what_does_not_exist_is_not_found(administrator, world):
     sent(administrator, "post", API, body, 404)
 
 
-def use(world, minor):
-    dues = ledger.dues_of(world.claims.id, None, "any", Money(minor, "EUR"))
+def use(world, minor, agent="any"):
+    dues = ledger.dues_of(world.claims.id, None, agent, Money(minor, "EUR"))
     call = ledger.Call(world.claims.id, uuid4(), "a", 1, 1, 30)
     ledger.settle(ledger.reserve(call, dues, timezone.now()), timezone.now())
 

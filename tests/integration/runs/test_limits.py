@@ -6,7 +6,7 @@ from itertools import pairwise
 from uuid import uuid4
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from audit.models import AuditOutbox
 from budgets import ledger, services
@@ -258,6 +258,28 @@ def test_of_a_thousand_calls_at_once_exactly_as_many_are_made_as_are_left(world)
     assert counter(row) == (amount, 0)
     assert BudgetCounter.objects.get().refused == calls - amount
     assert actions() == ["set", "threshold_passed", "reached"]
+    assert invariants() == {}
+
+
+def test_a_call_far_from_the_threshold_or_past_it_asks_no_more_than_it_must(
+    world, django_assert_num_queries
+):
+    row = limit(world, 10, percent=50)
+    held = [reserve(world)]
+    reserving = 3 + 2  # add, reservation, line; the transaction
+    with django_assert_num_queries(reserving):
+        held.append(reserve(world))
+    held += [reserve(world) for _ in range(3)]
+    assert actions() == ["set", "threshold_passed"]
+    with django_assert_num_queries(reserving):
+        held.append(reserve(world))
+    if connection.vendor == "postgresql":
+        with django_assert_num_queries(1 + 2):
+            ledger.settle(held.pop(), now())
+    for one in held:
+        ledger.settle(one, now())
+        ledger.settle(one, now())
+    assert counter(row) == (6, 0)
     assert invariants() == {}
 
 

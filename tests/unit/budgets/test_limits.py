@@ -28,7 +28,7 @@ WORKFLOW, OTHER = UUID(int=1), UUID(int=2)
 def facts(scope=Scope.WORKSPACE, **more):
     return LimitFacts(
         UUID(int=9), scope, more.pop("unit", Unit.CALLS), more.pop("currency", ""),
-        more.pop("period", Period.MONTH), more.pop("at_limit", AtLimit.STOP), "The agent 'A'", **more,
+        more.pop("period", Period.MONTH), more.pop("at_limit", AtLimit.STOP), "The agent 'A'", 100, 80, **more,
     )  # fmt: skip
 
 
