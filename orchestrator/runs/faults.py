@@ -15,7 +15,15 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 Point = Literal[
-    "after_claim", "before_call", "after_call", "inside_commit", "after_commit", "before_doorbell"
+    "after_claim",
+    "before_call",
+    "after_call",
+    "inside_commit",
+    "after_commit",
+    "before_doorbell",
+    "before_child",
+    "after_child",
+    "before_telling",
 ]
 
 POINTS: tuple[Point, ...] = (
@@ -26,6 +34,8 @@ POINTS: tuple[Point, ...] = (
     "after_commit",
     "before_doorbell",
 )
+CHILD_POINTS: tuple[Point, ...] = ("before_child", "after_child", "before_telling")
+"""Those that only runs which start others come by: around the start, and after the child's end."""
 
 
 HOW: Mapping[str, Callable[[], None]] = {
@@ -40,7 +50,7 @@ def _armed_by_environment() -> tuple[str, str, str] | None:
     if not spec:
         return None
     name, _, step = spec.partition(":")
-    if os.environ.get("BATON_TESTING") != "1" or name not in POINTS or not marker:
+    if os.environ.get("BATON_TESTING") != "1" or name not in POINTS + CHILD_POINTS or not marker:
         raise SystemExit("BATON_FAULT: only tests may set it, with a known point and a marker")
     return name, step, marker
 

@@ -291,6 +291,7 @@ def look_after_others(run_id: UUID, recording: Recording, now: datetime) -> None
     """Ring runs that a commit told something, and start those that it asked for."""
     rung, wants_children = recording.take_rung()
     for one in rung:
+        faults.point("before_telling")
         ring(one, first=True)
     if not wants_children:
         return
@@ -310,8 +311,10 @@ def start_children(now: datetime, *, parent_id: UUID | None = None) -> int:
         wanted = wanted.filter(parent_id=parent_id)
     found = list(wanted.select_related("parent").defer("parent__state")[:CHILDREN_AT_ONCE])
     for child in found:
+        faults.point("before_child")
         try:
             _start_child(child, now)
+            faults.point("after_child")
         except DomainError as error:
             _refuse_child(child, error.message, now)
         except Exception:  # one that cannot be started now must not keep the others waiting

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from orchestrator.runs import boots
-from orchestrator.runs.models import Attempt, Run
+from orchestrator.runs.models import Attempt, ChildRun, Run
+from tests.integration.runs.test_children import running
 from tests.integration.runs.world import (
     agent,
     definition,
@@ -142,3 +143,64 @@ def test_a_worker_that_stands_still_for_a_minute_is_replaced_and_does_no_harm_af
     time.sleep(3)
     assert status_of(run) == "rolled_back"
     assert_ended_well(run, fakes)
+
+
+# ---- a run that starts another ---------------------------------------------------------------------
+
+CHILD_POINTS = {
+    "parent claimed": "after_claim",
+    "child asked for": "before_child",
+    "child started": "after_child",
+    "child calls": "before_call:a",
+    "child has its answer": "after_call:a",
+    "first commit": "inside_commit",
+    "after the first commit": "after_commit",
+    "child has ended": "before_telling",
+}
+
+
+def paying():
+    """start → a → b → pay (once) → done."""
+    steps = {"a": agent("a"), "b": agent("b"), "pay": agent("pay", uses="once")}
+    return definition(steps, ["start.next-a", "a.next-b", "b.next-pay", "pay.next-done"])
+
+
+def going_to(slug):
+    """start → first → w, which runs the workflow, → done: a worker and not the starter starts it."""
+    document = running(slug)
+    links = {**document["links"]}
+    del links["start.next-w"]
+    links["start.next-first"] = {"source": "start", "port": "next", "target": "first"}
+    links["first.next-w"] = {"source": "first", "port": "next", "target": "w"}
+    return {**document, "steps": {**document["steps"], "first": agent("first")}, "links": links}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("how", ["kill", "kill_group"])
+@pytest.mark.parametrize("name", CHILD_POINTS)
+def test_parent_and_child_both_end_whoever_dies_and_the_child_is_one(
+    world, processes, fakes, tmp_path, name, how
+):
+    parent = world.publish(going_to(world.publish(paying())))
+    marker = tmp_path / "met"
+    pool = {"pool": "prefork", "concurrency": 1} if how == "kill" else {}
+    processes.start(fault=CHILD_POINTS[name], marker=marker, BATON_FAULT_HOW=how, **pool)
+    run = world.start(parent)
+    wait_for(marker.exists, 30)
+    met = time.monotonic()
+    processes.start()
+    wait_for(lambda: status_of(run) == "succeeded", 30)
+    assert time.monotonic() - met < DEAD_SECONDS + 20.0  # a worker process takes its time to start
+    asked = ChildRun.objects.get()
+    assert (asked.parent_id, asked.status) == (run.id, "started")
+    started = Run.objects.exclude(id=run.id).get()
+    assert (started.id, status_of(started)) == (asked.id, "succeeded")
+    assert len(fakes.calls("pay")) == 1, "called twice what must be called once"
+    for step in ("a", "b", "pay"):
+        assert Attempt.objects.filter(run=started, step=step, status="succeeded").count() == 1
+    wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists(), 40)
+    for one in (run, started):
+        stored, replayed = stored_and_replayed(one)
+        assert stored == replayed
+    assert invariants() == {}

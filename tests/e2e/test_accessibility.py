@@ -58,6 +58,7 @@ SETTINGS = tuple(
     for name in (
         *("account", "roles", "people", "people/new", "workspaces", "tokens", "services"),
         *("sign-offs", "sign-offs/claims", "budgets", "budgets/new/claims"),
+        *("retention", "retention/claims"),
     )
 )
 # What one task of the demo looks like: one of each kind of question a reviewer meets.
@@ -201,7 +202,7 @@ def test_the_pages_of_an_operator(walk, person, server):
     waits = person.run_of("CL-2026-111")
     person.page.goto("/agents/")
     agent = person.page.locator("main a[href^='/agents/']").first.get_attribute("href")
-    walk.pages("/runs/", run, waits, str(agent))
+    walk.pages("/runs/", "/runs/select/", run, waits, str(agent))
     walk.visit("/runs/?status=attention")
     walk.pages(review_of(server, "operator", KINDS["exception"]))
     walk.end()

@@ -120,11 +120,10 @@ def test_whoever_can_raise_a_limit_is_told_on_the_home_page_that_it_is_nearly_us
     html = administrator.get("/").content.decode()
     assert "87 % used, EUR 3.50 of EUR 4.00" in html
     assert f'href="{LIST}{made["id"]}/"' in html
-    assert "1 limit is nearly or wholly used" in html
-    assert "nearly or wholly used" not in sign_in(Role.REVIEWER).get("/").content.decode()
+    assert "Open the limit" not in sign_in(Role.REVIEWER).get("/").content.decode()
     sign_in(Role.ADMINISTRATOR)
     sent(administrator, "put", f"{API}{made['id']}/", {"amount": 9_000, "reason": "More."}, 200)
-    assert "nearly or wholly used" not in administrator.get("/").content.decode()
+    assert "Open the limit" not in administrator.get("/").content.decode()
 
 
 def test_the_owner_of_an_agent_is_told_of_its_limit_and_other_owners_are_not(
