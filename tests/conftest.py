@@ -102,13 +102,13 @@ def django_db_setup(django_test_environment, django_db_modify_db_settings, djang
 
     pytest-django's own fixture looks for `django_db` marks, and makes no database without one.
     """
-    from django.test.utils import setup_databases, teardown_databases
+    from tests.databases import MigratedDatabase
 
     with django_db_blocker.unblock():
-        config = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+        database = MigratedDatabase.create()
     yield
     with django_db_blocker.unblock():
-        teardown_databases(config, verbosity=0)
+        database.drop()
 
 
 @pytest.fixture

@@ -1,16 +1,150 @@
-"""Copies of the migrated test database, one for each test that commits."""
+"""Test databases: the migrated one of each test worker, and copies of it, one for each test that commits.
+
+Theory of operation. Migrating takes seconds, copying a fraction of one. The first worker that needs a
+database migrates its own and leaves a copy, whose name is a hash of all that decides what is in it; a lock
+lets the others wait for it and begin from the copy. On SQLite the copy is a file in pytest's cache, which
+the next parts of a test run and later runs find again; on PostgreSQL it is a database of the server.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection, connections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".pytest_cache" / "migrated"
+SOURCES = ("approvals", "audit", "budgets", "designer", "orchestrator", "registry")
+"""Migrations, and what runs after them: permissions from models, triggers from the list of guards."""
+
+
+@dataclass
+class MigratedDatabase:
+    """This worker's database; `connections["default"]` points to it until it is dropped."""
+
+    name: str
+    former: str
+
+    @classmethod
+    def create(cls) -> MigratedDatabase:
+        """Copy the migrated database, or make it when this worker is the first."""
+        former = str(connection.settings_dict["NAME"])
+        name = str(connection.creation._get_test_db_name())
+        kind = _CopyOnServer if connection.vendor == "postgresql" else _CopyInFile
+        copy = kind(f"baton_{_state_of_the_sources()}")
+        with copy.locked():
+            if not copy.exists():
+                _migrate()
+                connections.close_all()
+                copy.make_from(name)
+                return cls(name, former)
+        connections.close_all()
+        copy.restore_to(name)
+        connections.settings["default"]["NAME"] = name
+        return cls(name, former)
+
+    def drop(self) -> None:
+        """Switch back and remove the database; its copy stays."""
+        connections.close_all()
+        connections.settings["default"]["NAME"] = self.former
+        _remove(self.name)
+
+
+def _migrate() -> None:
+    from django.test.utils import setup_databases
+
+    setup_databases(verbosity=0, interactive=False, aliases={"default"})
+
+
+def _state_of_the_sources() -> str:
+    """Hash what decides the content of a migrated database; too often another is no harm."""
+    files = [path for app in SOURCES for path in (ROOT / app).rglob("*.py")]
+    state = hashlib.sha256()
+    for path in sorted([*files, *(ROOT / "requirements").glob("*.lock")]):
+        state.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return state.hexdigest()[:20]
+
+
+@dataclass
+class _CopyInFile:
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return CACHE / f"{self.name}.sqlite3"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with (CACHE / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def make_from(self, database: str) -> None:
+        """Keep the latest state only; closing the database has emptied its log."""
+        for older in CACHE.glob("*.sqlite3"):
+            older.unlink()
+        shutil.copyfile(database, CACHE / "unfinished")
+        (CACHE / "unfinished").rename(self.path)
+
+    def restore_to(self, database: str) -> None:
+        shutil.copyfile(self.path, database)
+
+
+@dataclass
+class _CopyOnServer:
+    name: str
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with _maintenance() as maintenance:
+            maintenance.execute("SELECT pg_advisory_lock(20261127)")
+            yield
+
+    def exists(self) -> bool:
+        with _maintenance() as maintenance:
+            found = maintenance.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", [self.name]
+            ).fetchone()
+        return found is not None
+
+    def make_from(self, database: str) -> None:
+        _copy_on_server(database, self.name)
+
+    def restore_to(self, database: str) -> None:
+        _remove(database)
+        _copy_on_server(self.name, database)
+
+
+def _remove(database: str) -> None:
+    if connection.vendor == "postgresql":
+        _on_maintenance_database(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+        return
+    for suffix in ("", "-wal", "-shm"):
+        Path(database + suffix).unlink(missing_ok=True)
+
+
+def _copy_on_server(source: str, target: str) -> None:
+    # Copying the files costs half of what writing each page to the log does.
+    _on_maintenance_database(f'CREATE DATABASE "{target}" TEMPLATE "{source}" STRATEGY FILE_COPY')
 
 
 @dataclass
@@ -28,10 +162,7 @@ class CommittedDatabase:
         clone = f"clone_{uuid4().hex[:12]}"
         if connection.vendor == "postgresql":
             connections.close_all()
-            # Copying the files costs half of what writing each page to the log does.
-            _on_maintenance_database(
-                f'CREATE DATABASE "{clone}" TEMPLATE "{template}" STRATEGY FILE_COPY'
-            )
+            _copy_on_server(template, clone)
             env = {"DATABASE_URL": _url_with_name(os.environ["DATABASE_URL"], clone)}
             env["REDIS_URL"] = os.environ["REDIS_URL"]
         else:
@@ -54,11 +185,7 @@ class CommittedDatabase:
         """Switch back and remove the clone."""
         connections.close_all()
         connections.settings["default"]["NAME"] = self.template
-        if connection.vendor == "postgresql":
-            _on_maintenance_database(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
-        else:
-            for suffix in ("", "-wal", "-shm"):
-                Path(self.name + suffix).unlink(missing_ok=True)
+        _remove(self.name)
 
 
 def _flush_redis() -> None:
@@ -69,11 +196,15 @@ def _flush_redis() -> None:
 
 
 def _on_maintenance_database(statement: str) -> None:
+    with _maintenance() as maintenance:
+        maintenance.execute(statement)
+
+
+def _maintenance() -> psycopg.Connection:
     import psycopg
 
     url = _url_with_name(os.environ["DATABASE_URL"], "postgres")
-    with psycopg.connect(url, autocommit=True) as maintenance:
-        maintenance.execute(statement)
+    return psycopg.connect(url, autocommit=True)
 
 
 def _url_with_name(url: str, name: str) -> str:
