@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
@@ -16,21 +17,96 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules that a theme can break: nothing else differs between light and dark."""
-EVERY_RULE = {"runOnly": TAGS}
-ONLY_COLOURS = {"runOnly": COLOURS}
+PLACES = ["target-size", "scrollable-region-focusable"]
+"""The rules that a width can break in what is shown unchanged at another."""
 NO_COLOURS = {"runOnly": TAGS, "rules": {rule: {"enabled": False} for rule in COLOURS}}
-# Colours come from the same pairs of tokens at every width: they are judged once in the light and, for
-# what only a phone shows, twice in the dark. They are over half of what a look costs.
-JUDGED = (
-    (DESK, (("light", EVERY_RULE), ("dark", ONLY_COLOURS))),
-    (TABLET, (("light", NO_COLOURS),)),
-    (PHONE, (("light", NO_COLOURS), ("dark", ONLY_COLOURS))),
-)
-WIDTHS = tuple(width for width, _ in JUDGED)
-RUN_AXE = """async ({ within, ...wanted }) => {
-  const { violations } = await axe.run(within ? { include: within } : document, { ...wanted, resultTypes: ["violations"] });
-  return violations.map(({ id, nodes }) => `${id}: ` + nodes.slice(0, 4).map(
-    (one) => `${one.target.join(" ")} (${[...one.any, ...one.all].map(({ message }) => message).join("; ").slice(0, 200)})`).join(" | "));
+OTHERS = {"runOnly": TAGS, "rules": {rule: {"enabled": False} for rule in COLOURS + PLACES}}
+JUDGED = {DESK["width"], PHONE["width"]}
+"""The widths at which rules are judged; on a tablet, only whether all fits."""
+WIDTHS = (DESK, TABLET, PHONE)
+# What has been judged in this session is not judged again. `parts` finds the closed parts of the page (a list,
+# a table, a form) and gives each a word for all that is shown in it but numbers; `colours` finds what has text
+# and gives each a word for its state and all that decides its contrast. What has a word that is
+# new is judged by `judge`, everything else is left out. The word of text on plain grounds leaves its class out;
+# where something is placed above, faded or painted, what lies under it is not told by its parents alone.
+LOOK = """() => {
+  if (window.looked) return;
+  const CLOSED = "html,header,nav,main,aside,footer,section,article,form,dialog,fieldset,table,ul,ol,dl,details";
+  const hash = (text) => {
+    let [a, b] = [0xdeadbeef, 0x41c6ce57];
+    for (let at = 0; at < text.length; at++) {
+      a = Math.imul(a ^ text.charCodeAt(at), 2654435761);
+      b = Math.imul(b ^ text.charCodeAt(at), 1597334677);
+    }
+    a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+    b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
+    return (b >>> 0).toString(36) + (a >>> 0).toString(36);
+  };
+  const plain = (text) => text.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "0").replace(/[0-9]+/g, "0");
+  const own = (one) => one.tagName + [...one.attributes].map(({ name, value }) => ` ${name}=${value}`).join("");
+  const parts = (within) => {
+    const found = { ones: [], words: [] };
+    const word = (one) => {
+      let all = plain(own(one));
+      for (const child of one.childNodes) {
+        if (child.nodeType === Node.TEXT_NODE) all += plain(child.data.trim());
+        else if (child.nodeType === Node.ELEMENT_NODE && child.checkVisibility({ visibilityProperty: true })) all += `<${word(child)}>`;
+      }
+      const said = hash(all + (one.tagName === "HTML" ? document.title : ""));
+      if (one.matches(CLOSED)) {
+        found.ones.push(one);
+        found.words.push(`${one.parentElement?.tagName ?? ""} ${one.parentElement?.getAttribute("role") ?? ""} ${said}`);
+      }
+      return said;
+    };
+    word(within ? document.querySelector(within) : document.documentElement);
+    return found;
+  };
+  const colours = (within) => {
+    const found = { ones: [], words: [] }, known = new Map();
+    const ground = (one) => {
+      if (!one) return { under: "", faded: false };
+      if (known.has(one)) return known.get(one);
+      const above = ground(one.parentElement), style = getComputedStyle(one);
+      const { backgroundColor: paint, backgroundImage: image, opacity, position, filter, mixBlendMode: blend } = style;
+      const faded = above.faded || opacity !== "1" || filter !== "none" || blend !== "normal";
+      let mine = paint === "rgba(0, 0, 0, 0)" ? "" : paint.replaceAll(" ", "");
+      if (image !== "none") mine += ` ${image}`;
+      if (position !== "static" || style.transform !== "none") mine += ` ${position} ${style.transform}`;
+      if (faded) mine += ` ${opacity} ${filter} ${blend}`;
+      const hides = !faded && paint.startsWith("rgb(");
+      const made = { under: hides ? mine : above.under + (mine && `/${mine}`), faded };
+      known.set(one, made);
+      return made;
+    };
+    const off = (one) => Boolean(one.closest(":disabled,[aria-disabled=true],[inert]") ?? one.closest("label")?.control?.matches(":disabled,[aria-disabled=true]"));
+    const has = (one) => one.matches("input,select,textarea") || [...one.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
+    for (const one of (within ? document.querySelector(within) : document.body).querySelectorAll("*")) {
+      if (!has(one) || !one.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+      const style = getComputedStyle(one), around = one.parentElement.closest("p,li,td,th,dd,dt,div,section,article,main,label,h1,h2,h3,body");
+      const { under } = ground(one), looks = [style.color, style.fontSize, style.fontWeight, style.textDecorationLine, style.textShadow, under];
+      const beside = one.matches("a") ? [getComputedStyle(around).color, around.textContent.trim() !== one.textContent.trim()] : [];
+      const called = under.includes(" ") ? [one.getAttribute("class"), one.parentElement.getAttribute("class")] : [];
+      found.ones.push(one);
+      found.words.push(hash(JSON.stringify([one.tagName, off(one), looks, beside, called])));
+    }
+    return found;
+  };
+  let latest;
+  window.looked = {
+    words(kind, within) {
+      latest = (kind === "colours" ? colours : parts)(within);
+      return latest.words;
+    },
+    async judge(kind, within, old, wanted) {
+      const known = new Set(old), ones = latest.ones.filter((_, at) => known.has(at) === (kind !== "colours"));
+      const include = kind === "colours" ? ones : within || document;
+      const context = kind === "colours" || !ones.length ? { include } : { include, exclude: ones };
+      const { violations } = await axe.run(context, { ...wanted, resultTypes: ["violations"], preload: false });
+      return violations.map(({ id, nodes }) => `${id}: ` + nodes.slice(0, 4).map(
+        (one) => `${one.target.join(" ")} (${[...one.any, ...one.all].map(({ message }) => message).join("; ").slice(0, 200)})`).join(" | "));
+    },
+  };
 }"""
 SHAPE = """() => ({
   title: document.title,
@@ -64,6 +140,10 @@ SETTINGS = tuple(
 # What one task of the demo looks like: one of each kind of question a reviewer meets.
 KINDS = {"approval": "CL-2026-103", "question": "CL-2026-109", "exception": "exception"}
 """Reviews by kind: a payment above the limit, a form to fill in, a step that failed."""
+
+
+SEEN: dict[str, set[str]] = {}
+"""The words of what was judged, by kind of rule; see LOOK."""
 
 
 class Walk:
@@ -109,10 +189,40 @@ class Walk:
         self._say(
             name, shape["over"] <= 0, f"scrolls sideways by {shape['over']}: {shape['widest']}"
         )
-        for theme, wanted in next(looks for size, looks in JUDGED if size == width):
+        if width["width"] not in JUDGED:
+            return
+        self.page.evaluate(LOOK)
+        if width == DESK:  # what is new there is new everywhere: one look with all these rules
+            self._judge(name, "parts 1440", NO_COLOURS, within, also="parts")
+        else:
+            self._judge(name, "parts", OTHERS, within)
+            self._judge(name, f"parts {width['width']}", {"runOnly": PLACES}, within)
+        for theme in ("light", "dark"):
             self.page.evaluate("(theme) => window.baton.setTheme(theme)", theme)
-            for violation in self.page.evaluate(RUN_AXE, {**wanted, "within": within}):
-                self.findings.append(f"{name}, {theme}: {violation}")
+            self._judge(f"{name}, {theme}", "colours", {"runOnly": COLOURS}, within)
+        self.page.evaluate("() => window.baton.setTheme('light')")
+
+    def _judge(
+        self, name: str, kind: str, wanted: dict[str, Any], within: str, also: str = ""
+    ) -> None:
+        """Judge by these rules what no page or panel before has shown in the same way.
+
+        `also` is the kind of a look with fewer rules, which is then not needed either.
+        """
+        words = self.page.evaluate("([kind, within]) => looked.words(kind, within)", [kind, within])
+        seen = SEEN.setdefault(kind, set())
+        # Of what looks the same one is enough; a part is known with all parts in it, the whole page too.
+        first = {word: at for at, word in reversed(list(enumerate(words)))}
+        old = [at for at, word in enumerate(words) if word in seen or first[word] < at]
+        if not words or (len(old) == len(words) if kind == "colours" else words[-1] in seen):
+            return
+        violations = self.page.evaluate(
+            "(all) => looked.judge(...all)", [kind, within, old, wanted]
+        )
+        self.findings += [f"{name}: {violation}" for violation in violations]
+        if not violations:
+            seen.update(words)
+            SEEN.setdefault(also or kind, set()).update(words)
 
     def _say(self, name: str, is_right: bool, words: str) -> None:
         if not is_right:
@@ -160,6 +270,53 @@ def review_of(server, user: str, words: str) -> str:
 
 def test_the_pages_before_signing_in(walk):
     walk.pages("/", "/accounts/login/").end()
+
+
+CHANGED = "const [one] = document.querySelectorAll('main form button');"
+NEW_FAULTS = {
+    "button-name": "one.replaceChildren(); for (const name of one.getAttributeNames()) one.removeAttribute(name)",
+    "label": "one.before(document.createElement('input'))",
+    "document-title": "document.title = ''",
+    "target-size": "one.replaceChildren('x'); one.style = 'all:revert;display:inline-block;padding:0;width:9px;height:9px';"
+    "one.before(one.cloneNode(true))",
+    "color-contrast": "one.replaceChildren('Go'); one.style = 'background:white;color:rgb(170,170,170);opacity:1'",
+}
+"""By rule, what breaks it in a form that was examined before."""
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_fault_that_is_new_on_a_page_seen_before_is_found(walk, size):
+    page = walk.page
+    walk.pages("/").end()
+    for rule, fault in NEW_FAULTS.items():
+        page.goto("/")
+        page.set_viewport_size(size)
+        page.evaluate(walk.axe)
+        page.evaluate(f"() => {{ {CHANGED} {fault} }}")
+        walk.look(rule, size)
+        assert [one for one in walk.findings if f"{rule}:" in one], (rule, walk.findings)
+        walk.findings.clear()
+
+
+def test_a_name_that_only_a_phone_hides_is_found(walk):
+    page = walk.page
+    walk.pages("/").end()
+    page.evaluate(walk.axe)
+    page.evaluate(
+        f"""() => {{
+          {CHANGED}
+          for (const name of one.getAttributeNames()) one.removeAttribute(name);
+          one.innerHTML = "<span>Go</span>";
+          const sheet = new CSSStyleSheet();
+          sheet.replaceSync("@media (max-width: 500px) {{ main form button span {{ display: none }} }}");
+          document.adoptedStyleSheets = [sheet];
+        }}"""
+    )
+    walk.look("named", DESK)
+    assert walk.findings == []
+    page.set_viewport_size(PHONE)
+    walk.look("nameless", PHONE)
+    assert any("button-name:" in one for one in walk.findings)
 
 
 def test_the_pages_of_a_business_owner(walk, person):
