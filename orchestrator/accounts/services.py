@@ -130,20 +130,25 @@ def derive_grants(workspace: Workspace) -> None:
             known[codename], _ = Permission.objects.get_or_create(
                 content_type=content_type, codename=codename, defaults={"name": summary}
             )
-    for role in Role:
-        group, _ = Group.objects.get_or_create(name=access.group_name(role, workspace.slug))
-        held = WorkspaceGroupPermission.objects.filter(group=group, content_object=workspace)
-        has = set(held.values_list("permission__codename", flat=True))
-        wanted = access.codenames_of(role)
-        held.exclude(permission__codename__in=wanted).delete()
-        WorkspaceGroupPermission.objects.bulk_create(
-            [
-                WorkspaceGroupPermission(
-                    group=group, content_object=workspace, permission=known[codename]
-                )
-                for codename in sorted(wanted - has)
-            ]
-        )
+    roles = {access.group_name(role, workspace.slug): role for role in Role}
+    Group.objects.bulk_create([Group(name=name) for name in roles], ignore_conflicts=True)
+    held: dict[int, dict[str, int]] = {}
+    rows = WorkspaceGroupPermission.objects.filter(content_object=workspace)
+    for key, group_id, codename in rows.values_list("id", "group_id", "permission__codename"):
+        held.setdefault(group_id, {})[codename] = key
+    given, stale = [], []
+    for group in Group.objects.filter(name__in=roles):
+        has, wanted = held.get(group.id, {}), access.codenames_of(roles[group.name])
+        stale += [key for codename, key in has.items() if codename not in wanted]
+        given += [
+            WorkspaceGroupPermission(
+                group=group, content_object=workspace, permission=known[codename]
+            )
+            for codename in sorted(wanted - has.keys())
+        ]
+    if stale:
+        rows.filter(id__in=stale).delete()
+    WorkspaceGroupPermission.objects.bulk_create(given)
     access.forget()
 
 
