@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import copy_migrated_file
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +106,9 @@ def server():
     environment = {**os.environ, "BATON_HOME": str(home)}
     for name in ("DATABASE_URL", "REDIS_URL", "BATON_TESTING", "DJANGO_SETTINGS_MODULE"):
         environment.pop(name, None)
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        # The first begins with nothing, as `make run` does; the others need not migrate once more.
+        copy_migrated_file(home / "baton.sqlite3")
     log = (home / "server.log").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestrator.embedded", "--port", str(port)],
