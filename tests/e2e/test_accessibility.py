@@ -21,8 +21,6 @@ PLACES = ["target-size", "scrollable-region-focusable"]
 """The rules that a width can break in what is shown unchanged at another."""
 NO_COLOURS = {"runOnly": TAGS, "rules": {rule: {"enabled": False} for rule in COLOURS}}
 OTHERS = {"runOnly": TAGS, "rules": {rule: {"enabled": False} for rule in COLOURS + PLACES}}
-JUDGED = {DESK["width"], PHONE["width"]}
-"""The widths at which rules are judged; on a tablet, only whether all fits."""
 WIDTHS = (DESK, TABLET, PHONE)
 # What has been judged in this session is not judged again. `parts` finds the closed parts of the page (a list,
 # a table, a form) and gives each a word for all that is shown in it but numbers; `colours` finds what has text
@@ -189,15 +187,14 @@ class Walk:
         self._say(
             name, shape["over"] <= 0, f"scrolls sideways by {shape['over']}: {shape['widest']}"
         )
-        if width["width"] not in JUDGED:
-            return
         self.page.evaluate(LOOK)
         if width == DESK:  # what is new there is new everywhere: one look with all these rules
             self._judge(name, "parts 1440", NO_COLOURS, within, also="parts")
         else:
             self._judge(name, "parts", OTHERS, within)
             self._judge(name, f"parts {width['width']}", {"runOnly": PLACES}, within)
-        for theme in ("light", "dark"):
+        # Colours come from the same pairs of tokens at every width; a phone shows some things of its own.
+        for theme in ("light", "dark") if width != TABLET else ():
             self.page.evaluate("(theme) => window.baton.setTheme(theme)", theme)
             self._judge(f"{name}, {theme}", "colours", {"runOnly": COLOURS}, within)
         self.page.evaluate("() => window.baton.setTheme('light')")

@@ -1,5 +1,5 @@
-"""The editor's views, panels and dialogs on the claims workflow: WCAG 2.2 A and AA by axe, in both
-themes, at a desk and on a phone; that all fits, on a tablet too."""
+"""The editor's views, panels and dialogs on the claims workflow: WCAG 2.2 A and AA by axe, both themes,
+three widths."""
 
 from __future__ import annotations
 
