@@ -235,6 +235,15 @@ ACTIONS: Mapping[str, Action] = {
     "endpoint.disabled": Action(
         "Disabled a service", "HTTP agents may not call this host any more."
     ),
+    "model_provider.added": Action("Added a model provider", "A service of language models."),
+    "model_provider.key_set": Action(
+        "Set a model provider's key", "Its credential was replaced or taken away."
+    ),
+    "model_provider.disabled": Action(
+        "Disabled a model provider", "Its models are not called any more; its key is forgotten."
+    ),
+    "model_route.set": Action("Set a model route", "Which models it leads to, in which order."),
+    "model_route.ended": Action("Ended a model route", "Agents that ask for it find no model."),
     "endpoint.changed": Action("Changed a service", "Address or rights of a service changed."),
     # people and access
     "workspace.created": Action("Created a workspace", "A workspace was created."),

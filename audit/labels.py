@@ -23,6 +23,8 @@ ADDRESSES: Final[Mapping[str, str]] = {
     "run": "/runs/{id}/",
     "review_task": "/reviews/{id}/",
     "budget_limit": "/settings/budgets/{id}/",
+    "model_provider": "/settings/models/providers/{id}/",
+    "model_route": "/settings/models/routes/{id}/",
     "audit_export": "/audit/?subject_kind=audit_export&subject_id={id}",
 }
 STEP_KINDS: Final = frozenset({"step", "step_run"})

@@ -75,6 +75,8 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+FIELD_KEYS = _text("BATON_FIELD_KEYS")
+"""Keys for credentials, `id:key` each; empty: those of `BATON_HOME` (`orchestrator/crypto.py`)."""
 _host = urlsplit(BATON_URL).hostname or "127.0.0.1"
 ALLOWED_HOSTS = [_host, "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [f"{urlsplit(BATON_URL).scheme}://{urlsplit(BATON_URL).netloc}"]

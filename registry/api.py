@@ -182,7 +182,7 @@ class AgentViewSet(ApiViewSet):
         parameters=[
             OpenApiParameter("search", str, description="In name, purpose, owner, capabilities."),
             OpenApiParameter("status", str, enum=AgentVersionStatus.values),
-            OpenApiParameter("kind", str, enum=["function", "rules", "template", "http"]),
+            OpenApiParameter("kind", str, enum=["function", "rules", "template", "http", "llm"]),
             OpenApiParameter("owner", str, enum=["missing"], description="Without active owner."),
         ]
     )

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from orchestrator.agents.llm import LlmConfig
 from orchestrator.agents.money import format_money
 from orchestrator.core.contracts import Fit, FitVerdict, fits
 from orchestrator.core.json import JsonObject, JsonValue
@@ -148,6 +149,8 @@ def _config_lines(config: AgentConfig) -> Iterator[tuple[Line, str]]:
                 yield (section, key), _text(value)
         case HttpConfig():
             yield from _http_lines(section, config)
+        case LlmConfig():
+            yield from _llm_lines(section, config)
 
 
 def _table_lines(section: str, table: RulesConfig) -> Iterator[tuple[Line, str]]:
@@ -171,6 +174,17 @@ def _http_lines(section: str, config: HttpConfig) -> Iterator[tuple[Line, str]]:
     for status, answer in config.responses.items():
         shown = answer.model_dump(mode="json", exclude_defaults=True)
         yield (section, f"Answer {status}"), presentation.pretty(shown)
+
+
+def _llm_lines(section: str, config: LlmConfig) -> Iterator[tuple[Line, str]]:
+    yield (section, "Model"), f"the route {config.route}"
+    yield (section, "Instructions"), config.instructions
+    yield (section, "Longest answer"), f"{config.max_output_tokens:,} tokens"
+    yield (section, "Answers given back"), f"at most {config.max_repairs}"
+    if config.temperature is not None:
+        yield (section, "Temperature"), f"{config.temperature:g}"
+    for place, one in enumerate(config.trim, 1):
+        yield (section, f"Gives way {place}"), f"{one.field}: {one.how}"
 
 
 def _text(value: JsonValue | Mapping[str, str]) -> str:

@@ -33,6 +33,7 @@ from registry.examination import Surroundings, examine, tools_of
 from registry.forms import FormKind
 from registry.manifest import AgentManifest, TemplateConfig
 from registry.models import Agent, AgentVersion
+from registry.routes import usable_routes
 
 form_page = require_http_methods(["GET", "HEAD", "POST"])
 SLUG_PATTERN: Final = "^[a-z0-9][a-z0-9-]{0,62}$"
@@ -197,7 +198,9 @@ def check(request: HttpRequest) -> JsonResponse:
     except DomainError as error:
         remarks = [_remark(sheet, "error", one) for one in _violations_of(error)]
     if manifest is not None:
-        around = Surroundings(selectors.current_types(), dict.fromkeys(of.endpoints, True))
+        around = Surroundings(
+            selectors.current_types(), dict.fromkeys(of.endpoints, True), frozenset(of.routes)
+        )
         remarks = [
             _remark(sheet, one.severity, {"path": one.path, "reason": one.reason})
             for one in examine(manifest, around)
@@ -288,7 +291,8 @@ def _kind_asked(request: HttpRequest, actor: Actor) -> FormKind | None:
     kind, function = str(asked.get("kind", "")), str(asked.get("function", ""))
     if kind not in presentation.KIND_WORDS or (kind == "function" and function not in FUNCTIONS):
         return None
-    return FormKind(kind, function, _endpoints(actor) if kind == "http" else ())
+    routes = _routes(actor) if kind == "llm" else ()
+    return FormKind(kind, function, _endpoints(actor) if kind == "http" else (), routes)
 
 
 def _kind_of(version: AgentVersion, agent: Agent) -> FormKind | None:
@@ -302,7 +306,13 @@ def _kind_of(version: AgentVersion, agent: Agent) -> FormKind | None:
     )
     if kind == "function" and function not in FUNCTIONS:
         return None
-    return FormKind(kind, function, endpoints if kind == "http" else ())
+    routes = tuple(sorted(usable_routes(agent.workspace_id))) if kind == "llm" else ()
+    return FormKind(kind, function, endpoints if kind == "http" else (), routes)
+
+
+def _routes(actor: Actor) -> tuple[str, ...]:
+    places = access.workspaces_where(actor, "agent.edit")
+    return tuple(sorted({name for one in places for name in usable_routes(one)}))
 
 
 def _endpoints(actor: Actor) -> tuple[str, ...]:
@@ -358,10 +368,12 @@ _NEW_HEADINGS: Final[Mapping[str, str]] = {
     "rules": "Register a decision table",
     "template": "Register a text template",
     "http": "Register an HTTP service as an agent",
+    "llm": "Register a language model as an agent",
 }
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "side_effect": {key: words for key, (_, _, words) in presentation.SIDE_EFFECTS.items()},
     "effect": presentation.EFFECTS,
+    "how": {"cut": "cut at the end until it fits", "drop": "left out"},
 }
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.agents import FUNCTIONS
+from orchestrator.agents.llm import LlmConfig
 from orchestrator.agents.rules import Answer, DecisionTable
 from orchestrator.agents.template import Template, TemplateError, placeholders
 from orchestrator.core.catalogue import DomainType
@@ -53,11 +54,13 @@ class Remark:
 class Surroundings:
     """What an examination may know beside the manifest.
 
-    `endpoints` are the services of the agent's workspace by name, with whether they are enabled.
+    `endpoints` are the services of the agent's workspace by name, with whether they are enabled;
+    `routes` are the model routes over which something can be asked.
     """
 
     types: Types
     endpoints: Mapping[str, bool]
+    routes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def tools_of(config: AgentConfig) -> tuple[Tool, ...]:
         case HttpConfig(endpoint=name, method=method):
             effect: SideEffect = "read" if method in READING_METHODS else "write"
             return (Tool(name=name, scopes=(method,), side_effect=effect),)
+        case LlmConfig(route=route):
+            return (Tool(name=f"model route {route}", scopes=("ask",), side_effect="read"),)
         case FunctionConfig(function=name) if name in FUNCTIONS:
             return tuple(
                 Tool(name=one.name, scopes=one.scopes, side_effect=one.side_effect)
@@ -122,6 +127,8 @@ def _reach_remarks(manifest: AgentManifest, around: Surroundings) -> Iterator[Re
                 yield _error("/config/endpoint", f"There is no service '{name}' in the workspace.")
             elif not around.endpoints[name]:
                 yield _error("/config/endpoint", f"The service '{name}' is disabled.")
+        case LlmConfig(route=route) if route not in around.routes:
+            yield Remark("warning", "/config/route", "no_model", no_model(route))
         case _:
             pass
     tools = tools_of(manifest.config)
@@ -163,6 +170,8 @@ def _config_remarks(config: AgentConfig, contracts: _Contracts) -> Iterable[Rema
             return _template_remarks(template, contracts)
         case HttpConfig() as http:
             return _http_remarks(http, contracts)
+        case LlmConfig() as llm:
+            return _llm_remarks(llm, contracts)
         case _:
             return ()
 
@@ -269,6 +278,24 @@ def _http_remarks(config: HttpConfig, contracts: _Contracts) -> Iterator[Remark]
             if member(contracts.gives, name) is None:
                 where = f"/config/responses/{status}/output/{name}"
                 yield _error(where, f"The output contract has no field '{name}'.")
+
+
+def no_model(route: str) -> str:
+    """What is said of an agent whose route leads to no model."""
+    return (
+        f"No model is configured for the route '{route}'. An administrator of the workspace sets "
+        "it under Settings, Models."
+    )
+
+
+def _llm_remarks(config: LlmConfig, contracts: _Contracts) -> Iterator[Remark]:
+    for index, rule in enumerate(config.trim):
+        where = f"/config/trim/{index}/field"
+        field = member(contracts.takes, rule.field)
+        if field is None:
+            yield _error(where, f"The input contract has no field '{rule.field}'.")
+        elif rule.how == "cut" and not kinds_of(field[0]) & {"string", "array"}:
+            yield _error(where, f"'{rule.field}' is no text and no list, so it cannot be cut.")
 
 
 def _field_at(schema: JsonObject, ref: str) -> tuple[JsonObject, bool] | None:

@@ -30,11 +30,12 @@ _BODIES: Final = ("none", "whole input", "chosen fields")
 
 @dataclass(frozen=True, slots=True)
 class FormKind:
-    """What the form of one kind depends on: the function it calls, the services there are."""
+    """What the form of one kind depends on: the function it calls, services, routes."""
 
     kind: str
     function: str = ""
     endpoints: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
 
 
 def version_contract(of: FormKind, identity: JsonObject | None = None) -> JsonObject:
@@ -109,6 +110,9 @@ def fresh_value(of: FormKind) -> JsonObject:
         case "http":
             config = {"method": "GET", "path": "/", "body": "none"}
             config["responses"] = [{"status": "200", "result": "value"}]
+        case "llm":
+            config = {"instructions": "", "max_output_tokens": 1_000, "max_repairs": 2}
+            config |= {"route": of.routes[0]} if of.routes else {}
         case _:
             function = FUNCTIONS[of.function]
             config = {"function": of.function, "parameters": {}}
@@ -125,7 +129,7 @@ def fresh_value(of: FormKind) -> JsonObject:
         "input": {**EMPTY_CONTRACT},
         "output": output,
         "config": config,
-        "side_effect": "read" if of.kind == "http" else "none",
+        "side_effect": "read" if of.kind in {"http", "llm"} else "none",
         "effect": "idempotent",
         "max_output_bytes": 1_000_000,
     }
@@ -141,6 +145,8 @@ def value_of(manifest: Mapping[str, Any]) -> JsonObject:
         value["config"] = {"table": config}
     elif manifest["kind"] == "http":
         value["config"] = _http_value(config)
+    elif manifest["kind"] == "llm":
+        value["config"] = {name: part for name, part in config.items() if part is not None}
     value["examples"] = [
         {name: part for name, part in one.items() if part not in (None, "")}
         for one in manifest.get("examples", ())
@@ -193,6 +199,10 @@ def _config_contract(of: FormKind) -> tuple[JsonObject, JsonObject]:
             return _closed({"table": {"title": "Decision table"}}, "How it works"), {}
         case "template":
             return _closed(_TEMPLATE, "How it works"), {}
+        case "llm":
+            route: JsonObject = {**_LLM["route"], "examples": list(of.routes)}
+            asked: JsonObject = {**_LLM, "route": route}
+            return _closed(asked, "How it works", ("temperature", "trim")), {}
         case _:
             endpoints: list[JsonValue] = list(of.endpoints)
             http: JsonObject = {"endpoint": {"title": "Service", "enum": endpoints}, **_HTTP}
@@ -249,6 +259,61 @@ _TEMPLATE: Final[JsonObject] = {
         "default": "text",
     },
     "media": {"title": "Kind of text", "enum": list(MEDIA), "default": "text/plain"},
+}
+_LLM: Final[dict[str, JsonObject]] = {
+    "route": {
+        "type": "string",
+        "title": "Model route",
+        "description": "A quality, such as strong or fast. Administrators say which models give "
+        "it.",
+        "pattern": "^[a-z0-9][a-z0-9-]{0,62}$",
+    },
+    "instructions": {
+        "type": "string",
+        "title": "Instructions",
+        "description": "What the model is to do. The input follows as data, and the answer is "
+        "held to the output contract.",
+        "minLength": 1,
+        "maxLength": 20_000,
+    },
+    "max_output_tokens": {
+        "type": "integer",
+        "title": "Longest answer in tokens",
+        "minimum": 1,
+        "maximum": 200_000,
+        "default": 1_000,
+    },
+    "max_repairs": {
+        "type": "integer",
+        "title": "Give a wrong answer back at most",
+        "description": "With what is wrong with it. Each time is another question that costs.",
+        "minimum": 0,
+        "maximum": 5,
+        "default": 2,
+    },
+    "temperature": {
+        "type": "number",
+        "title": "Temperature",
+        "description": "Empty: as the model has it.",
+        "minimum": 0,
+        "maximum": 2,
+    },
+    "trim": {
+        "type": "array",
+        "title": "What gives way when the input is too long",
+        "description": "In this order. What still does not fit is not sent: the step fails.",
+        "maxItems": 20,
+        "items": {
+            "type": "object",
+            "title": "Field",
+            "required": ["field", "how"],
+            "properties": {
+                "field": {"type": "string", "title": "Field", "minLength": 1, "maxLength": 63},
+                "how": {"title": "How", "enum": ["cut", "drop"]},
+            },
+            "additionalProperties": False,
+        },
+    },
 }
 _RESULTS: Final = ("value", "not_found", "refused", "failed")
 _ANSWER: Final[JsonObject] = {

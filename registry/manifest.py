@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from orchestrator.agents.llm import LlmConfig
 from orchestrator.agents.money import Money
 from orchestrator.agents.rules import DecisionTable
 from orchestrator.agents.template import Template
@@ -18,10 +19,10 @@ from orchestrator.core.json import JsonObject, JsonValue, Model, Text
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Reason, ReasonCode
 
-AgentKind = Literal["function", "rules", "template", "http"]
+AgentKind = Literal["function", "rules", "template", "http", "llm"]
 Effect = Literal["idempotent", "once"]
 SideEffect = Literal["none", "read", "write", "irreversible"]
-WAITING_KINDS: frozenset[str] = frozenset({"http"})
+WAITING_KINDS: frozenset[str] = frozenset({"http", "llm"})
 """Kinds whose calls spend their time waiting for the network."""
 
 SIDE_EFFECTS: tuple[SideEffect, ...] = ("none", "read", "write", "irreversible")
@@ -102,12 +103,13 @@ class HttpConfig(Model):
         return tuple(_PLACEHOLDER.findall(self.path))
 
 
-AgentConfig: TypeAlias = FunctionConfig | RulesConfig | TemplateConfig | HttpConfig
+AgentConfig: TypeAlias = FunctionConfig | RulesConfig | TemplateConfig | HttpConfig | LlmConfig
 CONFIGS: Mapping[str, type[Model]] = {
     "function": FunctionConfig,
     "rules": RulesConfig,
     "template": TemplateConfig,
     "http": HttpConfig,
+    "llm": LlmConfig,
 }
 
 

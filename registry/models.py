@@ -97,3 +97,54 @@ class Endpoint(GovernedModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ModelProvider(GovernedModel):
+    """A service of language models. Its address is for good; `sealed_key` is bound to it.
+
+    `protocol`: openai (chat completions) or anthropic (messages). The key is encrypted
+    (`orchestrator/crypto.py`); empty: calls carry none.
+    """
+
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    name = models.SlugField(max_length=63)
+    protocol = models.CharField(max_length=16)
+    base_url = models.CharField(max_length=300)
+    allow_private = models.BooleanField(default=False)
+    sealed_key = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("workspace", "name"),
+                condition=models.Q(disabled_at__isnull=True),
+                name="one_model_provider",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ModelRoute(GovernedModel):
+    """A named quality and the models that give it; `choices` are `registry/routes.py`'s."""
+
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
+    name = models.SlugField(max_length=63)
+    choices = models.JSONField()
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("workspace", "name"),
+                condition=models.Q(ended_at__isnull=True),
+                name="one_model_route",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.agents import FUNCTIONS
+from orchestrator.agents.llm import LlmConfig
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.schemas import SchemaError, lookup
 from registry.manifest import AgentManifest, FunctionConfig, HttpConfig, RulesConfig
@@ -21,12 +22,14 @@ KIND_WORDS: Mapping[str, str] = {
     "rules": "Decision table",
     "template": "Text template",
     "http": "HTTP service",
+    "llm": "Language model",
 }
 KIND_ICONS: Mapping[str, str] = {
     "function": "tool",
     "rules": "table",
     "template": "file",
     "http": "globe",
+    "llm": "chat",
 }
 SIDE_EFFECTS: Mapping[str, tuple[str, str, str]] = {
     "none": ("fits", "idle", "No side effect"),
@@ -138,6 +141,8 @@ def reached_by(manifest: AgentManifest) -> tuple[str, str]:
             return (function.title if function else "A function that is not installed here", name)
         case HttpConfig() as config:
             return (f"Service {config.endpoint}", f"{config.method} {config.path}")
+        case LlmConfig(route=route):
+            return (f"The model of the route '{route}'", "")
         case RulesConfig() as table:
             return (f"Table {table.id}, version {table.version}", "")
         case _:

@@ -8,7 +8,7 @@ is compiled from it is kept per process by version and types (`registered_versio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from approvals.closure import Member
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.selectors import names_of
+from orchestrator.agents.llm import LlmConfig
 from orchestrator.agents.money import Money, money_of
 from orchestrator.core.catalogue import AgentExample, AgentInterface, Catalogue, Repair
 from orchestrator.core.catalogue import DomainType as CoreType
@@ -42,10 +43,11 @@ from orchestrator.core.json import JsonObject
 from orchestrator.core.schemas import inline
 from registry.closure import agent_version_member, type_member
 from registry.comparison import Side
-from registry.examination import Surroundings
+from registry.examination import Surroundings, no_model
 from registry.lifecycle import CALLABLE, STARTABLE
 from registry.manifest import AgentManifest
 from registry.models import Agent, AgentVersion, AgentVersionStatus, DomainType, Endpoint
+from registry.routes import usable_routes
 
 KIND = "agent_version"
 """The kind of agent versions among reviews and sign-offs."""
@@ -526,6 +528,7 @@ def surroundings_of(workspace_id: UUID) -> Surroundings:
     return Surroundings(
         types=current_types(),
         endpoints={one.name: one.disabled_at is None for one in list_endpoints(workspace_id)},
+        routes=usable_routes(workspace_id),
     )
 
 
@@ -573,8 +576,16 @@ def catalogue_for(
     ]
     known = current_types() if types is None else types_at({**_pins_of_all(versions), **types})
     return Catalogue(
-        agents={(one.slug, one.number): one.interface() for one in versions}, types=known
+        agents={(one.slug, one.number): _offered(one) for one in versions}, types=known
     )
+
+
+def _offered(version: RegisteredVersion) -> AgentInterface:
+    """What a workflow may know of an agent version, and what it lacks now."""
+    config, interface = version.manifest.config, version.interface()
+    if not isinstance(config, LlmConfig) or config.route in usable_routes(version.workspace_id):
+        return interface
+    return replace(interface, lacks=no_model(config.route))
 
 
 def pins_of_version(manifest: AgentManifest) -> dict[str, int]:

@@ -22,6 +22,7 @@ from audit.services import subject_of
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.authentication import actor_of
+from orchestrator.agents.llm import LlmConfig
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.web import forms, panels
@@ -479,6 +480,7 @@ def _described(version: AgentVersion) -> dict[str, Any]:
         "table": config if isinstance(config, RulesConfig) else None,
         "text": config if isinstance(config, TemplateConfig) else None,
         "http": config if isinstance(config, HttpConfig) else None,
+        "llm": config if isinstance(config, LlmConfig) else None,
     }
 
 

@@ -167,6 +167,38 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "settings/budgets/<uuid:limit_id>/"): Row(SIGNED_IN, "limit"),
     ("POST", "settings/budgets/<uuid:limit_id>/"): Row("policy.manage", "limit", body={}),
     ("POST", "settings/budgets/<uuid:limit_id>/end/"): Row("policy.manage", "limit", body=REASON),
+    ("GET", "settings/models/"): Row(SIGNED_IN),
+    ("GET", "settings/models/<slug:slug>/providers/new/"): Row("policy.manage", "workspace"),
+    ("POST", "settings/models/<slug:slug>/providers/new/"): Row(
+        "policy.manage", "workspace", body={}
+    ),
+    ("GET", "settings/models/<slug:slug>/routes/new/"): Row("policy.manage", "workspace"),
+    ("POST", "settings/models/<slug:slug>/routes/new/"): Row("policy.manage", "workspace", body={}),
+    ("GET", "settings/models/providers/<uuid:provider_id>/"): Row(SIGNED_IN, "provider"),
+    ("POST", "settings/models/providers/<uuid:provider_id>/key/"): Row(
+        "policy.manage", "provider", body={"key": "", **REASON}
+    ),
+    ("POST", "settings/models/providers/<uuid:provider_id>/disable/"): Row(
+        "policy.manage", "provider", body=REASON
+    ),
+    ("GET", "settings/models/routes/<uuid:route_id>/"): Row(SIGNED_IN, "route"),
+    ("POST", "settings/models/routes/<uuid:route_id>/"): Row("policy.manage", "route", body={}),
+    ("POST", "settings/models/routes/<uuid:route_id>/end/"): Row(
+        "policy.manage", "route", body=REASON
+    ),
+    ("GET", "api/v1/model-providers/"): api(SIGNED_IN),
+    ("POST", "api/v1/model-providers/"): api("policy.manage", body={}),
+    ("GET", "api/v1/model-providers/<uuid:pk>/"): api(SIGNED_IN, "provider"),
+    ("POST", "api/v1/model-providers/<uuid:pk>/key/"): api(
+        "policy.manage", "provider", body={"key": "", **REASON}
+    ),
+    ("POST", "api/v1/model-providers/<uuid:pk>/disable/"): api(
+        "policy.manage", "provider", body=REASON
+    ),
+    ("GET", "api/v1/model-routes/"): api(SIGNED_IN),
+    ("POST", "api/v1/model-routes/"): api("policy.manage", body={}),
+    ("GET", "api/v1/model-routes/<uuid:pk>/"): api(SIGNED_IN, "route"),
+    ("POST", "api/v1/model-routes/<uuid:pk>/end/"): api("policy.manage", "route", body=REASON),
     ("GET", "api/v1/budget-limits/"): api(SIGNED_IN),
     ("POST", "api/v1/budget-limits/"): api("policy.manage", body={}),
     ("GET", "api/v1/budget-limits/<uuid:pk>/"): api(SIGNED_IN, "limit"),

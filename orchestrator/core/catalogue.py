@@ -27,12 +27,13 @@ class AgentInterface:
     `effect`: `once` calls are never repeated after an ambiguous outcome. `side_effect`: what the
     agent changes in the world. `waits`: the call spends its time waiting (network), not computing.
     `price`: what its owner declares that a call costs.
+    `lacks`: what must be set up before it can be called, in words; empty: nothing.
     """
 
     slug: str
     version: int
     name: str
-    kind: Literal["function", "rules", "template", "http"]
+    kind: Literal["function", "rules", "template", "http", "llm"]
     input_schema: JsonObject
     output_schema: JsonObject
     effect: Literal["idempotent", "once"] = "idempotent"
@@ -40,6 +41,7 @@ class AgentInterface:
     waits: bool = False
     examples: tuple[AgentExample, ...] = ()
     price: Money | None = None
+    lacks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,7 @@ class _Checker:
         self._check_links()
         self._check_policies()
         self._check_contracts()
+        self._check_lacks()
         self._check_triggers()
         if self.flow.cycle is not None:
             self._note_cycle(self.flow.cycle)
@@ -548,6 +549,21 @@ class _Checker:
                     at=_Place(step_id),
                     hint="Allow a run at least what each of its agents costs once.",
                 )
+
+    def _check_lacks(self) -> None:
+        """Every agent can be called as things stand."""
+        for step_id, step in self.definition.steps.items():
+            for called in agents_of(step):
+                interface = self.catalogue.agents.get((called.agent, called.version))
+                if interface is not None and interface.lacks:
+                    self.add(
+                        "warning",
+                        "agent_lacks_model",
+                        f"{interface.name} cannot be called by {self.name(step_id)} yet. "
+                        f"{interface.lacks}",
+                        at=_Place(step_id, field="uses"),
+                        hint="Until then the step fails and says why.",
+                    )
 
     def _check_contracts(self) -> None:
         self._usable(self.definition.input, _Place(field="input"))

@@ -24,6 +24,7 @@ CHANGING: Final = frozenset({"write", "irreversible"})
 NOT_REACHED: Final = frozenset(
     {
         *("service_unreachable", "breaker_open", "input_contract", "agent_unusable"),
+        *("no_model_configured", "context_too_large"),
         *(LIMIT_REACHED, LIMIT_ASKS),
     }
 )

@@ -33,6 +33,7 @@ class BasisKind(StrEnum):
     FORMULA = "formula"
     STATISTIC = "statistic"
     PERSON = "person"
+    MODEL = "model"
 
 
 class Basis(Model):

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, connection
@@ -35,6 +35,7 @@ from pydantic_core import to_json
 from budgets import ledger
 from budgets.limits import Due
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
+from orchestrator.agents.llm import LlmConfig
 from orchestrator.core.breakers import Breaker, counts_as_answer, counts_as_failure, refused
 from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.contracts import Validator
@@ -62,10 +63,13 @@ from orchestrator.runs.invokers.base import (
 )
 from orchestrator.runs.invokers.function import call_function, is_isolated, stuck_threads
 from orchestrator.runs.invokers.http import call_http
+from orchestrator.runs.invokers.llm import call_llm
 from orchestrator.runs.invokers.rules import call_rules
 from orchestrator.runs.invokers.template import call_template
 from orchestrator.runs.statements import CLOCK
+from registry import routes
 from registry import selectors as registry
+from registry.examination import no_model
 from registry.lifecycle import CALLABLE, TRIABLE
 from registry.manifest import HttpConfig
 
@@ -94,7 +98,7 @@ COMPUTING: Mapping[str, ComputingInvoker] = {
     "rules": call_rules,
     "template": call_template,
 }
-WAITING: Mapping[str, WaitingInvoker] = {"http": call_http}
+WAITING: Mapping[str, WaitingInvoker] = {"http": call_http, "llm": call_llm}
 
 _TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 
@@ -168,6 +172,7 @@ def _read_status(version_id: str) -> str:
 
 _statuses = Fresh(_read_status, STATUS_SECONDS)
 _endpoints = Fresh(registry.get_endpoint, STATUS_SECONDS)
+_models = Fresh(routes.models_of, STATUS_SECONDS)
 _breakers: Fresh[str, Breaker] = Fresh(
     lambda version_id: breakers.read_breaker(UUID(version_id)), STATUS_SECONDS
 )
@@ -177,6 +182,7 @@ def forget_status() -> None:
     """Read what is kept for a second anew; for who has just changed it, and tests."""
     _statuses.clear()
     _endpoints.clear()
+    _models.clear()
     _breakers.clear()
     ledger.forget_limits()
 
@@ -198,13 +204,15 @@ def prepare_call(
             or _authority(context, version)
             or _input_violations(version, command.input)
         )
-        destination = None
-        if refusal is None and isinstance(version.manifest.config, HttpConfig):
-            found = _destination(context, version.manifest.config)
-            if isinstance(found, Refused):
+        reached: dict[str, Any] = {}
+        if refusal is None:
+            found = _reached(context, version)
+            if isinstance(found, Refused | Failed):
                 refusal = found
             else:
-                destination = found
+                reached = found
+        if is_cancelled is not None:
+            reached["is_cancelled"] = is_cancelled
     except (DomainError, ValueError) as error:
         logger.exception("agent version cannot be used", extra=_fields(context))
         return PreparedCall(context, None, None, _unusable(error))
@@ -218,9 +226,8 @@ def prepare_call(
         today=context.now.date(),
         attempt=command.attempt,
         traceparent=_traceparent(context) if version.manifest.waits else "",
-        destination=destination,
         open_artefact=_artefact_opener(context, version, command.input),
-        **({"is_cancelled": is_cancelled} if is_cancelled else {}),
+        **reached,
     )
     dues = ledger.dues_of(
         context.workspace_id, context.workflow_id, version.slug, version.manifest.price_of_call
@@ -458,6 +465,36 @@ def _input_violations(version: registry.RegisteredVersion, given: JsonObject) ->
         reason_code="input_contract",
         reason=_first_of(f"The input does not fit what {version.label} takes", violations),
         violations=violations,
+        retryable=False,
+    )
+
+
+def _reached(
+    context: InvocationContext, version: registry.RegisteredVersion
+) -> dict[str, Any] | Refused | Failed:
+    """What a call that waits needs to know of where it goes; why it cannot go there."""
+    match version.manifest.config:
+        case HttpConfig() as config:
+            found = _destination(context, config)
+            return found if isinstance(found, Refused) else {"destination": found}
+        case LlmConfig(route=route):
+            models = _models.get((context.workspace_id, route))
+            if not models:
+                return _without_model(route)
+            return {
+                "models": models,
+                "output": version.output,
+                "output_schema": version.inlined()[1],
+            }
+        case _:
+            return {}
+
+
+def _without_model(route: str) -> Failed:
+    return Failed(
+        kind=FailureKind.UNAVAILABLE,
+        reason_code="no_model_configured",
+        reason=no_model(route),
         retryable=False,
     )
 

@@ -731,8 +731,17 @@ def _ground(one: Mapping[str, Any]) -> Ground:
         kind=str(one.get("kind", "")),
         name=str(one.get("id", "")),
         row=str(one.get("row") or ""),
-        values=tuple(Value(*_scaled(key, value)) for key, value in values.items()),
+        values=tuple(Value(*_scaled(key, value)) for key, value in _sized(values).items()),
     )
+
+
+def _sized(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the size of what a model was asked as one value: so many of so many tokens."""
+    size, room = values.get("size_tokens"), values.get("room_tokens")
+    if not isinstance(size, int) or not isinstance(room, int):
+        return values
+    rest = {key: one for key, one in values.items() if key not in {"size_tokens", "room_tokens"}}
+    return {"size": f"{size:,} of {room:,} tokens", **rest}
 
 
 def _scaled(key: str, value: object) -> tuple[str, str]:
@@ -742,6 +751,7 @@ def _scaled(key: str, value: object) -> tuple[str, str]:
     if isinstance(value, int):
         for suffix, shown in (
             ("_minor", f"{value / 100:,.2f}"),
+            ("_minor_millionths", f"{value / 100_000_000:,.6f}"),
             ("_ppm", f"{value / 10_000:.2f} %"),
             ("_bp", f"{value / 100:.2f} %"),
         ):

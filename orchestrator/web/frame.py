@@ -51,6 +51,7 @@ SETTINGS: Final = (
     NavItem("roles", "What roles may do", "/settings/roles/", "table"),
     NavItem("sign-offs", "Sign-offs", "/settings/sign-offs/", "review"),
     NavItem("budgets", "Budgets", "/settings/budgets/", "gauge"),
+    NavItem("models", "Models", "/settings/models/", "chat"),
     NavItem("retention", "What is kept", "/settings/retention/", "clock"),
     NavItem("tokens", "My API tokens", "/settings/tokens/", "key"),
     NavItem("services", "Service identities", "/settings/services/", "server", "token.manage"),

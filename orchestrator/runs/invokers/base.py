@@ -14,11 +14,13 @@ from datetime import date
 from typing import Any, TypeAlias
 
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
+from orchestrator.core.contracts import Validator
 from orchestrator.core.json import JsonObject, printable
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed, StepResult
 from orchestrator.egress import Destination
 from registry.manifest import AgentManifest
+from registry.routes import CallableModel
 
 OpenArtefact: TypeAlias = Callable[[str], ArtefactFile]
 
@@ -37,6 +39,8 @@ class AgentCall:
 
     `open_artefact` may touch the database: only the thread that called the invoker may run it.
     `is_cancelled` is asked twice a second; true aborts the call. `destination` is set for http.
+    For llm there are the `models` of its route, the preferred first, and the contract of the
+    answer: to check it (`output`) and to show it (`output_schema`, with nothing referred to).
     """
 
     manifest: AgentManifest
@@ -47,6 +51,9 @@ class AgentCall:
     attempt: int = 1
     traceparent: str = ""
     destination: Destination | None = None
+    models: tuple[CallableModel, ...] = ()
+    output: Validator | None = None
+    output_schema: JsonObject = field(default_factory=dict)
     open_artefact: OpenArtefact = field(default=_no_artefact)
     is_cancelled: Callable[[], bool] = field(default=_never)
 

@@ -136,6 +136,7 @@ class World:
             "hooked": "hooked",
             "limit": self._limit(claims),
             "bulk_act": self._bulk_act(),
+            **self._models(claims),
         }
 
     def _bulk_act(self):
@@ -150,6 +151,30 @@ class World:
             now=self.now,
         )
         return str(row.id)
+
+    def _models(self, workspace):
+        """A provider of models and a route that leads to it."""
+        from orchestrator.access import SYSTEM
+        from registry import providers
+        from registry.routes import ModelChoice
+
+        provider = providers.add_provider(
+            workspace_id=workspace.id,
+            name="local",
+            protocol="openai",
+            base_url="https://models.example/v1",
+            actor=SYSTEM,
+            now=self.now,
+        )
+        route = providers.set_route(
+            workspace_id=workspace.id,
+            name="strong",
+            choices=[ModelChoice(provider="local", model="large", context_tokens=8_000)],
+            reason="For the tests.",
+            actor=SYSTEM,
+            now=self.now,
+        )
+        return {"provider": str(provider.id), "route": str(route.id)}
 
     def _limit(self, workspace):
         """A limit of calls."""
