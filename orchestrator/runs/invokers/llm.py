@@ -115,7 +115,7 @@ async def call_llm(call: AgentCall) -> StepResult:
                 FailureKind.AGENT_ERROR,
                 "model_rejected_call",
                 reason=f"{model.destination.name} answered {error.status}: it does not accept the "
-                "call. An administrator checks its key and the model's name under Settings, Models.",
+                "call. An administrator checks key and model under Settings, Models.",
                 retryable=False,
             )
         except EgressDeniedError as error:
