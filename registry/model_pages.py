@@ -258,8 +258,8 @@ def route_form(names: list[str] | tuple[str, ...], *, with_name: bool = False) -
     }
     choices: JsonObject = {
         "type": "array",
-        "title": "Models, the preferred first",
-        "description": "The next is asked when one is overloaded, late or out of reach.",
+        "title": "Models",
+        "description": "The preferred first; the next is asked when one is overloaded, late or away.",
         "items": choice,
         "minItems": 1,
         "maxItems": providers.MAX_CHOICES,
