@@ -259,7 +259,7 @@ def route_form(names: list[str] | tuple[str, ...], *, with_name: bool = False) -
     choices: JsonObject = {
         "type": "array",
         "title": "Models",
-        "description": "The preferred first; the next is asked when one is overloaded, late or away.",
+        "description": "The preferred first; the next is asked when one is overloaded or late.",
         "items": choice,
         "minItems": 1,
         "maxItems": providers.MAX_CHOICES,
