@@ -56,10 +56,11 @@ class Models:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): text for name, text in self.headers.items()}
                 models.asked.append((self.path, headers, json.loads(raw)))
-                said = models.script.pop(0)
+                script = models.script
+                said = script.pop(0)
                 if isinstance(said, float):
                     time.sleep(said)
-                    said = models.script.pop(0)
+                    said = script.pop(0)  # of its own test, though another one has begun
                 status = said if isinstance(said, int) else 200
                 body = said if isinstance(said, bytes) else json.dumps(said).encode()
                 self.send_response(status)
