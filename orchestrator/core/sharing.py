@@ -124,6 +124,8 @@ class Sharing(Rounds):
         compiled = self.workflow.steps[step_id]
         writes: tuple[_Write, ...] = ()
         if self._writes(compiled, result, port):
+            if not self.steps[step_id].seen:  # a person gave the result: it did not begin
+                self.steps[step_id] = changed(self.steps[step_id], seen=self._heads())
             writes, failed = self._prepared_writes(compiled, result)
             if failed is not None:
                 has_acted = self.steps[step_id].called_before or self.steps[step_id].attempt > 0

@@ -328,6 +328,25 @@ def test_what_starts_over_in_a_resumed_run_is_taken_back_and_what_stays_stays():
     assert shared(flow) == {"sum": 116, "last": "then"}
 
 
+def test_what_was_written_with_a_result_that_a_person_gave_is_taken_back_too():
+    flow = Flow(
+        {
+            "a": call("one", writes={"sum": "steps.a.output.v"}),
+            "end": call("two"),
+            "bad": {"kind": "end", "name": "Bad", "outcome": "failed"},
+        },
+        ["start-a", "a-end", "end-done", "end.failed-bad"],
+        context={"sum": key(NUMBER, "a", rule="add", initial="1")},
+    )
+    flow.start()
+    flow.fail("a", retryable=False)
+    flow.decide_exception("a", "give", output={"v": 10})
+    flow.fail("end", retryable=False)
+    assert shared(flow) == {"sum": 11}
+    resume(flow, "a")
+    assert shared(flow) == {"sum": 1}
+
+
 def test_an_initial_value_that_breaks_the_contract_ends_the_run_with_the_reason():
     flow = two(initial="input.n")
     flow.start(n="many")
