@@ -151,7 +151,7 @@ from orchestrator.core.results import (
     Violation,
 )
 from orchestrator.core.rounds import UNBEGUN, former_of
-from orchestrator.core.sharing import NOT_WRITTEN
+from orchestrator.core.sharing import could_not_write
 from orchestrator.core.state import (
     ENDED_WITH_RESULT,
     LinkStatus,
@@ -645,7 +645,7 @@ class _Planner(Undoing):
         is_edited = edited is not None and edited != run.input
         failed = run.result if isinstance(run.result, Failed) else None
         was_answered = run.result is not None and failed is None
-        was_answered = was_answered or (failed is not None and failed.reason_code in NOT_WRITTEN)
+        was_answered = was_answered or could_not_write(run)
         goes_on = isinstance(step, CALLING) and not was_answered
         if is_edited or not goes_on:
             changes = next_iteration(run, override=edited if is_edited else run.input_override)
@@ -741,11 +741,13 @@ class _Planner(Undoing):
         """A step that was cut off keeps its iteration and input.
 
         Unless a person was asked, or it waited: what still comes of that must not be taken for new.
+        Or it had done its work and could not write what came of it.
         """
         run = self.steps[step_id]
         step = self.workflow.steps[step_id].step
         has_waited = isinstance(step, (WaitStep, WorkflowStep)) and run.started_at is not None
-        if has_waited or (run.reviews and isinstance(step, GateStep)):
+        has_waited = has_waited or (run.reviews > 0 and isinstance(step, GateStep))
+        if has_waited or could_not_write(run):
             return next_iteration(run, override=run.input_override)
         return same_iteration(run)
 

@@ -52,12 +52,17 @@ from orchestrator.core.shared_keys import (
     versions_of,
     why_not,
 )
-from orchestrator.core.state import SharedVersion, StepStatus
+from orchestrator.core.state import SharedVersion, StepRunState, StepStatus
 
 CONFLICT = "context_conflict"
 REFUSED = "context_refused"
 NOT_WRITTEN = frozenset({CONFLICT, REFUSED})
 """Why a step failed that had its answer and could not write it."""
+
+
+def could_not_write(run: StepRunState) -> bool:
+    """Whether a step did its work and failed because it could not write what came of it."""
+    return isinstance(run.result, Failed) and run.result.reason_code in NOT_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)

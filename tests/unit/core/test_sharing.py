@@ -347,6 +347,35 @@ def test_what_was_written_with_a_result_that_a_person_gave_is_taken_back_too():
     assert shared(flow) == {"sum": 1}
 
 
+def test_an_event_is_told_once_under_one_id_also_when_its_step_could_not_write():
+    tell = {
+        "kind": "emit",
+        "name": "Tell",
+        "event": "order.paid",
+        "subject": "'o-1'",
+        "content": {"v": "1"},
+        "contract": {"type": "object"},
+        "writes": {"sum": "'text'"},
+    }
+    flow = Flow(
+        {
+            "tell": tell,
+            "a": call("one"),
+            "both": {"kind": "join", "name": "Both"},
+            "bad": {"kind": "end", "name": "Bad", "outcome": "failed"},
+        },
+        ["start-tell", "start-a", "tell-both", "a-both", "a.failed-bad", "both-done"],
+        context={"sum": key(NUMBER, "tell", rule="add")},
+    )
+    flow.start()
+    told = [command.id for command in flow.emitted("publish_event")]
+    assert flow.step("tell").result.reason_code == "context_refused"
+    flow.fail("a", retryable=False)
+    resume(flow, "a")
+    told += [command.id for command in flow.emitted("publish_event")]
+    assert told == ["run-1/tell/1", "run-1/tell/2"]
+
+
 def test_an_initial_value_that_breaks_the_contract_ends_the_run_with_the_reason():
     flow = two(initial="input.n")
     flow.start(n="many")
