@@ -25,7 +25,7 @@ from orchestrator.web.api import (
 
 
 class UsageSerializer(serializers.Serializer[Any]):
-    """One period of a limit, in calls, minor units or places; it ends as `ends_on` begins."""
+    """One period of a limit, in its unit (minor ones of money); it ends as `ends_on` begins."""
 
     starts_on = serializers.DateField()
     ends_on = serializers.DateField(allow_null=True, help_text="None for places.")
@@ -56,7 +56,7 @@ class BudgetLimitSerializer(serializers.ModelSerializer[BudgetLimit]):
 
 
 class TermsSerializer(StrictSerializer):
-    """Amounts are calls, minor units of the currency, or calls at the same time."""
+    """Amounts are calls, tokens, minor units of the currency, or calls at the same time."""
 
     amount = serializers.IntegerField(min_value=0, max_value=MAX_AMOUNT)
     threshold_percent = serializers.IntegerField(min_value=1, max_value=100, default=80)

@@ -9,14 +9,16 @@ Theory of operation
    for one after another. All limits of a call, its reservations and its lines in the ledger commit
    together, in the order of the limits' ids, so that two calls never wait for each other; a refusal
    takes all of it back.
-3. `settle` moves what was reserved to used when the call was made, `release` gives it back when it
-   was not. Whoever deletes the reservation's row does it, and nobody else.
+3. `settle` gives back what was reserved and counts what the call took, or all of it when nobody
+   knows; `release` gives it back when the call was not made. Whoever deletes the reservation's row
+   does it, and nobody else. What a call takes at most is estimated rather too high; one that took
+   more all the same counts with what it took, and may pass the limit by that.
 4. A reservation that nobody settles, because its worker died, expires: the sweeper calls
    `settle_expired`, which counts it as used, since nobody knows whether the call was made.
 
-So used + reserved never passes the amount, and the sum of the ledger is always what the counters
-say (`mismatches`). A limit that is lowered below what is used refuses everything until it begins
-anew. A limit counts from the moment that it is set.
+So used + reserved never passes the amount by more than such a call, and the sum of the ledger is
+always what the counters say (`mismatches`). A limit that is lowered below what is used refuses
+everything until it begins anew. A limit counts from the moment that it is set.
 """
 
 from __future__ import annotations
@@ -24,21 +26,30 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from audit.services import Subject, append_entry
-from budgets.limits import AtLimit, Due, LimitFacts, Period, Scope, Unit, period_start, refusal
+from budgets.limits import (
+    AtLimit,
+    Due,
+    LimitFacts,
+    Period,
+    Scope,
+    Takes,
+    Unit,
+    period_start,
+    refusal,
+)
 from budgets.models import BudgetCounter, BudgetEntry, BudgetLimit, BudgetReservation
 from orchestrator.access import SYSTEM
-from orchestrator.agents.money import Money
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Failed
 from orchestrator.fresh import Fresh
@@ -68,9 +79,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is reserved for a call under way: the ids of its rows, in the order of their limits."""
+    """What is reserved for a call under way: its rows and limits, in the order of the limits."""
 
     ids: tuple[UUID, ...]
+    limits: tuple[LimitFacts, ...]
 
 
 class _SpentError(Exception):
@@ -87,15 +99,20 @@ def forget_limits() -> None:
     _limits.clear()
 
 
+def has_limits(workspace_id: UUID) -> bool:
+    """Whether anything counts in the workspace, as of at most a second ago."""
+    return bool(_limits.get(workspace_id))
+
+
 def dues_of(
-    workspace_id: UUID, workflow_id: UUID | None, agent: str, price: Money | None
+    workspace_id: UUID, workflow_id: UUID | None, agent: str, takes: Takes
 ) -> tuple[Due, ...]:
     """What a call of this agent takes of which limits; empty when none concerns it."""
     limits = _limits.get(workspace_id)
     return tuple(
         Due(one, cost)
         for one in limits
-        if one.counts(workflow_id, agent) and (cost := one.cost(price))
+        if one.counts(workflow_id, agent) and (cost := one.cost(takes))
     )
 
 
@@ -125,30 +142,36 @@ def reserve(call: Call, dues: Sequence[Due], now: datetime) -> Reservation | Fai
     )
 
 
-def settle(reservation: Reservation, now: datetime) -> None:
-    """Count what was reserved as used: the call was made. A second time changes nothing."""
-    _end(reservation.ids, "settled", now)
+def settle(reservation: Reservation, now: datetime, used: Takes | None = None) -> None:
+    """Count what the call took, or all that was reserved when nobody knows: it was made.
+
+    A second time changes nothing.
+    """
+    amounts = [None if used is None else one.cost(used) for one in reservation.limits]
+    _end(zip(reservation.ids, amounts, strict=True), "settled", now)
 
 
 def release(reservation: Reservation, now: datetime) -> None:
     """Give back what was reserved: the call was not made. A second time changes nothing."""
-    _end(reservation.ids, "released", now)
+    _end(((key, 0) for key in reservation.ids), "released", now)
 
 
 def settle_expired(now: datetime) -> int:
     """Count as used what nobody settled in time; returns how many reservations."""
     expired = BudgetReservation.objects.filter(expires_at__lt=now).order_by("expires_at")
-    return sum(_end((key,), "lost", now) for key in expired.values_list("id", flat=True)[:BATCH])
+    ids = expired.values_list("id", flat=True)[:BATCH]
+    return sum(_end([(key, None)], "lost", now) for key in ids)
 
 
 def mismatches() -> int:
     """Counters that are not the sum of their ledger, or not that of what is under way."""
-    ended = _summed(BudgetEntry.objects.exclude(kind__in=("reserved", "released")))
-    begun = _summed(BudgetEntry.objects.filter(kind="reserved"))
-    closed = _summed(BudgetEntry.objects.exclude(kind="reserved"))
+    ends = BudgetEntry.objects.exclude(kind="reserved")
+    ended = _summed(ends.exclude(kind="released"))
+    begun = BudgetEntry.objects.filter(kind="reserved")
+    left = _summed(begun.exclude(Exists(ends.filter(reservation=OuterRef("reservation")))))
     under_way = _summed(BudgetReservation.objects.all())
     return (
-        BudgetCounter.objects.annotate(ended=ended, left=begun - closed, under_way=under_way)
+        BudgetCounter.objects.annotate(ended=ended, left=left, under_way=under_way)
         .exclude(Q(used=F("ended")) & Q(reserved=F("left")) & Q(reserved=F("under_way")))
         .count()
     )
@@ -164,12 +187,13 @@ def _summed(rows: QuerySet[BudgetEntry] | QuerySet[BudgetReservation]) -> Coales
 def _reserve(call: Call, dues: Sequence[Due], now: datetime) -> Reservation | Failed:
     try:
         with transaction.atomic():
-            rows = [_row(call, due, counter_id, now) for due, counter_id in _taken(call, dues, now)]
+            taken = _taken(call, dues, now)
+            rows = [_row(call, due, counter_id, now) for due, counter_id in taken]
             BudgetReservation.objects.bulk_create(rows)
             BudgetEntry.objects.bulk_create([_line(row, "reserved", now) for row in rows])
     except _SpentError as spent:
         return _refused(call, spent, now)
-    return Reservation(tuple(row.id for row in rows))
+    return Reservation(tuple(row.id for row in rows), tuple(due.limit for due, _ in taken))
 
 
 def _taken(call: Call, dues: Sequence[Due], now: datetime) -> list[tuple[Due, UUID]]:
@@ -259,40 +283,44 @@ def _refused(call: Call, spent: _SpentError, now: datetime) -> Failed:
     return refusal(due, counter.limit.amount, taken, spent.starts_on)
 
 
-def _end(ids: Sequence[UUID], kind: str, now: datetime) -> int:
-    """End reservations that are still under way; returns how many.
+def _end(ends: Iterable[tuple[UUID, int | None]], kind: str, now: datetime) -> int:
+    """End reservations that are still under way, with what was used; returns how many.
 
-    Whoever deletes the row of one moves its amount and writes its line, in one statement. Several
-    go one after another, in the order of their limits: no two calls wait for each other.
+    None: all that was reserved. Whoever deletes the row of one moves its amount and writes its
+    line, in one statement. Several go one after another, in the order of their limits: no two calls
+    wait for each other.
     """
     end = _end_one if connection.vendor == "postgresql" else _end_one_portably
     with transaction.atomic():
-        return sum(end(key, kind, now) for key in ids)
+        return sum(end(key, used, kind, now) for key, used in ends)
 
 
-def _end_one(key: UUID, kind: str, now: datetime) -> int:
+def _end_one(key: UUID, used: int | None, kind: str, now: datetime) -> int:
     return len(
         _rows(
-            "WITH gone AS (DELETE FROM budgets_budgetreservation WHERE id = %s RETURNING *), "
+            "WITH gone AS (DELETE FROM budgets_budgetreservation WHERE id = %s "
+            "RETURNING *, coalesce(%s::bigint, amount) AS took), "
             "moved AS (UPDATE budgets_budgetcounter AS c SET reserved = c.reserved - gone.amount, "
-            "used = c.used + gone.amount * %s FROM gone WHERE c.id = gone.counter_id) "
+            "used = c.used + gone.took FROM gone WHERE c.id = gone.counter_id) "
             "INSERT INTO budgets_budgetentry (id, counter_id, reservation, kind, amount, run_id, "
             "step, iteration, attempt, at) "
-            "SELECT %s, counter_id, id, %s, amount, run_id, step, iteration, attempt, %s "
-            "FROM gone RETURNING 1",
-            (key, int(kind != "released"), new_id(), kind, now),
+            "SELECT %s, counter_id, id, %s, CASE WHEN %s = 'released' THEN amount ELSE took END, "
+            "run_id, step, iteration, attempt, %s FROM gone RETURNING 1",
+            (key, used, new_id(), kind, kind, now),
         )
     )
 
 
-def _end_one_portably(key: UUID, kind: str, now: datetime) -> int:
+def _end_one_portably(key: UUID, used: int | None, kind: str, now: datetime) -> int:
     row = BudgetReservation.objects.filter(id=key).first()
     if row is None or not BudgetReservation.objects.filter(id=key).delete()[0]:
         return 0
+    took = row.amount if used is None else used
     BudgetCounter.objects.filter(id=row.counter_id).update(
-        reserved=F("reserved") - row.amount,
-        used=F("used") + (0 if kind == "released" else row.amount),
+        reserved=F("reserved") - row.amount, used=F("used") + took
     )
+    if kind != "released":
+        row.amount = took
     _line(row, kind, now).save(force_insert=True)
     return 1
 

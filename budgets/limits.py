@@ -28,6 +28,8 @@ class Unit(StrEnum):
 
     CALLS = "calls"
     MONEY = "money"
+    TOKENS = "tokens"
+    """What language models read and write."""
     PLACES = "places"
     """Calls at the same time: each takes a place and gives it back when it has ended."""
 
@@ -55,8 +57,20 @@ AT_LIMIT_WORDS: Final[Mapping[AtLimit, str]] = {
     AtLimit.ASK: "wait and ask a person",
     AtLimit.WAIT: "wait for a place",
 }
+_TAKES_WORDS: Final[Mapping[Unit, str]] = {Unit.MONEY: "costs", Unit.TOKENS: "takes up to"}
 MAX_AMOUNT: Final = 10**15
 MAX_PLACES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What a call takes: at most, before it is made; as it was, afterwards.
+
+    `prices`: what it costs, one for each currency that it may be paid in.
+    """
+
+    prices: tuple[Money, ...] = ()
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +99,20 @@ class LimitFacts:
             case Scope.AGENT:
                 return self.agent == agent
 
-    def cost(self, price: Money | None) -> int:
-        """What a call at this price takes of it; 0: nothing, as of one in another currency.
+    def cost(self, takes: Takes) -> int:
+        """What a call that takes this takes of it; 0: nothing, as of one in another currency.
 
         Places are taken in another way (`budgets.places`).
         """
-        if self.unit is Unit.CALLS:
-            return 1
-        if self.unit is Unit.PLACES:
-            return 0
-        return price.minor if price is not None and price.currency == self.currency else 0
+        match self.unit:
+            case Unit.CALLS:
+                return 1
+            case Unit.TOKENS:
+                return takes.tokens
+            case Unit.PLACES:
+                return 0
+            case Unit.MONEY:
+                return sum(one.minor for one in takes.prices if one.currency == self.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +137,10 @@ def period_end(period: Period, starts_on: date) -> date:
 
 
 def amount_words(unit: Unit, currency: str, amount: int) -> str:
-    """`1,000 calls`, `EUR 250.00`, `3 places`."""
-    if unit is Unit.PLACES:
-        return f"{amount:,} place{'' if amount == 1 else 's'}"
+    """`1,000 calls`, `EUR 250.00`, `20,000 tokens`, `3 places`."""
     if unit is Unit.MONEY:
         return format_money(Money(amount, currency))
-    return f"{amount:,} call{'' if amount == 1 else 's'}"
+    return f"{amount:,} {unit.value if amount != 1 else unit.value[:-1]}"
 
 
 def plain_amount(unit: Unit, currency: str, amount: int) -> str:
@@ -135,7 +151,7 @@ def plain_amount(unit: Unit, currency: str, amount: int) -> str:
 
 
 def read_amount(text: str, unit: Unit, currency: str) -> int:
-    """An amount as a person writes it, in calls or minor units.
+    """An amount as a person writes it, in calls, tokens or minor units.
 
     Raises:
         ValueError: says what is wrong, for people.
@@ -144,7 +160,7 @@ def read_amount(text: str, unit: Unit, currency: str) -> int:
         return parse_money(text, default_currency=currency).minor
     digits = text.strip().replace(",", "").replace(" ", "")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
-        raise ValueError("must be a whole number of calls")
+        raise ValueError(f"must be a whole number of {unit}")
     return int(digits)
 
 
@@ -157,7 +173,8 @@ def refusal(due: Due, amount: int, taken: int, starts_on: date) -> Failed:
     allowed = amount_words(limit.unit, limit.currency, amount)
     gone = amount_words(limit.unit, limit.currency, taken)
     costs = amount_words(limit.unit, limit.currency, due.amount)
-    wanted = f"; this call costs {costs}" if limit.unit is Unit.MONEY else ""
+    verb = _TAKES_WORDS.get(limit.unit, "")
+    wanted = f"; this call {verb} {costs}" if verb else ""
     until = period_end(limit.period, starts_on).isoformat()
     return Failed(
         kind=FailureKind.BUDGET,

@@ -12,8 +12,8 @@ class BudgetLimit(GovernedModel):
     """So much in a period, for a workspace, one of its workflows, or one of its agents.
 
     `target` is the slug of the workflow or agent, empty for the workspace. `amount` is in calls, in
-    minor units of `currency`, or in calls at the same time. One that has ended stays, with its
-    counters.
+    tokens, in minor units of `currency`, or in calls at the same time. One that has ended stays,
+    with its counters.
     """
 
     workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
@@ -137,7 +137,8 @@ class BudgetEntry(models.Model):
     """A line of the ledger: append only.
 
     `kind`: reserved, then one of settled (the call was made), released (it was not) and lost
-    (nobody knows: it counts as made). `reservation` ties them together.
+    (nobody knows: it counts as made). `amount` is what was reserved or given back, or what the call
+    took. `reservation` ties them together.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

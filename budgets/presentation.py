@@ -31,14 +31,19 @@ KIND_WORDS: Final[Mapping[str, str]] = {
     "lost": "Counted as used: nobody knows",
 }
 AT_ONCE: Final = "calls at the same time"
+_UNITS: Final[Mapping[str, Unit]] = {
+    "calls": Unit.CALLS,
+    "tokens": Unit.TOKENS,
+    AT_ONCE: Unit.PLACES,
+}
 _AT_LIMIT: Final = {words: one for one, words in AT_LIMIT_WORDS.items() if one is not AtLimit.WAIT}
 _AMOUNT: Final[JsonObject] = {
     "type": "string",
     "title": "Amount",
     "minLength": 1,
     "maxLength": 30,
-    "description": "In calls, like 5,000, or in money, like 250.00. With 0 nothing is called; "
-    "of calls at the same time at least 1.",
+    "description": "In calls or tokens, like 5,000, or money, like 250.00. With 0 nothing is "
+    "called; of calls at the same time at least 1.",
 }
 _TERMS: Final[JsonObject] = {
     "threshold_percent": {
@@ -111,14 +116,16 @@ def new_form(workflows: Iterable[str], agents: Iterable[str]) -> JsonObject:
             "about": {"title": "Counts the calls of", "enum": about},
             "unit": {
                 "title": "Counts",
-                "enum": ["calls", AT_ONCE, *CURRENCIES],
-                "description": "Money counts what agents declare that a call costs. Of calls at "
-                "the same time those that find no place wait; they need no period.",
+                "enum": ["calls", "tokens", AT_ONCE, *CURRENCIES],
+                "description": "Tokens are those that language models read and write. Money counts "
+                "what agents and models declare that a call costs. Of calls at the same time those "
+                "that find no place wait; they need no period.",
             },
             "period": {
                 "title": "Begins anew every",
                 "enum": [Period.DAY.value, Period.MONTH.value],
-                "description": "At midnight UTC. Calls and money need a choice here and below.",
+                "description": "At midnight UTC. All but calls at the same time need a choice "
+                "here and below.",
             },
             "amount": _AMOUNT,
             **_TERMS,
@@ -135,9 +142,8 @@ def asked_for(value: Mapping[str, Any]) -> dict[str, Any]:
     """
     kind, _, slug = value["about"].partition(" ")
     scope = Scope.WORKSPACE if value["about"] == WHOLE else Scope(kind)
-    is_money = value["unit"] in CURRENCIES
-    unit = Unit.MONEY if is_money else Unit.PLACES if value["unit"] == AT_ONCE else Unit.CALLS
-    currency = value["unit"] if is_money else ""
+    currency = value["unit"] if value["unit"] in CURRENCIES else ""
+    unit = Unit.MONEY if currency else _UNITS[value["unit"]]
     if unit is not Unit.PLACES:
         for name in ("period", "at_limit"):
             if not value.get(name):

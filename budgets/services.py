@@ -25,7 +25,7 @@ from registry import selectors as registry
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What may change about a limit. `amount` is in calls, minor units, or calls at once."""
+    """What may change about a limit. `amount` is in its unit, money in minor units."""
 
     amount: int
     threshold_percent: int = 80
@@ -63,7 +63,7 @@ def set_limit(
             "period", "Calls at the same time have the period 'always', others a day or month."
         )
     if (unit is Unit.MONEY) != bool(currency):
-        raise _wrong("currency", "Money needs a currency, and calls have none.")
+        raise _wrong("currency", "Money needs a currency, and nothing else has one.")
     row = BudgetLimit(
         id=new_id(),
         workspace_id=workspace_id,

@@ -60,6 +60,7 @@ LIMITS = ListSpec(
             (
                 Option("calls", "Calls"),
                 Option("money", "Money"),
+                Option("tokens", "Tokens"),
                 Option("places", "Calls at the same time"),
             ),
         ),

@@ -33,9 +33,10 @@ from django.db import DatabaseError, connection
 from pydantic_core import to_json
 
 from budgets import ledger
-from budgets.limits import Due
+from budgets.limits import Due, Takes
 from orchestrator.agents.base import ArtefactFile, ArtefactMissingError
 from orchestrator.agents.llm import LlmConfig
+from orchestrator.agents.money import Money
 from orchestrator.core.breakers import Breaker, counts_as_answer, counts_as_failure, refused
 from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.contracts import Validator
@@ -63,7 +64,7 @@ from orchestrator.runs.invokers.base import (
 )
 from orchestrator.runs.invokers.function import call_function, is_isolated, stuck_threads
 from orchestrator.runs.invokers.http import call_http
-from orchestrator.runs.invokers.llm import call_llm
+from orchestrator.runs.invokers.llm import Usage, call_llm, most_usage, usage_of
 from orchestrator.runs.invokers.rules import call_rules
 from orchestrator.runs.invokers.template import call_template
 from orchestrator.runs.statements import CLOCK
@@ -229,9 +230,11 @@ def prepare_call(
         open_artefact=_artefact_opener(context, version, command.input),
         **reached,
     )
-    dues = ledger.dues_of(
-        context.workspace_id, context.workflow_id, version.slug, version.manifest.price_of_call
-    )
+    dues: tuple[Due, ...] = ()
+    if refusal is None and ledger.has_limits(context.workspace_id):
+        dues = ledger.dues_of(
+            context.workspace_id, context.workflow_id, version.slug, _takes_at_most(call)
+        )
     return PreparedCall(context, version, call, refusal, breaker, dues)
 
 
@@ -267,9 +270,11 @@ async def _within_budget(prepared: PreparedCall) -> StepResult:
     try:
         result = await _answered(prepared)
     except asyncio.CancelledError:  # aborted: nobody knows how far it came
-        asyncio.get_running_loop().run_in_executor(None, _in_own_thread, _settle, (held, None))
+        asyncio.get_running_loop().run_in_executor(
+            None, _in_own_thread, _settle, (prepared, held, None)
+        )
         raise
-    await asyncio.to_thread(_in_own_thread, _settle, (held, result))
+    await asyncio.to_thread(_in_own_thread, _settle, (prepared, held, result))
     return result
 
 
@@ -303,7 +308,7 @@ def _invoked_here(prepared: PreparedCall) -> StepResult:
         return held
     result = _answered_here(prepared)
     if held is not None:
-        _settle((held, result))
+        _settle((prepared, held, result))
     return result
 
 
@@ -356,17 +361,43 @@ def _reserve(prepared: PreparedCall) -> ledger.Reservation | Failed:
     return ledger.reserve(call, prepared.dues, CLOCK.now())
 
 
-def _settle(ended: tuple[ledger.Reservation, StepResult | None]) -> None:
-    """Count the call, unless it certainly did not reach its agent.
+def _settle(ended: tuple[PreparedCall, ledger.Reservation, StepResult | None]) -> None:
+    """Count what the call took, unless it certainly did not reach its agent.
 
     What cannot be settled now is settled by the sweeper; the call's result matters more.
     """
-    held, result = ended
-    was_made = not (isinstance(result, Failed) and result.reason_code in NOT_REACHED)
+    prepared, held, result = ended
     try:
-        (ledger.settle if was_made else ledger.release)(held, CLOCK.now())
+        if isinstance(result, Failed) and result.reason_code in NOT_REACHED:
+            ledger.release(held, CLOCK.now())
+        else:
+            ledger.settle(held, CLOCK.now(), _took(prepared, result))
     except DatabaseError:
         logger.exception("budget could not be settled")
+
+
+def _takes_at_most(call: AgentCall) -> Takes:
+    """What a call takes at most: the price that its agent declares, or its models'."""
+    price = call.manifest.price_of_call
+    if not isinstance(call.manifest.config, LlmConfig):
+        return Takes(() if price is None else (price,))
+    most = most_usage(call)
+    return Takes(_prices(most, price), most.tokens)
+
+
+def _took(prepared: PreparedCall, result: StepResult | None) -> Takes | None:
+    """What a call took; None: nobody knows, or what was reserved is exact."""
+    assert prepared.call is not None
+    if result is None or not isinstance(prepared.call.manifest.config, LlmConfig):
+        return None
+    used = usage_of(result)
+    price = prepared.call.manifest.price_of_call
+    return None if used is None else Takes(_prices(used, price), used.tokens)
+
+
+def _prices(usage: Usage, declared: Money | None) -> tuple[Money, ...]:
+    """What models cost, and what the agent declares beside it."""
+    return tuple(one for one in (*usage.costs, declared) if one is not None)
 
 
 # ---- before the call ---------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from orchestrator import egress
 from orchestrator.agents.llm import LlmConfig, Prompt, compose, estimated_tokens
+from orchestrator.agents.money import Money
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.json import JsonObject, JsonValue, parse_json, printable
@@ -25,11 +26,13 @@ from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Basis, BasisKind, Failed, Refused, StepResult, Value
 from orchestrator.egress import CallFailedError, EgressDeniedError, Limits, Request
 from orchestrator.runs.invokers.base import AgentCall
-from registry.routes import CallableModel
+from registry.routes import CallableModel, ModelChoice
 
 MAX_ANSWER_BYTES: Final = 4_000_000
 OVERLOADED: Final = frozenset({408, 425, 429})
 MAX_FINDINGS: Final = 10
+CORRECTION_TOKENS: Final = 600
+"""What is said about one wrong answer takes at most."""
 _SHOWN: Final = 120
 
 
@@ -75,16 +78,41 @@ class _Record:
     tokens_in: int = 0
     tokens_out: int = 0
     calls: int = 0
+    costs: dict[str, int] = field(default_factory=dict)
+    """Currency -> millionths of its minor unit."""
+    is_unknown: bool = False
+    """Whether a model may have worked for an answer that did not come, or could not be read."""
     passed_over: list[str] = field(default_factory=list)
+
+    def add(self, reply: Reply, choice: ModelChoice) -> None:
+        """Count what one reply took."""
+        self.reply = reply
+        self.calls += 1
+        self.tokens_in += reply.tokens_in
+        self.tokens_out += reply.tokens_out
+        for currency, cost in _costs(choice, reply.tokens_in, reply.tokens_out).items():
+            self.costs[currency] = self.costs.get(currency, 0) + cost
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a call takes of its models: tokens read and written, money in each currency."""
+
+    tokens: int
+    costs: tuple[Money, ...] = ()
 
 
 class _PassedOverError(Exception):
     """This model gives no answer; the next one may."""
 
-    def __init__(self, word: str, kind: FailureKind = FailureKind.UNAVAILABLE) -> None:
+    def __init__(
+        self, word: str, kind: FailureKind = FailureKind.UNAVAILABLE, *, has_worked: bool = False
+    ) -> None:
         super().__init__(word)
         self.word = word
         self.kind = kind
+        self.has_worked = has_worked
+        """Whether it may have read the prompt all the same, and cost something."""
 
 
 class _RejectedError(Exception):
@@ -107,6 +135,7 @@ async def call_llm(call: AgentCall) -> StepResult:
             return await _ask(call, model, record, time.monotonic() + share)
         except _PassedOverError as error:
             record.passed_over.append(f"{model.choice.model}: {error.word}")
+            record.is_unknown = record.is_unknown or error.has_worked
             kinds.append(error.kind)
         except _RejectedError as error:
             return _failed(
@@ -139,10 +168,7 @@ async def _ask(call: AgentCall, model: CallableModel, record: _Record, until: fl
     asked = Asked(config, model, prompt)
     while True:
         reply = await _reply(call, asked, until)
-        record.reply = reply
-        record.calls += 1
-        record.tokens_in += reply.tokens_in
-        record.tokens_out += reply.tokens_out
+        record.add(reply, model.choice)
         if reply.finish != "done":
             return _unfinished(call, record)
         value, findings = _read(call, reply)
@@ -179,7 +205,8 @@ async def _reply(call: AgentCall, asked: Asked, until: float) -> Reply:
     except CallFailedError as error:
         late = error.cause == "timeout"
         kind = FailureKind.TIMEOUT if late else FailureKind.UNAVAILABLE
-        raise _PassedOverError("late" if late else error.cause, kind) from None
+        word, was_reached = "late" if late else error.cause, error.cause != "unreachable"
+        raise _PassedOverError(word, kind, has_worked=was_reached) from None
     if answer.status in OVERLOADED or answer.status >= 500:
         raise _PassedOverError(str(answer.status))
     if answer.status != 200:
@@ -188,7 +215,7 @@ async def _reply(call: AgentCall, asked: Asked, until: float) -> Reply:
         body: Any = parse_json(answer.body, max_bytes=MAX_ANSWER_BYTES)
         return read(body)
     except (InvalidInputError, LookupError, TypeError, AttributeError, ValueError):
-        raise _PassedOverError("unreadable") from None
+        raise _PassedOverError("unreadable", has_worked=True) from None
 
 
 def _read(call: AgentCall, reply: Reply) -> tuple[JsonObject | None, str]:
@@ -290,6 +317,8 @@ def _basis(call: AgentCall, record: _Record) -> Basis:
             "repairs": record.calls - 1,
         }
         values |= _cost(record)
+    if record.is_unknown or len(record.costs) > 1:
+        values["usage_unknown"] = True
     if record.passed_over:
         values["passed_over"] = _short(", ".join(record.passed_over))
     row = None if record.model is None else record.model.choice.model
@@ -299,15 +328,57 @@ def _basis(call: AgentCall, record: _Record) -> Basis:
 
 
 def _cost(record: _Record) -> dict[str, int | str | bool]:
-    """The exact cost in millionths of the currency's minor unit, when the model has a price."""
-    assert record.model is not None
-    given, made = record.model.choice.input_price, record.model.choice.output_price
+    """The exact cost in millionths of the currency's minor unit, when the models have a price."""
+    for currency, cost in record.costs.items():
+        return {"cost_minor_millionths": cost, "currency": currency}
+    return {}
+
+
+def _costs(choice: ModelChoice, tokens_in: int, tokens_out: int) -> dict[str, int]:
+    """What so many tokens cost: currency -> millionths of its minor unit."""
+    given, made = choice.input_price, choice.output_price
     currency = next((one.currency for one in (given, made) if one is not None), "")
-    if not currency:
-        return {}
-    cost = record.tokens_in * (given.minor if given else 0)
-    cost += record.tokens_out * (made.minor if made else 0)
-    return {"cost_minor_millionths": cost, "currency": currency}
+    cost = tokens_in * (given.minor if given else 0) + tokens_out * (made.minor if made else 0)
+    return {currency: cost} if currency else {}
+
+
+# ---- what a call takes -------------------------------------------------------------------------
+
+
+def most_usage(call: AgentCall) -> Usage:
+    """What a call takes at most, of the dearest model of its route and with all its corrections."""
+    config = _config(call)
+    tokens, costs = 0, dict[str, int]()
+    for model in call.models:
+        room = model.choice.context_tokens - config.max_output_tokens
+        prompt = compose(config, call.input, call.output_schema, room)
+        if prompt is None:
+            continue
+        more = config.max_output_tokens + CORRECTION_TOKENS
+        times = range(config.max_repairs + 1)
+        reads = sum(min(room, prompt.tokens + number * more) for number in times)
+        writes = config.max_output_tokens * len(times)
+        tokens = max(tokens, reads + writes)
+        for currency, cost in _costs(model.choice, reads, writes).items():
+            costs[currency] = max(costs.get(currency, 0), cost)
+    return Usage(tokens, _as_money(costs))
+
+
+def usage_of(result: StepResult) -> Usage | None:
+    """What a call took, as its result says; None: nobody knows."""
+    found = next((one for one in result.basis if one.kind is BasisKind.MODEL), None)
+    if found is None or found.values.get("usage_unknown"):
+        return None
+    said = found.values
+    tokens = _count(said.get("tokens_in")) + _count(said.get("tokens_out"))
+    currency = str(said.get("currency", ""))
+    cost = _count(said.get("cost_minor_millionths"))
+    return Usage(tokens, _as_money({currency: cost} if currency else {}))
+
+
+def _as_money(costs: Mapping[str, int]) -> tuple[Money, ...]:
+    """Amounts in whole minor units, rounded up."""
+    return tuple(Money(-(-cost // 1_000_000), currency) for currency, cost in costs.items())
 
 
 def _config(call: AgentCall) -> LlmConfig:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from audit.models import AuditOutbox
 from budgets import ledger, places
+from budgets.limits import Takes
 from budgets.models import BudgetLimit
 from orchestrator.access import SYSTEM, Role
 from orchestrator.agents.money import Money
@@ -169,7 +170,7 @@ def test_a_limit_of_what_does_not_exist_is_not_found(administrator, world):
 
 
 def use(world, minor, agent="any"):
-    dues = ledger.dues_of(world.claims.id, None, agent, Money(minor, "EUR"))
+    dues = ledger.dues_of(world.claims.id, None, agent, Takes((Money(minor, "EUR"),)))
     call = ledger.Call(world.claims.id, uuid4(), "a", 1, 1, 30)
     ledger.settle(ledger.reserve(call, dues, timezone.now()), timezone.now())
 

@@ -9,6 +9,10 @@ from uuid import UUID
 import pytest
 
 from audit.models import AuditOutbox, AuditPayload
+from budgets import ledger
+from budgets import services as budgets
+from budgets.limits import Period, Scope, Unit
+from budgets.models import BudgetCounter, BudgetEntry
 from orchestrator import crypto
 from orchestrator.access import Role
 from orchestrator.core.errors import DomainError
@@ -86,9 +90,9 @@ class Setup:
         invoke.forget_status()
         return row
 
-    def agent(self, **config):
+    def agent(self, slug="tone", **config):
         return self.world.agent(
-            "tone",
+            slug,
             manifest={
                 "kind": "llm",
                 "purpose": "Says in which tone a letter is written.",
@@ -322,3 +326,72 @@ def test_a_route_leads_only_to_enabled_providers_of_its_workspace(setup):
     with pytest.raises(DomainError) as caught:
         setup.route()
     assert caught.value.detail["violations"][0]["path"] == "/choices/0/provider"
+
+
+def limited(setup, amount, unit=Unit.TOKENS, currency=""):
+    row = budgets.set_limit(
+        workspace_id=setup.world.workspace.id,
+        scope=Scope.WORKSPACE,
+        target="",
+        unit=unit,
+        currency=currency,
+        period=Period.MONTH,
+        terms=budgets.Terms(amount),
+        reason="For the tests.",
+        actor=setup.administrator,
+        now=NOW,
+    )
+    invoke.forget_status()
+    return row
+
+
+def counted(row):
+    found = BudgetCounter.objects.get(limit=row)
+    return found.used, found.reserved
+
+
+def test_tokens_are_reserved_for_the_worst_and_count_as_they_were(setup, models):
+    setup.provider()
+    setup.route(
+        choice(
+            input_price=PriceOfTokens(minor=25_000, currency="USD"),
+            output_price=PriceOfTokens(minor=100_000, currency="USD"),
+        )
+    )
+    tokens = limited(setup, 50_000)
+    dollars = limited(setup, 10_000, Unit.MONEY, "USD")
+    models.script = [openai({"tone": "loud"}), openai({"tone": "angry"})]
+    assert setup.ask(setup.agent()).output == {"tone": "angry"}
+    assert counted(tokens) == (2 * 150, 0)
+    assert counted(dollars) == (12, 0), "240 and 60 tokens at these prices cost 12 cents"
+    reserved, took = BudgetEntry.objects.filter(counter__limit=tokens).order_by("id")
+    assert reserved.amount > 3_000
+    assert (reserved.kind, took.kind, took.amount) == ("reserved", "settled", 300)
+    assert ledger.mismatches() == 0
+
+
+def test_a_call_that_could_take_more_tokens_than_are_left_is_not_made(setup, models):
+    setup.provider()
+    setup.route()
+    row = limited(setup, 2_000)
+    result = setup.ask(setup.agent())
+    assert (result.kind, result.reason_code) == ("budget", "limit_reached")
+    assert "may use 2,000 tokens per month, and 0 tokens are used or reserved" in result.reason
+    assert models.asked == []
+    models.script = [openai({"tone": "angry"})]
+    small = setup.agent("short", max_output_tokens=200, max_repairs=0)
+    assert setup.ask(small).type == "value"
+    assert counted(row) == (150, 0)
+    assert ledger.mismatches() == 0
+
+
+@pytest.mark.parametrize(("said", "is_counted"), [(3.0, True), ("unreadable", True), (503, False)])
+def test_what_a_model_may_have_worked_for_counts_in_full(setup, models, said, is_counted):
+    setup.provider()
+    setup.route()
+    row = limited(setup, 50_000)
+    models.script = [said]
+    assert setup.ask(setup.agent(), timeout=1.0).reason_code == "no_model_answered"
+    reserved = BudgetEntry.objects.get(kind="reserved").amount
+    assert counted(row) == (reserved if is_counted else 0, 0)
+    assert ledger.mismatches() == 0

@@ -10,7 +10,7 @@ from django.db import connection, connections
 
 from audit.models import AuditOutbox
 from budgets import ledger, services
-from budgets.limits import AtLimit, Period, Scope, Unit
+from budgets.limits import AtLimit, Period, Scope, Takes, Unit
 from budgets.models import BudgetCounter, BudgetEntry, BudgetLimit, BudgetReservation
 from orchestrator.access import SYSTEM
 from orchestrator.core.errors import ConflictError
@@ -228,7 +228,7 @@ def test_what_is_released_may_be_reserved_again(world):
 def test_of_a_thousand_calls_at_once_exactly_as_many_are_made_as_are_left(world):
     amount, calls = 300, 1000
     row = limit(world, amount)
-    dues = ledger.dues_of(world.workspace.id, None, "scripted", None)
+    dues = ledger.dues_of(world.workspace.id, None, "scripted", Takes())
     left = iter(range(calls))
     made, refused, wrong, lock = [], [], [], threading.Lock()
 
@@ -305,7 +305,7 @@ def test_a_raised_limit_warns_again(world):
 
 def reserve(world, dues=None):
     call = ledger.Call(world.workspace.id, uuid4(), "a", 1, 1, 30)
-    found = dues or ledger.dues_of(world.workspace.id, None, "scripted", None)
+    found = dues or ledger.dues_of(world.workspace.id, None, "scripted", Takes())
     return ledger.reserve(call, found, now())
 
 

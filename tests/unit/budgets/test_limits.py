@@ -11,6 +11,7 @@ from budgets.limits import (
     LimitFacts,
     Period,
     Scope,
+    Takes,
     Unit,
     amount_words,
     period_end,
@@ -43,10 +44,21 @@ def test_a_limit_counts_the_calls_of_what_it_is_about():
 
 def test_money_counts_only_in_its_own_currency():
     euros = facts(unit=Unit.MONEY, currency="EUR")
-    assert euros.cost(Money(250, "EUR")) == 250
-    assert euros.cost(Money(250, "USD")) == 0
-    assert euros.cost(None) == 0
-    assert facts().cost(Money(250, "EUR")) == 1
+    in_euros, in_dollars = Takes((Money(250, "EUR"),)), Takes((Money(250, "USD"),))
+    assert euros.cost(in_euros) == 250
+    assert euros.cost(in_dollars) == 0
+    assert euros.cost(Takes()) == 0
+    assert euros.cost(Takes((*in_euros.prices, *in_euros.prices, *in_dollars.prices))) == 500
+    assert facts().cost(in_euros) == 1
+
+
+def test_tokens_are_those_of_the_call():
+    tokens = facts(unit=Unit.TOKENS)
+    assert tokens.cost(Takes(tokens=1_234)) == 1_234
+    assert tokens.cost(Takes()) == 0
+    assert amount_words(Unit.TOKENS, "", 12_000) == "12,000 tokens"
+    failed = refusal(Due(tokens, 4_000), 10_000, 9_000, date(2026, 11, 1))
+    assert "9,000 tokens are used or reserved; this call takes up to 4,000 tokens." in failed.reason
 
 
 @pytest.mark.parametrize(
