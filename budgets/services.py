@@ -18,7 +18,7 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.errors import ConflictError, InvalidInputError
 from orchestrator.core.json import JsonObject
-from orchestrator.core.reading import read_text
+from orchestrator.core.reading import read_reason
 from orchestrator.ids import new_id
 from registry import selectors as registry
 
@@ -87,7 +87,7 @@ def set_limit(
         subject=subject_of(row),
         workspace_id=workspace_id,
         now=now,
-        reason=_reason(reason),
+        reason=read_reason(reason),
         payloads={"limit": _content(row)},
     )
     row.audit_id = entry.id
@@ -122,7 +122,7 @@ def change_limit(
         raise ConflictError("This limit has ended. Set a new one.")
     if terms == before:
         return row
-    text = _reason(reason)
+    text = read_reason(reason)
     row.amount, row.threshold_percent = terms.amount, terms.threshold_percent
     row.at_limit = terms.at_limit
     entry = append_entry(
@@ -160,7 +160,7 @@ def end_limit(*, limit_id: UUID, reason: str, actor: Actor, now: datetime) -> Bu
         subject=subject_of(row),
         workspace_id=row.workspace_id,
         now=now,
-        reason=_reason(reason),
+        reason=read_reason(reason),
     )
     row.ended_at, row.audit_id = now, entry.id
     row.save(update_fields=["ended_at", "audit_id"])
@@ -203,13 +203,6 @@ def _check_terms(terms: Terms, unit: Unit) -> None:
         raise _wrong("amount", f"must be from 0 to {MAX_AMOUNT:,}")
     if not 1 <= terms.threshold_percent <= 100:
         raise _wrong("threshold_percent", "must be from 1 to 100")
-
-
-def _reason(given: str) -> str:
-    text = read_text(given)
-    if not text:
-        raise _wrong("reason", "Say why; it stands in the audit log.")
-    return text
 
 
 def _wrong(field: str, reason: str) -> InvalidInputError:

@@ -16,7 +16,7 @@ from orchestrator import access, crypto, egress
 from orchestrator.access import Actor
 from orchestrator.core.errors import ConflictError, InvalidInputError
 from orchestrator.core.json import JsonObject
-from orchestrator.core.reading import read_text
+from orchestrator.core.reading import read_reason
 from orchestrator.ids import new_id
 from registry import routes
 from registry.models import ModelProvider, ModelRoute
@@ -119,7 +119,7 @@ def set_provider_key(
         subject=subject_of(row),
         workspace_id=row.workspace_id,
         now=now,
-        reason=_reason(reason),
+        reason=read_reason(reason),
         decision={"outcome": "set" if key else "removed"},
     )
     row.sealed_key, row.audit_id = _sealed(row, key), entry.id
@@ -149,7 +149,7 @@ def disable_provider(
         subject=subject_of(row),
         workspace_id=row.workspace_id,
         now=now,
-        reason=_reason(reason),
+        reason=read_reason(reason),
     )
     row.disabled_at, row.sealed_key, row.audit_id = now, "", entry.id
     row.save(update_fields=["disabled_at", "sealed_key", "audit_id"])
@@ -190,7 +190,7 @@ def set_route(
         subject=subject_of(row),
         workspace_id=workspace_id,
         now=now,
-        reason=_reason(reason),
+        reason=read_reason(reason),
         payloads={"route": {"name": name, "choices": list(stored)}},
     )
     row.audit_id = entry.id
@@ -220,7 +220,7 @@ def end_route(*, route_id: UUID, reason: str, actor: Actor, now: datetime) -> Mo
         subject=subject_of(row),
         workspace_id=row.workspace_id,
         now=now,
-        reason=_reason(reason),
+        reason=read_reason(reason),
     )
     row.ended_at, row.audit_id = now, entry.id
     row.save(update_fields=["ended_at", "audit_id"])
@@ -245,13 +245,6 @@ def _check_choices(choices: Sequence[ModelChoice], known: Sequence[str]) -> None
         if one.provider not in known:
             reason = f"There is no enabled provider '{one.provider}' in the workspace."
             raise _wrong(f"/choices/{index}/provider", reason)
-
-
-def _reason(given: str) -> str:
-    text = read_text(given)
-    if not text:
-        raise _wrong("/reason", "Say why; it stands in the audit log.")
-    return text
 
 
 def _wrong(path: str, reason: str) -> InvalidInputError:

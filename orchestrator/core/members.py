@@ -85,11 +85,6 @@ class Members(Sharing):
         self._step_moves(step_id, "members_begun", waiting_for="members", started_at=started_at)
         self._begin_more(step_id)
 
-    def _has_members(self, step_id: str) -> bool:
-        """Whether members were begun in the iteration that the step is in."""
-        group = self.groups.get(step_id)
-        return group is not None and group.iteration == self.steps[step_id].iteration
-
     def _begin_more(self, step_id: str) -> None:
         """Begin members while there are free places; gather when nothing more is waited for."""
         group, step = self.groups[step_id], self.workflow.steps[step_id].step

@@ -79,6 +79,21 @@ def read_text(text: str) -> str:
         raise InvalidInputError(f"The text {error}.") from None
 
 
+def read_reason(given: str) -> str:
+    """Return why somebody does something, as the audit log keeps it.
+
+    Raises:
+        InvalidInputError: nothing is said, or it holds what the database cannot.
+    """
+    text = read_text(given)
+    if not text:
+        raise InvalidInputError(
+            "Say why, in a few words. It stands in the audit log.",
+            detail={"violations": [{"path": "/reason", "rule": "required", "reason": "is empty"}]},
+        )
+    return text[:2_000]
+
+
 def read_document(
     shape: type[Document],
     given: Document | JsonObject,

@@ -89,7 +89,9 @@ class Sharing(Rounds):
             self.steps[step_id] = changed(run, seen=self._heads())
 
     def _has_members(self, step_id: str) -> bool:
-        raise NotImplementedError  # of `core/members.py`
+        """Whether members were begun in the iteration that the step is in."""
+        group = self.groups.get(step_id)
+        return group is not None and group.iteration == self.steps[step_id].iteration
 
     def _heads(self) -> dict[str, int]:
         return heads_of(self.definition.context, self.shared)

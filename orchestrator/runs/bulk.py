@@ -28,6 +28,7 @@ from orchestrator.core.errors import (
     NotFoundError,
 )
 from orchestrator.core.json import JsonObject
+from orchestrator.core.reading import read_reason
 from orchestrator.ids import new_id
 from orchestrator.runs import selectors, services
 from orchestrator.runs.models import BulkAct, Run
@@ -77,7 +78,7 @@ def act_on_runs(
         NotFoundError: one of them is not the actor's to see; nothing was done.
         PermissionDeniedError: the actor may not do this to one of them; nothing was done.
     """
-    reason = services.stated_reason(reason)
+    reason = read_reason(reason)
     runs = _authorised(_RULES[act], list(dict.fromkeys(run_ids)), actor)
     row = _begin(act, runs, reason, actor=actor, now=now)
     try:

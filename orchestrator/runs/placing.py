@@ -83,7 +83,7 @@ class Places:
         """Calls that have got a place since they were set down, leased again.
 
         Raises:
-            LostClaimError: the claim is somebody else's by now.
+            StaleClaimError: the claim is somebody else's by now.
         """
         begun = places.begin(self._facts.run_id, self._owner)
         keys = [key for key in self._waiting if ticket_of(self._facts.run_id, *key) in begun]
@@ -94,7 +94,7 @@ class Places:
             owner=self._owner, fence=self._fence, started_at=statements.CLOCK.now()
         )
         if leased != len(keys):
-            raise LostClaimError
+            raise statements.StaleClaimError
         self._placed.update(keys)
         return [self._waiting.pop(key) for key in keys]
 
@@ -129,10 +129,6 @@ def _leave(workspace_id: UUID, run_id: UUID, key: AttemptKey) -> None:
         services.wake(woken)
     except DatabaseError:  # the sweeper leaves it
         logger.exception("place could not be left", extra={"run": str(run_id)})
-
-
-class LostClaimError(Exception):
-    """Calls could not be taken up, because somebody else walks the run by now."""
 
 
 def leave_places_of_the_dead(now: datetime) -> int:

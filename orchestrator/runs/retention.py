@@ -32,7 +32,7 @@ from orchestrator import access
 from orchestrator.access import SYSTEM, Actor
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.json import JsonObject
-from orchestrator.core.reading import read_text
+from orchestrator.core.reading import read_reason
 from orchestrator.core.state import TERMINAL_RUN
 from orchestrator.core.triggers import OPEN_STATUSES
 from orchestrator.ids import first_id, new_id
@@ -119,9 +119,7 @@ def set_retention(
     before = Terms() if policy is None else _terms(policy)
     if terms == before:
         return terms
-    text = read_text(reason)
-    if not text:
-        raise wrong("reason", "required", "Say why; it stands in the audit log.")
+    text = read_reason(reason)
     if not confirmed:
         _require_nothing_to_delete(workspace_id, terms, now)
     row = policy or RetentionPolicy(id=new_id(), workspace_id=workspace_id)

@@ -41,7 +41,7 @@ from orchestrator.core.events import DrivingEvent
 from orchestrator.core.gates import GIVE
 from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.planner import initial_state, overridable_steps, resumable_steps
-from orchestrator.core.reading import read_text
+from orchestrator.core.reading import read_reason
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
 from orchestrator.core.state import GOING_ON, RunStatus
 from orchestrator.files.services import attach_payload
@@ -430,7 +430,7 @@ def cancel_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> Non
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.cancel", run)
-    reason = stated_reason(reason)
+    reason = read_reason(reason)
     event = events.CancelRequested(reason=reason, actor=actor.id)
     _ask(run, event, "run.cancel_requested", reason, actor=actor, now=now, statuses=GOING_ON)
 
@@ -443,7 +443,7 @@ def pause_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> None
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.pause", run)
-    reason = stated_reason(reason)
+    reason = read_reason(reason)
     event = events.PauseRequested(reason=reason, actor=actor.id)
     _ask(run, event, "run.paused", reason, actor=actor, now=now, statuses=GOING_ON[:3])
 
@@ -456,7 +456,7 @@ def continue_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> N
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.pause", run)
-    reason = stated_reason(reason)
+    reason = read_reason(reason)
     event = events.ContinueRequested(reason=reason, actor=actor.id)
     _ask(run, event, "run.continued", reason, actor=actor, now=now, statuses=(RunStatus.PAUSED,))
 
@@ -481,7 +481,7 @@ def resume_run(
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.resume", run)
-    reason = stated_reason(reason)
+    reason = read_reason(reason)
     if run.status != RunStatus.FAILED:
         raise IllegalTransitionError(run.status, "resume")
     compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
@@ -542,7 +542,7 @@ def override_result(
     access.require(actor, "run.override", run)
     if actor.kind != "user":
         raise PermissionDeniedError("Only a person gives a result in an agent's place.")
-    reason = stated_reason(reason)
+    reason = read_reason(reason)
     compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
     state = selectors.run_state(run)
     possible = overridable_steps(compiled, state)
@@ -595,7 +595,7 @@ def roll_back_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> 
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.override", run)
-    reason = stated_reason(reason)
+    reason = read_reason(reason)
     if run.status not in MAY_BE_ROLLED_BACK:
         raise IllegalTransitionError(run.status, "rollback_requested")
     compiled = selectors.compiled_run(run, types_of(selectors.binding_of(run)))
@@ -624,7 +624,7 @@ def dismiss_run(*, run_id: UUID, reason: str, actor: Actor, now: datetime) -> No
     """
     run = selectors.get_run(actor, run_id)
     access.require(actor, "run.override", run)
-    reason = stated_reason(reason)
+    reason = read_reason(reason)
     if run.status not in {RunStatus.FAILED, RunStatus.ROLLED_BACK}:
         raise IllegalTransitionError(run.status, "dismiss")
     with transaction.atomic():
@@ -699,21 +699,6 @@ def _ask(
         )
 
 
-def stated_reason(reason: str) -> str:
-    """The reason as it is kept.
-
-    Raises:
-        InvalidInputError: there is none.
-    """
-    cleaned = read_text(reason)
-    if not cleaned:
-        raise InvalidInputError(
-            "Say why, in a few words.",
-            detail={"violations": [{"path": "/reason", "rule": "required", "reason": "is empty"}]},
-        )
-    return cleaned[:2_000]
-
-
 def reset_breaker(*, slug: str, number: int, reason: str, actor: Actor, now: datetime) -> None:
     """Let an agent version be called that was left alone; closed already, nothing changes.
 
@@ -723,7 +708,7 @@ def reset_breaker(*, slug: str, number: int, reason: str, actor: Actor, now: dat
     """
     version = registry.get_agent_version(slug, number)
     access.require(actor, "agent.suspend", version.agent)
-    reason = stated_reason(reason)
+    reason = read_reason(reason)
     breakers.close_by_hand(
         version.id, version.agent.workspace_id, reason=reason, actor=actor, now=now
     )

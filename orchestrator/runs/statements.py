@@ -329,6 +329,10 @@ class Received:
     body: JsonObject
 
 
+class StaleClaimError(Exception):
+    """The claim is somebody else's by now; nothing that its walk does can land any more."""
+
+
 class DatabaseClock:
     """The database's time as this process knows it: an offset to its monotonic clock."""
 

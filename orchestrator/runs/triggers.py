@@ -45,6 +45,7 @@ from orchestrator.core.definition import EventSource, ScheduleSource, WorkflowDe
 from orchestrator.core.definition import Trigger as TriggerDefinition
 from orchestrator.core.errors import ConflictError, DomainError, IllegalTransitionError
 from orchestrator.core.json import JsonObject, JsonValue, check_json
+from orchestrator.core.reading import read_reason
 from orchestrator.core.schedules import due_instants, next_instant, read_cron, read_zone
 from orchestrator.core.triggers import (
     KEPT_STATUSES,
@@ -321,7 +322,7 @@ def _set_status(
 ) -> Trigger:
     row = selectors.get_trigger(actor, trigger_id)
     access.require(actor, "run.start", row)
-    reason = services.stated_reason(reason)
+    reason = read_reason(reason)
     if row.status == status:
         return row
     if row.status == "removed":

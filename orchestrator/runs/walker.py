@@ -81,10 +81,10 @@ from orchestrator.runs.invoke import (
     prepare_call,
 )
 from orchestrator.runs.models import Incident
-from orchestrator.runs.placing import LostClaimError, Places
+from orchestrator.runs.placing import Places
 from orchestrator.runs.recording import AttemptKey, Recording, RunFacts, types_of
 from orchestrator.runs.selectors import compiled_run, hydrated
-from orchestrator.runs.statements import Claim, Received, Release
+from orchestrator.runs.statements import Claim, Received, Release, StaleClaimError
 
 logger = logging.getLogger("baton.runs.walker")
 
@@ -104,10 +104,6 @@ COMPUTING_THREADS: Final = 8
 Finished: TypeAlias = tuple[AttemptKey, StepResult]
 Wakes: TypeAlias = "SimpleQueue[Finished | None]"
 """What a walk listens to: results of its calls, and None for a doorbell."""
-
-
-class StaleClaimError(Exception):
-    """The claim is somebody else's by now; nothing that this walk does can land any more."""
 
 
 def walk(run_id: UUID) -> bool:
@@ -150,7 +146,7 @@ def _walk_claimed(boot: Boot, claim: Claim, wakes: Wakes) -> bool:
         walk = _Walk(boot, claim, wakes)
         try:
             return walk.go()
-        except (StaleClaimError, LostClaimError):
+        except StaleClaimError:
             logger.warning("claim was lost", extra=fields)
             _note_late(claim.run_id, walk.recording.unwritten_results())
     except DatabaseError:

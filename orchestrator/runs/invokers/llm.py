@@ -329,9 +329,10 @@ def _basis(call: AgentCall, record: _Record) -> Basis:
 
 def _cost(record: _Record) -> dict[str, int | str | bool]:
     """The exact cost in millionths of the currency's minor unit, when the models have a price."""
-    for currency, cost in record.costs.items():
-        return {"cost_minor_millionths": cost, "currency": currency}
-    return {}
+    currency = next(iter(record.costs), None)
+    if currency is None:
+        return {}
+    return {"cost_minor_millionths": record.costs[currency], "currency": currency}
 
 
 def _costs(choice: ModelChoice, tokens_in: int, tokens_out: int) -> dict[str, int]:
