@@ -7,6 +7,7 @@ documents and agents is text and stays text: templates put it out through the `o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
@@ -35,6 +36,7 @@ from orchestrator.core.definition import (
 )
 from orchestrator.core.json import JsonValue
 from orchestrator.core.loops import forward_links
+from orchestrator.core.results import BasisKind
 from orchestrator.core.sharing import CONFLICT, REFUSED
 from orchestrator.web.templatetags.baton import Look, duration, look_of, money_text
 
@@ -727,21 +729,48 @@ def _score_of(step: Step, state: StepSnapshot) -> Score | None:
 
 def _ground(one: Mapping[str, Any]) -> Ground:
     values: Mapping[str, Any] = one.get("values") or {}
+    if one.get("kind") == BasisKind.MODEL:
+        # an agent of another kind may say that a model answered, and tell other values
+        with suppress(LookupError, TypeError, ValueError):
+            return _model_ground(one, values)
     return Ground(
         kind=str(one.get("kind", "")),
         name=str(one.get("id", "")),
         row=str(one.get("row") or ""),
-        values=tuple(Value(*_scaled(key, value)) for key, value in _sized(values).items()),
+        values=tuple(Value(*_scaled(key, value)) for key, value in values.items()),
     )
 
 
-def _sized(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With the size of what a model was asked as one value: so many of so many tokens."""
-    size, room = values.get("size_tokens"), values.get("room_tokens")
-    if not isinstance(size, int) or not isinstance(room, int):
-        return values
-    rest = {key: one for key, one in values.items() if key not in {"size_tokens", "room_tokens"}}
-    return {"size": f"{size:,} of {room:,} tokens", **rest}
+_MODEL_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "size_tokens": ("asked with", "{size_tokens:,} of {room_tokens:,} tokens"),
+    "trimmed": ("trimmed:", "{trimmed}"),
+    "tokens_in": ("read", "{tokens_in:,} tokens"),
+    "tokens_out": ("wrote", "{tokens_out:,} tokens"),
+    "cost_minor_millionths": ("cost", "{currency} {cost:,.6f}"),
+    "repairs": ("wrong answers given back", "{repairs}"),
+    "passed_over": ("passed over", "{passed_over}"),
+    "answered_by": ("answered by", "{answered_by}"),
+    "request": ("request", "{request}"),
+    "prompt_sha256": ("prompt", "{prompt_sha256:.12}…"),
+}
+"""What the call of a language model is told by, in order: value -> its name and words."""
+
+
+def _model_ground(one: Mapping[str, Any], values: Mapping[str, Any]) -> Ground:
+    cost = int(values.get("cost_minor_millionths", 0)) / 100_000_000
+    return Ground(
+        kind="language model",
+        name=str(one.get("row") or "no model"),
+        row="",
+        values=(
+            Value("over the route", str(one.get("id", "")).removeprefix("model_route/")),
+            *(
+                Value(name, words.format(**values, cost=cost))
+                for key, (name, words) in _MODEL_WORDS.items()
+                if values.get(key)
+            ),
+        ),
+    )
 
 
 def _scaled(key: str, value: object) -> tuple[str, str]:
@@ -751,7 +780,6 @@ def _scaled(key: str, value: object) -> tuple[str, str]:
     if isinstance(value, int):
         for suffix, shown in (
             ("_minor", f"{value / 100:,.2f}"),
-            ("_minor_millionths", f"{value / 100_000_000:,.6f}"),
             ("_ppm", f"{value / 10_000:.2f} %"),
             ("_bp", f"{value / 100:.2f} %"),
         ):

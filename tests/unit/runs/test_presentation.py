@@ -318,6 +318,35 @@ class TestPanel:
         panel = self.panel(definition, "damage", {"damage": step("running")}, handoffs=[made])
         assert (panel.verdict.word, panel.repairs) == ("Repaired", ("Spaces removed.",))
 
+    def test_the_call_of_a_language_model_is_told_in_words(self, definition):
+        values = {
+            **{"size_tokens": 1_184, "room_tokens": 7_000, "prompt_sha256": "eea740dfd54276567e"},
+            **{"answered_by": "large-2026", "request": "r-7", "tokens_in": 240, "tokens_out": 60},
+            **{"finish": "done", "repairs": 0, "cost_minor_millionths": 120_000},
+        }
+        basis = {"kind": "model", "id": "model_route/strong", "row": "large"}
+
+        def told(**more):
+            given = [{**basis, "values": {**values, **more}}]
+            panel = self.panel(definition, "fraud", {"fraud": step("succeeded", basis=given)})
+            (ground,) = panel.basis
+            return ground, {value.path: value.text for value in ground.values}
+
+        ground, words = told(currency="EUR")
+        assert (ground.name, ground.kind) == ("large", "language model")
+        assert words == {
+            "over the route": "strong",
+            "asked with": "1,184 of 7,000 tokens",
+            "read": "240 tokens",
+            "wrote": "60 tokens",
+            "cost": "EUR 0.001200",
+            "answered by": "large-2026",
+            "request": "r-7",
+            "prompt": "eea740dfd542…",
+        }
+        ground, words = told(tokens_in="many")
+        assert (ground.name, words["tokens_in"]) == ("model_route/strong", "many")
+
     def test_grounds_are_shown_in_the_units_of_their_names(self, definition):
         basis = [
             {
