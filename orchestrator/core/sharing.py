@@ -79,8 +79,6 @@ class Sharing(Rounds):
 
     def _look(self, step_id: str) -> None:
         """Take note of the versions that a step reads which begins on an input of its own."""
-        if not self.definition.context:
-            return
         run, step = self.steps[step_id], self.workflow.step(step_id).step
         is_new = run.input is None or (
             isinstance(step, (MapStep, TeamStep)) and not self._has_members(step_id)
