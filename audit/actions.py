@@ -247,7 +247,9 @@ ACTIONS: Mapping[str, Action] = {
     "endpoint.changed": Action("Changed a service", "Address or rights of a service changed."),
     # people and access
     "workspace.created": Action("Created a workspace", "A workspace was created."),
-    "workspace.changed": Action("Changed a workspace", "The name of a workspace changed."),
+    "workspace.changed": Action(
+        "Changed a workspace", "The name or the weight of a workspace changed."
+    ),
     "user.created": Action("Added a person", "A person can sign in from now on."),
     "user.deactivated": Action("Locked a person out", "A person cannot sign in any more."),
     "user.reactivated": Action("Let a person in again", "A person can sign in again."),

@@ -380,6 +380,7 @@ _POLICIES: Final[Mapping[str, _Fact]] = {
     "run_timeout_seconds": _Fact("Time limit of the whole run", _seconds),
     "max_parallel": _Fact("Branches at the same time, at most", _text),
     "budget": _Fact("Budget of a run", _budget),
+    "priority": _Fact("Priority of runs", _text),
 }
 _EXCEPTIONS: Final[Mapping[str, _Fact]] = {
     "mode": _Fact(
@@ -398,6 +399,7 @@ _TRIGGER: Final[Mapping[str, _Fact]] = {
     "deduplicate": _Fact("counts once per", _once),
     "coalesce": _Fact("takes together", _together),
     "limit": _Fact("limit", _limit),
+    "priority": _Fact("priority of its runs", lambda one: one or "that of the workflow"),
 }
 _RULES: Final[Mapping[WriteRule, str]] = {
     WriteRule.REPLACE: "a write takes its place",

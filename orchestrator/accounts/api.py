@@ -17,6 +17,7 @@ from orchestrator.accounts import selectors, services
 from orchestrator.accounts.contracts import ROLE_CHOICES
 from orchestrator.accounts.models import ApiToken, Membership, ServiceIdentity, User, Workspace
 from orchestrator.core.errors import NotFoundError
+from orchestrator.core.shares import MAX_WEIGHT
 from orchestrator.web.api import (
     OWN_ACCOUNT,
     SIGNED_IN,
@@ -84,6 +85,9 @@ class WorkspaceSerializer(serializers.Serializer[Workspace]):
     id = serializers.UUIDField()
     slug = serializers.CharField()
     name = serializers.CharField()
+    weight = serializers.IntegerField(
+        help_text="Its part of the workers' time while others wait too, beside their weights."
+    )
     created_at = serializers.DateTimeField()
 
 
@@ -92,8 +96,9 @@ class NewWorkspaceSerializer(StrictSerializer):
     name = serializers.CharField(max_length=120)
 
 
-class RenameSerializer(StrictSerializer):
-    name = serializers.CharField(max_length=120)
+class WorkspaceChangeSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=120, required=False)
+    weight = serializers.IntegerField(min_value=1, max_value=MAX_WEIGHT, required=False)
 
 
 class ServiceIdentitySerializer(serializers.Serializer[ServiceIdentity]):
@@ -310,17 +315,17 @@ class WorkspaceViewSet(ApiViewSet):
         )
         return Response(WorkspaceSerializer(made).data, status=201)
 
-    @extend_schema(request=RenameSerializer, responses=WorkspaceSerializer)
+    @extend_schema(request=WorkspaceChangeSerializer, responses=WorkspaceSerializer)
     def partial_update(self, _request: Request, slug: str) -> Response:
-        """Change the name."""
+        """Change the name, the weight, or both."""
         found = selectors.get_workspace(self.actor, slug)
-        renamed = services.rename_workspace(
+        changed = services.change_workspace(
             workspace_id=found.id,
             actor=self.actor,
             now=timezone.now(),
-            **self.body(RenameSerializer),
+            **self.body(WorkspaceChangeSerializer),
         )
-        return Response(WorkspaceSerializer(renamed).data)
+        return Response(WorkspaceSerializer(changed).data)
 
 
 class ServiceIdentityViewSet(ApiViewSet):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from orchestrator import access
 from orchestrator.access import Role
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.shares import MAX_WEIGHT, USUAL_WEIGHT
 
 ROLE_CHOICES = [(role.value, role.label) for role in Role]
 _NAME: JsonObject = {"type": "string", "minLength": 1, "maxLength": 120, "title": "Name"}
@@ -63,10 +64,21 @@ WORKSPACE: JsonObject = {
     "additionalProperties": False,
 }
 
-RENAME: JsonObject = {
+WORKSPACE_CHANGE: JsonObject = {
     "type": "object",
-    "required": ["name"],
-    "properties": {"name": _NAME},
+    "required": ["name", "weight"],
+    "properties": {
+        "name": _NAME,
+        "weight": {
+            "type": "integer",
+            "title": "Weight",
+            "minimum": 1,
+            "maximum": MAX_WEIGHT,
+            "description": "While runs of several workspaces wait for a worker, each gets a part "
+            f"of the workers' time by its weight. The usual weight is {USUAL_WEIGHT}; twice as "
+            "much gets twice the time.",
+        },
+    },
     "additionalProperties": False,
 }
 

@@ -8,6 +8,7 @@ from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from audit.governed import GovernedModel
 from orchestrator import access
+from orchestrator.core.shares import USUAL_WEIGHT
 from orchestrator.ids import new_id
 
 
@@ -26,6 +27,8 @@ class Workspace(GovernedModel):
 
     slug = models.SlugField(max_length=63, unique=True)
     name = models.CharField(max_length=120)
+    weight = models.PositiveSmallIntegerField(default=USUAL_WEIGHT, db_default=USUAL_WEIGHT)
+    """Its part of the workers' time while others wait too, beside theirs."""
     created_at = models.DateTimeField()
 
     class Meta:

@@ -12,6 +12,7 @@ from orchestrator import access
 from orchestrator.access import Actor, Role
 from orchestrator.accounts.models import ApiToken, Membership, ServiceIdentity, User, Workspace
 from orchestrator.core.errors import NotFoundError
+from orchestrator.core.shares import USUAL_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,16 @@ def get_workspace(actor: Actor, slug: str) -> Workspace:
     if workspace is None:
         raise NotFoundError("There is no such workspace, or it is not yours to see.")
     return workspace
+
+
+def weights() -> dict[UUID, int]:
+    """The weights of all workspaces, by id."""
+    return dict(Workspace.objects.values_list("id", "weight"))
+
+
+def has_weights() -> bool:
+    """Whether any workspace has another weight than the usual one."""
+    return Workspace.objects.exclude(weight=USUAL_WEIGHT).exists()
 
 
 def list_people(actor: Actor) -> QuerySet[User]:

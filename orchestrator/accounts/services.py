@@ -34,6 +34,7 @@ from orchestrator.core.errors import (
     PermissionDeniedError,
 )
 from orchestrator.core.json import JsonObject, clean_text
+from orchestrator.core.shares import MAX_WEIGHT
 from orchestrator.ids import new_id
 
 ONLY_PEOPLE: Final = (":decide", ":approve")
@@ -95,22 +96,45 @@ def create_workspace(*, slug: str, name: str, actor: Actor, now: datetime) -> Wo
 
 
 @transaction.atomic
-def rename_workspace(*, workspace_id: UUID, name: str, actor: Actor, now: datetime) -> Workspace:
-    """Change the name of a workspace; its slug never changes. The same name changes nothing."""
+def change_workspace(
+    *,
+    workspace_id: UUID,
+    name: str | None = None,
+    weight: int | None = None,
+    actor: Actor,
+    now: datetime,
+) -> Workspace:
+    """Change the name of a workspace, its part of the workers' time, or both.
+
+    Its slug never changes. What is the same already changes nothing.
+
+    Raises:
+        PermissionDeniedError: the actor is not its administrator.
+        InvalidInputError: the weight is not from 1 to 100.
+    """
     access.require(actor, "workspace.manage", workspace_id)
     workspace = _workspace(workspace_id)
-    name = _text("name", name)
-    if workspace.name == name:
+    if weight is not None and not 1 <= weight <= MAX_WEIGHT:
+        raise _invalid("weight", f"must be a whole number from 1 to {MAX_WEIGHT}")
+    was: dict[str, str | int] = {"name": workspace.name, "weight": workspace.weight}
+    wanted: dict[str, str | int] = {
+        "name": workspace.name if name is None else _text("name", name),
+        "weight": workspace.weight if weight is None else weight,
+    }
+    change: JsonObject = {
+        key: [was[key], value] for key, value in wanted.items() if value != was[key]
+    }
+    if not change:
         return workspace
     entry = append_entry(
         actor=actor,
         action="workspace.changed",
         subject=subject_of(workspace),
         workspace_id=workspace.id,
-        payloads={"change": {"name": [workspace.name, name]}},
+        payloads={"change": change},
         now=now,
     )
-    Workspace.objects.filter(id=workspace.id).update(name=name, audit=entry)
+    Workspace.objects.filter(id=workspace.id).update(**wanted, audit=entry)
     workspace.refresh_from_db()
     return workspace
 

@@ -23,6 +23,7 @@ from orchestrator.accounts import contracts, demo, selectors, services
 from orchestrator.accounts.authentication import actor_of, actor_of_person, actor_of_session
 from orchestrator.accounts.models import User, Workspace
 from orchestrator.core.errors import InvalidInputError, NotFoundError
+from orchestrator.core.json import JsonObject
 from orchestrator.web import forms
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
 
@@ -231,15 +232,20 @@ def workspace(request: HttpRequest, slug: str) -> HttpResponse:
         access.require(actor, "workspace.manage", found.id)
 
         def carry_out(value: dict[str, Any]) -> None:
-            services.rename_workspace(
-                workspace_id=found.id, name=value["name"], actor=actor, now=now
+            services.change_workspace(
+                workspace_id=found.id,
+                name=value["name"],
+                weight=value["weight"],
+                actor=actor,
+                now=now,
             )
 
-        shown = forms.submit(request, contracts.RENAME, carry_out)
+        shown = forms.submit(request, contracts.WORKSPACE_CHANGE, carry_out)
         if shown is None:
-            messages.success(request, "The name is changed.")
+            messages.success(request, "The workspace is changed.")
             return redirect("workspace", slug)
-    shown = shown or forms.show(contracts.RENAME, {"name": found.name})
+    held: JsonObject = {"name": found.name, "weight": found.weight}
+    shown = shown or forms.show(contracts.WORKSPACE_CHANGE, held)
     members = selectors.list_memberships(actor).filter(workspace=found, ended_at__isnull=True)
     context = {
         "workspace": found,

@@ -29,6 +29,7 @@ from pydantic import (
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.json import JsonObject, JsonValue, Model, Text
 from orchestrator.core.policies import FALLBACK_KINDS, FailureKind, RetryPolicy, TimeoutPolicy
+from orchestrator.core.shares import Priority
 
 FORMAT: Literal["baton/1"] = "baton/1"
 MAX_STEPS = 1_000
@@ -851,15 +852,19 @@ class BudgetPolicy(Part):
 
 
 class RunPolicies(Part):
-    """Limits and rules of the whole run. `timeout_outcome` is a declared failure."""
+    """Limits and rules of the whole run. `timeout_outcome` is a declared failure.
 
-    added: ClassVar[frozenset[str]] = frozenset({"budget"})
+    `priority`: how pressing a run is among those of its workspace, unless who starts it says else.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"budget", "priority"})
 
     exceptions: ExceptionPolicy
     run_timeout_seconds: Annotated[int, Field(ge=1, le=366 * 86_400)] = 30 * 86_400
     timeout_outcome: PortName
     max_parallel: Annotated[int, Field(ge=1, le=256)] = 16
     budget: BudgetPolicy | None = None
+    priority: Priority = Priority.NORMAL
 
 
 class ScheduleSource(Model):
@@ -912,13 +917,16 @@ class RateLimit(Model):
     overflow: Literal["park", "drop"] = "park"
 
 
-class Trigger(Model):
+class Trigger(Part):
     """What may start a run of the active version by itself.
 
     Its expressions see `event` with `type`, `source`, `id`, `key`, `at` and `data` (a list `events`
     of such objects too when it coalesces to a list). `contract` is the schema of the data, which is
     held against it; `schemas` are the schema versions (`dataschema`) that are taken, empty: any.
+    Without a `priority` a run has that of the workflow.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"priority"})
 
     name: Name
     summary: Note = ""
@@ -933,6 +941,7 @@ class Trigger(Model):
     deduplicate: Deduplication | None = None
     coalesce: Coalescing | None = None
     limit: RateLimit | None = None
+    priority: Priority | None = None
 
 
 class Position(Model):

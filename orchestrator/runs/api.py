@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from orchestrator.core.definition import WriteRule, is_member
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
+from orchestrator.core.shares import Priority
 from orchestrator.core.state import RunStatus
 from orchestrator.runs import selectors, services, trials
 from orchestrator.runs.models import AgentBreaker, Run
@@ -29,6 +30,7 @@ from registry import selectors as registry
 MAX_REASON = 2_000
 GRAPH_VIEW = "graph"
 MODES = ("live", "test", "all")
+PRIORITIES = tuple(one.value for one in Priority)
 
 
 class RunWorkflowSerializer(serializers.Serializer[Any]):
@@ -45,8 +47,8 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     class Meta:
         model = Run
         fields: ClassVar[tuple[str, ...]] = (
-            "id", "title", "status", "mode", "outcome", "needs_attention", "workspace", "workflow",
-            "seq", "created_at", "started_at", "ended_at",
+            "id", "title", "status", "mode", "priority", "outcome", "needs_attention", "workspace",
+            "workflow", "seq", "created_at", "started_at", "ended_at",
         )  # fmt: skip
         read_only_fields: ClassVar[tuple[str, ...]] = fields
 
@@ -64,6 +66,14 @@ class RunStartSerializer(StrictSerializer):
     workflow = serializers.SlugField(max_length=63)
     input = serializers.DictField()
     mode = serializers.ChoiceField(choices=("live", "test"), required=False, default="live")
+    priority = serializers.ChoiceField(
+        choices=PRIORITIES,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="How pressing it is among the runs of its workspace; left out: as the workflow "
+        "says.",
+    )
 
 
 class RunReasonSerializer(StrictSerializer):
@@ -224,6 +234,7 @@ class RunSnapshotSerializer(serializers.Serializer[Any]):
     title = serializers.CharField(allow_blank=True)
     status = serializers.CharField()
     mode = serializers.CharField()
+    priority = serializers.ChoiceField(choices=PRIORITIES)
     outcome = serializers.CharField(allow_blank=True)
     outcome_title = serializers.CharField(allow_blank=True)
     workflow = RunWorkflowSerializer()
@@ -376,7 +387,7 @@ class RunViewSet(ApiViewSet):
     queryset = Run.objects.none()
 
     filters: ClassVar[Mapping[str, Collection[str]]] = {
-        "list": ("status", "workflow", "needs_attention", "search", "mode"),
+        "list": ("status", "workflow", "needs_attention", "search", "mode", "priority"),
         "retrieve": ("view",),
         "events": ("after",),
         "members": ("status", "start"),
@@ -392,6 +403,7 @@ class RunViewSet(ApiViewSet):
                 "search", str, description="Part of the title, or the id's beginning."
             ),
             OpenApiParameter("mode", str, enum=MODES, default="live"),
+            OpenApiParameter("priority", str, enum=PRIORITIES),
         ]
     )
     def list(self, request: Request) -> Response:
@@ -403,6 +415,7 @@ class RunViewSet(ApiViewSet):
             attention=_flag(query.get("needs_attention", ""), "needs_attention"),
             search=_text(query.get("search", "")),
             mode=_mode(query.get("mode", "live")),
+            priority=query.get("priority", ""),
         )
         return self.answer_page(runs, RunSerializer)
 
@@ -414,6 +427,7 @@ class RunViewSet(ApiViewSet):
             workflow_slug=given["workflow"],
             input=given["input"],
             mode=given["mode"],
+            priority=Priority(given["priority"]) if given["priority"] else None,
             actor=self.actor,
             now=timezone.now(),
             idempotency_key=request.headers.get(HEADER) or None,

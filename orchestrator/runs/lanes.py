@@ -3,7 +3,8 @@
 A doorbell goes into one of the lanes, by its run's workflow. Workers listen to all of them, and the
 Redis transport gives them in turn: however many runs of a workflow wait, a run of another one is
 next but for its turn (unless both share a lane, which is one case in sixteen). In a lane, and
-across all of them, runs that go on come before those that begin (`services.ring`).
+across all of them, runs that go on come before those that begin (`services.ring`). While weights of
+workspaces or priorities of runs matter, a doorbell may be answered with another run (`fairness`).
 """
 
 from __future__ import annotations

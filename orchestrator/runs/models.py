@@ -7,6 +7,7 @@ from typing import Final
 from django.db import models
 
 from audit.governed import GovernedModel
+from orchestrator.core.shares import Priority
 from orchestrator.ids import new_id
 
 STEP_RUN_LENGTH: Final = 127
@@ -51,6 +52,9 @@ class Run(models.Model):
         "designer.WorkflowVersion", on_delete=models.PROTECT, related_name="+"
     )
     mode = models.CharField(max_length=8, default="live")
+    priority = models.CharField(
+        max_length=8, default=Priority.NORMAL.value, db_default=Priority.NORMAL.value
+    )
     snapshot = models.ForeignKey(
         DefinitionSnapshot,
         null=True,
@@ -91,6 +95,12 @@ class Run(models.Model):
                 fields=("lease_until",),
                 condition=models.Q(owner__isnull=False),
                 name="run_claimed",
+            ),
+            models.Index(
+                fields=("priority",),
+                condition=models.Q(rung_at__isnull=False, owner__isnull=True)
+                & ~models.Q(priority=Priority.NORMAL.value),
+                name="run_out_of_turn",
             ),
             models.Index(
                 fields=("workspace", "-created_at"),

@@ -61,6 +61,7 @@ from orchestrator.core.planner import Course, Plan, title_of
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import child_id
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
+from orchestrator.core.shares import Priority
 from orchestrator.core.state import (
     TERMINAL_STEP,
     AttemptStatus,
@@ -120,6 +121,8 @@ class RunFacts:
     compiled: CompiledWorkflow
     binding: JsonObject
     starter: Actor
+    priority: str = Priority.NORMAL.value
+    """Only of a run that is being started."""
     _agents: dict[str, tuple[UUID, str]] = field(default_factory=dict)
 
     def agent_of(self, called: AgentRef) -> tuple[UUID, str]:
@@ -358,6 +361,7 @@ class Recording:
             "version_id": self.facts.version_id,
             "snapshot_id": self.facts.snapshot_id,
             "mode": self.facts.mode,
+            "priority": self.facts.priority,
             "status": RunStatus.PENDING.value if wants_walker else self.state.status.value,
             "inbox_seq": 0,
             "fence": 0,

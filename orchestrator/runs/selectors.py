@@ -113,6 +113,7 @@ def list_runs(
     attention: bool = False,
     search: str = "",
     mode: str = "live",
+    priority: str = "",
 ) -> QuerySet[Run]:
     """Runs of the actor's workspaces, newest first, each with workflow and version.
 
@@ -134,6 +135,8 @@ def list_runs(
         runs = runs.filter(needs_attention=True)
     if mode != "all":
         runs = runs.filter(mode=mode)
+    if priority:
+        runs = runs.filter(priority=priority)
     if search:
         runs = runs.filter(Q(title__icontains=search) | _id_begins(search))
     return runs
@@ -306,6 +309,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
         "title": run.title,
         "status": run.status,
         "mode": run.mode,
+        "priority": run.priority,
         "outcome": run.outcome,
         "outcome_title": _outcome_title(definition, run.outcome),
         "workflow": {

@@ -43,6 +43,7 @@ from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.planner import initial_state, overridable_steps, resumable_steps
 from orchestrator.core.reading import read_reason
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
+from orchestrator.core.shares import Priority
 from orchestrator.core.state import GOING_ON, RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
@@ -110,6 +111,7 @@ def start_run(
     mode: Literal["live", "test"] = "live",
     idempotency_key: str | None = None,
     depth: int = 0,
+    priority: Priority | None = None,
 ) -> Run:
     """Start a run of the workflow's active version; its input is checked and repaired.
 
@@ -118,7 +120,7 @@ def start_run(
 
     With an idempotency key a repeat returns the run that the first call started. The run is pinned
     to the definition, the agent versions and the types of this moment. `depth` counts the runs that
-    led to it, one by the event of another.
+    led to it, one by the event of another. Without a `priority` it has that of its workflow.
 
     Raises:
         NotFoundError: no such workflow for this actor.
@@ -151,6 +153,7 @@ def start_run(
         compiled=compiled,
         binding={**pinned.binding, "workflow": workflow.slug, "version": version.number},
         starter=actor,
+        priority=(priority or compiled.definition.policies.priority).value,
     )
     with transaction.atomic():
         keep_snapshot(pinned, now)
@@ -251,6 +254,7 @@ def _started_entry(facts: RunFacts, accepted: JsonObject, now: datetime) -> Prep
             "version_id": str(facts.version_id),
             "definition_sha256": facts.binding["definition_sha256"],
             "mode": facts.mode,
+            **({} if facts.priority == Priority.NORMAL else {"priority": facts.priority}),
             **({"parent": facts.binding["parent"]} if "parent" in facts.binding else {}),
         },
         after_sha256=content_sha256(facts.binding),
@@ -361,6 +365,7 @@ def _start_child(child: ChildRun, now: datetime) -> None:
             "parent": lineage,
         },
         starter=starter,
+        priority=parent.priority,
     )
     with transaction.atomic():
         # What the parent's next commit tells the child finds it: that waits for the parent's row.

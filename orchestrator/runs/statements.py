@@ -216,6 +216,7 @@ _START_COLUMNS: Final[Mapping[str, str]] = {
     "version_id": "uuid",
     "snapshot_id": "text",
     "mode": "text",
+    "priority": "text",
     "status": "text",
     "title": "text",
     "outcome": "text",

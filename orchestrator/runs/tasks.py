@@ -1,4 +1,7 @@
-"""The Celery task: a doorbell. It carries one id and may come twice, late, or not at all."""
+"""The Celery task: a doorbell. It carries one id and may come twice, late, or not at all.
+
+The run that is walked may be another one, whose turn it is (`fairness`).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from celery import shared_task
 from django.conf import settings
 
 from orchestrator.runs import services
+from orchestrator.runs.fairness import TURNS
 from orchestrator.runs.invoke import stuck_threads
-from orchestrator.runs.walker import walk
 
 logger = logging.getLogger("baton.runs.tasks")
 
@@ -24,7 +27,7 @@ STUCK_SECONDS: Final = 5.0
 
 @shared_task(name=services.WALK_RUN)
 def walk_run(run_id: str) -> None:
-    walk(UUID(run_id))
+    TURNS.answer(UUID(run_id))
     if not settings.EMBEDDED and _has_stuck_threads():
         # Threads that run past their call cannot be ended; a new process takes over.
         logger.error("worker restarts: threads are stuck", extra={"threads": stuck_threads()})

@@ -689,6 +689,7 @@ class _Deciding:
             actor=Actor(kind="service", id=str(identity.id)),
             now=self.now,
             idempotency_key=f"trigger/{latest.id}",
+            priority=self.definition.priority,
             depth=max(firing.depth for firing in firings),
         )
 

@@ -29,6 +29,7 @@ from orchestrator.core.definition import RouterStep, is_member, owner_of
 from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
 from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject
+from orchestrator.core.shares import Priority
 from orchestrator.runs import examples, forms, presentation, selectors, services
 from orchestrator.runs.models import Run
 from orchestrator.runs.origins import origin_lines
@@ -96,6 +97,22 @@ MODE: Final = Filter(
     "mode", "Kind of run", (Option("test", "Test runs", "", Q(mode="test")),), all_label="Live"
 )
 """Which runs are listed; the queryset holds live ones unless test runs are asked for."""
+PRIORITIES: Final[Mapping[Priority, str]] = {
+    Priority.URGENT: "Urgent",
+    Priority.NORMAL: "Normal",
+    Priority.LOW: "Low",
+}
+PRIORITY: Final = Filter(
+    "priority",
+    "Priority",
+    tuple(
+        Option(one.value, word)
+        for one, word in PRIORITIES.items()
+        if one is not Priority.NORMAL  # nobody looks for those, and the line is full
+    ),
+    field="priority",
+    all_label="Any",
+)
 MAX_WORKFLOW_CHIPS: Final = 8
 
 
@@ -183,7 +200,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     access.require(actor, "run.read")
     query = request.GET.get("q", "").strip()
-    spec = replace(RUNS, filters=(*RUNS.filters, *workflow_filter(actor), MODE))
+    spec = replace(RUNS, filters=(*RUNS.filters, *workflow_filter(actor), PRIORITY, MODE))
     mode = "test" if request.GET.get("mode") == "test" else "live"
     rows = selectors.list_runs(actor, mode=mode)
 
@@ -254,6 +271,7 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
         value=chosen.input if chosen else None,
         is_json=request.GET.get("as") == "json",
     )
+    priority = _priority(request.POST.get("priority", ""))
     refusal: DomainError | None = None
     status = 200
     if request.method == "POST":
@@ -267,6 +285,7 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
                     workflow_slug=slug,
                     input=given,
                     mode=mode,
+                    priority=priority,
                     actor=actor,
                     now=timezone.now(),
                     idempotency_key=request.POST.get("once") or None,
@@ -287,9 +306,25 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
         "refusal": refusal,
         "examples": offered,
         "chosen": chosen,
+        "priority": priority,
+        "priorities": PRIORITIES.items(),
+        "usual_priority": PRIORITIES[designer.definition_of(version).policies.priority],
         "once": request.POST.get("once") or forms.new_key(),
     }
     return render(request, "runs/start.html", context, status=status)
+
+
+def _priority(given: str) -> Priority | None:
+    """The priority that the form says; None: that of the workflow."""
+    if not given:
+        return None
+    if given not in set(Priority):
+        offered = ", ".join(Priority)
+        raise InvalidInputError(
+            f"The priority of a run is one of {offered}.",
+            detail={"priorities": list(Priority)},
+        )
+    return Priority(given)
 
 
 def _examples(
@@ -400,6 +435,7 @@ class _Page:
             "running": running if self.run.status != "running" or running > 1 else 0,
             "actions": _offered(self.actor, self.run, can_roll_back=self._can_roll_back()),
             "not_undone": self._not_undone(),
+            "priority": PRIORITIES[Priority(self.run.priority)],
             "starter": _name_of(self.snapshot["started_by"]),
             "elapsed": presentation.elapsed(self.snapshot, self.now),
             "outcome": self.snapshot["outcome_title"],

@@ -2,7 +2,8 @@
 
 Theory of operation
 -------------------
-A doorbell (a Celery task with a run's id) reaches some worker, and `walk` does the following.
+A doorbell (a Celery task with a run's id) reaches some worker. It is answered with that run, or
+with another one whose turn it is (`fairness`), and `walk` does the following.
 
 1. *Claim.* One guarded UPDATE of the run row: this process's boot as owner, a lease of 20 s, the
    next fence. Somebody else's valid claim: nothing to do, he will see the inbox before he parks.

@@ -304,6 +304,9 @@ export interface PresetReason {
   text: string;
 }
 
+/** How pressing a run is, among the runs of its workspace. */
+export type Priority = "urgent" | "normal" | "low";
+
 /** At most so many runs in a minute; more is parked until there is room, or dropped. */
 export interface RateLimit {
   per_minute: number;
@@ -354,6 +357,7 @@ export interface RunPolicies {
   timeout_outcome: string;
   max_parallel?: number;
   budget?: BudgetPolicy | null;
+  priority?: Priority;
 }
 
 /** Fires by the clock. `cron` has five fields, in the time zone `zone` (an IANA name). */
@@ -446,6 +450,7 @@ export interface Trigger {
   deduplicate?: Deduplication | null;
   coalesce?: Coalescing | null;
   limit?: RateLimit | null;
+  priority?: Priority | null;
 }
 
 /** When a team has decided. */
@@ -706,7 +711,8 @@ export const USUAL: { [part: string]: JsonObject } = {
     "input": {},
     "deduplicate": null,
     "coalesce": null,
-    "limit": null
+    "limit": null,
+    "priority": null
   },
   "shared": {
     "summary": "",
@@ -718,6 +724,7 @@ export const USUAL: { [part: string]: JsonObject } = {
     "run_timeout_seconds": 2592000,
     "max_parallel": 16,
     "budget": null,
+    "priority": "normal",
     "exceptions": {
       "mode": "inbox",
       "assign_role": "operator",

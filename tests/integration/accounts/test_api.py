@@ -247,3 +247,13 @@ def test_tokens_of_a_person_who_left_are_refused(client, world):
     assert (
         client.get("/api/v1/me/", headers={"authorization": f"Bearer {token}"}).status_code == 401
     )
+
+
+def test_a_workspace_is_weighted_without_being_renamed(call, world):
+    path = f"workspaces/{world.claims.slug}/"
+    answer = call(Role.ADMINISTRATOR, "patch", path, {"weight": 20})
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["weight"] == 20
+    assert answer.json()["name"] == world.claims.name
+    assert call(Role.ADMINISTRATOR, "patch", path, {"weight": 0}).status_code == 422
+    assert call(Role.OPERATOR, "patch", path, {"weight": 20}).status_code == 403

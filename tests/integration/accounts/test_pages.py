@@ -259,3 +259,15 @@ def test_the_second_step_and_sessions_pages_are_ours(sign_in):
 
 def _errors(html):
     return html.split('class="error-summary"', 1)[1].split("</div>", 1)[0]
+
+
+def test_an_administrator_changes_the_weight_of_a_workspace(sign_in, world):
+    client = sign_in(Role.ADMINISTRATOR)
+    page = f"/settings/workspaces/{world.claims.slug}/"
+    form = {"input.name": world.claims.name, "input.weight": "30"}
+    assert client.post(page, form).status_code == 302
+    world.claims.refresh_from_db()
+    assert world.claims.weight == 30
+    assert AuditOutbox.objects.get(id=world.claims.audit_id).action == "workspace.changed"
+    assert client.post(page, {**form, "input.weight": "101"}).status_code == 422
+    assert sign_in(Role.OPERATOR).post(page, form).status_code == 403

@@ -203,10 +203,10 @@ def test_every_change_of_rights_has_its_entry(world):
     )
     services.revoke_token(token_id=token.row.id, actor=administrator, now=NOW)
     services.disable_service_identity(identity_id=identity.id, actor=administrator, now=NOW)
-    services.rename_workspace(
+    services.change_workspace(
         workspace_id=world.claims.id, name="Claims", actor=administrator, now=NOW
     )
-    services.rename_workspace(
+    services.change_workspace(
         workspace_id=world.claims.id, name="Claims", actor=administrator, now=NOW
     )
     assert actions()[before:] == [

@@ -165,6 +165,13 @@ def test_an_event_starts_a_run_with_its_mapped_input_once(installed, world, fake
     assert invariants() == {}
 
 
+def test_runs_of_a_trigger_are_as_pressing_as_it_says(installed, world):
+    installed(paid={**LISTENS, "priority": "urgent"}, also={**LISTENS, "filter": "true"})
+    tell(world, "o-1")
+    triggers.decide_firings(now())
+    assert sorted(Run.objects.values_list("priority", flat=True)) == ["normal", "urgent"]
+
+
 def test_filter_and_schema_version_suppress_with_the_reason(installed, world):
     row = installed(paid={**LISTENS, "filter": "event.data.n == 1", "schemas": ["v2"]})
     tell(world, "o-1", "o-2", schema_="v2")

@@ -15,7 +15,7 @@ from designer.models import Workflow
 from designer.selectors import compiled as compiled_of
 from orchestrator.access import SYSTEM, Actor, Role
 from orchestrator.accounts import services as accounts
-from orchestrator.accounts.models import User, Workspace
+from orchestrator.accounts.models import Membership, User, Workspace
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.events import DrivingEvent
 from orchestrator.core.planner import replay
@@ -200,7 +200,27 @@ class World:
             for name in ("operator", "reviewer", "owner")
         )
         self.workflows = 0
+        self.prefix = "flow"
         self.ready = list(Workflow.objects.filter(slug__in=READY).values_list("slug", flat=True))
+
+    def neighbour(self, slug="others"):
+        """A world of the same people in a workspace of its own, with an agent of its own."""
+        other = type(self)()
+        other.workspace = accounts.create_workspace(
+            slug=slug, name=slug.title(), actor=SYSTEM, now=now()
+        )
+        other.ready = []
+        other.prefix = slug
+        for held in Membership.objects.filter(workspace=self.workspace):
+            accounts.grant_membership(
+                person_id=held.user_id,
+                workspace_id=other.workspace.id,
+                role=held.role,
+                actor=SYSTEM,
+                now=now(),
+            )
+        other.register(f"scripted-{slug}")
+        return other
 
     @classmethod
     def make(cls):
@@ -280,7 +300,7 @@ class World:
                 self.ready.remove(slug)
                 return slug
         self.workflows += 1
-        return self._publish(f"flow-{self.workflows}", document)
+        return self._publish(f"{self.prefix}-{self.workflows}", document)
 
     def stock(self):
         """Publish what tests publish most often."""

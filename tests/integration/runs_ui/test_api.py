@@ -171,3 +171,16 @@ def test_a_failed_run_is_dismissed(world, doorbells, fakes, operator):
 
 def test_a_run_that_never_was_is_not_found(world, operator):
     assert operator.get(f"/api/v1/runs/{uuid4()}/").status_code == 404
+
+
+def test_a_run_is_as_pressing_as_the_request_says(world, doorbells, operator):
+    slug = world.publish(chain("a"))
+    body = {"workflow": slug, "input": {"text": "x"}}
+    usual = post(operator, "/api/v1/runs/", body).json()
+    urgent = post(operator, "/api/v1/runs/", {**body, "priority": "urgent"}).json()
+    assert (usual["priority"], urgent["priority"]) == ("normal", "urgent")
+    listed = operator.get("/api/v1/runs/?priority=urgent").json()["results"]
+    assert [one["id"] for one in listed] == [urgent["id"]]
+    assert operator.get(f"/api/v1/runs/{urgent['id']}/").json()["priority"] == "urgent"
+    assert post(operator, "/api/v1/runs/", {**body, "priority": "now"}).status_code == 422
+    assert Run.objects.count() == 2

@@ -354,6 +354,23 @@ class TestStarting:
         filled = owner.get(f"/workflows/{slug}/start/?example=small").content.decode()
         assert 'value="CLM-5"' in filled
 
+    def test_who_starts_a_run_may_say_how_pressing_it_is(self, world, doorbells, owner):
+        slug = world.publish(chain("a"))
+        assert "As the workflow says: normal" in text_of(owner.get(f"/workflows/{slug}/start/"))
+        form = {"input.text": "CLM-8", "priority": "urgent"}
+        run = Run.objects.get(
+            id=owner.post(f"/workflows/{slug}/start/", form).headers["Location"].split("/")[2]
+        )
+        assert run.priority == "urgent"
+        owner.post(f"/workflows/{slug}/start/", {"input.text": "CLM-9"})
+        assert "Urgent" in text_of(owner.get(f"/runs/{run.id}/"))
+        found = text_of(owner.get("/runs/?priority=urgent"))
+        assert "CLM-8" in found
+        assert "CLM-9" not in found
+        refused = owner.post(f"/workflows/{slug}/start/", {**form, "priority": "at once"})
+        assert refused.status_code == 422
+        assert Run.objects.count() == 2
+
     def test_who_may_not_start_is_told(self, world, doorbells, reviewer, stranger):
         slug = world.publish(chain("a"))
         assert reviewer.get(f"/workflows/{slug}/start/").status_code == 403

@@ -32,6 +32,7 @@ const WORDS: Readonly<Record<string, string>> = {
   run_timeout_seconds: "time limit of a run",
   max_parallel: "at the same time",
   budget: "budget of a run",
+  priority: "priority",
   items: "list",
   tolerated_failures: "failed items allowed",
   enough: "items that are enough",

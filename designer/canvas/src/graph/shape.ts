@@ -8,6 +8,7 @@ const AGENT_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const FAILURES = ["timeout", "unavailable", "contract", "agent_error", "budget", "cancelled", "lost"];
 const EVIDENCE = ["document", "image", "fields", "clause", "computation", "signals", "text"];
 const ROLES = ["reviewer", "operator", "business-owner", "compliance"];
+const PRIORITIES = ["urgent", "normal", "low"];
 const MAX_EXPRESSION = 2_000;
 
 /** A rule of one value: why it is refused, or null. */
@@ -254,6 +255,7 @@ const TRIGGER = shape({
   deduplicate: nullable(shape({ key: expression, window_seconds: optional(whole(1, 31 * 86_400)) })),
   coalesce: nullable(shape({ window_seconds: whole(1, 3_600), keep: optional(oneOf(["latest", "list"])) })),
   limit: nullable(shape({ per_minute: whole(1, 10_000), overflow: optional(oneOf(["park", "drop"])) })),
+  priority: nullable(oneOf(PRIORITIES)),
 });
 
 const SHARED = shape({
@@ -295,6 +297,7 @@ const DEFINITION = shape({
     timeout_outcome: pattern(ID_PATTERN),
     max_parallel: optional(within("policies.max_parallel")),
     budget: optional(nullable(shape({ calls: nullable(within("policies.budget.calls")), money: nullable(shape({ minor: within("policies.budget.money"), currency: text(3, 3) })) }))),
+    priority: optional(oneOf(PRIORITIES)),
   }),
   triggers: optional(record(ID_PATTERN, TRIGGER)),
   context: optional(record(ID_PATTERN, SHARED)),

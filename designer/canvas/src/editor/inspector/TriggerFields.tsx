@@ -8,6 +8,7 @@ import type { JsonObject, JsonValue, ScheduleSource, Trigger } from "../../schem
 import { CheckField, NumberField, Segments, SelectField, SpanField, TextField } from "./controls";
 import { ContractField } from "./ContractField";
 import { useInspector } from "./context";
+import { PriorityField } from "./PriorityField";
 import { ValueField } from "./ValueField";
 
 type Source = Trigger["source"];
@@ -362,6 +363,13 @@ function Rules({ id, trigger, set }: { readonly id: string; readonly trigger: Tr
           />
         </>
       )}
+      <PriorityField
+        value={trigger.priority}
+        place={`${place}.priority`}
+        onCommit={(priority) => {
+          set(["priority"], priority, "Change the priority");
+        }}
+      />
     </>
   );
 }

@@ -25,6 +25,7 @@ import { Triggers } from "./Triggers";
 import { ValueField } from "./ValueField";
 
 const BudgetFields = lazy(async () => ({ default: (await import("./later")).BudgetFields }));
+const PriorityField = lazy(async () => ({ default: (await import("./later")).PriorityField }));
 const SharedData = lazy(async () => ({ default: (await import("./later")).SharedData }));
 const ROLES = [
   { value: "operator", title: "Operators" },
@@ -350,6 +351,14 @@ function Policies() {
           budget={limits.budget}
           onCommit={(budget) => {
             set(["budget"], budget, "Change the budget of a run");
+          }}
+        />
+        <PriorityField
+          value={limits.priority}
+          place="policies.priority"
+          usual="normal"
+          onCommit={(priority) => {
+            set(["priority"], priority, "Change the priority of runs");
           }}
         />
       </Suspense>

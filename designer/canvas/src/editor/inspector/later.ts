@@ -3,6 +3,7 @@ export { Beginning } from "./Beginning";
 export { BudgetFields } from "./BudgetFields";
 export { ChildPanel } from "./ChildPanel";
 export { EmitPanel } from "./EmitPanel";
+export { PriorityField } from "./PriorityField";
 export { SharedData } from "./SharedData";
 export { TeamPanel } from "./TeamPanel";
 export { TriggerFields } from "./TriggerFields";
