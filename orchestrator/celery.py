@@ -52,7 +52,10 @@ app.conf.update(
     result_backend_transport_options={"visibility_timeout": LONGEST_CALL_SECONDS + 7_200},
     accept_content=["json"],
     task_serializer="json",
-    task_queues=[Queue(name) for name in lanes.NAMES],
+    task_queues=[
+        *(Queue(name) for name in lanes.NAMES),
+        *(Queue(lanes.lane_for(label)) for label in settings.WORKER_LABELS),
+    ],
     task_default_queue=lanes.NAMES[0],
     task_ignore_result=True,
     task_acks_late=True,

@@ -9,6 +9,8 @@ import secrets
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.core.labels import labels_of
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -51,6 +53,20 @@ DATABASE_URL = _text("DATABASE_URL")
 REDIS_URL = _text("REDIS_URL")
 EMBEDDED = not DATABASE_URL and not REDIS_URL
 """The embedded profile: SQLite, and every part is a thread of the web process."""
+
+
+def _labels(name: str) -> tuple[str, ...]:
+    try:
+        found = labels_of(_text(name))
+    except ValueError as error:
+        raise SettingError(f"{name}: {error}") from None
+    if len(",".join(found)) > 400:
+        raise SettingError(f"{name}: more than 400 characters")
+    return found
+
+
+WORKER_LABELS = _labels("BATON_WORKER_LABELS")
+"""What workers of this environment are good for, beside everything else."""
 DEMO = _flag("BATON_DEMO", default=EMBEDDED)
 DEBUG = False
 

@@ -115,6 +115,8 @@ def _lines(side: Side) -> Iterator[tuple[Line, str]]:
         yield ("Effects", f"Tool {tool.name}"), f"{', '.join(tool.scopes)}: {tool.side_effect}"
     if manifest.price_of_call is not None:
         yield ("Effects", "Price of a call"), format_money(manifest.price_of_call)
+    if manifest.worker is not None:
+        yield ("Effects", "Only on workers with the label"), manifest.worker
     yield ("Effects", "Largest output"), f"{manifest.max_output_bytes:,} bytes"
     yield from _contract_lines("Takes", manifest.input)
     yield from _contract_lines("Gives", manifest.output)

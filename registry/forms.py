@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from orchestrator.agents import FUNCTIONS
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.labels import LABEL_PATTERN
 from orchestrator.core.policies import FailureKind
 from registry.manifest import SIDE_EFFECTS
 
@@ -82,9 +83,17 @@ def version_contract(of: FormKind, identity: JsonObject | None = None) -> JsonOb
             "title": "Price of a call",
             "description": "Budgets of money count it. Empty: a call costs nothing.",
         },
+        "worker": {
+            "type": "string",
+            "title": "Only on workers with the label",
+            "pattern": LABEL_PATTERN,
+            "maxLength": 31,
+            "examples": ["gpu"],
+            "description": "Its calls wait for such a worker. Empty: any worker calls it.",
+        },
         "examples": _examples(),
     }
-    optional = {*first, "price", "examples"}
+    optional = {*first, "price", "worker", "examples"}
     return {
         "type": "object",
         "properties": properties,
@@ -158,7 +167,7 @@ def manifest_of(kind: str, value: Mapping[str, Any]) -> JsonObject:
     """The manifest that a read form asks for; it may still be wrong."""
     names = (
         "purpose", "limits", "capabilities", "input", "output", "side_effect", "effect",
-        "max_output_bytes", "price", "examples",
+        "max_output_bytes", "price", "worker", "examples",
     )  # fmt: skip
     manifest: JsonObject = {"kind": kind}
     manifest |= {name: value[name] for name in names if name in value}

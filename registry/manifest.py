@@ -16,6 +16,7 @@ from orchestrator.agents.template import Template
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.definition import Schema
 from orchestrator.core.json import JsonObject, JsonValue, Model, Text
+from orchestrator.core.labels import WorkerLabel
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Reason, ReasonCode
 
@@ -144,7 +145,8 @@ class AgentManifest(Model):
     """The declared interface of an agent version and how it is called.
 
     `limits` say in words what the agent does not do; `max_output_bytes` bounds what it may return.
-    `price` is what the owner declares that a call costs; without one it costs no money.
+    `price` is what the owner declares that a call costs; without one it costs no money. `worker`:
+    only workers with this label call it (`gpu`); without one any does.
     """
 
     kind: AgentKind
@@ -161,6 +163,7 @@ class AgentManifest(Model):
     config: AgentConfig
     policies: tuple[str, ...] = ()
     price: Price | None = None
+    worker: WorkerLabel | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -193,8 +196,8 @@ class AgentManifest(Model):
         return None if self.price is None else Money(self.price.minor, self.price.currency)
 
     def stored(self) -> JsonObject:
-        """The JSON form that is stored and hashed; without a price as before there were prices."""
-        absent = None if self.price is not None else {"price"}
+        """The JSON form that is stored and hashed; what came later stands only if said."""
+        absent = {name for name in ("price", "worker") if getattr(self, name) is None}
         dumped: JsonObject = self.model_dump(mode="json", exclude=absent)
         return dumped
 

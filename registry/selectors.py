@@ -513,6 +513,12 @@ def version_status(version_id: UUID) -> str:
     return found or ""
 
 
+def labels_of_workers(version_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The label that a worker must have to call it, for the versions that ask for one."""
+    rows = AgentVersion.objects.filter(id__in=set(version_ids), manifest__has_key="worker")
+    return {key: label for key, label in rows.values_list("id", "manifest__worker") if label}
+
+
 def prices_of(version_ids: Iterable[UUID]) -> dict[UUID, Money]:
     """What a call costs, for the versions that declare it."""
     rows = AgentVersion.objects.filter(id__in=set(version_ids), manifest__has_key="price")

@@ -142,7 +142,12 @@ class Boot:
     def _register(self) -> None:
         now = statements.database_now()
         Worker.objects.create(
-            id=self.id, hostname=socket.gethostname(), pid=self.pid, started_at=now, seen_at=now
+            id=self.id,
+            hostname=socket.gethostname(),
+            pid=self.pid,
+            started_at=now,
+            seen_at=now,
+            labels=",".join(settings.WORKER_LABELS),
         )
 
     def _renew_until_stopped(self, held: _Held) -> None:

@@ -29,6 +29,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from pydantic_core import to_json
 
@@ -203,6 +204,7 @@ def prepare_call(
         refusal: StepResult | None = (
             _kill_switch(version, context.mode)
             or _authority(context, version)
+            or _elsewhere(version)
             or _input_violations(version, command.input)
         )
         reached: dict[str, Any] = {}
@@ -417,6 +419,20 @@ def _kill_switch(version: registry.RegisteredVersion, mode: str) -> Refused | No
         reason_code=f"agent_{status or 'missing'}",
         reason=f"{version.label} is {(status or 'missing').replace('_', ' ')} and is not called."
         + (" It can be called again once the suspension is lifted." * (status == "suspended")),
+    )
+
+
+def _elsewhere(version: registry.RegisteredVersion) -> Failed | None:
+    """Refuse a call that only workers with a label make; a run has handed it over before."""
+    label = version.manifest.worker
+    if label is None or label in settings.WORKER_LABELS:
+        return None
+    return Failed(
+        kind=FailureKind.UNAVAILABLE,
+        reason_code="other_worker",
+        reason=f"{version.label} is called only by workers with the label “{label}”; this one has "
+        "it not. In a run the call waits for such a worker.",
+        retryable=False,
     )
 
 

@@ -22,6 +22,11 @@ def lane_of(workflow_id: UUID) -> str:
     return NAMES[workflow_id.int % LANES]
 
 
+def lane_for(label: str) -> str:
+    """The name of the queue for runs that need a worker with a label."""
+    return f"runs.for.{label}"
+
+
 @lru_cache(maxsize=4_096)
 def lane_of_run(run_id: UUID) -> str:
     """As `lane_of`, by one of the runs; a run that does not exist has some lane."""

@@ -78,6 +78,8 @@ class Run(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     fence = models.PositiveIntegerField(default=0)
     rung_at = models.DateTimeField(null=True, blank=True)
+    needs = models.CharField(max_length=31, blank=True, default="", db_default="")
+    """The label of the worker that its next calls wait for; a claim empties it."""
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -102,6 +104,7 @@ class Run(models.Model):
                 & ~models.Q(priority=Priority.NORMAL.value),
                 name="run_out_of_turn",
             ),
+            models.Index(fields=("needs",), condition=~models.Q(needs=""), name="run_by_label"),
             models.Index(
                 fields=("workspace", "-created_at"),
                 condition=models.Q(needs_attention=True),
@@ -578,6 +581,8 @@ class Worker(models.Model):
     seen_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     stuck_threads = models.PositiveIntegerField(default=0)
+    labels = models.CharField(max_length=400, blank=True, default="", db_default="")
+    """What it is good for, with commas (`core/labels.py`)."""
 
     def __str__(self) -> str:
         return f"{self.hostname}:{self.pid}"

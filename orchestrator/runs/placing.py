@@ -76,7 +76,7 @@ class Places:
         without = {key for key, one in asked.items() if one.ticket not in begun}
         self._placed |= asked.keys() - without
         self._waiting |= {_key(call): call for call in calls if _key(call) in without}
-        self._set_down(without)
+        set_down(self._recording, self._owner, self._fence, without)
         return [call for call in calls if _key(call) not in without]
 
     def taken_up(self) -> list[InvokeAgent]:
@@ -115,12 +115,18 @@ class Places:
     def _leave(self, key: AttemptKey) -> None:
         _leave(self._facts.workspace_id, self._facts.run_id, key)
 
-    def _set_down(self, keys: Iterable[AttemptKey]) -> None:
-        rows = Attempt.objects.filter(id__in=self._ids(keys), status="leased")
-        rows.filter(owner=self._owner, fence=self._fence).update(owner=None)
-
     def _ids(self, keys: Iterable[AttemptKey]) -> list[str]:
-        return [str(self._recording.live[key]["id"]) for key in keys]
+        return _ids(self._recording, keys)
+
+
+def set_down(recording: Recording, owner: UUID, fence: int, keys: Iterable[AttemptKey]) -> None:
+    """Have calls wait that were begun: planned and not begun, as after a walker's slice."""
+    rows = Attempt.objects.filter(id__in=_ids(recording, keys), status="leased")
+    rows.filter(owner=owner, fence=fence).update(owner=None)
+
+
+def _ids(recording: Recording, keys: Iterable[AttemptKey]) -> list[str]:
+    return [str(recording.live[key]["id"]) for key in keys]
 
 
 def _leave(workspace_id: UUID, run_id: UUID, key: AttemptKey) -> None:

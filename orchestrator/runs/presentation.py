@@ -61,6 +61,7 @@ _WAITING: Final[Mapping[str, Look]] = {
     "turn": Look("idle", "late", "Waits for its turn"),
     "milestone": Look("idle", "late", "Too early"),
     "place": Look("idle", "late", "Waits for a place"),
+    "worker": Look("idle", "late", "Waits for a worker"),
 }
 _CHILD_LOOKS: Final[Mapping[str, Look]] = {
     "wanted": Look("idle", "pending", "Not begun yet"),

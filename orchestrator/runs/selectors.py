@@ -65,6 +65,7 @@ from orchestrator.runs.models import (
     Worker,
 )
 from orchestrator.runs.sentences import sentence, step_of
+from registry import selectors as registry
 
 METRIC_DAYS: Final = 30
 METRIC_RUNS: Final = 2_000
@@ -225,6 +226,19 @@ def live_workers(since: datetime) -> int:
     return Worker.objects.filter(seen_at__gte=since, ended_at__isnull=True).count()
 
 
+def labels_alive() -> set[str]:
+    """The labels of the workers that have not ended."""
+    alive = Worker.objects.filter(ended_at__isnull=True).values_list("labels", flat=True)
+    return {label for labels in alive.exclude(labels="") for label in labels.split(",")}
+
+
+def labels_wanted(actor: Actor) -> dict[str, int]:
+    """Labels that the actor's runs wait for and that no worker has: how many runs, by label."""
+    waiting = Run.objects.exclude(needs="").exclude(needs__in=labels_alive())
+    mine = waiting.filter(workspace_id__in=access.workspaces_where(actor, "run.read"))
+    return dict(mine.values_list("needs").annotate(Count("id")).order_by("needs"))
+
+
 @dataclass(frozen=True, slots=True)
 class RunBrief:
     """What a list says about one run. `steps` are (status, what it waits for) in order of the way.
@@ -304,6 +318,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
     links, agents = run.state.get("links", {}), _agents_by_id(detail.binding)
     costs = costs_of(run_id, agents)
     places = _places_waited_for(run_id, attempts)
+    workers = _workers_waited_for(run, attempts)
     return {
         "id": str(run.id),
         "title": run.title,
@@ -344,6 +359,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
             children=_children_of(definition, run_id),
             costs=costs,
             places=places,
+            workers=workers,
         ),
         "links": {name: links.get(name, "open") for name in definition.links},
         "shared": run.state.get("context", {}),
@@ -865,6 +881,7 @@ def _steps(
     children: Mapping[str, JsonObject],
     costs: Costs,
     places: Mapping[tuple[str, int], str],
+    workers: Mapping[tuple[str, int], str],
 ) -> JsonObject:
     latest = {row.step: row for row in step_runs}  # ordered by iteration
     tries: dict[str, list[Attempt]] = defaultdict(list)
@@ -891,6 +908,8 @@ def _steps(
             step["cost"] = costs[name]
         if (waits := places.get((name, step["iteration"]))) is not None:  # type: ignore[arg-type]  # a number, above
             step |= {"waiting_for": "place", "reason": waits}
+        if (waits := workers.get((name, step["iteration"]))) is not None:  # type: ignore[arg-type]  # as above
+            step |= {"waiting_for": "worker", "reason": waits}
         found[name] = step
     return found
 
@@ -905,6 +924,24 @@ def _places_waited_for(run_id: UUID, attempts: Sequence[Attempt]) -> dict[tuple[
     return {
         key: " ".join(f"Waits for a place of {one.about} ({one.words})." for one in limits)
         for key, limits in budgets.places_waited_for(run_id).items()
+    }
+
+
+def _workers_waited_for(run: Run, attempts: Sequence[Attempt]) -> dict[tuple[str, int], str]:
+    """What calls of a run wait for that other workers make, by step and iteration, in words.
+
+    No query unless the run has been handed over to workers with a label.
+    """
+    if not run.needs:
+        return {}
+    waiting = [one for one in attempts if one.status == "leased" and one.owner is None]
+    labels = registry.labels_of_workers({one.agent_version_id for one in waiting})
+    alive = labels_alive()
+    return {
+        (one.step, one.iteration): f"Waits for a worker with the label “{label}”"
+        + ("." if label in alive else "; none is running.")
+        for one in waiting
+        if (label := labels.get(one.agent_version_id)) is not None
     }
 
 

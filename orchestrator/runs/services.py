@@ -49,7 +49,7 @@ from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
 from orchestrator.outages import Outage
 from orchestrator.runs import breakers, children, faults, hints, invoke, selectors, statements
-from orchestrator.runs.lanes import lane_of, lane_of_run
+from orchestrator.runs.lanes import lane_for, lane_of, lane_of_run
 from orchestrator.runs.models import ChildRun, Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
 from orchestrator.runs.trials import (
@@ -747,12 +747,15 @@ def commit_inbox_event(
     return True
 
 
-def ring(run_id: UUID, *, workflow_id: UUID | None = None, first: bool = False) -> None:
+def ring(
+    run_id: UUID, *, workflow_id: UUID | None = None, first: bool = False, label: str = ""
+) -> None:
     """Tell a worker to look at a run. Nothing depends on it: the sweeper rings again.
 
     With `first`, before the runs that have not begun or have used up their slice: somebody
     decided, something is due, or its worker is dead. A burst of new runs keeps nothing waiting, and
-    one of a single workflow no other workflow (`lanes`); who knows the run's workflow says it.
+    one of a single workflow no other workflow (`lanes`); who knows the run's workflow says it. With
+    a label only workers that have it hear of it.
 
     After a doorbell that could not be rung, none is for a while (`BROKER_AWAY`).
     """
@@ -765,13 +768,19 @@ def ring(run_id: UUID, *, workflow_id: UUID | None = None, first: bool = False) 
         current_app.send_task(
             WALK_RUN,
             kwargs={"run_id": str(run_id)},
-            queue=lane_of_run(run_id) if workflow_id is None else lane_of(workflow_id),
+            queue=_queue(run_id, workflow_id, label),
             retry=False,
             priority=FIRST if first else LATER,
         )
     except (BrokerError, OSError):
         BROKER_AWAY.begin()
         logger.warning("doorbell could not be rung", extra={"run": str(run_id)})
+
+
+def _queue(run_id: UUID, workflow_id: UUID | None, label: str) -> str:
+    if label:
+        return lane_for(label)
+    return lane_of_run(run_id) if workflow_id is None else lane_of(workflow_id)
 
 
 def wake(run_ids: Iterable[UUID]) -> None:

@@ -474,7 +474,7 @@ def _json_object(columns: Iterable[str], alias: str) -> str:
 
 
 _CLAIM_SQL: Final = f"""
-UPDATE runs_run SET owner = %s, fence = fence + 1,
+UPDATE runs_run SET owner = %s, fence = fence + 1, needs = '',
     lease_until = clock_timestamp() + interval '{LEASE_SECONDS} seconds',
     status = CASE WHEN status = 'pending' THEN 'running' ELSE status END
 WHERE id = %s AND (owner IS NULL OR lease_until < clock_timestamp())
@@ -551,7 +551,7 @@ def _portable_claim(run_id: UUID, owner: UUID) -> _Taken | None:
     now = datetime.now(UTC)
     with transaction.atomic():
         found = _portable_rows(
-            "UPDATE runs_run SET owner = %s, fence = fence + 1, lease_until = %s, "
+            "UPDATE runs_run SET owner = %s, fence = fence + 1, needs = '', lease_until = %s, "
             "status = CASE WHEN status = 'pending' THEN 'running' ELSE status END "
             "WHERE id = %s AND (owner IS NULL OR lease_until < %s) "
             f"RETURNING {', '.join(_CLAIMED[:-1])}",
@@ -734,6 +734,21 @@ def park(run_id: UUID, fence: int) -> Committed | None:
         f"lease_until = CASE WHEN {given_up} THEN NULL ELSE lease_until END, "
         f"rung_at = CASE WHEN {given_up} THEN NULL ELSE rung_at END",
         (),
+        run_id,
+        fence,
+    )
+
+
+def hand_over(run_id: UUID, fence: int, label: str) -> Committed | None:
+    """As `park`, of a run whose next calls wait for a worker with a label: it wants that one."""
+    given_up = "inbox_seq = drained_seq"
+    now = "clock_timestamp()" if is_postgres() else "%s"
+    return _released(
+        f"needs = CASE WHEN {given_up} THEN %s ELSE needs END, "
+        f"owner = CASE WHEN {given_up} THEN NULL ELSE owner END, "
+        f"lease_until = CASE WHEN {given_up} THEN NULL ELSE lease_until END, "
+        f"rung_at = CASE WHEN {given_up} THEN {now} ELSE rung_at END",
+        (label,) if is_postgres() else (label, datetime.now(UTC)),
         run_id,
         fence,
     )

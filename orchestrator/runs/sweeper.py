@@ -24,7 +24,7 @@ from django.db import DatabaseError, close_old_connections, connection
 from approvals.services import take_effect
 from budgets.ledger import settle_expired
 from orchestrator.core.state import RunStatus, is_terminal
-from orchestrator.runs import boots, intake, invariants, services, statements, triggers
+from orchestrator.runs import boots, intake, invariants, selectors, services, statements, triggers
 from orchestrator.runs.models import Incident, Run, Timer, Worker
 from orchestrator.runs.own_events import tell_own_events
 from orchestrator.runs.placing import leave_places_of_the_dead
@@ -164,17 +164,21 @@ def fire_due_timers(now: datetime) -> int:
 
 
 def ring_again(now: datetime, *, older_than_seconds: float) -> int:
-    """Ring for runs that have wanted a walker for a while and have none."""
+    """Ring for runs that have wanted a walker for a while and have none.
+
+    For those that need a worker with a label only while there is one.
+    """
     before = now - timedelta(seconds=older_than_seconds)
     unclaimed = Run.objects.filter(rung_at__isnull=False, rung_at__lt=before, owner__isnull=True)
+    can_be_served = unclaimed.filter(needs__in=["", *selectors.labels_alive()])
     rung = 0
-    for run_id, workflow_id in unclaimed.order_by("rung_at").values_list("id", "workflow_id")[
-        :BATCH
-    ]:
+    for run_id, workflow_id, label in can_be_served.order_by("rung_at").values_list(
+        "id", "workflow_id", "needs"
+    )[:BATCH]:
         if Run.objects.filter(id=run_id, rung_at__lt=before, owner__isnull=True).update(
             rung_at=now
         ):
-            services.ring(run_id, workflow_id=workflow_id)
+            services.ring(run_id, workflow_id=workflow_id, label=label)
             rung += 1
     return rung
 

@@ -214,6 +214,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         template="runs/list.html",
         context={
             "attention": selectors.count_attention(actor),
+            "no_worker": selectors.labels_wanted(actor).items(),
             "query": query,
             "mode": mode,
             "may_select": access.can(actor, "run.cancel"),

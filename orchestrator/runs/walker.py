@@ -32,7 +32,9 @@ with another one whose turn it is (`fairness`), and `walk` does the following.
 
 A call that a limit of calls at the same time concerns is made only with a place of it; one that
 finds none is set down, as if it had not begun, and costs no worker anything until its run is woken
-with a place (`placing`). Such calls are never light.
+with a place (`placing`). A call that only workers with a label make, which this one has not, is set
+down too; when nothing else is left the run is handed over to such a worker (`labels`). Such calls
+are never light.
 
 While calls are in flight the walker looks at the inbox every half second, and at once when a
 doorbell of this run reaches the same process. Cancel and pause reach the planner like any event;
@@ -81,6 +83,7 @@ from orchestrator.runs.invoke import (
     invoke_sync,
     prepare_call,
 )
+from orchestrator.runs.labels import Elsewhere
 from orchestrator.runs.models import Incident
 from orchestrator.runs.placing import Places
 from orchestrator.runs.recording import AttemptKey, Recording, RunFacts, types_of
@@ -181,6 +184,7 @@ class _Walk:
             live=rows,
         )
         self.places = Places(self.recording, boot.id, claim.fence)
+        self.elsewhere = Elsewhere(self.recording, boot.id, claim.fence)
         self.lost = [_key_of(row) for row in claim.lost]
         self.is_careful = bool(claim.lost) or claim.has_abandoned
         self.committed_at = time.monotonic()
@@ -200,6 +204,8 @@ class _Walk:
                     is_free = not self.to_call and not self.recording.is_dirty
                     self._await_results(LOOK_SECONDS if is_free else 0)
             self.places.wake_if_given()
+            if self.elsewhere.label and not self.handed_back:
+                services.ring(self.run_id, label=self.elsewhere.label)
             return self.handed_back
         finally:
             for flight in self.flights.values():
@@ -254,7 +260,7 @@ class _Walk:
         if self.flights or self.to_call:
             return "hold"
         if not self.recording.has_calls:
-            return "park"
+            return "hold" if self.elsewhere.label else "park"
         is_over = time.monotonic() > self.slice_ends or self.boot.draining.is_set()
         return "hand_back" if is_over else "hold"
 
@@ -266,6 +272,7 @@ class _Walk:
                 flight.abort()
             self.to_call = [call for call in self.to_call if key_of(call) != key]
             self.places.forget(key)
+            self.elsewhere.forget(key)
         hints.note(self.run_id, self.recording.seq)
         services.look_after_others(self.run_id, self.recording, statements.CLOCK.now())
         self.inbox_seq = committed.inbox_seq
@@ -295,7 +302,10 @@ class _Walk:
         raise AssertionError  # the last try returns or raises
 
     def _park(self) -> bool:
-        parked = statements.park(self.run_id, self.fence)
+        if label := self.elsewhere.label:
+            parked = statements.hand_over(self.run_id, self.fence, label)
+        else:
+            parked = statements.park(self.run_id, self.fence)
         if parked is None:
             raise StaleClaimError
         self.inbox_seq = parked.inbox_seq
@@ -324,7 +334,7 @@ class _Walk:
                 break
 
     def _call_side_by_side(self, calls: list[InvokeAgent]) -> None:
-        calls = self._with_places(calls)
+        calls = self._admitted(calls)
         for call in calls:
             self._pass_before_call(call)
         is_single = len(calls) == 1 and not (self.flights or self.to_call)
@@ -336,12 +346,15 @@ class _Walk:
             else:
                 self.flights[key_of(call)] = _Flight.begin(call, prepared, interest, self.wakes)
 
-    def _with_places(self, calls: list[InvokeAgent]) -> list[InvokeAgent]:
-        """The calls that need no place or have one; what was not written is, before it waits."""
-        if self.recording.is_dirty and any(map(self.places.concern, calls)):
+    def _admitted(self, calls: list[InvokeAgent]) -> list[InvokeAgent]:
+        """The calls that this worker may make now; what was not written is, before it waits."""
+        if self.recording.is_dirty and any(map(self._may_have_to_wait, calls)):
             self._commit("hold")
             calls = [call for call in calls if key_of(call) in self.recording.live]
-        return self.places.admitted(calls)
+        return self.places.admitted(self.elsewhere.kept(calls))
+
+    def _may_have_to_wait(self, call: InvokeAgent) -> bool:
+        return self.places.concern(call) or self.elsewhere.concerns(call)
 
     def _pass_before_call(self, call: InvokeAgent) -> None:
         faults.point("before_call", self._fault_name(call.step))

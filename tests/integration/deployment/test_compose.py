@@ -17,7 +17,7 @@ from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS = ("web", "worker", "scheduler", "migrate")
+OURS = ("web", "worker-cpu", "worker-io", "scheduler", "migrate")
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -54,7 +54,7 @@ def test_every_command_starts_in_its_environment(committed_db, tmp_path):
     port = free_port()
     children = {}
     try:
-        for name in ("migrate", "web", "worker", "scheduler"):
+        for name in ("migrate", "web", "worker-cpu", "worker-io", "scheduler"):
             service = COMPOSE["services"][name]
             environment = {key: str(value) for key, value in service["environment"].items()}
             for key, value in environment.items():
