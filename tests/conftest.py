@@ -97,31 +97,48 @@ def profile():
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment, django_db_modify_db_settings, django_db_blocker):
-    """The migrated test database, also when only tests that commit are collected.
-
-    pytest-django's own fixture looks for `django_db` marks, and makes no database without one.
-    """
+def migrated(django_test_environment, django_db_modify_db_settings, django_db_blocker):
+    """The name of this worker's migrated database."""
     from tests.databases import MigratedDatabase
 
     with django_db_blocker.unblock():
         database = MigratedDatabase.create()
-    yield
+    yield database.name
     with django_db_blocker.unblock():
         database.drop()
 
 
+@pytest.fixture(scope="session")
+def stock():
+    """The database that holds the world of a folder's tests, where the folder says so."""
+
+
+@pytest.fixture
+def django_db_setup(request, migrated):
+    """Point to the database of this test: that with the world when it asks for `world`.
+
+    pytest-django's own fixture of this name is that of the session; what asks for a database there
+    asks for `migrated` here.
+    """
+    from tests.databases import point_to
+
+    stock = request.getfixturevalue("stock") if "world" in request.fixturenames else None
+    point_to(stock.name if stock else migrated)
+
+
 @pytest.fixture
 def committed_db(django_db_setup, django_db_blocker):
-    """A private copy of the migrated database in which tests, threads and processes may commit.
+    """A private copy of this test's database in which tests, threads and processes may commit.
 
     Gives an object with `.env`: the environment that makes another process use the same database,
     broker and data folder.
     """
+    from django.db import connections
+
     from tests.databases import CommittedDatabase
 
     with django_db_blocker.unblock():
-        database = CommittedDatabase.create()
+        database = CommittedDatabase.create(connections.settings["default"]["NAME"])
         try:
             yield database
         finally:

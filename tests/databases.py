@@ -1,9 +1,12 @@
-"""Test databases: the migrated one of each test worker, and copies of it, one for each test that commits.
+"""Test databases: the migrated one of each test worker, copies of it with a world, one for each test that commits.
 
 Theory of operation. Migrating takes seconds, copying a fraction of one. The first worker that needs a
 database migrates its own and leaves a copy, whose name is a hash of all that decides what is in it; a lock
 lets the others wait for it and begin from the copy. On SQLite the copy is a file in pytest's cache, which
 the next parts of a test run and later runs find again; on PostgreSQL it is a database of the server.
+
+Making the people and things that tests begin with takes longer than most tests. Each worker does it once for
+each kind of world, in a copy of its own (`StockedDatabase`); tests begin there and roll back, or get a copy.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import pickle
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -23,7 +27,7 @@ from django.conf import settings
 from django.db import connection, connections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import psycopg
 
@@ -63,6 +67,13 @@ class MigratedDatabase:
         connections.close_all()
         connections.settings["default"]["NAME"] = self.former
         _remove(self.name)
+
+
+def point_to(database: str) -> None:
+    """Let `connections["default"]` be connections to this database from now on."""
+    if connections.settings["default"]["NAME"] != database:
+        connections.close_all()
+        connections.settings["default"]["NAME"] = database
 
 
 def copy_migrated_file(target: Path) -> None:
@@ -160,40 +171,60 @@ class CommittedDatabase:
     """One copy. While it exists, `connections["default"]` of every thread points to it."""
 
     name: str
-    template: str
+    former: str
     env: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def create(cls) -> CommittedDatabase:
-        """Clone the migrated database and switch to the clone."""
-        template = str(connection.settings_dict["NAME"])
+    def create(cls, template: str) -> CommittedDatabase:
+        """Clone the database of that name and switch to the clone; nobody may be connected to it."""
+        former = connections.settings["default"]["NAME"]
         clone = f"clone_{uuid4().hex[:12]}"
+        connections.close_all()
         if connection.vendor == "postgresql":
-            connections.close_all()
             _copy_on_server(template, clone)
             env = {"DATABASE_URL": _url_with_name(os.environ["DATABASE_URL"], clone)}
             env["REDIS_URL"] = os.environ["REDIS_URL"]
+            _flush_redis()
         else:
-            with connection.cursor() as cursor:
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connections.close_all()
             clone = str(Path(template).with_name(f"{clone}.sqlite3"))
-            shutil.copyfile(template, clone)
+            shutil.copyfile(template, clone)  # the last to close it has emptied its log
             env = {"BATON_SQLITE_PATH": clone}
         env["BATON_HOME"] = str(settings.BATON_HOME)
         env["BATON_ALLOW_LOCAL_KEYS"] = "1"
         env["BATON_TESTING"] = "1"
         env["DJANGO_SETTINGS_MODULE"] = "orchestrator.settings"
         connections.settings["default"]["NAME"] = clone
-        if connection.vendor == "postgresql":
-            _flush_redis()
-        return cls(clone, template, env)
+        return cls(clone, former, env)
 
     def drop(self) -> None:
         """Switch back and remove the clone."""
         connections.close_all()
-        connections.settings["default"]["NAME"] = self.template
+        connections.settings["default"]["NAME"] = self.former
         _remove(self.name)
+
+
+@dataclass
+class StockedDatabase:
+    """A copy in which a world was made once, and that world as it was then."""
+
+    name: str
+    kept: bytes
+
+    @classmethod
+    def make(cls, make: Callable[[], Any], template: str) -> StockedDatabase:
+        """Make a world in a copy of the database of that name."""
+        database = CommittedDatabase.create(template)
+        kept = pickle.dumps(make())
+        point_to(database.former)
+        return cls(database.name, kept)
+
+    def drop(self) -> None:
+        """Remove it."""
+        _remove(self.name)
+
+    def world(self) -> Any:
+        """The world; changes of what it knows are not seen by the next who asks."""
+        return pickle.loads(self.kept)
 
 
 def _flush_redis() -> None:

@@ -18,15 +18,25 @@ def heard(monkeypatch):
     return told
 
 
-@pytest.fixture
-def world(db, heard):
+@pytest.fixture(scope="session")
+def stock(migrated, django_db_blocker):
+    """The database that holds the world of these tests."""
+    from tests.databases import StockedDatabase
     from tests.integration.approvals.world import World
 
-    return World(heard)
+    with django_db_blocker.unblock():
+        made = StockedDatabase.make(World, migrated)
+        yield made
+        made.drop()
+
+
+@pytest.fixture
+def world(db, stock, heard):
+    return stock.world().that_hears(heard)
 
 
 @pytest.fixture
 def committed_world(committed_db, heard):
     from tests.integration.approvals.world import World
 
-    return World(heard)
+    return World().that_hears(heard)

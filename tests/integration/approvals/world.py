@@ -47,11 +47,16 @@ def make_evidence(**changes):
 
 
 class World:
-    """A workspace with people; `heard` is what the subject was told."""
+    """A workspace; people and tasks come when they are asked for."""
 
-    def __init__(self, heard):
-        self.heard = heard
+    def __init__(self):
+        self.heard = []
         self.workspace = self._workspace("claims")
+
+    def that_hears(self, heard):
+        """This world; `heard` is what the subject was told."""
+        self.heard = heard
+        return self
 
     def _workspace(self, slug):
         return accounts.create_workspace(slug=slug, name=slug.title(), actor=SYSTEM, now=NOW)

@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture
-def world(db):
+@pytest.fixture(scope="session")
+def stock(migrated, django_db_blocker):
+    """The database that holds the world of these tests."""
+    from tests.databases import StockedDatabase
     from tests.integration.audit.world import World
 
-    return World()
+    with django_db_blocker.unblock():
+        made = StockedDatabase.make(World, migrated)
+        yield made
+        made.drop()
+
+
+@pytest.fixture
+def world(db, stock):
+    return stock.world()

@@ -1,12 +1,5 @@
 """The world of these tests."""
 
-import pytest
+from tests.integration.accounts.conftest import sign_in, stock, world
 
-from tests.integration.accounts.conftest import sign_in  # noqa: F401
-
-
-@pytest.fixture
-def world(db):
-    from tests.integration.accounts.world import World
-
-    return World()
+__all__ = ["sign_in", "stock", "world"]

@@ -1,16 +1,5 @@
-import pytest
+"""The world of these tests: that of the registry."""
 
+from tests.integration.registry.conftest import other, stock, world
 
-@pytest.fixture
-def world(db):
-    from tests.integration.registry.world import World
-
-    return World()
-
-
-@pytest.fixture
-def other(world):
-    """Another workspace, in which the people of `world` hold nothing."""
-    from tests.integration.registry.world import World
-
-    return World("other")
+__all__ = ["other", "stock", "world"]

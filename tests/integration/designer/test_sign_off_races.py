@@ -19,10 +19,8 @@ from tests.signing import sign
 
 
 @pytest.fixture
-def world(committed_db):
-    from tests.integration.registry.world import World
-
-    return World()
+def world(committed_db, stock):
+    return stock.world()
 
 
 def register(world, most):

@@ -8,7 +8,7 @@ def office(db):
     """A workspace with people."""
     from tests.integration.approvals.world import World
 
-    return World([])
+    return World()
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 import pytest
 
+from tests.integration.registry.conftest import stock
+
+__all__ = ["stock"]
+
 
 @pytest.fixture
-def world(db):
+def world(db, stock):
     from orchestrator.runs import invoke
-    from tests.integration.registry.world import World
 
     invoke.forget_status()
-    yield World()
+    yield stock.world()
     invoke.forget_status()

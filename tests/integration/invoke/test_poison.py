@@ -27,13 +27,13 @@ MAX_STORED_BYTES = 30_000
 
 
 @pytest.fixture(scope="module")
-def swallowed(django_db_setup, django_db_blocker):
+def swallowed(migrated, django_db_blocker):
     """What a child process says after it has swallowed everything."""
     from tests.databases import CommittedDatabase
     from tests.integration.registry.world import NOW, World
 
     with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
-        database = CommittedDatabase.create()
+        database = CommittedDatabase.create(migrated)
         service = poison.Service()
         try:
             patch.setattr(examination, "FUNCTIONS", {"test.poison": poison.function_agent()})

@@ -6,7 +6,9 @@ import pytest
 
 from orchestrator.access import Role
 from registry.models import ModelProvider, ModelRoute
-from tests.integration.accounts.conftest import sign_in  # noqa: F401
+from tests.integration.accounts.conftest import sign_in, stock
+
+__all__ = ["sign_in", "stock"]
 
 LIST = "/settings/models/"
 PROVIDER = {
@@ -21,15 +23,13 @@ ROUTE = {"workspace": "claims", "name": "strong", "choices": [CHOICE], "reason":
 
 
 @pytest.fixture
-def world(db, settings, tmp_path):
-    from tests.integration.accounts.world import World
-
+def world(db, stock, settings, tmp_path):
     settings.BATON_HOME = tmp_path
-    return World()
+    return stock.world()
 
 
 @pytest.fixture
-def administrator(sign_in):  # noqa: F811
+def administrator(sign_in):
     return sign_in(Role.ADMINISTRATOR)
 
 
@@ -110,7 +110,7 @@ def test_the_api_does_the_same_and_never_shows_a_key(administrator, world):
     assert ended["ended_at"]
 
 
-def test_others_read_and_change_nothing(administrator, sign_in, world):  # noqa: F811
+def test_others_read_and_change_nothing(administrator, sign_in, world):
     sent(administrator, "/api/v1/model-providers/", PROVIDER, 201)
     sent(administrator, "/api/v1/model-routes/", ROUTE, 201)
     reader = sign_in(Role.AGENT_OWNER)
@@ -120,7 +120,7 @@ def test_others_read_and_change_nothing(administrator, sign_in, world):  # noqa:
     assert sent(reader, "/api/v1/model-routes/", ROUTE, 403)["code"] == "permission_denied"
 
 
-def test_an_agent_owner_fills_in_the_form_of_a_language_model(sign_in, world):  # noqa: F811
+def test_an_agent_owner_fills_in_the_form_of_a_language_model(sign_in, world):
     owner = sign_in(Role.AGENT_OWNER)
     assert "?kind=llm" in text_of(owner, "/agents/new/")
     page = text_of(owner, "/agents/new/?kind=llm")

@@ -31,20 +31,18 @@ def fakes():
 
 
 @pytest.fixture(scope="session")
-def template(django_db_setup, django_db_blocker):
+def template(migrated, django_db_blocker):
     """The name of a database that holds a stocked world; made once, copied for each test."""
-    from django.db import connections
-
-    from tests.databases import CommittedDatabase
+    from tests.databases import StockedDatabase
     from tests.integration.runs.world import World
 
+    def make():
+        World.make()
+        World().stock()
+
     with django_db_blocker.unblock():
-        database = CommittedDatabase.create()
         with known_fakes():
-            World.make()
-            World().stock()
-        connections.close_all()
-        connections.settings["default"]["NAME"] = database.template
+            database = StockedDatabase.make(make, migrated)
         yield database.name
         database.drop()
 
@@ -55,16 +53,11 @@ def engine(template, fakes, django_db_blocker):
 
     This process's boot ends with the test.
     """
-    from django.db import connections
-
     from orchestrator.runs import boots, invoke, pace
     from tests.databases import CommittedDatabase
 
     with django_db_blocker.unblock():
-        usual = connections.settings["default"]["NAME"]
-        connections.close_all()
-        connections.settings["default"]["NAME"] = template
-        database = CommittedDatabase.create()
+        database = CommittedDatabase.create(template)
         invoke.forget_status()
         pace.forget()
         try:
@@ -72,7 +65,6 @@ def engine(template, fakes, django_db_blocker):
         finally:
             boots.retire()
             database.drop()
-            connections.settings["default"]["NAME"] = usual
 
 
 @pytest.fixture
@@ -139,4 +131,4 @@ def workers(engine, monkeypatch):
     bells.put(None)
     bells.put(None)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)

@@ -343,10 +343,10 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(django_db_setup, django_db_blocker):
+def world(migrated, django_db_blocker):
     """One world, committed to a database of its own; whoever asks in it rolls back."""
     with django_db_blocker.unblock():
-        database = CommittedDatabase.create()
+        database = CommittedDatabase.create(migrated)
         try:
             yield World()
         finally:
