@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from tests import fake_agents
+from tests.chaos.forge import forge
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -61,13 +62,13 @@ class Workers:
 
     def launch_scheduler(self, **environ):
         """Start sweeper and audit sequencer in a process of their own, as in production."""
-        return self._launch([sys.executable, "manage.py", "run_scheduler"], environ)
+        return self._launch(["manage.py", "run_scheduler"], environ)
 
     def serve(self):
         """Start a web process; returns its address once it answers."""
         address = f"127.0.0.1:{free_port()}"
         port = address.rpartition(":")[2]
-        command = [sys.executable, "-m", "uvicorn", "orchestrator.asgi:application", "--port", port]
+        command = ["-m", "uvicorn", "orchestrator.asgi:application", "--port", port]
         process = self._launch(
             [*command, "--ws", "websockets-sansio", "--log-level", "warning"], {}
         )
@@ -81,32 +82,27 @@ class Workers:
         raise AssertionError("the server did not answer")
 
     def _launch(self, command, environ):
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={
-                **os.environ,
-                **self.database.env,
-                "PYTHONPATH": os.pathsep.join([str(fake_agents.DIST), str(ROOT)]),
-                "CELERY_SKIP_CHECKS": "1",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "BATON_DEMO": "0",
-                **environ,
-            },
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=None if os.environ.get("BATON_TEST_LOUD") else subprocess.DEVNULL,
-        )
+        environ = {
+            **os.environ,
+            **self.database.env,
+            "PYTHONPATH": os.pathsep.join([str(fake_agents.DIST), str(ROOT)]),
+            "CELERY_SKIP_CHECKS": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "BATON_DEMO": "0",
+            **environ,
+        }
+        # What is to be loaded before Python cannot be given to a process that has begun.
+        process = spawn(command, environ) if "LD_PRELOAD" in environ else forge(command, environ)
         self.started.append(process)
         return process
 
     def _command(self, pool, concurrency):
         if self.profile == "sqlite":
-            return [sys.executable, "-m", "tests.chaos.embedded_worker"]
+            return ["-m", "tests.chaos.embedded_worker"]
         name = f"test{len(self.started)}@%h"
         worker = ["worker", "--pool", pool, "--concurrency", str(concurrency), "-n", name]
         quiet = ["--without-gossip", "--without-mingle", "--loglevel", "warning"]
-        return [sys.executable, "-m", "celery", "-A", "orchestrator.celery", *worker, *quiet]
+        return ["-m", "celery", "-A", "orchestrator.celery", *worker, *quiet]
 
     def end(self):
         """Kill every process group that was started here."""
@@ -114,8 +110,23 @@ class Workers:
             kill(process)
 
 
+def spawn(command, environ):
+    """Start `python` with these words in this environment, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environ,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=None if "BATON_TEST_LOUD" in environ else subprocess.DEVNULL,
+    )
+
+
 def kill(process):
     """End a worker and its children as a power cut would."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
+    if process.poll() is None:  # it may not have begun its session yet
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    process.wait(60)
