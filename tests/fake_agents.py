@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import TypeAdapter
 
@@ -86,10 +87,22 @@ def held() -> Iterator[None]:
         path.unlink()
 
 
+def release(label: str) -> None:
+    """Let the call of this label that is under way end now; those that follow do as without a script."""
+    (folder() / f"{label}.json").unlink()
+
+
 def forget() -> None:
-    """Remove all scripts and the log."""
+    """Remove all scripts and the log; a call of before that is still under way ends and leaves no line."""
     for path in folder().iterdir():
         path.unlink()
+    (folder() / "round").write_text(uuid4().hex)
+
+
+def _round() -> str:
+    """Which forgetting the calls of now come after."""
+    path = folder() / "round"
+    return path.read_text() if path.exists() else ""
 
 
 def calls(
@@ -119,17 +132,18 @@ def _note(what: str, label: str, text: str) -> int:
 
 def _scripted(given: JsonObject, context: AgentContext) -> StepResult:
     label, text = str(given["label"]), str(given.get("text", ""))
-    noted = _note("begin", label, text)
+    begun, noted = _round(), _note("begin", label, text)
     path = folder() / f"{label}.json"
     found = json.loads(path.read_text()) if path.exists() else _NOTHING
     if found["kills"]:
         os.kill(os.getpid(), signal.SIGKILL)
     deadline = time.monotonic() + found["seconds"]
-    while time.monotonic() < deadline or (folder() / "hold").exists():
+    while (time.monotonic() < deadline and path.exists()) or (folder() / "hold").exists():
         time.sleep(0.01)
     answers = found["answers"]
     number = len(calls(label, upto=noted))
-    _note("end", label, text)
+    if _round() == begun:
+        _note("end", label, text)
     if answers:
         return _results.validate_python(answers[min(number, len(answers)) - 1])
     return Value(output={"label": label, "text": text})

@@ -69,7 +69,7 @@ def runs_through(trouble, world, broker, fakes):
         fakes.script(label, seconds=0.3)
     slug = world.publish(trip())
     runs = [world.start(slug, text=f"before {number}") for number in range(6)]
-    wait_for(lambda: fakes.calls("a"), 30)
+    wait_for(lambda: fakes.calls("a"))
     longest = 0.0
     for _ in trouble(broker):
         asked = time.monotonic()
@@ -85,13 +85,13 @@ def test_runs_end_whatever_happens_to_the_broker(world, processes, fakes, broker
     workers = [processes.start(), processes.start()]
     slug, runs, longest = runs_through(trouble, world, broker, fakes)
     over = time.monotonic()
-    wait_for(lambda: Run.objects.filter(status="succeeded").count() == len(runs), 90, every=0.2)
+    wait_for(lambda: Run.objects.filter(status="succeeded").count() == len(runs), every=0.2)
     lasted = time.monotonic() - over
     wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
     # The way through the broker works again as well: a new run is picked up at once.
     fresh = world.start(slug, text="after")
     asked = time.monotonic()
-    wait_for(lambda: status_of(fresh) == "succeeded", 30)
+    wait_for(lambda: status_of(fresh) == "succeeded")
     tell(
         f"{trouble.__name__}: {len(runs)} runs, longest start {longest:.1f} s, the last ended "
         f"{lasted:.1f} s after the trouble; a run afterwards took {time.monotonic() - asked:.1f} s"
@@ -124,13 +124,13 @@ def test_a_worker_outlives_a_broker_that_has_no_room(world, processes, fakes, br
     worker = processes.start()
     with fakes.held():
         run = world.start(slug)
-        wait_for(lambda: fakes.calls("a"), 30)
+        wait_for(lambda: fakes.calls("a"))
         broker.client.config_set("maxmemory-policy", "noeviction")
         broker.client.config_set("maxmemory", "1")
-    wait_for(lambda: status_of(run) == "succeeded", 30)
+    wait_for(lambda: status_of(run) == "succeeded")
     late = world.start(slug, text="while it has no room")
     time.sleep(1.0)  # the worker tells the broker that it has answered, and is refused
     broker.client.config_set("maxmemory", "0")
-    wait_for(lambda: status_of(late) == "succeeded", 40)
+    wait_for(lambda: status_of(late) == "succeeded")
     assert worker.poll() is None
     assert invariants() == {}

@@ -74,13 +74,13 @@ def crash(world, processes, fakes, tmp_path, *, point, how, is_sweeping=lambda: 
     doomed = processes.start(fault=point, marker=marker, BATON_FAULT_HOW=how, **pool)
     wait_for(is_sweeping)
     run = world.start(slug)
-    wait_for(marker.exists, 30)
+    wait_for(marker.exists)
     return run, doomed, time.monotonic()
 
 
 def assert_ended_well(run, fakes):
     assert steps_of(run)["pay"] == "compensated"
-    wait_for(lambda: Run.objects.get(id=run.id).owner is None, 40)
+    wait_for(lambda: Run.objects.get(id=run.id).owner is None)
     assert len(fakes.calls("pay")) == 1, "called twice what must be called once"
     for step in ("a", "b", "pay"):
         done = Attempt.objects.filter(run=run, step=step, iteration=1, status="succeeded")
@@ -93,7 +93,7 @@ def assert_ended_well(run, fakes):
 def die(world, processes, fakes, tmp_path, *, point, how):
     run, _doomed, met = crash(world, processes, fakes, tmp_path, point=point, how=how)
     processes.start()
-    wait_for(lambda: status_of(run) == "rolled_back", 30)
+    wait_for(lambda: status_of(run) == "rolled_back")
     assert time.monotonic() - met < DEAD_SECONDS + 20.0  # a worker process takes its time to start
     assert_ended_well(run, fakes)
 
@@ -187,10 +187,10 @@ def test_parent_and_child_both_end_whoever_dies_and_the_child_is_one(
     pool = {"pool": "prefork", "concurrency": 1} if how == "kill" else {}
     processes.start(fault=CHILD_POINTS[name], marker=marker, BATON_FAULT_HOW=how, **pool)
     run = world.start(parent)
-    wait_for(marker.exists, 30)
+    wait_for(marker.exists)
     met = time.monotonic()
     processes.start()
-    wait_for(lambda: status_of(run) == "succeeded", 30)
+    wait_for(lambda: status_of(run) == "succeeded")
     assert time.monotonic() - met < DEAD_SECONDS + 20.0  # a worker process takes its time to start
     asked = ChildRun.objects.get()
     assert (asked.parent_id, asked.status) == (run.id, "started")
@@ -199,7 +199,7 @@ def test_parent_and_child_both_end_whoever_dies_and_the_child_is_one(
     assert len(fakes.calls("pay")) == 1, "called twice what must be called once"
     for step in ("a", "b", "pay"):
         assert Attempt.objects.filter(run=started, step=step, status="succeeded").count() == 1
-    wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists(), 40)
+    wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
     for one in (run, started):
         stored, replayed = stored_and_replayed(one)
         assert stored == replayed

@@ -25,11 +25,11 @@ def test_never_more_calls_are_under_way_than_places_and_a_dead_worker_gives_its_
         processes.start()
     processes.launch_scheduler()
     found = [world.start(slug).id for _ in range(RUNS)]
-    began = wait_for(lambda: fakes.calls("a"), 30)
+    began = wait_for(lambda: fakes.calls("a"))
     dead = began[0]["pid"]
     kill(next(one for one in processes.started if one.pid == dead))
     runs = Run.objects.filter(id__in=found)
-    wait_for(lambda: runs.filter(status="succeeded").count() == RUNS, 60)
+    wait_for(lambda: runs.filter(status="succeeded").count() == RUNS)
     assert most_at_once(fakes, dead) <= PLACES
     assert Attempt.objects.filter(run__in=found, status="succeeded").count() == 2 * RUNS
     wait_for(lambda: not BudgetPlace.objects.exists())

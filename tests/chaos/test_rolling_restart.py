@@ -23,13 +23,13 @@ def test_a_rolling_restart_fails_nothing_and_makes_no_call_twice(world, processe
     for old in serving:
         found += [world.start(slug).id for _ in range(RUNS // len(serving))]
         before = begun_by(fakes, old)
-        wait_for(lambda old=old, before=before: begun_by(fakes, old) > before, 30)
+        wait_for(lambda old=old, before=before: begun_by(fakes, old) > before)
         open_at_stops.append(Run.objects.filter(id__in=found).exclude(status="succeeded").count())
         os.kill(old.pid, signal.SIGTERM)
         processes.start()
-        wait_for(lambda old=old: old.poll() is not None, 30)
+        wait_for(lambda old=old: old.poll() is not None)
     runs = Run.objects.filter(id__in=found)
-    wait_for(lambda: runs.filter(status="succeeded").count() == RUNS, 60)
+    wait_for(lambda: runs.filter(status="succeeded").count() == RUNS)
     calls = len(fakes.calls())
     tell(f"open at the two stops: {open_at_stops}; {calls} calls of {RUNS * len(STEPS)}")
     assert all(open_at_stops)

@@ -152,6 +152,6 @@ def assert_all_is_well(accepted):
     answered = Attempt.objects.filter(status="succeeded").values("run", "step")
     assert answered.count() == RUNS * STEPS
     assert not answered.annotate(times=Count("id")).filter(times__gt=1).exists()
-    wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists(), 40)
-    wait_for(lambda: AuditEntry.objects.count() == AuditOutbox.objects.count(), 60)
+    wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
+    wait_for(lambda: AuditEntry.objects.count() == AuditOutbox.objects.count())
     assert invariants() == {}

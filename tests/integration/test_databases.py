@@ -49,7 +49,7 @@ def heard(count):
 
         with Consumer(channel, current_app.conf.task_queues, callbacks=[note]):
             while len(runs) < count:
-                broker.drain_events(timeout=5)
+                broker.drain_events(timeout=60)
     return runs
 
 

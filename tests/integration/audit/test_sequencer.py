@@ -245,7 +245,7 @@ def stand_still_until(somebody_else_placed_it):
     with sequencer_lock() as lock:
         lock.now()
         assert not somebody_else_placed_it()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not somebody_else_placed_it():
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -95,7 +95,7 @@ class Misbehaving:
                 return
 
     def _slow(self, connection: socket.socket) -> None:
-        self._open.wait(20)
+        self._open.wait(120)
 
     def _drip(self, connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")

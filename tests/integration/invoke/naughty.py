@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import decimal
 import os
-import time
+import threading
 
 from orchestrator.agents.base import FunctionAgent
 from orchestrator.core.results import Value
 
 ANYTHING = {"type": "object"}
+WOKEN = threading.Event()
+"""Set, nobody of this process sleeps any longer."""
 
 
 def _greet(given, context):
@@ -18,7 +20,7 @@ def _greet(given, context):
 
 
 def _sleep(given, context):
-    time.sleep(given.get("seconds", 2))
+    WOKEN.wait(given.get("seconds", 2))
     return Value(output={"text": "too late"})
 
 

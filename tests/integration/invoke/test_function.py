@@ -31,6 +31,10 @@ def functions(monkeypatch, tmp_path):
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path.cwd()}")
     monkeypatch.setenv("BATON_SECRET_KEY", "must-not-be-seen")
+    yield
+    naughty.WOKEN.set()
+    wait_for_all_to_end()
+    naughty.WOKEN.clear()
 
 
 def call(name, given=None, *, timeout=10.0, **more):
@@ -56,7 +60,7 @@ def call(name, given=None, *, timeout=10.0, **more):
 
 
 def wait_for_all_to_end():
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while function.stuck_threads() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert function.stuck_threads() == 0
@@ -89,20 +93,20 @@ def test_what_a_call_sets_for_itself_does_not_reach_the_next_one():
 @BOTH
 def test_a_call_ends_at_its_deadline_and_the_late_result_is_dropped(kind):
     began = time.monotonic()
-    result = call(f"{kind}.sleep", {"seconds": 1.5}, timeout=0.3)
+    result = call(f"{kind}.sleep", {"seconds": 60}, timeout=0.3)
     assert (result.kind, result.reason_code) == ("timeout", "deadline_passed")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 20
 
 
 def test_a_thread_past_its_deadline_counts_as_stuck_until_it_ends():
-    wait_for_all_to_end()
-    call("naughty.sleep", {"seconds": 0.6}, timeout=0.1)
+    call("naughty.sleep", {"seconds": 60}, timeout=0.1)
     assert function.stuck_threads() == 1
+    naughty.WOKEN.set()
     wait_for_all_to_end()
+    assert function.stuck_threads() == 0
 
 
 def test_a_child_past_its_deadline_is_killed():
-    wait_for_all_to_end()
     before = set(threading.enumerate())
     call("isolated.sleep", {"seconds": 60}, timeout=0.3)
     assert not [one for one in set(threading.enumerate()) - before if one.name == "agent"]
@@ -114,9 +118,9 @@ def test_a_cancelled_call_is_aborted(kind):
     cancel = threading.Event()
     threading.Timer(0.2, cancel.set).start()
     began = time.monotonic()
-    result = call(f"{kind}.sleep", {"seconds": 3}, is_cancelled=cancel.is_set)
+    result = call(f"{kind}.sleep", {"seconds": 60}, timeout=90, is_cancelled=cancel.is_set)
     assert (result.kind, result.reason_code) == ("cancelled", "call_aborted")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
 
 
 def test_what_is_no_result_is_a_failure():

@@ -197,11 +197,11 @@ def test_a_late_model_leaves_time_for_the_next_one(setup, models):
     setup.route(choice(), choice(model="small"))
     version = setup.agent()
     began = time.monotonic()
-    models.script = [3.0, openai({"tone": "angry"}), openai({"tone": "angry"})]
-    result = setup.ask(version, timeout=1.0)
+    models.script = [60.0, openai({"tone": "angry"}), openai({"tone": "angry"})]
+    result = setup.ask(version, timeout=2.0)
     assert result.output == {"tone": "angry"}
     assert values(result)["passed_over"] == "large: late"
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 30
 
 
 def test_when_no_model_answers_the_step_fails_and_names_each(setup, models):

@@ -95,7 +95,7 @@ def test_no_batch_is_larger_than_it_may_be(quick, commits, monkeypatch):
 def test_a_light_call_that_takes_long_this_time_is_written_down_while_it_runs(
     quick, workers, fakes
 ):
-    fakes.script("c", seconds=20)
+    fakes.script("c", seconds=90)
     run = quick.start(chain(*LABELS))
     leased = wait_for(lambda: Attempt.objects.filter(run=run, step="c", status="leased").first())
     assert leased.owner == Run.objects.get(id=run.id).owner

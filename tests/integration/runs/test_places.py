@@ -113,7 +113,7 @@ def test_branches_of_a_run_share_the_places_and_all_end(world, workers, fakes):
     for label in labels:
         fakes.script(label, seconds=0.05)
     run = world.start(fan(*labels))
-    wait_for(lambda: status_of(run) == "succeeded", 30)
+    wait_for(lambda: status_of(run) == "succeeded")
     assert most_at_once(fakes) <= 2
     assert len(fakes.calls()) == 6
     wait_for(lambda: stands(row) == (0, 0))
@@ -127,7 +127,7 @@ def test_runs_of_several_workers_keep_to_it_and_all_end(world, workers, fakes):
     for label in "abc":
         fakes.script(label, seconds=0.02)
     found = [world.start(slug) for _ in range(4)]
-    wait_for(lambda: all(status_of(run) == "succeeded" for run in found), 40)
+    wait_for(lambda: all(status_of(run) == "succeeded" for run in found))
     assert most_at_once(fakes) == 1
     assert len(fakes.calls()) == 12
     wait_for(lambda: stands(row) == (0, 0))

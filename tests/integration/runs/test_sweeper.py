@@ -80,7 +80,7 @@ def test_a_late_result_of_a_worker_that_was_cut_off_is_refused_and_recorded(
     world, doorbells, fakes
 ):
     """His lease runs out during the call; another walker repeats it; then he comes back."""
-    fakes.script("a", seconds=2)
+    fakes.script("a", seconds=90)
     run = world.start(chain("a"))
     cut_off = in_thread(walk, run.id)
     wait_for(lambda: fakes.calls("a"))
@@ -95,6 +95,7 @@ def test_a_late_result_of_a_worker_that_was_cut_off_is_refused_and_recorded(
     assert services.fire_timer(timer_id=timer.id, now=now())
     walk(run.id)
     assert status_of(run) == "succeeded"
+    fakes.release("a")
     cut_off.join()
     assert status_of(run) == "succeeded"
     assert Attempt.objects.filter(run=run, status="succeeded").count() == 1
@@ -106,12 +107,13 @@ def test_the_result_of_a_lost_claim_is_an_incident(world, doorbells, fakes, monk
     from orchestrator.runs import walker
 
     monkeypatch.setattr(walker, "LOOK_SECONDS", 60.0)  # he sees nothing until he commits
-    fakes.script("a", seconds=1)
+    fakes.script("a", seconds=90)
     run = world.start(chain("a"))
     cut_off = in_thread(walk, run.id)
     wait_for(lambda: fakes.calls("a"))
     Run.objects.filter(id=run.id).update(lease_until=now() - timedelta(seconds=1))
     assert free_expired(now()) == 1
+    fakes.release("a")
     cut_off.join()
     incident = Incident.objects.get(run=run)
     assert (incident.kind, incident.detail) == ("late_result", {"attempts": [["a", 1, 1]]})
@@ -134,7 +136,7 @@ def test_a_decision_takes_effect_when_its_time_to_undo_is_over(world, workers):
     decide(world, run, undo_seconds=1)
     time.sleep(0.5)
     assert status_of(run) == "waiting"
-    wait_for(lambda: status_of(run) == "succeeded", 5)
+    wait_for(lambda: status_of(run) == "succeeded")
 
 
 def test_a_run_that_waits_on_nothing_becomes_one_incident(world, doorbells):

@@ -340,7 +340,7 @@ def steps_of(run):
     return {row.step: row.status for row in rows}
 
 
-def wait_for(condition, seconds=10.0, every=0.02):
+def wait_for(condition, seconds=60.0, every=0.02):
     """Wait until the condition holds and return its value; fails the test when it never does."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -28,18 +28,18 @@ class Socket(ApplicationCommunicator):
 
     async def open(self):
         await self.send_input({"type": "websocket.connect"})
-        assert (await self.receive_output(timeout=5))["type"] == "websocket.accept"
+        assert (await self.receive_output(timeout=60))["type"] == "websocket.accept"
 
     async def say(self, message):
         text = message if isinstance(message, str) else json.dumps(message)
         await self.send_input({"type": "websocket.receive", "text": text})
 
     async def hear(self):
-        return json.loads((await self.receive_output(timeout=5))["text"])
+        return json.loads((await self.receive_output(timeout=60))["text"])
 
     async def close(self):
         await self.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.wait(timeout=2)
+        await self.wait(timeout=60)
 
 
 @pytest_asyncio.fixture
@@ -160,7 +160,7 @@ async def test_a_foreign_an_unknown_and_a_forbidden_topic_are_refused(
 
 async def test_a_visitor_is_turned_away(engine, sockets):
     socket = await sockets(None)
-    closed = await socket.receive_output(timeout=5)
+    closed = await socket.receive_output(timeout=60)
     assert closed == {"type": "websocket.close", "code": consumers.NOT_SIGNED_IN}
 
 
@@ -177,7 +177,7 @@ async def test_a_flood_of_bytes_or_topics_is_stopped(world, sockets):
         socket_topic = f"runs-{number}"
         assert (await subscribe(socket, socket_topic))["code"] == "not_found"
     await socket.say("x" * (consumers.MAX_MESSAGE + 1))
-    closed = await socket.receive_output(timeout=5)
+    closed = await socket.receive_output(timeout=60)
     assert closed["type"] == "websocket.close"
 
 
@@ -211,9 +211,9 @@ async def test_signing_out_closes_the_socket(world, sockets, monkeypatch):
     await subscribe(socket, "runs")
     session = socket.scope["session"]
     await sync_to_async(session.flush)()
-    closed = await socket.receive_output(timeout=5)
+    closed = await socket.receive_output(timeout=60)
     while closed["type"] == "websocket.send":  # a hint of what happened before
-        closed = await socket.receive_output(timeout=5)
+        closed = await socket.receive_output(timeout=60)
     assert closed == {"type": "websocket.close", "code": consumers.NOT_SIGNED_IN}
 
 

@@ -25,7 +25,7 @@ async def test_hints_of_other_threads_wake_a_receiver_and_none_is_lost():
     threads = [threading.Thread(target=send) for _ in range(2)]
     for thread in threads:
         thread.start()
-    received = [await asyncio.wait_for(layer.receive(channel), 5) for _ in range(500)]
+    received = [await asyncio.wait_for(layer.receive(channel), 60) for _ in range(500)]
     for thread in threads:
         thread.join()
     assert {message["topic"] for message in received} == {"run:7"}
@@ -41,7 +41,7 @@ async def test_a_hint_from_the_loop_itself_arrives_and_one_for_nobody_is_forgott
     channel = await layer.new_channel()
     await layer.group_add(live.group_of("runs"), channel)
     live.hint("runs", 2)
-    message = await asyncio.wait_for(layer.receive(channel), 5)
+    message = await asyncio.wait_for(layer.receive(channel), 60)
     assert (message["type"], message["seq"]) == ("live.hint", 2)
 
 
@@ -52,7 +52,7 @@ async def test_a_hint_of_another_process_arrives_through_redis():
     channel = await layer.new_channel()
     await layer.group_add(live.group_of("reviews"), channel)
     await asyncio.to_thread(live.hint, "reviews", 3)
-    message = await asyncio.wait_for(layer.receive(channel), 5)
+    message = await asyncio.wait_for(layer.receive(channel), 60)
     assert (message["topic"], message["seq"]) == ("reviews", 3)
 
 
