@@ -110,12 +110,29 @@ def migrated(django_test_environment, django_db_modify_db_settings, django_db_bl
 
 @pytest.fixture(scope="session")
 def stock():
-    """The database that holds the world of a folder's tests, where the folder says so."""
+    """The worlds with which the tests of a folder begin, where the folder says so."""
+
+
+@pytest.fixture(scope="session")
+def stocked(migrated, django_db_blocker):
+    """Makes a stock: `stocked(world=World)`; see `tests/databases.py`."""
+    from tests.databases import Stock
+
+    made = []
+
+    def stock(**makers):
+        made.append(Stock(migrated, makers))
+        return made[-1]
+
+    yield stock
+    with django_db_blocker.unblock():
+        for one in made:
+            one.drop()
 
 
 @pytest.fixture
-def django_db_setup(request, migrated):
-    """Point to the database of this test: that with the world when it asks for `world`.
+def django_db_setup(request, migrated, django_db_blocker):
+    """Point to the database of this test: when it asks for `world`, to one that holds that world.
 
     pytest-django's own fixture of this name is that of the session; what asks for a database there
     asks for `migrated` here.
@@ -123,7 +140,8 @@ def django_db_setup(request, migrated):
     from tests.databases import point_to
 
     stock = request.getfixturevalue("stock") if "world" in request.fixturenames else None
-    point_to(stock.name if stock else migrated)
+    with django_db_blocker.unblock():
+        point_to(stock.of(request.fixturenames).name if stock else migrated)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from django.conf import settings
 from django.db import connection, connections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     import psycopg
 
@@ -218,13 +218,37 @@ class StockedDatabase:
         point_to(database.former)
         return cls(database.name, kept)
 
+    def world(self) -> Any:
+        """The world; changes of what it knows are not seen by the next who asks."""
+        return pickle.loads(self.kept)
+
     def drop(self) -> None:
         """Remove it."""
         _remove(self.name)
 
-    def world(self) -> Any:
-        """The world; changes of what it knows are not seen by the next who asks."""
-        return pickle.loads(self.kept)
+
+@dataclass
+class Stock:
+    """What tests of a folder begin with: for each fixture what makes its world, the most particular first.
+
+    A world is made, from the template, when the first test needs it.
+    """
+
+    template: str
+    makers: Mapping[str, Callable[[], Any]]
+    made: dict[str, StockedDatabase] = field(default_factory=dict)
+
+    def of(self, fixtures: Collection[str]) -> StockedDatabase:
+        """The database for a test with these fixtures."""
+        name = next(name for name in self.makers if name in fixtures)
+        if name not in self.made:
+            self.made[name] = StockedDatabase.make(self.makers[name], self.template)
+        return self.made[name]
+
+    def drop(self) -> None:
+        """Remove all that were made."""
+        for database in self.made.values():
+            database.drop()
 
 
 def _flush_redis() -> None:

@@ -19,20 +19,15 @@ def heard(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def stock(migrated, django_db_blocker):
-    """The database that holds the world of these tests."""
-    from tests.databases import StockedDatabase
+def stock(stocked):
     from tests.integration.approvals.world import World
 
-    with django_db_blocker.unblock():
-        made = StockedDatabase.make(World, migrated)
-        yield made
-        made.drop()
+    return stocked(world=World)
 
 
 @pytest.fixture
-def world(db, stock, heard):
-    return stock.world().that_hears(heard)
+def world(request, db, stock, heard):
+    return stock.of(request.fixturenames).world().that_hears(heard)
 
 
 @pytest.fixture

@@ -6,17 +6,12 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def stock(migrated, django_db_blocker):
-    """The database that holds the world of these tests."""
-    from tests.databases import StockedDatabase
+def stock(stocked):
     from tests.integration.audit.world import World
 
-    with django_db_blocker.unblock():
-        made = StockedDatabase.make(World, migrated)
-        yield made
-        made.drop()
+    return stocked(world=World)
 
 
 @pytest.fixture
-def world(db, stock):
-    return stock.world()
+def world(request, db, stock):
+    return stock.of(request.fixturenames).world()

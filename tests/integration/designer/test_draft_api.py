@@ -16,20 +16,21 @@ from orchestrator.access import Role
 from registry import services as registry
 from registry.lifecycle import AgentVersionEvent
 from tests.integration.designer.flows import small
-from tests.integration.designer.test_pages import client_of
-from tests.integration.designer.test_services import create, install
-from tests.integration.registry.world import NOW, RULES
+from tests.integration.designer.test_pages import client_of, with_published
+from tests.integration.registry.world import NOW, RULES, World
 
 pytestmark = pytest.mark.django_db
 DRAFT = "/api/v1/workflows/size-check/draft/"
 
 
+@pytest.fixture(scope="session")
+def stock(stocked):
+    return stocked(published=with_published, world=World)
+
+
 @pytest.fixture
 def published(world):
-    world.agent("size", name="Size checker")
-    workflow = create(world)
-    install(workflow)
-    return workflow
+    return world.published
 
 
 @pytest.fixture

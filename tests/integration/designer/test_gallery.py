@@ -15,19 +15,31 @@ from orchestrator.access import SYSTEM, Role
 from tests.integration.designer.flows import small
 from tests.integration.designer.test_pages import client_of
 from tests.integration.designer.test_services import create, install
+from tests.integration.registry.world import World
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def agents(world):
-    """The starters' agents, active in the workspace of `world`; their files need not be there."""
+def with_agents():
+    """A world with the starters' agents, active in its workspace; their files need not be there."""
 
     def upload(path: Path):
         return {"artefact": "a" * 64, "media": "text/csv", "name": path.name}
 
+    world = World()
     for one in starters.agents(upload):
         world.agent(one["slug"], name=one["name"], manifest=one["manifest"])
+    return world
+
+
+@pytest.fixture(scope="session")
+def stock(stocked):
+    return stocked(agents=with_agents, world=World)
+
+
+@pytest.fixture
+def agents(world):
+    """The starters' agents are in the world."""
 
 
 @pytest.fixture

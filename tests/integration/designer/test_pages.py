@@ -12,17 +12,28 @@ from django.test.utils import CaptureQueriesContext
 from orchestrator.access import Role
 from registry import selectors as registry
 from tests.integration.designer.test_services import create, install
-from tests.integration.registry.world import RULES
+from tests.integration.registry.world import RULES, World
 
 pytestmark = pytest.mark.django_db
 
 
+def with_published():
+    """A world in which a workflow is published, which is its `published`."""
+    world = World()
+    world.agent("size", name="Size checker")
+    world.published = create(world)
+    install(world.published)
+    return world
+
+
+@pytest.fixture(scope="session")
+def stock(stocked):
+    return stocked(published=with_published, world=World)
+
+
 @pytest.fixture
 def published(world):
-    world.agent("size", name="Size checker")
-    workflow = create(world)
-    install(workflow)
-    return workflow
+    return world.published
 
 
 def client_of(world, role):

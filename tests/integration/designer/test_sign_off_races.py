@@ -19,8 +19,8 @@ from tests.signing import sign
 
 
 @pytest.fixture
-def world(committed_db, stock):
-    return stock.world()
+def world(request, committed_db, stock):
+    return stock.of(request.fixturenames).world()
 
 
 def register(world, most):

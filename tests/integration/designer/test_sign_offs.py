@@ -30,7 +30,7 @@ from registry.lifecycle import AgentVersionEvent
 from registry.selectors import AgentNotUsableError
 from tests.integration.designer.flows import small
 from tests.integration.designer.test_services import create, install, publish, submit
-from tests.integration.registry.world import NOW, RULES
+from tests.integration.registry.world import NOW, RULES, World
 from tests.signing import sign
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -114,9 +114,21 @@ class Scene:
         return publish(selectors.get_version(self.second.id))
 
 
+def with_scene():
+    """A world with its `scene`."""
+    world = World()
+    world.scene = Scene(world)
+    return world
+
+
+@pytest.fixture(scope="session")
+def stock(stocked):
+    return stocked(scene=with_scene, world=World)
+
+
 @pytest.fixture
 def scene(world):
-    return Scene(world)
+    return world.scene
 
 
 def client_of(world, actor_or_name):

@@ -19,21 +19,31 @@ from orchestrator.core.errors import ConflictError, InvalidInputError
 from tests.integration.designer.flows import small
 from tests.integration.designer.test_pages import client_of
 from tests.integration.designer.test_services import create, install, owner_of, publish, submit
-from tests.integration.registry.world import NOW
+from tests.integration.registry.world import NOW, World
 from tests.signing import sign
 
 pytestmark = pytest.mark.django_db
 VERSIONS = "/workflows/size-check/versions/"
 
 
+def with_workflow():
+    """A world with a workflow, its `workflow`: v1 active, v2 a draft with a higher threshold."""
+    world = World()
+    world.agent("size", name="Size checker")
+    world.workflow = create(world)
+    install(world.workflow)
+    draft(world.workflow, confidence_threshold=0.8)
+    return world
+
+
+@pytest.fixture(scope="session")
+def stock(stocked):
+    return stocked(workflow=with_workflow, world=World)
+
+
 @pytest.fixture
 def workflow(world):
-    """v1 active, v2 a draft with a higher threshold."""
-    world.agent("size", name="Size checker")
-    made = create(world)
-    install(made)
-    draft(made, confidence_threshold=0.8)
-    return made
+    return world.workflow
 
 
 def draft(workflow, revision=0, *, now=NOW, **step):

@@ -2,13 +2,15 @@
 
 import pytest
 
+from tests.integration.approvals.conftest import heard, stock, world
+
+__all__ = ["heard", "stock", "world"]
+
 
 @pytest.fixture
-def office(db):
+def office(world):
     """A workspace with people."""
-    from tests.integration.approvals.world import World
-
-    return World()
+    return world
 
 
 @pytest.fixture

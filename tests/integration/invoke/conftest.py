@@ -6,9 +6,9 @@ __all__ = ["stock"]
 
 
 @pytest.fixture
-def world(db, stock):
+def world(request, db, stock):
     from orchestrator.runs import invoke
 
     invoke.forget_status()
-    yield stock.world()
+    yield stock.of(request.fixturenames).world()
     invoke.forget_status()

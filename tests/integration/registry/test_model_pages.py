@@ -23,9 +23,9 @@ ROUTE = {"workspace": "claims", "name": "strong", "choices": [CHOICE], "reason":
 
 
 @pytest.fixture
-def world(db, stock, settings, tmp_path):
+def world(request, db, stock, settings, tmp_path):
     settings.BATON_HOME = tmp_path
-    return stock.world()
+    return stock.of(request.fixturenames).world()
 
 
 @pytest.fixture
