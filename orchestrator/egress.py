@@ -20,7 +20,10 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
+from math import ceil
 from typing import Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,6 +31,7 @@ import httpx
 from django.conf import settings
 
 from orchestrator.core.errors import DomainError
+from orchestrator.core.policies import MOST_ASKED_SECONDS
 
 CONNECT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 1_000_000
@@ -67,11 +71,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, within the limits. `media` is lower case and without parameters."""
+    """What came back, within the limits. `media` is lower case and without parameters.
+
+    `retry_after_seconds`: for how long the service asks not to be called (RFC 9110, 10.2.3).
+    """
 
     status: int
     media: str
     body: bytes
+    retry_after_seconds: int | None = None
 
 
 class EgressDeniedError(DomainError):
@@ -255,7 +263,23 @@ async def _read(response: httpx.Response, limits: Limits) -> Answer:
                 "too_large", f"The answer is larger than {limits.max_bytes:,} bytes."
             )
     media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Answer(response.status_code, media, bytes(body))
+    asked = response.headers.get("retry-after", "")
+    return Answer(response.status_code, media, bytes(body), _seconds_asked(asked))
+
+
+def _seconds_asked(text: str) -> int | None:
+    """What a Retry-After header asks for: seconds, or a date; None when it cannot be read."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return min(int(text[:9]), MOST_ASKED_SECONDS)
+    try:
+        until = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    seconds = ceil((until - datetime.now(UTC)).total_seconds())
+    return min(max(seconds, 0), MOST_ASKED_SECONDS)
 
 
 def _host_header(url: SplitResult) -> str:

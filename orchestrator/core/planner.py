@@ -458,6 +458,7 @@ class _Planner(Undoing):
             step.retry,
             attempt=max(run.attempt - run.free_attempts, 1),
             seed=f"{self.before.run_id}/{step_id}/{run.iteration}/{run.free_attempts}",
+            asked_seconds=result.retry_after_seconds,
         )
         due_at = self.now + timedelta(seconds=delay)
         run = self._step_moves(

@@ -35,6 +35,10 @@ FALLBACK_KINDS = (
 """The failures after which another agent usually takes over."""
 
 
+MOST_ASKED_SECONDS = 3_600
+"""Who is called may ask to be left alone for an hour at most; what asks for more counts as that."""
+
+
 class TimeoutPolicy(Model):
     """Time limit of one attempt, in seconds."""
 
@@ -56,15 +60,21 @@ class RetryPolicy(Model):
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.2
 
 
-def retry_delay_seconds(policy: RetryPolicy, *, attempt: int, seed: str) -> float:
+def retry_delay_seconds(
+    policy: RetryPolicy, *, attempt: int, seed: str, asked_seconds: int | None = None
+) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 1).
 
     Exponential back-off with a cap; the jitter spreads it by up to ± `jitter` and comes from a hash
-    of `seed` and attempt, so that the planner stays a pure function.
+    of `seed` and attempt, so that the planner stays a pure function. Whoever was called may have
+    asked for `asked_seconds`: then it is at least that, and the jitter only adds to it.
     """
     base = min(
         policy.backoff_seconds * policy.backoff_factor ** (attempt - 1), policy.max_backoff_seconds
     )
     digest = hashlib.sha256(f"{seed}/{attempt}".encode()).digest()
     spread = int.from_bytes(digest[:8], "big") / 2**64 * 2 - 1
-    return base * (1 + policy.jitter * spread)
+    delay = base * (1 + policy.jitter * spread)
+    if asked_seconds is None:
+        return delay
+    return max(delay, asked_seconds * (1 + policy.jitter * abs(spread)))

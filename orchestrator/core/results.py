@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.core.json import JsonObject, Model, Text
-from orchestrator.core.policies import FailureKind
+from orchestrator.core.policies import MOST_ASKED_SECONDS, FailureKind
 
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 REASON_LENGTH = 2_000
@@ -117,6 +117,8 @@ class Failed(ResultBase):
     violations: tuple[Violation, ...] = ()
     retryable: bool = True
     """False when trying again with the same input cannot help."""
+    retry_after_seconds: Annotated[int, Field(ge=0, le=MOST_ASKED_SECONDS)] | None = None
+    """How long whoever was called asks to be left alone; None: it does not say."""
 
 
 StepResult = Annotated[Value | NotFound | Uncertain | Refused | Failed, Field(discriminator="type")]

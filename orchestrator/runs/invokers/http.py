@@ -65,7 +65,16 @@ async def call_http(call: AgentCall) -> StepResult:
     except CallFailedError as error:
         kind, code = _FAILURES[error.cause]
         return Failed(kind=kind, reason_code=code, reason=error.message)
-    return _result_of(config, answer)
+    return _asking_for_time(_result_of(config, answer), answer)
+
+
+def _asking_for_time(result: StepResult, answer: Answer) -> StepResult:
+    """A failure says for how long the service asks to be left alone, when it does."""
+    asked = answer.retry_after_seconds
+    if not isinstance(result, Failed) or not result.retryable or asked is None:
+        return result
+    said = f"{result.reason} It asks to be left alone for {asked:,} s."
+    return result.model_copy(update={"reason": said[:2_000], "retry_after_seconds": asked})
 
 
 def _request(config: HttpConfig, call: AgentCall) -> Request:

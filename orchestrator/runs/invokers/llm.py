@@ -12,7 +12,7 @@ retry policy is for. Every result carries what happened as figures; never the pr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -106,13 +106,20 @@ class _PassedOverError(Exception):
     """This model gives no answer; the next one may."""
 
     def __init__(
-        self, word: str, kind: FailureKind = FailureKind.UNAVAILABLE, *, has_worked: bool = False
+        self,
+        word: str,
+        kind: FailureKind = FailureKind.UNAVAILABLE,
+        *,
+        has_worked: bool = False,
+        asked_seconds: int | None = None,
     ) -> None:
         super().__init__(word)
         self.word = word
         self.kind = kind
         self.has_worked = has_worked
         """Whether it may have read the prompt all the same, and cost something."""
+        self.asked_seconds = asked_seconds
+        """For how long it asks to be left alone."""
 
 
 class _RejectedError(Exception):
@@ -127,7 +134,7 @@ async def call_llm(call: AgentCall) -> StepResult:
     """Ask the models of the route, one after another, until one answers."""
     record = _Record()
     until = time.monotonic() + call.timeout_seconds
-    kinds: list[FailureKind] = []
+    passed_over: list[_PassedOverError] = []
     for index, model in enumerate(call.models):
         left = until - time.monotonic()
         share = left / (len(call.models) - index)
@@ -136,7 +143,7 @@ async def call_llm(call: AgentCall) -> StepResult:
         except _PassedOverError as error:
             record.passed_over.append(f"{model.choice.model}: {error.word}")
             record.is_unknown = record.is_unknown or error.has_worked
-            kinds.append(error.kind)
+            passed_over.append(error)
         except _RejectedError as error:
             return _failed(
                 call,
@@ -154,7 +161,7 @@ async def call_llm(call: AgentCall) -> StepResult:
                 reason=error.message,
                 basis=(_basis(call, record),),
             )
-    return _nobody_answered(call, record, kinds)
+    return _nobody_answered(call, record, passed_over)
 
 
 async def _ask(call: AgentCall, model: CallableModel, record: _Record, until: float) -> StepResult:
@@ -208,7 +215,7 @@ async def _reply(call: AgentCall, asked: Asked, until: float) -> Reply:
         word, was_reached = "late" if late else error.cause, error.cause != "unreachable"
         raise _PassedOverError(word, kind, has_worked=was_reached) from None
     if answer.status in OVERLOADED or answer.status >= 500:
-        raise _PassedOverError(str(answer.status))
+        raise _PassedOverError(str(answer.status), asked_seconds=answer.retry_after_seconds)
     if answer.status != 200:
         raise _RejectedError(answer.status)
     try:
@@ -242,8 +249,10 @@ def _size(asked: Asked) -> int:
 # ---- what a result says ------------------------------------------------------------------------
 
 
-def _nobody_answered(call: AgentCall, record: _Record, kinds: list[FailureKind]) -> Failed:
-    tried = ", ".join(record.passed_over)
+def _nobody_answered(
+    call: AgentCall, record: _Record, passed_over: Sequence[_PassedOverError]
+) -> Failed:
+    tried, kinds = ", ".join(record.passed_over), [one.kind for one in passed_over]
     if kinds and all(one is FailureKind.BUDGET for one in kinds):
         return _failed(
             call,
@@ -255,9 +264,19 @@ def _nobody_answered(call: AgentCall, record: _Record, kinds: list[FailureKind])
             retryable=False,
         )
     kind = FailureKind.TIMEOUT if FailureKind.TIMEOUT in kinds else FailureKind.UNAVAILABLE
-    return _failed(
-        call, record, kind, "no_model_answered", reason=f"No model of the route answered ({tried})."
-    )
+    reason = f"No model of the route answered ({tried})."
+    asked = _seconds_asked(passed_over)
+    if asked is not None:
+        reason += f" The first may be asked again in {asked:,} s."
+    failed = _failed(call, record, kind, "no_model_answered", reason=reason)
+    return failed.model_copy(update={"retry_after_seconds": asked})
+
+
+def _seconds_asked(passed_over: Sequence[_PassedOverError]) -> int | None:
+    """When the first model may be asked again; None: one of them asks for no time."""
+    fitting = [one for one in passed_over if one.kind is not FailureKind.BUDGET]
+    asked = [one.asked_seconds for one in fitting if one.asked_seconds is not None]
+    return min(asked) if asked and len(asked) == len(fitting) else None
 
 
 def _unfinished(call: AgentCall, record: _Record) -> StepResult:

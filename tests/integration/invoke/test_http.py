@@ -88,6 +88,23 @@ def outcome(given):
     return asyncio.run(call_http(given))
 
 
+@pytest.mark.parametrize(
+    ("page", "seconds"),
+    [
+        ("busy", 20),
+        ("slow-down", 7),
+        ("gone-for-days", 3_600),
+        ("back-already", 0),
+        ("soon", None),
+        ("maintenance", None),
+    ],
+)
+def test_a_service_may_ask_to_be_left_alone_for_an_hour_at_most(reachable, page, seconds):
+    result = outcome(call(reachable, page))
+    assert (result.kind, result.retry_after_seconds) == ("unavailable", seconds)
+    assert ("asks to be left alone" in result.reason) == (seconds is not None)
+
+
 def test_an_answer_becomes_the_output(reachable):
     result = outcome(call(reachable, "good"))
     assert (result.type, result.output) == ("value", {"name": "Ada", "age": 36})

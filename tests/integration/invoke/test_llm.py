@@ -214,6 +214,18 @@ def test_when_no_model_answers_the_step_fails_and_names_each(setup, models):
     assert result.retryable
 
 
+def test_when_every_model_asks_for_time_the_step_is_tried_again_after_it(setup, models):
+    setup.provider()
+    setup.route(choice(), choice(model="small"))
+    models.script = [429, 429]
+    version = setup.agent()
+    result = setup.ask(version)
+    assert (result.kind, result.retry_after_seconds) == ("unavailable", 20)
+    assert result.reason.endswith("The first may be asked again in 20 s.")
+    models.script = [500, 429]
+    assert setup.ask(version).retry_after_seconds is None, "the first asks for no time"
+
+
 def test_a_request_that_is_refused_as_wrong_is_not_hidden_behind_the_next_model(setup, models):
     setup.provider()
     setup.route(choice(), choice(model="small"))

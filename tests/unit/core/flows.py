@@ -170,9 +170,13 @@ class Flow:
         kind = AttemptFailed if isinstance(result, Failed) else AttemptSucceeded
         return self.send(kind(**self._at(step, at), result=result))
 
-    def fail(self, step, kind="agent_error", *, retryable=True, **at):
+    def fail(self, step, kind="agent_error", *, retryable=True, retry_after_seconds=None, **at):
         failed = Failed(
-            kind=FailureKind(kind), reason_code="broke", reason="It broke.", retryable=retryable
+            kind=FailureKind(kind),
+            reason_code="broke",
+            reason="It broke.",
+            retryable=retryable,
+            retry_after_seconds=retry_after_seconds,
         )
         return self.end_with(step, failed, **at)
 

@@ -478,6 +478,13 @@ def test_a_failure_of_a_listed_kind_is_tried_again_after_a_growing_pause():
     assert flow.emitted("start_timer")[0].due_at == START + timedelta(seconds=30)
 
 
+def test_a_service_that_asks_to_be_left_alone_is_called_no_sooner():
+    flow = line(retry={"max_attempts": 3, "backoff_seconds": 10, "jitter": 0})
+    flow.start()
+    flow.fail("a", "unavailable", retry_after_seconds=90)
+    assert flow.emitted("start_timer")[0].due_at == START + timedelta(seconds=90)
+
+
 def test_no_second_handoff_is_recorded_for_a_further_attempt():
     flow = line()
     flow.start()

@@ -770,7 +770,11 @@ class World:
             found.append(AttemptSucceeded(**place, result=self.answer(step)))
             kind = rnd.choice(list(FailureKind))
             failed = Failed(
-                kind=kind, reason_code="broke", reason="It broke.", retryable=rnd.random() < 0.8
+                kind=kind,
+                reason_code="broke",
+                reason="It broke.",
+                retryable=rnd.random() < 0.8,
+                retry_after_seconds=rnd.choice([None, None, 0, 45]),
             )
             found.append(rnd.choice([AttemptFailed(**place, result=failed), AttemptLost(**place)]))
         found += [self.decision(step) for step in sorted(self.reviews)]

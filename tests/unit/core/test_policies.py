@@ -24,6 +24,16 @@ def test_jitter_spreads_within_its_share_and_is_the_same_every_time(seed, attemp
     assert delay == retry_delay_seconds(policy, attempt=attempt, seed=seed)
 
 
+def test_what_the_service_asks_for_is_waited_for_at_least_and_spread_only_later():
+    policy = RetryPolicy(backoff_seconds=1, max_backoff_seconds=5, jitter=0.5)
+    delays = [
+        retry_delay_seconds(policy, attempt=1, seed=f"run-{n}", asked_seconds=20) for n in range(50)
+    ]
+    assert 20 <= min(delays) < max(delays) <= 30
+    long = RetryPolicy(backoff_seconds=60, jitter=0)
+    assert retry_delay_seconds(long, attempt=1, seed="s", asked_seconds=20) == 60
+
+
 def test_different_runs_pause_differently():
     policy = RetryPolicy(jitter=0.5)
     assert len({retry_delay_seconds(policy, attempt=1, seed=f"run-{n}") for n in range(50)}) == 50
