@@ -103,6 +103,12 @@ ACTIONS: Mapping[str, Action] = {
         "Started a run by a trigger", "A schedule, webhook or event started a run."
     ),
     "incident.closed": Action("Closed an incident", "An incident was settled."),
+    "observation.raised": Action(
+        "Raised an observation", "Runs of a workflow do something that somebody should look at."
+    ),
+    "observation.dismissed": Action(
+        "Dismissed an observation", "A person has looked at what runs do, and said why it may be."
+    ),
     # reviews
     "review.opened": Action("Asked for a review", "A question for a person was opened."),
     "review.claimed": Action("Claimed a review", "A person took a review."),

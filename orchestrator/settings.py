@@ -288,6 +288,7 @@ SPECTACULAR_SETTINGS = {
         "WorkflowVersionStatusEnum": "designer.models.WorkflowVersionStatus",
         "AgentVersionStatusEnum": "registry.models.AgentVersionStatus",
         "RoleEnum": "orchestrator.accounts.contracts.ROLE_CHOICES",
+        "ObservationKindEnum": "orchestrator.runs.traffic.OBSERVATIONS",
         "FitVerdictEnum": ["fits", "does_not_fit", "cannot_tell"],
     },
     "POSTPROCESSING_HOOKS": [

@@ -517,6 +517,15 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
         "workflow.publish", "trigger", body={}
     ),
     ("POST", "api/v1/triggers/<uuid:pk>/try/"): api("run.start", "trigger", body={}),
+    ("GET", "observations/"): Row("run.read"),
+    ("GET", "observations/<uuid:observation_id>/dismiss/"): Row("run.override", "observation"),
+    ("POST", "observations/<uuid:observation_id>/dismiss/"): Row(
+        "run.override", "observation", body={}
+    ),
+    ("GET", "api/v1/observations/"): api("run.read"),
+    ("POST", "api/v1/observations/<uuid:pk>/dismiss/"): api(
+        "run.override", "observation", body=REASON
+    ),
     ("GET", "api/v1/events/"): api("run.read"),
     ("POST", "api/v1/events/"): api("run.start", body={}),
     ("GET", "api/v1/runs/"): api("run.read"),
@@ -527,6 +536,7 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/runs/<uuid:pk>/events/"): api("run.read", "run"),
     ("GET", "api/v1/runs/<uuid:pk>/messages/"): api("run.read", "run"),
     ("GET", "api/v1/runs/<uuid:pk>/context/"): api("run.read", "run"),
+    ("GET", "api/v1/runs/<uuid:pk>/traffic/"): api("run.read", "run"),
     ("GET", "api/v1/runs/<uuid:pk>/steps/<slug:step>/members/"): api(
         "run.read", "run", path={"step": "{step}"}
     ),

@@ -19,6 +19,7 @@ from orchestrator import access
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.console import demo, health
 from orchestrator.runs import selectors as runs
+from orchestrator.runs.watch import list_observations
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -50,8 +51,9 @@ def home(request: HttpRequest) -> HttpResponse:
     """What waits for this person, what fails, and examples to run."""
     actor = actor_of(request)
     mine = list(reviews.list_reviews(actor)[:ROWS]) if access.can(actor, "review.read") else []
-    failing = runs.list_runs(actor, attention=True)[:ROWS] if access.can(actor, "run.read") else []
-    latest = runs.list_runs(actor)[:ROWS] if access.can(actor, "run.read") else []
+    reads_runs = access.can(actor, "run.read")
+    failing = runs.list_runs(actor, attention=True)[:ROWS] if reads_runs else []
+    latest = runs.list_runs(actor)[:ROWS] if reads_runs else []
     return render(
         request,
         "console/home.html",
@@ -60,6 +62,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "failing": failing,
             "latest": latest,
             "limits": pressing_notices(actor, timezone.now()),
+            "observations": list_observations(actor)[:ROWS] if reads_runs else [],
             "examples": demo.examples_for(actor),
             "may_start": access.can(actor, "run.start"),
             "first_steps": [step for action, step in FIRST_STEPS if access.can(actor, action)],

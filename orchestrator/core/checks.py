@@ -113,6 +113,7 @@ from orchestrator.core.scope import (
     writing_ports,
 )
 from orchestrator.core.shared_checks import SharedChecks, taken_by, wrong_kind
+from orchestrator.core.traffic_checks import TrafficChecks
 from orchestrator.core.triggers import own_contract, variables_of
 
 __all__ = ["Finding", "check_definition", "examine", "has_errors"]
@@ -277,6 +278,7 @@ class _Checker:
             self._check_step(step_id)
         self._check_run_title()
         self.findings += BeginChecks(self.definition, self.flow).findings()
+        self.findings += TrafficChecks(self.definition, self.flow).findings()
         if self.definition.context or any(map(writes_of, self.definition.steps.values())):
             self._check_shared()
 

@@ -23,6 +23,7 @@ from orchestrator.runs.models import AgentBreaker, Run
 from orchestrator.runs.origins import origin_lines
 from orchestrator.runs.presentation import graph_of
 from orchestrator.runs.shared_data import key_lines
+from orchestrator.runs.traffic import OBSERVATIONS
 from orchestrator.web.api import ApiViewSet, StrictSerializer
 from orchestrator.web.idempotency import HEADER, idempotent
 from registry import selectors as registry
@@ -325,6 +326,34 @@ class RunMessageSerializer(serializers.Serializer[Any]):
     type = serializers.ChoiceField(choices=("handoff", "answer"))
 
 
+class TrafficEdgeSerializer(serializers.Serializer[Any]):
+    """What went from steps to a step, or to a member of one, and back."""
+
+    from_steps = serializers.ListField(child=serializers.CharField())
+    to = serializers.CharField()
+    handoffs = serializers.IntegerField()
+    answers = serializers.IntegerField()
+    calls = serializers.IntegerField(help_text="Calls of agents, further tries among them.")
+    bytes = serializers.IntegerField()
+    waiting_seconds = serializers.FloatField(help_text="Between handoff and end, without calls.")
+
+
+class ObservationSerializer(serializers.Serializer[Any]):
+    """Something about a run's traffic that somebody should look at."""
+
+    kind = serializers.ChoiceField(choices=OBSERVATIONS)
+    step = serializers.CharField(allow_blank=True)
+    text = serializers.CharField()
+
+
+class RunTrafficSerializer(serializers.Serializer[Any]):
+    messages = serializers.IntegerField(help_text="Handoffs and answers.")
+    bytes = serializers.IntegerField()
+    waiting_seconds = serializers.FloatField()
+    edges = TrafficEdgeSerializer(many=True, help_text="Those with the most messages first.")
+    observations = ObservationSerializer(many=True)
+
+
 class RunMessagesSerializer(serializers.Serializer[Any]):
     messages = serializers.ListField(child=serializers.JSONField())
 
@@ -371,6 +400,7 @@ class RunViewSet(ApiViewSet):
         "events": "run.read",
         "messages": "run.read",
         "context": "run.read",
+        "traffic": "run.read",
         "step": "run.read",
         "members": "run.read",
         "lineage": "run.read",
@@ -461,6 +491,13 @@ class RunViewSet(ApiViewSet):
     def messages(self, _request: Request, pk: UUID) -> Response:
         selectors.get_run(self.actor, pk)
         return Response({"messages": selectors.message_log(pk)})
+
+    @extend_schema(responses=RunTrafficSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def traffic(self, _request: Request, pk: UUID) -> Response:
+        """How much was passed between which steps, how long it lay, and what looks odd."""
+        run = selectors.get_run(self.actor, pk)
+        return Response(selectors.run_traffic(run, timezone.now()).as_json())
 
     @extend_schema(responses=RunContextSerializer)
     @action(detail=True, methods=["get"], pagination_class=None)

@@ -610,6 +610,47 @@ class AgentBreaker(models.Model):
         return f"{self.status} breaker of {self.agent_version_id}"
 
 
+class Observation(models.Model):
+    """What runs of a workflow do that somebody should look at; `runs/watch.py` says when.
+
+    One open row per workflow, kind and step: `times` counts how often it was seen, `run` and `text`
+    are the latest. `step` is empty when it is about the whole run.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey(
+        "accounts.Workspace", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    workflow = models.ForeignKey("designer.Workflow", on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=16)
+    step = models.CharField(max_length=63, blank=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    text = models.TextField()
+    times = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField()
+    latest_at = models.DateTimeField()
+    dismissed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("workflow", "kind", "step"),
+                condition=models.Q(dismissed_at__isnull=True),
+                name="one_open_observation",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("workspace", "-latest_at"),
+                condition=models.Q(dismissed_at__isnull=True),
+                name="observation_list",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Incident(models.Model):
     """Something the sweeper found that should not be: for example a run that waits on nothing."""
 

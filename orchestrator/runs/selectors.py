@@ -65,6 +65,7 @@ from orchestrator.runs.models import (
     Worker,
 )
 from orchestrator.runs.sentences import sentence, step_of
+from orchestrator.runs.traffic import Answered, Called, Facts, Passed, Traffic, Turned, traffic_of
 from registry import selectors as registry
 
 METRIC_DAYS: Final = 30
@@ -450,6 +451,61 @@ def message_log(run_id: UUID) -> list[JsonObject]:
             elif one["type"] == "step_ended" and row is not None:
                 messages.append(_answer(event, one, row))
     return messages
+
+
+def run_traffic(run: Run, now: datetime) -> Traffic:
+    """What the steps of a run have passed to each other so far, and what looks odd about it."""
+    passed = Handoff.objects.filter(run_id=run.id).order_by("seq", "id")
+    called = Attempt.objects.filter(run_id=run.id).order_by("started_at", "id")
+    ended = StepRun.objects.filter(run_id=run.id, ended_at__isnull=False)
+    answered, turned = _answers_and_turns(run.id)
+    _bring_up_to_date(run)
+    facts = Facts(
+        passed=[
+            Passed(step, iteration, tuple(links), size, at)
+            for step, iteration, links, size, at in passed.values_list(
+                "step", "iteration", "links", "payload_bytes", "at"
+            )
+        ],
+        answered=answered,
+        called=[
+            Called(*one)
+            for one in called.values_list("step", "iteration", "started_at", "ended_at")
+        ],
+        turned=turned,
+        ends={
+            (step, iteration): at
+            for step, iteration, at in ended.values_list("step", "iteration", "ended_at")
+            if at is not None
+        },
+        depth=int(run.state.get("depth", 0)),
+        now=run.ended_at or now,
+    )
+    return traffic_of(compiled_run(run).definition, facts)
+
+
+def _answers_and_turns(run_id: UUID) -> tuple[list[Answered], list[Turned]]:
+    """What agents have answered, and which links back were taken, by the journal."""
+    answered: list[Answered] = []
+    turned: list[Turned] = []
+    rows = RunEvent.objects.filter(run_id=run_id).order_by("seq")
+    for seq, kind, body in rows.values_list("seq", "type", "body"):
+        if kind == "attempt_succeeded":
+            answered.append(_answered(seq, body["event"]))
+        turned += [
+            Turned(seq, one["link"], one["used"], one["limit"])
+            for one in body["derived"]
+            if one["type"] == "round_begun"
+        ]
+    return answered, turned
+
+
+def _answered(seq: int, event: Mapping[str, Any]) -> Answered:
+    """An answer by its place; one without an output is told from another by its reason."""
+    result = event["result"]
+    output = result.get("output") or {"bytes": 0}
+    content = output.get("sha256") or f"{result['type']}/{result.get('reason_code')}"
+    return Answered(seq, event["step"], event["iteration"], output["bytes"], content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from orchestrator.runs.models import Incident, Run, Timer, Worker
 from orchestrator.runs.own_events import tell_own_events
 from orchestrator.runs.placing import leave_places_of_the_dead
 from orchestrator.runs.retention import delete_expired
+from orchestrator.runs.watch import look_over
 
 logger = logging.getLogger("baton.runs.sweeper")
 
@@ -100,6 +101,7 @@ class Sweeper:
             self._incidents_at = at + INCIDENT_SECONDS
             _each("incidents", open_incidents, now)
             _each("retention", delete_expired, now)
+            _each("ended runs", look_over, now)
         return True
 
     def _deliver_parked(self, now: datetime) -> int:

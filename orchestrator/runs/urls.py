@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from orchestrator.runs import (
     bulk_views,
+    observation_views,
     recovery_views,
     retention_views,
     trial_views,
@@ -17,12 +18,14 @@ from orchestrator.runs.api import AgentTrialViewSet, BreakerViewSet, RunViewSet,
 from orchestrator.runs.bulk_api import BulkActViewSet
 from orchestrator.runs.event_api import EventViewSet
 from orchestrator.runs.hooks import hook
+from orchestrator.runs.observation_api import ObservationViewSet
 from orchestrator.runs.retention_api import RetentionPolicyViewSet
 from orchestrator.runs.trigger_api import TriggerFiringViewSet, TriggerViewSet
 
 app_name = "runs"
 _router = SimpleRouter(use_regex_path=False)
 _router.register("runs", RunViewSet, basename="run")
+_router.register("observations", ObservationViewSet, basename="observation")
 _router.register("bulk-acts", BulkActViewSet, basename="bulk-act")
 _router.register("triggers", TriggerViewSet, basename="trigger")
 _router.register("events", EventViewSet, basename="event")
@@ -41,6 +44,8 @@ urlpatterns = [
         name="trigger-act",
     ),
     path("events/", trigger_views.events, name="events"),
+    path("observations/", observation_views.observations, name="observations"),
+    path("observations/<uuid:observation_id>/dismiss/", observation_views.dismiss, name="observed"),
     path("settings/retention/", retention_views.policies, name="retention"),
     path("settings/retention/<slug:slug>/", retention_views.policy, name="retention-policy"),
     path("hooks/<slug:address>/", hook, name="hook"),

@@ -457,6 +457,7 @@ class _Page:
             context["messages_log"] = presentation.messages_of(
                 selectors.message_log(self.run.id), self.definition
             )
+            context["traffic"] = selectors.run_traffic(self.run, self.now)
         elif self.view == "shared":
             context["shared_keys"] = key_lines(
                 self.definition, cast("Mapping[str, Any]", self.snapshot["shared"])

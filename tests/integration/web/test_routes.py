@@ -136,6 +136,7 @@ class World:
             "hooked": "hooked",
             "limit": self._limit(claims),
             "bulk_act": self._bulk_act(),
+            "observation": self._observation(),
             **self._models(claims),
         }
 
@@ -149,6 +150,22 @@ class World:
             reason="because",
             actor=self._actor(Role.OPERATOR),
             now=self.now,
+        )
+        return str(row.id)
+
+    def _observation(self):
+        """Something that was seen about the run."""
+        from orchestrator.runs.models import Observation
+
+        row = Observation.objects.create(
+            workspace_id=self.run.workspace_id,
+            workflow_id=self.run.workflow_id,
+            kind="circles",
+            step=self.step,
+            run_id=self.run.id,
+            text="The loop went round.",
+            first_at=self.now,
+            latest_at=self.now,
         )
         return str(row.id)
 
