@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from approvals import selectors, services, sign_offs, subjects
-from approvals.closure import KIND_WORDS, RISKS
+from approvals.closure import KIND_WORDS, PERSON_BEFORE, RISKS
 from approvals.models import Decision, ReviewTask, SignOffPolicy, SignOffStatus
 from approvals.selectors import Segment
 from orchestrator import access
@@ -154,11 +154,18 @@ class PolicySerializer(serializers.Serializer[Any]):
     workspace = serializers.CharField()
     version = serializers.IntegerField(help_text="0 is the default that comes with the product.")
     needed = serializers.DictField(child=serializers.IntegerField())
+    person_before = serializers.ChoiceField(
+        choices=PERSON_BEFORE,
+        help_text="The lowest side effect before which a workflow must ask a person.",
+    )
 
 
 class PolicyChangeSerializer(StrictSerializer):
     needed = serializers.DictField(
         child=serializers.IntegerField(), help_text="For each risk class 1 to 5 people."
+    )
+    person_before = serializers.ChoiceField(
+        choices=PERSON_BEFORE, required=False, help_text="Left out: as it was."
     )
     reason = serializers.CharField(max_length=2_000)
 
@@ -337,6 +344,7 @@ def _policy(workspace: Workspace) -> dict[str, Any]:
         "workspace": workspace.slug,
         "version": policy.version,
         "needed": {risk: policy.needed[risk] for risk in RISKS},
+        "person_before": policy.person_before,
     }
 
 

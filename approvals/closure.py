@@ -18,6 +18,9 @@ from orchestrator.core.json import JsonObject, JsonValue
 RISKS = ("none", "read", "write", "irreversible")
 """Risk classes: the highest side effect of what a version calls, from the lowest."""
 
+PERSON_BEFORE = ("nothing", "read", "write", "irreversible")
+"""Before which side effect, and what is above it, a workflow must ask a person."""
+
 MOST_NEEDED = 5
 """More people than this cannot be asked to sign."""
 KIND_WORDS = {

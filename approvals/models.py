@@ -208,13 +208,15 @@ class SignOffMember(models.Model):
 class SignOffPolicy(GovernedModel):
     """How many people must sign off in a workspace, by risk; each change is a new version.
 
-    `needed` maps each risk class (none, read, write, irreversible) to a number.
+    `needed` maps each risk class (none, read, write, irreversible) to a number. `person_before` is
+    the lowest side effect before which a workflow must ask a person; `nothing`: before none.
     """
 
     workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+")
     version = models.PositiveIntegerField()
     is_current = models.BooleanField(default=True)
     needed = models.JSONField()
+    person_before = models.CharField(max_length=16, default="nothing", db_default="nothing")
     set_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

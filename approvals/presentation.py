@@ -16,7 +16,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from approvals import subjects
-from approvals.closure import MOST_NEEDED, RISKS
+from approvals.closure import MOST_NEEDED, PERSON_BEFORE, RISKS
 from approvals.evidence import Item, ReviewEvidence
 from approvals.models import ReviewTask
 from approvals.selectors import Policy, Standing
@@ -670,11 +670,16 @@ POLICY_FORM: JsonObject = {
             risk: {"type": "integer", "minimum": 1, "maximum": MOST_NEEDED, "title": words}
             for risk, words in RISK_WORDS.items()
         },
+        "person_before": {
+            "type": "string",
+            "enum": [*PERSON_BEFORE],
+            "title": "Workflows must ask a person before a step that does this, or more",
+        },
         "reason": {"type": "string", "title": "Why", "minLength": 1, "maxLength": 2_000},
     },
     "additionalProperties": False,
 }
-"""The form of a sign-off policy: a number of people per side effect, and the reason."""
+"""The form of a sign-off policy: people per side effect, who asks a person, and the reason."""
 _MEMBER_KINDS = {
     "workflow_version": ("Steps, links, settings", "workflow"),
     "agent_version": ("Agent versions", "agent"),

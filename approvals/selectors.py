@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from approvals import subjects
-from approvals.closure import RISKS, Member
+from approvals.closure import PERSON_BEFORE, RISKS, Member
 from approvals.evidence import ReviewEvidence, read_evidence
 from approvals.lifecycle import LIVE_STATUSES, STANDING
 from approvals.models import (
@@ -32,6 +32,7 @@ from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.core.canonical import content_sha256
 from orchestrator.core.errors import NotFoundError
+from orchestrator.core.json import JsonValue
 
 
 class Segment(StrEnum):
@@ -53,20 +54,26 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many people must sign off in a workspace, by risk class; version 0 is the default."""
+    """How many people must sign off in a workspace, by risk class; version 0 is the default.
+
+    `person_before`: the lowest side effect before which a workflow must ask a person.
+    """
 
     workspace_id: UUID
     version: int
     needed: Mapping[str, int]
+    person_before: str = PERSON_BEFORE[0]
 
     def member(self) -> Member:
-        """The policy as a member of a closure."""
-        needed = {risk: self.needed[risk] for risk in RISKS}
+        """The policy as a member of a closure; without `person_before` its hash is as ever."""
+        content: dict[str, JsonValue] = {risk: self.needed[risk] for risk in RISKS}
+        if self.person_before != PERSON_BEFORE[0]:
+            content["person_before"] = self.person_before
         return Member(
             kind="sign_off_policy",
             id=str(self.workspace_id),
             version=self.version,
-            sha256=content_sha256(dict(needed)),
+            sha256=content_sha256(content),
             title=f"v{self.version}" if self.version else "of the product",
         )
 
@@ -305,7 +312,9 @@ def stamp(at: datetime) -> str:
 def policy_of(workspace_id: UUID) -> Policy:
     """The sign-off policy of a workspace as it is now."""
     row = SignOffPolicy.objects.filter(workspace_id=workspace_id, is_current=True).first()
-    return _policy(workspace_id, row.version if row else None, row.needed if row else None)
+    if row is None:
+        return _policy(workspace_id, None, None, None)
+    return _policy(workspace_id, row.version, row.needed, row.person_before)
 
 
 def count_standing(workspace_id: UUID) -> int:
@@ -373,12 +382,18 @@ def signed_among(subjects_asked: Iterable[tuple[str, UUID]]) -> dict[tuple[str, 
     rows = SignOff.objects.filter(wanted, status=SignOffStatus.SIGNED).annotate(
         policy_version=Subquery(current.values("version")[:1]),
         policy_needed=Subquery(current.values("needed")[:1]),
+        policy_person_before=Subquery(current.values("person_before")[:1]),
     )
     return {
         (row.kind, row.subject_id): Signed(
             row.id,
             row.closure_sha256,
-            _policy(row.workspace_id, row.policy_version, row.policy_needed),
+            _policy(
+                row.workspace_id,
+                row.policy_version,
+                row.policy_needed,
+                row.policy_person_before,
+            ),
         )
         for row in rows
     }
@@ -476,8 +491,18 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _policy(workspace_id: UUID, version: int | None, needed: Mapping[str, int] | None) -> Policy:
-    return Policy(workspace_id, version or 0, needed or dict.fromkeys(RISKS, 1))
+def _policy(
+    workspace_id: UUID,
+    version: int | None,
+    needed: Mapping[str, int] | None,
+    person_before: str | None,
+) -> Policy:
+    return Policy(
+        workspace_id,
+        version or 0,
+        needed or dict.fromkeys(RISKS, 1),
+        person_before or PERSON_BEFORE[0],
+    )
 
 
 # ---- parts -------------------------------------------------------------------------------------

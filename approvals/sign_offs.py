@@ -31,6 +31,7 @@ from django.db import transaction
 from approvals import selectors, services, subjects
 from approvals.closure import (
     MOST_NEEDED,
+    PERSON_BEFORE,
     RISKS,
     Member,
     MemberChange,
@@ -180,10 +181,12 @@ def set_sign_off_policy(
     reason: str,
     actor: Actor,
     now: datetime,
+    person_before: str | None = None,
 ) -> selectors.Policy:
-    """Say how many people must sign off in a workspace; the same numbers change nothing.
+    """Say how many people must sign off in a workspace; the same again changes nothing.
 
-    Every sign-off of the workspace binds the policy, so a change voids them all.
+    `person_before` names the lowest side effect before which a workflow must ask a person (None:
+    as it was). Every sign-off of the workspace binds the policy, so a change voids them all.
 
     Raises:
         InvalidInputError: a risk class is missing or unknown, or a number is not from 1 to 5, or
@@ -192,7 +195,8 @@ def set_sign_off_policy(
     access.require(actor, "policy.manage", workspace_id)
     needed, reason = _checked_numbers(needed), read_text(reason)
     before = selectors.policy_of(workspace_id)
-    if before.needed == needed:
+    asks = before.person_before if person_before is None else _checked_effect(person_before)
+    if (before.needed, before.person_before) == (needed, asks):
         return before
     if not reason:
         raise InvalidInputError(
@@ -204,11 +208,12 @@ def set_sign_off_policy(
         workspace_id=workspace_id,
         version=before.version + 1,
         needed=dict(needed),
+        person_before=asks,
         set_by_id=UUID(actor.id) if actor.kind == "user" else None,
         reason=reason,
         created_at=now,
     )
-    policy = selectors.Policy(workspace_id, row.version, needed)
+    policy = selectors.Policy(workspace_id, row.version, needed, asks)
     _replace_policy(before, policy, row, actor=actor, now=now)
     member = policy.member()
     member_changed(
@@ -216,15 +221,7 @@ def set_sign_off_policy(
         id=member.id,
         sha256=member.sha256,
         what="The sign-off policy of the workspace changed.",
-        details=[
-            {
-                "title": f"Sign-offs needed, side effect {risk}",
-                "before": str(before.needed[risk]),
-                "after": str(needed[risk]),
-            }
-            for risk in RISKS
-            if before.needed[risk] != needed[risk]
-        ],
+        details=_policy_changes(before, policy),
         actor=actor,
         now=now,
     )
@@ -556,7 +553,11 @@ def _replace_policy(
             reason=row.reason,
             before_sha256=before.member().sha256,
             after_sha256=after.member().sha256,
-            decision={"outcome": outcome, "needed": dict(after.needed)},
+            decision={
+                "outcome": outcome,
+                "needed": dict(after.needed),
+                "person_before": after.person_before,
+            },
         ).id
 
     if before.version:
@@ -567,6 +568,37 @@ def _replace_policy(
             raise ConflictError("Somebody else has just changed this policy. Look again.")
     row.audit_id = entry("set")
     row.save(force_insert=True)
+
+
+def _policy_changes(before: selectors.Policy, after: selectors.Policy) -> list[JsonObject]:
+    """What another policy changes, row by row, for those who sign anew."""
+    rows: list[JsonObject] = [
+        {
+            "title": f"Sign-offs needed, side effect {risk}",
+            "before": str(before.needed[risk]),
+            "after": str(after.needed[risk]),
+        }
+        for risk in RISKS
+        if before.needed[risk] != after.needed[risk]
+    ]
+    if before.person_before != after.person_before:
+        asked = {"before": before.person_before, "after": after.person_before}
+        rows.append({"title": "A person is asked before the side effect", **asked})
+    return rows
+
+
+def _checked_effect(person_before: str) -> str:
+    if person_before in PERSON_BEFORE:
+        return person_before
+    known = ", ".join(PERSON_BEFORE)
+    raise InvalidInputError(
+        f"Say before which side effect a person is asked: {known}.",
+        detail={
+            "violations": [
+                {"path": "/person_before", "rule": "enum", "reason": f"is none of {known}"}
+            ]
+        },
+    )
 
 
 def _checked_numbers(needed: Mapping[str, int]) -> dict[str, int]:

@@ -178,6 +178,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
             sign_offs.set_sign_off_policy(
                 workspace_id=workspace.id,
                 needed={risk: value[risk] for risk in RISKS},
+                person_before=value.get("person_before"),
                 reason=value["reason"],
                 actor=actor,
                 now=timezone.now(),
@@ -189,7 +190,8 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("approvals:policies")
     found = selectors.policy_of(workspace.id)
     shown = shown or forms.show(
-        presentation.POLICY_FORM, {risk: found.needed[risk] for risk in RISKS}
+        presentation.POLICY_FORM,
+        {**{risk: found.needed[risk] for risk in RISKS}, "person_before": found.person_before},
     )
     context = {
         "workspace": workspace,

@@ -562,7 +562,7 @@ def catalogue_for(
     """What the checker and the planner may know: agents and types, and workflows that are run.
 
     As `registry.selectors.catalogue_for`. Workflow versions are there once they are signed off;
-    with a workspace, those of others are as if they did not exist.
+    with a workspace, those of others are as if they did not exist, and its policy is known.
     """
     known = registry.catalogue_for(definition, types, workspace_id=workspace_id)
     found = versions_run_by(definition)
@@ -571,7 +571,10 @@ def catalogue_for(
         for one in found
         if workspace_id in {None, one.workflow.workspace_id}
     }
-    return replace(known, workflows=workflows, own=own)
+    found_in = replace(known, workflows=workflows, own=own)
+    if workspace_id is None:
+        return found_in
+    return replace(found_in, person_before=approvals.policy_of(workspace_id).person_before)
 
 
 def versions_run_by(definition: WorkflowDefinition) -> list[WorkflowVersion]:

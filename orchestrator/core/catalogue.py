@@ -95,9 +95,11 @@ class Catalogue:
     """Everything a definition may refer to: agents and workflows by `(slug, version)`, types.
 
     `own` is the slug of the workflow whose definition it is about, when it has one.
+    `person_before`: the lowest side effect before which its workspace wants a person to decide.
     """
 
     agents: Mapping[tuple[str, int], AgentInterface] = field(default_factory=dict)
     types: Mapping[str, DomainType] = field(default_factory=dict)
     workflows: Mapping[tuple[str, int], WorkflowInterface] = field(default_factory=dict)
     own: str = ""
+    person_before: str = "nothing"

@@ -99,6 +99,7 @@ from orchestrator.core.flow import Flow, Ports
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import way_around
 from orchestrator.core.mendings import Mender
+from orchestrator.core.people_checks import people_missing
 from orchestrator.core.protocols import roles_of
 from orchestrator.core.roles import Role
 from orchestrator.core.schedules import ScheduleError, read_cron, read_zone
@@ -279,6 +280,7 @@ class _Checker:
         self._check_run_title()
         self.findings += BeginChecks(self.definition, self.flow).findings()
         self.findings += TrafficChecks(self.definition, self.flow).findings()
+        self.findings += people_missing(self.definition, self.flow, self.catalogue)
         if self.definition.context or any(map(writes_of, self.definition.steps.values())):
             self._check_shared()
 

@@ -72,6 +72,10 @@ class Flow:
         """Whether some back link may start the step anew."""
         return any(self._leads(link.target, step_id) for link in self.back)
 
+    def is_within(self, back: Link, step_id: str) -> bool:
+        """Whether the step is part of the loop that a back link closes."""
+        return self._leads(back.target, step_id) and self._leads(step_id, back.source)
+
     def _leads(self, other: str, step_id: str) -> bool:
         return other == step_id or self.is_before(other, step_id)
 

@@ -57,10 +57,7 @@ class TrafficChecks:
     def _body(self, link: Link) -> frozenset[str]:
         """The steps of a loop: those that a way from its target to its source passes."""
         return frozenset(
-            step_id
-            for step_id in self.flow.order
-            if (step_id == link.target or self.flow.is_before(link.target, step_id))
-            and (step_id == link.source or self.flow.is_before(step_id, link.source))
+            step_id for step_id in self.flow.order if self.flow.is_within(link, step_id)
         )
 
     def _many_calls(self) -> Iterator[Finding]:

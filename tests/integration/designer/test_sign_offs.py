@@ -560,6 +560,60 @@ def test_another_policy_voids_every_sign_off_of_its_workspace_and_asks_for_each_
     assert scene.start().mode == "live"
 
 
+ONE_EACH = dict.fromkeys(("none", "read", "write", "irreversible"), 1)
+GATE = {
+    "kind": "gate",
+    "name": "Ask",
+    "type": "review",
+    "question": "Write it down?",
+    "proposal": {"amount": "input.amount"},
+    "contract": small()["input"],
+}
+
+
+def asking_a_person():
+    """`small`, with a gate before its agent."""
+    document = small()
+    document["steps"]["gate"] = GATE
+    links = document["links"]
+    links["start.next-gate"] = {**links.pop("start.next-size"), "target": "gate"}
+    links["gate.approved-size"] = {"source": "gate", "port": "approved", "target": "size"}
+    return document
+
+
+def test_a_policy_that_wants_a_person_stops_what_asks_nobody(world):
+    approved = world.agent("size", manifest={**RULES, "side_effect": "write"})
+    first = install(create(world, small(), slug="size"))
+
+    def start():
+        actor = world.people[OWNER]
+        engine.start_run(workflow_slug="size", input={"amount": 5}, actor=actor, now=timezone.now())
+
+    start()
+    sign_offs.set_sign_off_policy(
+        workspace_id=world.workspace.id,
+        needed=ONE_EACH,
+        person_before="write",
+        reason="Nothing is written that nobody has seen.",
+        actor=world.people[ADMINISTRATOR],
+        now=NOW,
+    )
+    with pytest.raises(SignOffMissingError):
+        start()
+    sign("agent_version", approved.id, world.people[ADMINISTRATOR], NOW)
+    task = reviews.review_of_version("workflow_version", first.id)
+    assert reviews.evidence_of(task).decision.choices == ("returned",), "it cannot be signed"
+    changes = {"slug": "size", "actor": world.people[OWNER], "now": NOW}
+    services.save_draft(definition=small(summary="Other words."), revision=0, **changes)
+    with pytest.raises(services.NotSubmittableError) as refused:
+        submit(selectors.get_workflow("size"))
+    (finding,) = refused.value.detail["findings"]
+    assert (finding["code"], finding["step"]) == ("person_missing", "size")
+    services.save_draft(definition=asking_a_person(), revision=1, **changes)
+    install(selectors.get_workflow("size"))
+    start()
+
+
 def test_the_same_policy_again_changes_nothing(scene):
     before = rows()
     sign_offs.set_sign_off_policy(
@@ -776,13 +830,21 @@ def test_the_policy_over_the_api_and_on_its_page(world):
         answer = put(administrator, {**body, "needed": wrong})
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
         assert answer.json()["violations"]
-    assert put(administrator, body).json()["version"] == 1
+    answer = put(administrator, {**body, "person_before": "everything"})
+    assert (answer.status_code, answer.json()["violations"][0]["path"]) == (422, "/person_before")
+    assert put(administrator, {**body, "person_before": "write"}).json()["version"] == 1
+    assert reader.get(address).json()["person_before"] == "write"
+    assert put(administrator, body).json()["version"] == 1, "what is left out stays"
     form = {"input.none": 1, "input.read": 1, "input.write": 3, "input.irreversible": 3}
     page = administrator.post("/settings/sign-offs/claims/", {**form, "input.reason": ""})
     assert page.status_code == 422
     page = administrator.post("/settings/sign-offs/claims/", {**form, "input.reason": "More."})
     assert page.status_code == 302
-    assert reviews.policy_of(world.workspace.id).needed["write"] == 3
+    policy = reviews.policy_of(world.workspace.id)
+    assert (policy.needed["write"], policy.person_before) == (3, "write")
+    form |= {"input.person_before": "irreversible", "input.reason": "Only what is for good."}
+    assert administrator.post("/settings/sign-offs/claims/", form).status_code == 302
+    assert reviews.policy_of(world.workspace.id).person_before == "irreversible"
     shown = reader.get("/settings/sign-offs/claims/").content.decode()
     assert "Only an administrator" in shown
     assert "Money." in shown
