@@ -228,6 +228,17 @@ class BudgetSerializer(serializers.Serializer[Any]):
     money = MoneyBudgetSerializer(allow_null=True)
 
 
+class SavedSerializer(serializers.Serializer[Any]):
+    """What a run that went on at a step did not do again."""
+
+    resumed_at = serializers.CharField(help_text="The step.")
+    steps = serializers.ListField(child=serializers.CharField(), help_text="Their names.")
+    calls = serializers.IntegerField()
+    tokens = serializers.IntegerField()
+    cost = PriceSerializer(many=True)
+    seconds = serializers.FloatField(help_text="What the calls have taken.")
+
+
 class RunSnapshotSerializer(serializers.Serializer[Any]):
     """Everything about a run. `?view=graph` leaves out the definition and all payloads."""
 
@@ -252,6 +263,9 @@ class RunSnapshotSerializer(serializers.Serializer[Any]):
     end_reason = serializers.CharField(allow_blank=True)
     budget = BudgetSerializer(allow_null=True)
     cost = PriceSerializer(many=True)
+    saved = SavedSerializer(
+        allow_null=True, help_text="Null for a run that was never resumed at a step."
+    )
     input = serializers.JSONField()
     result = serializers.JSONField(allow_null=True)
     can = serializers.JSONField(help_text="What you may ask of the run now.")
@@ -470,11 +484,12 @@ class RunViewSet(ApiViewSet):
         responses=RunSnapshotSerializer,
     )
     def retrieve(self, request: Request, pk: UUID) -> Response:
-        selectors.get_run(self.actor, pk)
+        run = selectors.get_run(self.actor, pk)
         snapshot = selectors.run_snapshot(pk, self.actor)
         if request.query_params.get("view") == GRAPH_VIEW:
             return Response(graph_of(snapshot))
-        return Response(snapshot)
+        saved = selectors.saved_by_resuming(run, snapshot)
+        return Response({**snapshot, "saved": saved and saved.as_json()})
 
     @extend_schema(
         parameters=[OpenApiParameter("after", int, description="Only events after this number.")],

@@ -15,7 +15,6 @@ from typing import Any, Final, TypeAlias
 from designer.words import team_word
 from orchestrator.core.compilation import CompiledWorkflow, member_kind, member_word
 from orchestrator.core.definition import (
-    CALLING,
     AgentStep,
     EmitStep,
     EndStep,
@@ -1014,17 +1013,6 @@ def route_of(
     tested: Mapping[str, JsonValue] = taken.get("tested") or {}
     values = tuple(found for path, value in tested.items() for found in _values(value, path))
     return RouteTaken(port_word(step, taken["port"]), str(taken.get("when") or ""), values)
-
-
-def kept_steps(run: Snapshot, definition: WorkflowDefinition, step_id: str) -> tuple[str, ...]:
-    """The names of the agents and people whose finished work a resume at this step keeps."""
-    return tuple(
-        definition.steps[one].name
-        for one in outline(definition)
-        if one != step_id
-        and isinstance(definition.steps[one], (*CALLING, GateStep))
-        and run["steps"].get(one, {}).get("status") == "succeeded"
-    )
 
 
 # ---- What a person should look at first --------------------------------------------------------

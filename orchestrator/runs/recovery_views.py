@@ -22,6 +22,7 @@ from orchestrator.core.json import JsonObject
 from orchestrator.runs import forms, presentation, selectors, services
 from orchestrator.runs.models import Run
 from orchestrator.runs.recording import types_of
+from orchestrator.runs.saved import saved_by
 from orchestrator.runs.views import override_address, resume_offer
 from registry import selectors as registry
 
@@ -65,7 +66,7 @@ def resume(request: HttpRequest, run_id: UUID, step: str) -> HttpResponse:
         "error": error,
         "lacks_reason": _is_about_reason(error),
         "reason": request.POST.get("reason", ""),
-        "kept": presentation.kept_steps(snapshot, compiled.definition, step),
+        "kept": saved_by(snapshot, compiled, step),
     }
     return render(request, "runs/resume.html", context, status=error.status if error else 200)
 

@@ -64,6 +64,7 @@ from orchestrator.runs.models import (
     TriggerRefusal,
     Worker,
 )
+from orchestrator.runs.saved import Saved, saved_by
 from orchestrator.runs.sentences import sentence, step_of
 from orchestrator.runs.traffic import Answered, Called, Facts, Passed, Traffic, Turned, traffic_of
 from registry import selectors as registry
@@ -378,6 +379,18 @@ def _budget(definition: WorkflowDefinition, run: Run) -> JsonObject | None:
         used: JsonObject = {"minor": run.state.get("money", 0), "currency": budget.money.currency}
         found["money"] = {"used": used, "limit": budget.money.model_dump()}
     return found
+
+
+def saved_by_resuming(run: Run, snapshot: JsonObject) -> Saved | None:
+    """What a run kept when it was last resumed at a step; None: it never was."""
+    _bring_up_to_date(run)
+    if not run.state.get("resumes"):
+        return None
+    resumed = RunEvent.objects.filter(run_id=run.id, type="run_resumed").order_by("-seq").first()
+    if resumed is None:
+        return None
+    step = str(resumed.body["event"]["step"])
+    return saved_by(snapshot, compiled_run(run), step, before=resumed.at)
 
 
 def run_journal(run_id: UUID, after_seq: int = 0, limit: int = JOURNAL_PAGE) -> JsonObject:

@@ -442,6 +442,7 @@ class _Page:
             "outcome": self.snapshot["outcome_title"],
             "budget": self.snapshot["budget"],
             "cost": self.snapshot["cost"],
+            "saved": selectors.saved_by_resuming(self.run, self.snapshot),
             "parent": self.snapshot["parent"],
             "reason": self.snapshot["end_reason"],
             "failed_step": self._failed_step(),

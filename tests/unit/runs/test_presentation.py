@@ -460,12 +460,3 @@ def test_the_canvas_gets_no_payload():
     whole = snapshot({"damage": step("succeeded", input={"secret": 1}, output={"secret": 2})})
     whole["definition"] = {"secret": 3}
     assert "secret" not in str(shown.graph_of(whole))
-
-
-def test_what_a_resume_keeps_is_the_finished_work(definition):
-    steps = {
-        "start": step("succeeded"),
-        "damage": step("succeeded"),
-        "fraud": step("failed"),
-    }
-    assert shown.kept_steps(snapshot(steps, "failed"), definition, "fraud") == ("Assess damage",)
