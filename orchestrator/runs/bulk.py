@@ -9,6 +9,7 @@ whose process died in the middle shows which runs were not asked any more.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from audit.services import append_entry, subject_of
 from orchestrator import access
@@ -69,18 +70,45 @@ def allowed_kinds(actor: Actor) -> tuple[BulkKind, ...]:
 
 
 def act_on_runs(
-    *, act: BulkKind, run_ids: Sequence[UUID], reason: str, actor: Actor, now: datetime
+    *,
+    act: BulkKind,
+    run_ids: Sequence[UUID],
+    reason: str,
+    actor: Actor,
+    now: datetime,
+    idempotency_key: str | None = None,
 ) -> BulkAct:
     """Ask the same of several runs; the results say which took it and why others did not.
 
+    The same key again asks nobody anything and gives the act as it stands.
+
     Raises:
+        IdempotencyKeyReusedError: the key was used before, for another act, runs or reason.
         InvalidInputError: no run, more than `MAX_RUNS`, or no reason.
         NotFoundError: one of them is not the actor's to see; nothing was done.
         PermissionDeniedError: the actor may not do this to one of them; nothing was done.
     """
     reason = read_reason(reason)
     runs = _authorised(_RULES[act], list(dict.fromkeys(run_ids)), actor)
-    row = _begin(act, runs, reason, actor=actor, now=now)
+    row = BulkAct(
+        id=new_id(),
+        act=act.value,
+        reason=reason,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        workspaces=sorted({str(run.workspace_id) for run in runs}),
+        asked=[str(run.id) for run in runs],
+        idempotency_key=_key_digest(idempotency_key, actor),
+        created_at=now,
+    )
+    if earlier := _asked_before(row):
+        return earlier
+    try:
+        _begin(row, actor)
+    except IntegrityError:
+        if earlier := _asked_before(row):
+            return earlier  # at the same time
+        raise
     try:
         for number, run in enumerate(runs, 1):
             row.results.append(_ask(_RULES[act], run, reason, actor=actor, now=now))
@@ -132,32 +160,38 @@ def _one_per_workspace(runs: Iterable[Run]) -> list[Run]:
     return list({run.workspace_id: run for run in runs}.values())
 
 
+def _key_digest(key: str | None, actor: Actor) -> str | None:
+    if not key:
+        return None
+    return hashlib.sha256(f"{actor.kind}\n{actor.id}\n{key}".encode()).hexdigest()
+
+
+def _asked_before(row: BulkAct) -> BulkAct | None:
+    """The act that was asked with the same key."""
+    if row.idempotency_key is None:
+        return None
+    found = BulkAct.objects.filter(idempotency_key=row.idempotency_key).first()
+    if found and (found.act, found.asked, found.reason) != (row.act, row.asked, row.reason):
+        raise services.IdempotencyKeyReusedError(
+            "This idempotency key was used before, for another act, other runs or another reason.",
+            detail={"act": str(found.id)},
+        )
+    return found
+
+
 @transaction.atomic
-def _begin(
-    act: BulkKind, runs: Sequence[Run], reason: str, *, actor: Actor, now: datetime
-) -> BulkAct:
-    row = BulkAct(
-        id=new_id(),
-        act=act.value,
-        reason=reason,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        workspaces=sorted({str(run.workspace_id) for run in runs}),
-        asked=[str(run.id) for run in runs],
-        created_at=now,
-    )
+def _begin(row: BulkAct, actor: Actor) -> None:
     append_entry(
         actor=actor,
         action="bulk_act.requested",
         subject=subject_of(row),
-        workspace_id=runs[0].workspace_id if len(row.workspaces) == 1 else None,
-        now=now,
-        reason=reason,
-        decision={"outcome": act.value, "runs": len(runs)},
+        workspace_id=UUID(row.workspaces[0]) if len(row.workspaces) == 1 else None,
+        now=row.created_at,
+        reason=row.reason,
+        decision={"outcome": row.act, "runs": len(row.asked)},
         payloads={"runs": {"ids": row.asked}},
     )
     row.save(force_insert=True)
-    return row
 
 
 def _ask(rule: _Rule, run: Run, reason: str, *, actor: Actor, now: datetime) -> JsonObject:

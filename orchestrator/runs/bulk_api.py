@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from orchestrator.runs import bulk
 from orchestrator.runs.models import BulkAct
 from orchestrator.web.api import ApiViewSet, StrictSerializer
+from orchestrator.web.idempotency import HEADER
 
 
 class NewBulkActSerializer(StrictSerializer):
@@ -55,8 +56,11 @@ class BulkActViewSet(ApiViewSet):
     lookup_value_converter = "uuid"
 
     @extend_schema(request=NewBulkActSerializer, responses={201: BulkActSerializer})
-    def create(self, _request: Request) -> Response:
-        """Ask each run in turn; the answer says which took it and why others did not."""
+    def create(self, request: Request) -> Response:
+        """Ask each run in turn; the answer says which took it and why others did not.
+
+        The same `Idempotency-Key` again asks nobody, and gives the act as it stands.
+        """
         given = self.body(NewBulkActSerializer)
         row = bulk.act_on_runs(
             act=bulk.BulkKind(given["act"]),
@@ -64,8 +68,11 @@ class BulkActViewSet(ApiViewSet):
             reason=given["reason"],
             actor=self.actor,
             now=timezone.now(),
+            idempotency_key=request.headers.get(HEADER) or None,
         )
         return Response(_shown(row), status=status.HTTP_201_CREATED)
+
+    create.is_idempotent = True  # type: ignore[attr-defined]  # read by the API description
 
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """What came of an act."""

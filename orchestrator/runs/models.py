@@ -472,6 +472,7 @@ class BulkAct(models.Model):
 
     `asked` are the ids of the runs, `workspaces` those of their workspaces. `results` are in the
     same order: run, title, and either that it was taken (`is_done`) or why not (`reason`).
+    `idempotency_key` is the SHA-256 of who asks and the client's key: a repeat finds the same act.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -482,7 +483,17 @@ class BulkAct(models.Model):
     workspaces = models.JSONField()
     asked = models.JSONField()
     results = models.JSONField(default=list)
+    idempotency_key = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 -- NULL: without a key
     created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("idempotency_key",),
+                condition=models.Q(idempotency_key__isnull=False),
+                name="one_bulk_act_per_key",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.act} of {len(self.asked)} runs"

@@ -1,10 +1,11 @@
-"""The watch: looks over runs that have ended, and keeps what somebody should look at.
+"""The watch: looks over runs, and keeps what somebody should look at.
 
 Theory of operation. The sweeper looks every half minute at the runs that have ended since, found
 by their entries in the audit log, so that the walker does nothing for it. Each is looked over by
 itself (`traffic.py`) and beside the runs before it (`usual.py`). What is found is one open
 `Observation` of the workflow per kind and step: the same again counts it up and names the latest
-run. A person dismisses it, with a reason; should it be seen again, it is raised anew.
+run. A person dismisses it, with a reason; should it be seen again, it is raised anew. Runs that are
+going on and have come far are looked over by themselves too: what goes in circles need not end.
 
 A look takes a quarter of a second at most and goes over the latest entries only: an installation
 that ends more runs than that is watched by samples. Test runs are not watched. Nothing of this
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -31,6 +32,7 @@ from orchestrator import access
 from orchestrator.access import SYSTEM, Actor
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.reading import read_reason
+from orchestrator.core.state import TERMINAL_RUN
 from orchestrator.runs import selectors
 from orchestrator.runs.models import Attempt, EventCursor, Observation, Run, StepRun
 from orchestrator.runs.traffic import Observed
@@ -40,31 +42,45 @@ from registry import selectors as registry
 STRETCH: Final = 2_000
 """Entries of the log that one look goes over: the latest."""
 LOOK_SECONDS: Final = 0.25
+LONG_RUN: Final = 150
+"""A run that is going on is looked over once its journal has so many events."""
+LONG_RUNS: Final = 20
 COMPARED_RUNS: Final = 60
 """How many ended runs of a workflow are compared."""
 _CURSOR: Final = "watch"
 
 
 def look_over(now: datetime) -> int:
-    """Look at the runs that have ended since the last look; returns how many were looked at."""
-    latest = latest_seq()
-    cursor, is_new = EventCursor.objects.get_or_create(name=_CURSOR, defaults={"seq": latest})
-    if is_new or latest == cursor.seq:
-        return 0
-    placed = placed_after(max(cursor.seq, latest - STRETCH), ("run.ended",), STRETCH)
-    EventCursor.objects.filter(name=_CURSOR).update(seq=placed.latest)
-    ended = list(dict.fromkeys(row.run_id for row in reversed(placed.rows) if row.run_id))
-    found = Run.objects.filter(id__in=ended, mode="live", ended_at__isnull=False)
-    runs = {run.id: run for run in found.select_related("workflow")}
-    until, look = time.monotonic() + LOOK_SECONDS, _Look(now)
-    looked = 0
-    for run_id in ended:
-        if run_id in runs:
-            look.at(runs[run_id])
-            looked += 1
+    """Look at the runs that have ended since the last look, and at long ones that go on.
+
+    Returns how many were looked at.
+    """
+    until, look, looked = time.monotonic() + LOOK_SECONDS, _Look(now), 0
+    for run in (*_ended_since(), *_long_ones()):
+        look.at(run)
+        looked += 1
         if time.monotonic() >= until:
             break
     return looked
+
+
+def _ended_since() -> list[Run]:
+    """The live runs that have ended since the last look, the latest first; they are taken once."""
+    latest = latest_seq()
+    cursor, is_new = EventCursor.objects.get_or_create(name=_CURSOR, defaults={"seq": latest})
+    if is_new or latest == cursor.seq:
+        return []
+    placed = placed_after(max(cursor.seq, latest - STRETCH), ("run.ended",), STRETCH)
+    EventCursor.objects.filter(name=_CURSOR).update(seq=placed.latest)
+    ended = dict.fromkeys(row.run_id for row in reversed(placed.rows) if row.run_id)
+    found = Run.objects.filter(id__in=ended, mode="live", ended_at__isnull=False).in_bulk()
+    return [found[run_id] for run_id in ended if run_id in found]
+
+
+def _long_ones() -> list[Run]:
+    """Live runs that are going on and have come far, the newest first."""
+    going_on = Run.objects.filter(mode="live", seq__gte=LONG_RUN).exclude(status__in=TERMINAL_RUN)
+    return list(going_on.order_by("-id")[:LONG_RUNS])
 
 
 def list_observations(actor: Actor) -> QuerySet[Observation]:
@@ -119,8 +135,14 @@ class _Look:
     _usual: dict[UUID, list[RunFigures]] = field(default_factory=dict)
 
     def at(self, run: Run) -> None:
-        """Look over one run, by itself and beside the others of its workflow."""
+        """Look over one run, by itself and, when it has ended, beside others of its workflow."""
         seen = list(selectors.run_traffic(run, self.now).observations)
+        if run.ended_at is not None:
+            seen += self._beside_others(run)
+        for one in seen:
+            _note(run, one, self.now)
+
+    def _beside_others(self, run: Run) -> Iterator[Observed]:
         is_first = run.workflow_id not in self._usual
         if is_first:
             self._usual[run.workflow_id] = figures_of_ended_runs(run.workflow_id)
@@ -128,11 +150,9 @@ class _Look:
         place = next((place for place, one in enumerate(usual) if one.run_id == run.id), None)
         if place is not None:
             definition = designer.compiled(run.version_id).definition
-            seen += unusual(definition, usual[place], usual[place + 1 :])
+            yield from unusual(definition, usual[place], usual[place + 1 :])
         if is_first:
-            seen += grown(usual)
-        for one in seen:
-            _note(run, one, self.now)
+            yield from grown(usual)
 
 
 def figures_of_ended_runs(workflow_id: UUID) -> list[RunFigures]:
@@ -177,11 +197,13 @@ def _calls_and_costs(ids: Sequence[UUID]) -> tuple[Counter[UUID], dict[UUID, Cou
 
 @transaction.atomic
 def _note(run: Run, seen: Observed, now: datetime) -> None:
-    """Raise an observation, or count an open one up."""
+    """Raise an observation, or count an open one up; a run that is seen again counts once."""
     same = Observation.objects.filter(
         workflow_id=run.workflow_id, kind=seen.kind, step=seen.step, dismissed_at__isnull=True
     )
     changes = {"run_id": run.id, "text": seen.text, "latest_at": now}
+    if same.filter(run_id=run.id).update(**changes):
+        return
     if same.update(times=F("times") + 1, **changes):
         return
     row = Observation.objects.create(

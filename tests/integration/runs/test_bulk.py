@@ -12,6 +12,7 @@ from orchestrator.core.errors import InvalidInputError, NotFoundError, Permissio
 from orchestrator.runs import bulk
 from orchestrator.runs.bulk import BulkKind
 from orchestrator.runs.models import BulkAct, InboxEvent
+from orchestrator.runs.services import IdempotencyKeyReusedError
 from orchestrator.runs.walker import walk
 from tests.integration.runs.test_walking import FATAL, answer
 from tests.integration.runs.world import (
@@ -25,13 +26,14 @@ from tests.integration.runs.world import (
 )
 
 
-def ask(world, act, runs, *, actor=None, reason="The service is down."):
+def ask(world, act, runs, *, actor=None, reason="The service is down.", **more):
     return bulk.act_on_runs(
         act=act,
         run_ids=[getattr(run, "id", run) for run in runs],
         reason=reason,
         actor=actor or world.operator,
         now=now(),
+        **more,
     )
 
 
@@ -56,6 +58,19 @@ def test_each_run_is_asked_and_each_has_its_entry_beside_that_of_the_act(world, 
     said = content_of(entry)["decision"]
     assert (said["outcome"], said["runs"]) == ("cancel", 3)
     assert invariants() == {}
+
+
+def test_the_same_key_asks_once_and_gives_the_act_as_it_stands(world, doorbells):
+    runs = waiting(world, 2)
+    first = ask(world, BulkKind.PAUSE, runs, idempotency_key="k1")
+    again = ask(world, BulkKind.PAUSE, runs, idempotency_key="k1")
+    assert (again.id, again.results) == (first.id, first.results)
+    assert InboxEvent.objects.filter(run__in=runs).count() == 2
+    for other in ({"act": BulkKind.CANCEL}, {"runs": runs[:1]}, {"reason": "Another."}):
+        given = {"act": BulkKind.PAUSE, "runs": runs, **other}
+        with pytest.raises(IdempotencyKeyReusedError):
+            ask(world, given.pop("act"), given.pop("runs"), idempotency_key="k1", **given)
+    assert ask(world, BulkKind.PAUSE, runs, idempotency_key="k2").id != first.id
 
 
 def test_what_cannot_be_done_keeps_no_other_from_it_and_says_why(world, doorbells):

@@ -10,7 +10,7 @@ from audit.models import AuditOutbox
 from audit.sequencer import sequence_once
 from orchestrator.access import Role
 from orchestrator.core.errors import InvalidInputError, NotFoundError, PermissionDeniedError
-from orchestrator.runs import services, usual
+from orchestrator.runs import services, usual, watch
 from orchestrator.runs.models import Observation
 from orchestrator.runs.walker import walk
 from orchestrator.runs.watch import (
@@ -19,7 +19,15 @@ from orchestrator.runs.watch import (
     list_observations,
     look_over,
 )
-from tests.integration.runs.world import agent, definition, invariants, now
+from tests.integration.runs.world import (
+    agent,
+    decide,
+    definition,
+    gate,
+    invariants,
+    now,
+    status_of,
+)
 
 NOT_YET = {"type": "not_found", "reason_code": "not_good", "reason": "Not good enough."}
 GOOD = {"type": "value", "output": {"label": "judge", "text": "good"}}
@@ -102,6 +110,27 @@ def test_test_runs_and_runs_that_behave_raise_nothing(world, doorbells, fakes, c
     walked(world, circling)
     assert looked() == 1
     assert not Observation.objects.exists()
+
+
+def test_a_long_run_is_seen_while_it_goes_on_and_counts_once(world, doorbells, fakes, monkeypatch):
+    monkeypatch.setattr(watch, "LONG_RUN", 8)
+    steps = {"write": agent("write"), "judge": agent("judge"), "ask": gate()}
+    links = [
+        *("start.next-write", "write.next-judge", "judge.next-ask", "judge.not_found-write ^9"),
+        *("ask.approved-done", "ask.rejected-done", "ask.expired-done"),
+    ]
+    looked()
+    fakes.script("judge", NOT_YET, NOT_YET, NOT_YET, GOOD)
+    run = walked(world, definition(steps, links))
+    assert status_of(run) == "waiting"
+    for _ in range(2):
+        assert looked() == 1
+        (row,) = list_observations(world.operator)
+        assert (row.kind, row.times, row.run_id) == ("circles", 1, run.id)
+    decide(world, run)
+    walk(run.id)
+    looked()
+    assert list_observations(world.operator).get().times == 1
 
 
 def test_a_run_beside_those_before_it_goes_an_unusual_way(
