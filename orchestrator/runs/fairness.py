@@ -141,6 +141,8 @@ class Turns:
                 group = self._next(waiting)
                 chosen = rung_for if group == rung else self._taken(group)
             if chosen == rung_for:
+                if rung is None:
+                    continue  # it waited when the crowd was read, and waits no more
                 rung = None
             yield chosen, group
 

@@ -22,6 +22,7 @@ from django.conf import settings
 
 from orchestrator.core.commands import InvokeAgent
 from orchestrator.core.errors import DomainError
+from orchestrator.runs import selectors
 from orchestrator.runs.placing import set_down
 from orchestrator.runs.recording import types_of
 from registry import selectors as registry
@@ -41,9 +42,21 @@ class Elsewhere:
         self._waiting: dict[AttemptKey, str] = {}
 
     @property
+    def has_waiting(self) -> bool:
+        """Whether a call waits for another worker."""
+        return bool(self._waiting)
+
+    @property
     def label(self) -> str:
-        """The label of the worker that the run needs next; empty: any worker will do."""
-        return next(iter(self._waiting.values()), "")
+        """The label of the worker that the run needs next; empty: any worker will do.
+
+        Of several one that a living worker has.
+        """
+        labels = sorted(set(self._waiting.values()))
+        if len(labels) > 1:
+            alive = selectors.labels_alive()
+            labels.sort(key=lambda label: label not in alive)
+        return labels[0] if labels else ""
 
     def concerns(self, call: InvokeAgent) -> bool:
         """Whether another worker must make the call."""

@@ -203,7 +203,7 @@ def _spans(step: Step, state: StepSnapshot, ready: datetime, until: datetime) ->
         over = instant_of(attempt.get("ended_at")) or ended or until
         if begun > at:
             yield from _gap(attempt, at, begun)
-        yield _attempt(attempt, begun, over)
+        yield _attempt(attempt, begun, over, is_begun=state.get("status") != "ready")
         at = max(at, over)
     if isinstance(step, (MapStep, TeamStep, WorkflowStep)) and not state.get("review"):
         over = ended or until
@@ -235,12 +235,16 @@ def _gap(attempt: Mapping[str, Any], at: datetime, begun: datetime) -> Iterator[
         yield "backoff", at, begun, f"Waited {length} before try {attempt['number']}"
 
 
-def _attempt(attempt: Mapping[str, Any], begun: datetime, over: datetime) -> _Span:
+def _attempt(
+    attempt: Mapping[str, Any], begun: datetime, over: datetime, *, is_begun: bool
+) -> _Span:
     number, status = attempt.get("number", 1), str(attempt.get("status", ""))
     length = duration((over - begun).total_seconds())
     if status in {"failed", "timed_out", "abandoned"}:
         reason = str(attempt.get("reason") or look_of(status).word)
         return "failed", begun, over, f"Try {number} failed after {length}: {reason}"
+    if status == "leased" and not is_begun:
+        return "queue", begun, over, f"Queued for {length}"
     verb = "running for" if status == "leased" else "took"
     return "agent", begun, over, f"Try {number} {verb} {length}"
 

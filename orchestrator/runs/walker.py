@@ -191,6 +191,7 @@ class _Walk:
         self.to_call = [self._call_of(_key_of(row), row) for row in claim.begun]
         self.flights: dict[AttemptKey, _Flight] = {}
         self.handed_back = False
+        self.handed_over_to = ""
 
     def go(self) -> bool:
         """Steps 2 to 5 of the theory; True when the run was handed back to the queue."""
@@ -204,8 +205,8 @@ class _Walk:
                     is_free = not self.to_call and not self.recording.is_dirty
                     self._await_results(LOOK_SECONDS if is_free else 0)
             self.places.wake_if_given()
-            if self.elsewhere.label and not self.handed_back:
-                services.ring(self.run_id, label=self.elsewhere.label)
+            if self.handed_over_to:
+                services.ring(self.run_id, label=self.handed_over_to)
             return self.handed_back
         finally:
             for flight in self.flights.values():
@@ -260,7 +261,7 @@ class _Walk:
         if self.flights or self.to_call:
             return "hold"
         if not self.recording.has_calls:
-            return "hold" if self.elsewhere.label else "park"
+            return "hold" if self.elsewhere.has_waiting else "park"
         is_over = time.monotonic() > self.slice_ends or self.boot.draining.is_set()
         return "hand_back" if is_over else "hold"
 
@@ -302,13 +303,15 @@ class _Walk:
         raise AssertionError  # the last try returns or raises
 
     def _park(self) -> bool:
-        if label := self.elsewhere.label:
+        label = self.elsewhere.label
+        if label:
             parked = statements.hand_over(self.run_id, self.fence, label)
         else:
             parked = statements.park(self.run_id, self.fence)
         if parked is None:
             raise StaleClaimError
         self.inbox_seq = parked.inbox_seq
+        self.handed_over_to = "" if parked.held else label
         return parked.held
 
     # ---- calls -----------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ from celery import current_app
 
 from orchestrator.runs import services
 from orchestrator.runs.models import Attempt, Run, Worker
-from orchestrator.runs.selectors import labels_wanted, run_snapshot
+from orchestrator.runs.selectors import compiled_run, labels_wanted, run_snapshot
 from orchestrator.runs.sweeper import ring_again
+from orchestrator.runs.timeline import timeline_of
 from orchestrator.runs.trials import try_agent
 from orchestrator.runs.walker import walk
 from tests.integration.runs.world import (
@@ -80,6 +81,25 @@ def test_what_needs_no_label_goes_on_meanwhile(world, doorbells, gpu):
     assert invariants() == {}
 
 
+def test_of_several_labels_a_run_goes_to_one_that_a_worker_has(world, doorbells, settings):
+    world.register("painter", worker="gpu")
+    world.register("caller", worker="io")
+    steps = {"draw": agent("draw", uses="painter"), "call": agent("call", uses="caller")}
+    steps["both"] = {"kind": "join", "name": "Both", "policy": "all"}
+    links = ("start.next-draw", "start.next-call", "call.next-both", "draw.next-both")
+    run = world.start(definition(steps, [*links, "both.next-done"]))
+    live_worker("io")
+    walk(run.id)
+    assert Run.objects.get(id=run.id).needs == "io"
+    settings.WORKER_LABELS = ("io",)
+    walk(run.id)
+    assert Run.objects.get(id=run.id).needs == "gpu"
+    settings.WORKER_LABELS = ("gpu",)
+    walk(run.id)
+    assert status_of(run) == "succeeded"
+    assert invariants() == {}
+
+
 def test_any_worker_ends_such_a_run_when_it_is_cancelled(world, drawn):
     run = world.start(drawn)
     walk(run.id)
@@ -112,6 +132,16 @@ def test_a_label_that_no_worker_has_is_shown_with_the_run_and_the_list(world, dr
     step = run_snapshot(run.id)["steps"]["draw"]
     assert step["reason"] == "Waits for a worker with the label “gpu”."
     assert labels_wanted(world.operator) == {}
+
+
+def test_its_time_in_the_timeline_is_that_of_a_queue(world, drawn):
+    run = world.start(drawn)
+    walk(run.id)
+    snapshot = run_snapshot(run.id)
+    shown = timeline_of(snapshot, compiled_run(Run.objects.get(id=run.id)).definition, now())
+    bars = {row.step: [bar.kind for bar in row.bars] for row in shown.rows}
+    assert set(bars["a"]) <= {"queue", "agent"}
+    assert set(bars["draw"]) == {"queue"}
 
 
 def test_the_sweeper_rings_for_it_once_a_worker_with_the_label_is_alive(world, drawn, doorbells):

@@ -259,6 +259,8 @@ describe("words", () => {
     expect(stepLook("waiting", "review").word).toBe("Waiting for review");
     expect(stepLook("waiting", "exception").tone).toBe("bad");
     expect(stepLook("waiting", "something new").word).toBe("Waiting");
+    expect(stepLook("ready", "worker").word).toBe("Waits for a worker");
+    expect(stepLook("ready", "").word).toBe("Ready");
   });
 
   test("a step that found nothing does not look like a success", () => {

@@ -32,6 +32,8 @@ const WAITING_LOOKS: Readonly<Record<string, Look>> = {
   members: { word: "Running", tone: "busy", shape: "s-running" },
   turn: { word: "Waits for its turn", tone: "idle", shape: "s-late" },
   milestone: { word: "Too early", tone: "idle", shape: "s-late" },
+  place: { word: "Waits for a place", tone: "idle", shape: "s-late" },
+  worker: { word: "Waits for a worker", tone: "idle", shape: "s-late" },
 };
 
 /** A step that succeeded with something else than a value says so. */
@@ -59,7 +61,9 @@ export function stepLook(
   waitingFor?: string | null,
   result?: ResultTag | "" | null,
 ): Look {
-  if (status === "waiting" && waitingFor) return WAITING_LOOKS[waitingFor] ?? STEP_LOOKS.waiting;
+  if ((status === "waiting" || status === "ready") && waitingFor) {
+    return WAITING_LOOKS[waitingFor] ?? STEP_LOOKS[status];
+  }
   if (result && (status === "succeeded" || status === "failed")) {
     return RESULT_LOOKS[result] ?? STEP_LOOKS[status];
   }
