@@ -73,7 +73,7 @@ class Builder:
 
     def saved(self) -> None:
         """Wait until the server has everything."""
-        expect(self.page.locator(".autosave")).to_contain_text(re.compile("^Saved"), timeout=15_000)
+        expect(self.page.locator(".autosave")).to_contain_text(re.compile("^Saved"))
 
     # ---- small moves -------------------------------------------------------------------------
 

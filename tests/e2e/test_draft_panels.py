@@ -91,7 +91,7 @@ def test_a_step_is_tried_with_a_sample_and_answers_in_place(draft):
     inspector.get_by_role("textbox", name="Message").fill("My invoice is wrong.")
     inspector.get_by_role("button", name="Call the agent").click()
     answer = inspector.get_by_role("group", name="Answer of the step")
-    expect(answer).to_contain_text("Fits the contract", timeout=20_000)
+    expect(answer).to_contain_text("Fits the contract")
     expect(answer).to_contain_text("Billing")
 
 

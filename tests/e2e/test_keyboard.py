@@ -307,7 +307,7 @@ def _zoom(desk: Desk) -> int:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 40
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.05)

@@ -87,6 +87,7 @@ def test_what_could_not_be_read_is_filled_in(person, server):
     person.screenshot("review-fill")
     page.get_by_role("button", name=re.compile("Send the answer")).click()
     expect(page.locator("#review-undo")).to_contain_text("answered")
+    expect(page.locator("#review-undo button")).to_be_enabled()  # the server has answered
     token = server.token("reviewer", "reviews:read")
     _, decided = server.api("GET", f"/api/v1/reviews/{task['id']}/", token)
     assert decided["status"] == "decided"
