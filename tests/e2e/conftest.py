@@ -182,6 +182,32 @@ def browser_context_args(browser_context_args, server):
     }
 
 
+@pytest.fixture(scope="session")
+def profile(browser, browser_context_args):
+    """One profile of the browser for all: what it has loaded and compiled stays with it, as at home."""
+    context = browser.new_context(**browser_context_args)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def context(profile):
+    """The profile without the cookies, the stored data and the tabs of the test before."""
+    yield profile
+    for page in profile.pages:
+        page.close()
+    profile.clear_cookies()
+
+
+@pytest.fixture
+def page(context, server):
+    """A new tab. Nothing that another test has stored is there."""
+    page = context.new_page()
+    stored = {"origin": server.url, "storageTypes": "local_storage"}
+    context.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
+    return page
+
+
 class Person:
     """Somebody at a browser."""
 
