@@ -81,14 +81,8 @@ class Builder:
         return self.inspector.get_by_role("button", name=name, exact=True)
 
     def type_into(self, box: Locator, text: str) -> None:
-        """Replace what stands in a field by typing; what is typed goes where the person looks."""
-        box.click()
-        self.page.keyboard.press("Control+a")
-        if text:
-            self.page.keyboard.insert_text(text)
-        else:
-            self.page.keyboard.press("Delete")
-        expect(box).to_have_value(text)
+        """Replace what stands in a field; what follows is typed there too."""
+        box.fill(text)
 
     def text(self, label: str, value: str, within: Locator | None = None) -> None:
         box = (within or self.inspector).get_by_role("textbox", name=label, exact=True)
