@@ -664,7 +664,7 @@ RISK_WORDS = {
 """What people call the risk classes."""
 POLICY_FORM: JsonObject = {
     "type": "object",
-    "required": [*RISKS, "reason"],
+    "required": [*RISKS, "person_before", "reason"],
     "properties": {
         **{
             risk: {"type": "integer", "minimum": 1, "maximum": MOST_NEEDED, "title": words}

@@ -178,7 +178,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
             sign_offs.set_sign_off_policy(
                 workspace_id=workspace.id,
                 needed={risk: value[risk] for risk in RISKS},
-                person_before=value.get("person_before"),
+                person_before=value["person_before"],
                 reason=value["reason"],
                 actor=actor,
                 now=timezone.now(),

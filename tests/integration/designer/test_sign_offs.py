@@ -836,6 +836,7 @@ def test_the_policy_over_the_api_and_on_its_page(world):
     assert reader.get(address).json()["person_before"] == "write"
     assert put(administrator, body).json()["version"] == 1, "what is left out stays"
     form = {"input.none": 1, "input.read": 1, "input.write": 3, "input.irreversible": 3}
+    form["input.person_before"] = "write"
     page = administrator.post("/settings/sign-offs/claims/", {**form, "input.reason": ""})
     assert page.status_code == 422
     page = administrator.post("/settings/sign-offs/claims/", {**form, "input.reason": "More."})
