@@ -291,7 +291,7 @@ def _seconds_of_calls(facts: Facts) -> dict[tuple[str, int], float]:
     found: dict[tuple[str, int], float] = defaultdict(float)
     for one in facts.called:
         until = one.ended_at or facts.now
-        found[one.step, one.iteration] += (until - one.started_at).total_seconds()
+        found[one.step, one.iteration] += max((until - one.started_at).total_seconds(), 0.0)
     return found
 
 

@@ -249,7 +249,7 @@ class TestActing:
         fakes.script("b", {"type": "value", "output": {"label": "b", "text": "now"}})
         path = f"/runs/{run.id}/steps/b/resume/"
         page = text_of(operator.get(path))
-        assert "Kept, not done again A 1 step, 1 call, " in page
+        assert "Kept, not done again A 1 step, 1 call" in page
         assert operator.get(f"/api/v1/runs/{run.id}/").json()["saved"] is None
         answer = operator.post(path, {"with": "same", "reason": "the rate is in"})
         assert answer.headers["Location"] == f"/runs/{run.id}/?step=b"
@@ -259,7 +259,7 @@ class TestActing:
         saved = operator.get(f"/api/v1/runs/{run.id}/").json()["saved"]
         assert (saved["resumed_at"], saved["steps"], saved["calls"]) == ("b", ["A"], 1)
         page = text_of(operator.get(f"/runs/{run.id}/"))
-        assert "Kept 1 step, 1 call, " in page
+        assert "Kept 1 step, 1 call" in page
         assert "when it went on at B" in page
 
     def test_the_failing_steps_input_is_edited_in_a_form(self, world, doorbells, fakes, operator):

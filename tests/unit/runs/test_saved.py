@@ -70,6 +70,12 @@ def test_of_a_run_that_went_on_only_what_had_ended_before_counts():
     assert saved.steps == ("Read", "Look")
 
 
+def test_a_quick_call_that_is_noted_late_took_no_less_than_nothing():
+    steps = {"read": step(0)}
+    steps["read"]["attempts"] = [{"started_at": at(1.01), "ended_at": at(1)}]
+    assert saved_by({"steps": steps}, line(), "look").seconds == 0.0
+
+
 def test_items_of_a_list_count_as_the_calls_they_are():
     members = {"total": 9, "done": 7, "failed": 1, "open": 0}
     steps = {"read": step(0, tries=0, started_at=at(0), members=members)}
