@@ -29,7 +29,7 @@ from orchestrator.runs.models import Incident, Run, Timer, Worker
 from orchestrator.runs.own_events import tell_own_events
 from orchestrator.runs.placing import leave_places_of_the_dead
 from orchestrator.runs.retention import delete_expired
-from orchestrator.runs.watch import look_over
+from orchestrator.runs.watch import Watch
 
 logger = logging.getLogger("baton.runs.sweeper")
 
@@ -52,6 +52,7 @@ class Sweeper:
         self._slow_at = 0.0
         self._looked_at: datetime | None = None
         self._installed = triggers.Installed()
+        self._watch = Watch()
         self._incidents_at = time.monotonic() + INCIDENT_SECONDS
 
     def run(self, stop: threading.Event) -> None:
@@ -101,7 +102,7 @@ class Sweeper:
             self._incidents_at = at + INCIDENT_SECONDS
             _each("incidents", open_incidents, now)
             _each("retention", delete_expired, now)
-            _each("ended runs", look_over, now)
+            _each("what runs do", self._watch.look_over, now)
         return True
 
     def _deliver_parked(self, now: datetime) -> int:

@@ -50,18 +50,40 @@ COMPARED_RUNS: Final = 60
 _CURSOR: Final = "watch"
 
 
-def look_over(now: datetime) -> int:
-    """Look at the runs that have ended since the last look, and at long ones that go on.
+class Watch:
+    """What one process remembers between looks: how far the long runs were when it saw them."""
 
-    Returns how many were looked at.
-    """
-    until, look, looked = time.monotonic() + LOOK_SECONDS, _Look(now), 0
-    for run in (*_ended_since(), *_long_ones()):
-        look.at(run)
-        looked += 1
-        if time.monotonic() >= until:
-            break
-    return looked
+    def __init__(self) -> None:
+        self._far: dict[UUID, int] = {}
+
+    def look_over(self, now: datetime) -> int:
+        """Look at the runs that have ended since the last look, and at long ones that go on.
+
+        Returns how many were looked at.
+        """
+        until, look, looked = time.monotonic() + LOOK_SECONDS, _Look(now), 0
+        for run in (*_ended_since(), *self._long_ones()):
+            look.at(run)
+            looked += 1
+            if time.monotonic() >= until:
+                break
+        return looked
+
+    def _long_ones(self) -> list[Run]:
+        """Live runs that go on and have come far, the newest first; each again when it has doubled.
+
+        So what is read of a run stays in proportion to what it has done.
+        """
+        going_on = Run.objects.filter(mode="live", seq__gte=LONG_RUN).exclude(
+            status__in=TERMINAL_RUN
+        )
+        known, self._far = self._far, dict(going_on.order_by("-id").values_list("id", "seq"))
+        grown_ones = [
+            run_id for run_id, seq in self._far.items() if seq >= 2 * known.get(run_id, 0)
+        ][:LONG_RUNS]
+        for run_id in self._far.keys() - set(grown_ones):
+            self._far[run_id] = known.get(run_id, 0)
+        return list(Run.objects.filter(id__in=grown_ones).order_by("-id"))
 
 
 def _ended_since() -> list[Run]:
@@ -75,12 +97,6 @@ def _ended_since() -> list[Run]:
     ended = dict.fromkeys(row.run_id for row in reversed(placed.rows) if row.run_id)
     found = Run.objects.filter(id__in=ended, mode="live", ended_at__isnull=False).in_bulk()
     return [found[run_id] for run_id in ended if run_id in found]
-
-
-def _long_ones() -> list[Run]:
-    """Live runs that are going on and have come far, the newest first."""
-    going_on = Run.objects.filter(mode="live", seq__gte=LONG_RUN).exclude(status__in=TERMINAL_RUN)
-    return list(going_on.order_by("-id")[:LONG_RUNS])
 
 
 def list_observations(actor: Actor) -> QuerySet[Observation]:

@@ -14,10 +14,10 @@ from orchestrator.runs import services, usual, watch
 from orchestrator.runs.models import Observation
 from orchestrator.runs.walker import walk
 from orchestrator.runs.watch import (
+    Watch,
     dismiss_observation,
     figures_of_ended_runs,
     list_observations,
-    look_over,
 )
 from tests.integration.runs.world import (
     agent,
@@ -33,9 +33,9 @@ NOT_YET = {"type": "not_found", "reason_code": "not_good", "reason": "Not good e
 GOOD = {"type": "value", "output": {"label": "judge", "text": "good"}}
 
 
-def looked():
+def looked(by=None):
     sequence_once(now())
-    return look_over(now())
+    return (by or Watch()).look_over(now())
 
 
 @pytest.fixture
@@ -123,6 +123,9 @@ def test_a_long_run_is_seen_while_it_goes_on_and_counts_once(world, doorbells, f
     fakes.script("judge", NOT_YET, NOT_YET, NOT_YET, GOOD)
     run = walked(world, definition(steps, links))
     assert status_of(run) == "waiting"
+    watching = Watch()
+    for seen in (1, 0):
+        assert looked(watching) == seen, "again only when it has come further"
     for _ in range(2):
         assert looked() == 1
         (row,) = list_observations(world.operator)

@@ -6,7 +6,7 @@ import json
 
 from audit.sequencer import sequence_once
 from orchestrator.runs.models import Observation
-from orchestrator.runs.watch import look_over
+from orchestrator.runs.watch import Watch
 from tests.integration.runs.world import now
 from tests.integration.runs_ui.conftest import client_of
 from tests.integration.runs_ui.test_pages import text_of
@@ -17,10 +17,10 @@ TEXT = "The loop Judge → Write went round 3 times with the same answers."
 
 def seen(world, fakes):
     sequence_once(now())
-    look_over(now())
+    Watch().look_over(now())
     run = in_circles(world, fakes)
     sequence_once(now())
-    look_over(now())
+    Watch().look_over(now())
     return run, Observation.objects.get()
 
 
