@@ -205,8 +205,10 @@ def test_the_checker_names_the_place_of_what_cannot_work(more, code, place):
 
 def test_what_a_run_tells_of_its_end_is_known():
     own = {"source": {"type": "event", "event": "run.finished"}, "contract": None}
-    assert findings(**own, input={"order": "event.data.run"}) == set()
-    assert findings(**own, input={"order": "event.data.nope"})
+    starts_itself = ("starts_itself", "triggers.paid.source", "warning")
+    assert findings(**own, input={"order": "event.data.run"}) == {starts_itself}
+    unknown = ("unknown_field", "triggers.paid.input.order", "error")
+    assert unknown in findings(**own, input={"order": "event.data.nope"})
 
 
 def test_a_workflow_without_triggers_keeps_the_hash_it_had():
