@@ -80,7 +80,7 @@ def resumed(made: Stand) -> float:
             )  # fmt: skip
             services.commit_inbox_event(run_id, decided, event_id=new_id(), now=timezone.now())
     begun = time.perf_counter()
-    made.ring(runs)
+    made.ring_decided(runs)
     made.await_end(runs, every=0.1)
     return time.perf_counter() - begun
 

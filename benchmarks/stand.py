@@ -188,6 +188,15 @@ class Stand:
         for run_id in runs:
             services.ring(run_id)
 
+    def ring_decided(self, runs: Sequence[UUID]) -> None:
+        """Ring for runs as whoever puts a decision into their inboxes, who knows the workflow."""
+        from orchestrator.runs import services
+        from orchestrator.runs.models import Run
+
+        workflow = Run.objects.values_list("workflow_id", flat=True).get(id=runs[0])
+        for run_id in runs:
+            services.ring(run_id, workflow_id=workflow, first=True)
+
     def await_end(self, runs: Sequence[UUID], seconds: float = 120, every: float = 0.05) -> None:
         """Wait until all of these runs have ended well."""
         from orchestrator.runs.models import Run

@@ -32,11 +32,14 @@ app = Celery("baton")
 app.conf.update(
     broker_url=settings.REDIS_URL or "memory://",
     broker_connection_retry_on_startup=True,
-    # A Redis that is out of memory refuses to note that a doorbell was answered: no reason to end.
+    # A Redis that refuses something, because it is out of memory: no reason to end.
     broker_channel_error_retry=True,
     broker_transport_options={
-        # Unacknowledged messages come back only after this; the sweeper is much faster.
-        "visibility_timeout": LONGEST_CALL_SECONDS + 7_200,
+        # Doorbells that a dead worker took are not kept in Redis, to come back some day: the
+        # sweeper rings again, and keeping them is a third of what a doorbell costs. One that stops
+        # puts back what it has not answered.
+        "ack_emulation": False,
+        "priority_steps": [lanes.FIRST, lanes.LATER],
         "socket_timeout": 2,
         "socket_connect_timeout": 2,
         "health_check_interval": 25,
@@ -48,8 +51,6 @@ app.conf.update(
     }
     if settings.REDIS_URL
     else {"polling_interval": 0.01},
-    visibility_timeout=LONGEST_CALL_SECONDS + 7_200,
-    result_backend_transport_options={"visibility_timeout": LONGEST_CALL_SECONDS + 7_200},
     accept_content=["json"],
     task_serializer="json",
     task_queues=[

@@ -110,10 +110,10 @@ def tell(command: TellChild, parent: Parent, now: datetime) -> UUID | None:
     asked = _ASKED[command.what]
     event = asked.event(reason=asked.reason, actor=parent.actor.id)
     event_id = uuid5(_MESSAGES, f"{child}/{command.what}/{parent.run_id}/{parent.seq}")
-    seq = statements.send(
+    sent = statements.send(
         child, event.model_dump(mode="json"), event_id=event_id, now=now, statuses=asked.statuses
     )
-    if seq is None:
+    if sent is None:
         return None
     append_entry(
         actor=parent.actor,

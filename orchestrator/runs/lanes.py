@@ -15,6 +15,8 @@ from uuid import UUID
 
 LANES: Final = 16
 NAMES: Final = tuple(f"runs.{number}" for number in range(LANES))
+FIRST, LATER = 0, 3
+"""The two steps in which a queue keeps priorities: the lower comes first."""
 
 
 def lane_of(workflow_id: UUID) -> str:

@@ -14,6 +14,7 @@ from uuid import UUID
 LIGHT_SECONDS: Final = 0.005
 ENOUGH_CALLS: Final = 3
 MAX_AGENTS: Final = 10_000
+MAX_TOLD: Final = 100
 
 _quick: dict[UUID, int] = {}
 """How many of the latest calls of an agent version in a row were quick."""
@@ -32,6 +33,12 @@ def note(agent_version_id: UUID, seconds: float) -> None:
 def is_light(agent_version_id: UUID) -> bool:
     """Whether the next call of an agent version is expected to be light."""
     return _quick.get(agent_version_id, 0) >= ENOUGH_CALLS
+
+
+def light_agents() -> list[UUID]:
+    """Agent versions whose next calls are expected to be light; of very many, some."""
+    known = list(_quick.items())[:MAX_TOLD]
+    return [version_id for version_id, quick in known if quick >= ENOUGH_CALLS]
 
 
 def forget() -> None:

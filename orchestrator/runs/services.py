@@ -49,7 +49,7 @@ from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
 from orchestrator.outages import Outage
 from orchestrator.runs import breakers, children, faults, hints, invoke, selectors, statements
-from orchestrator.runs.lanes import lane_for, lane_of, lane_of_run
+from orchestrator.runs.lanes import FIRST, LATER, lane_for, lane_of, lane_of_run
 from orchestrator.runs.models import ChildRun, Incident, Run, RunDetail
 from orchestrator.runs.recording import Recording, RunFacts, step_of_subject, types_of
 from orchestrator.runs.trials import (
@@ -66,8 +66,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("baton.runs")
 
 WALK_RUN: Final = "runs.walk_run"
-FIRST, LATER = 0, 3
-"""Two of the steps in which the Redis transport keeps priorities: the lower comes first."""
 BROKER_AWAY: Final = Outage(seconds=2.0)
 """Nobody in this process rings for a while after a doorbell could not be rung."""
 CHILDREN_AT_ONCE: Final = 200
@@ -738,12 +736,12 @@ def commit_inbox_event(
     `statuses`, or with `drained` something in its inbox waits to be applied.
     """
     body: JsonObject = event.model_dump(mode="json")
-    seq = statements.send(
+    workflow_id = statements.send(
         run_id, body, event_id=event_id, now=now, statuses=statuses, drained=drained
     )
-    if seq is None:
+    if workflow_id is None:
         return False
-    transaction.on_commit(partial(ring, run_id, first=True))
+    transaction.on_commit(partial(ring, run_id, workflow_id=workflow_id, first=True))
     return True
 
 

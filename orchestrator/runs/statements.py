@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import select
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -289,12 +290,22 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """A row of the inbox."""
+
+    id: UUID
+    seq: int
+    body: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A claimed run as the walker needs it. `now` is the database's time of the claim.
 
     `steps`, `begun` and `lost` are rows as JSON: the step runs, the planned attempts that this
     claim has taken over, and the attempts that an earlier claim left without a result.
-    `has_abandoned`: an attempt of the run was given up at some time.
+    `has_abandoned`: an attempt of the run was given up at some time. `received` is what stands in
+    the inbox after `drained_seq`, in order.
     """
 
     run_id: UUID
@@ -319,15 +330,7 @@ class Claim:
     begun: list[JsonObject]
     lost: list[JsonObject]
     has_abandoned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A row of the inbox."""
-
-    id: UUID
-    seq: int
-    body: JsonObject
+    received: list[Received]
 
 
 class StaleClaimError(Exception):
@@ -421,18 +424,22 @@ def _start_sql(shape: Shape) -> str:
 # ---- claim ---------------------------------------------------------------------------------------
 
 
-def claim(run_id: UUID, owner: UUID) -> Claim | None:
+def claim(run_id: UUID, owner: UUID, light: Sequence[UUID] = ()) -> Claim | None:
     """Take a run that nobody holds, or whose lease is over, and read it.
+
+    `light` are agent versions whose calls need no commit before them (`pace`).
 
     1. Guarded UPDATE: owner, lease, fence + 1. No row: somebody else walks it.
     2. In a second statement, whose snapshot begins after the row's lock was won: take over the
        attempts that were planned and not begun, and read everything. (One statement would read with
        the snapshot from before the wait for the lock, and miss the former walker's latest commit.)
 
-    Both in one transaction, so a claim costs one commit.
+    Both in one transaction, so a claim costs one commit; on PostgreSQL both are sent at once, so
+    that it costs one round trip too. Then the second cannot wait for what came of the first: it
+    finds nothing unless this very transaction has written the run's row.
     """
     if is_postgres():
-        claimed = _claimed(run_id, owner)
+        claimed = _claimed(run_id, owner, light)
         if claimed is None:
             return None
         taken, details, read = claimed
@@ -459,7 +466,7 @@ _TAKEN_AS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "now": datetime.fromisoformat,
 }
 """How the columns are read from PostgreSQL's text."""
-_READ: Final = ("steps", "begun", "lost", "patches", "has_abandoned")
+_READ: Final = ("steps", "begun", "lost", "patches", "has_abandoned", "received")
 _DETAILS: Final = ("input", "binding", "started_by_kind", "started_by")
 _STEP_READ: Final = ("step", "iteration", "input", "input_override", "output", "result")
 _ATTEMPT_READ: Final = (
@@ -483,13 +490,12 @@ RETURNING {", ".join(_CLAIMED[:-1])}, clock_timestamp()::text
 
 _HYDRATE_SQL: Final = f"""
 WITH me AS MATERIALIZED (
-    SELECT %s::uuid AS owner, %s::integer AS fence, %s::uuid AS id, %s::integer AS state_seq
+    SELECT id, owner, fence, state_seq, inbox_seq, drained_seq FROM runs_run
+    WHERE owner = %s AND id = %s
 ),
 begun AS (
     UPDATE runs_attempt a SET owner = me.owner, fence = me.fence, started_at = clock_timestamp()
-    FROM me, runs_run r
-    WHERE r.id = me.id AND r.fence = me.fence AND a.run_id = me.id
-        AND a.status = 'leased' AND a.owner IS NULL
+    FROM me WHERE a.run_id = me.id AND a.status = 'leased' AND a.owner IS NULL
     RETURNING a.*
 )
 SELECT
@@ -504,46 +510,51 @@ SELECT
         FROM runs_runevent e, me
         WHERE e.run_id = me.id AND e.seq > me.state_seq AND e.patch IS NOT NULL),
     (SELECT to_jsonb(EXISTS (SELECT 1 FROM runs_attempt a, me
-        WHERE a.run_id = me.id AND a.status = 'abandoned')))
+        WHERE a.run_id = me.id AND a.status = 'abandoned'))),
+    (SELECT coalesce(jsonb_agg({_json_object(("id", "seq", "body"), "i")} ORDER BY i.seq), '[]')
+        FROM runs_inboxevent i, me
+        WHERE me.inbox_seq > me.drained_seq AND i.run_id = me.id AND i.seq > me.drained_seq)
 """
+_JUST_CLAIMED: Final = "owner = %s AND id = %s AND xmin = pg_current_xact_id_if_assigned()::xid"
+_HYDRATE_AT_ONCE_SQL: Final = f"""
+{_HYDRATE_SQL.replace("owner = %s AND id = %s", _JUST_CLAIMED).rstrip()},
+    (SELECT set_config('synchronous_commit', 'off', true) FROM me WHERE NOT EXISTS
+        (SELECT 1 FROM begun b WHERE b.agent_version_id <> ALL (%s::uuid[])))
+"""
+"""For a transaction of its own, sent before it is known whether the run was claimed."""
 
 
 _Taken: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 """What a claim reads: the run's columns, its details, its other rows."""
-_Run: TypeAlias = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
+_Found: TypeAlias = list[tuple[Any, ...]]
 
 
-def _claimed(run_id: UUID, owner: UUID) -> _Taken | None:
-    """The two statements, in one transaction; past psycopg when that is ours alone."""
+def _claimed(run_id: UUID, owner: UUID, light: Sequence[UUID]) -> _Taken | None:
+    """The two statements, in one transaction; at once and past psycopg when that is ours alone."""
     connection.ensure_connection()
     raw: Any = connection.connection
-    if not raw.autocommit:
-        return _claim_and_read(_fetch, run_id, owner)
-    return _twice(raw, lambda: _claimed_at_once(raw, run_id, owner))
+    place = (owner.hex, run_id.hex)
+    if raw.autocommit:
+        listed = "{" + ",".join(one.hex for one in light) + "}"
+        both = ((_CLAIM_SQL, place), (_HYDRATE_AT_ONCE_SQL, (*place, listed)))
+        claimed, read = _twice(raw, lambda: _run_in_turn(raw, both))
+        return _taken(claimed, [row[:-1] for row in read])
+    claimed = _fetch(_CLAIM_SQL, place)
+    return _taken(claimed, _fetch(_HYDRATE_SQL, place) if claimed else [])
 
 
-def _claimed_at_once(raw: Any, run_id: UUID, owner: UUID) -> _Taken | None:
-    raw.pgconn.exec_(b"BEGIN")
-    try:
-        taken = _claim_and_read(partial(_run_at_once, raw), run_id, owner)
-    except BaseException:
-        raw.pgconn.exec_(b"ROLLBACK")
-        raise
-    _do(raw, b"COMMIT")
-    return taken
-
-
-def _claim_and_read(run: _Run, run_id: UUID, owner: UUID) -> _Taken | None:
-    found = run(_CLAIM_SQL, (owner.hex, run_id.hex))
-    if not found:
+def _taken(claimed: _Found, found: _Found) -> _Taken | None:
+    if not claimed:
         return None
     taken = {
         name: None if value is None else _TAKEN_AS[name](_text_of(value))
-        for name, value in zip(_CLAIMED, found[0], strict=True)
+        for name, value in zip(_CLAIMED, claimed[0], strict=True)
     }
-    place = (owner.hex, str(taken["fence"]), run_id.hex, str(taken["state_seq"]))
-    ((detail, *found_rows),) = run(_HYDRATE_SQL, place)
+    ((detail, *found_rows),) = found
     read = {name: json.loads(value) for name, value in zip(_READ, found_rows, strict=True)}
+    read["received"] = [
+        Received(id=UUID(one["id"]), seq=one["seq"], body=one["body"]) for one in read["received"]
+    ]
     return taken, json.loads(detail), read
 
 
@@ -579,6 +590,8 @@ def _portable_claim(run_id: UUID, owner: UUID) -> _Taken | None:
             "WHERE run_id = %s AND seq > %s AND patch IS NOT NULL ORDER BY seq",
             (run_id, taken["state_seq"]),
         )
+        has_new = taken["inbox_seq"] > taken["drained_seq"]
+        inbox = received(run_id, taken["drained_seq"]) if has_new else []
         abandoned = _portable_rows(
             "SELECT 1 FROM runs_attempt WHERE run_id = %s AND status = 'abandoned' LIMIT 1",
             (run_id,),
@@ -603,6 +616,7 @@ def _portable_claim(run_id: UUID, owner: UUID) -> _Taken | None:
         "lost": [dict(zip(_ATTEMPT_READ, row, strict=True)) for row in lost],
         "patches": [_loaded(row[0]) for row in patches],
         "has_abandoned": bool(abandoned),
+        "received": inbox,
     }
     return taken, details, read
 
@@ -754,18 +768,30 @@ def hand_over(run_id: UUID, fence: int, label: str) -> Committed | None:
     )
 
 
-def release(run_id: UUID, fence: int, *, rung_at: datetime) -> Committed | None:
-    """Give up the claim and ask for another walker from `rung_at` on; attempts stay as they are."""
-    return _released("owner = NULL, lease_until = NULL, rung_at = %s", (rung_at,), run_id, fence)
+def release(run_id: UUID, fence: int, *, owner: UUID, rung_at: datetime) -> Committed | None:
+    """Give up the claim and ask for another walker from `rung_at` on; attempts stay as they are.
+
+    Says whose claim it is: the database may have crashed and forgotten it, and the next one has the
+    same fence then.
+    """
+    return _released(
+        "owner = NULL, lease_until = NULL, rung_at = %s", (rung_at,), run_id, fence, owner=owner
+    )
 
 
 def _released(
-    assignments: str, values: tuple[object, ...], run_id: UUID, fence: int
+    assignments: str,
+    values: tuple[object, ...],
+    run_id: UUID,
+    fence: int,
+    *,
+    owner: UUID | None = None,
 ) -> Committed | None:
+    guard, whose = ("", ()) if owner is None else (" AND owner = %s", (owner,))
     found = _execute(
-        f"UPDATE runs_run SET {assignments} WHERE id = %s AND fence = %s "
+        f"UPDATE runs_run SET {assignments} WHERE id = %s AND fence = %s{guard} "
         "RETURNING inbox_seq, owner",
-        (*values, run_id, fence),
+        (*values, run_id, fence, *whose),
     )
     return Committed(inbox_seq=found[0][0], held=found[0][1] is not None) if found else None
 
@@ -814,8 +840,8 @@ def send(
     now: datetime,
     statuses: Sequence[str] = (),
     drained: bool = False,
-) -> int | None:
-    """Put an event into a run's inbox and ask for a walker; returns its number.
+) -> UUID | None:
+    """Put an event into a run's inbox and ask for a walker; returns the run's workflow.
 
     None, and nothing written: there is no such run, its status is none of `statuses` (when given),
     with `drained` its inbox holds something not yet applied, or the event was sent before.
@@ -831,16 +857,17 @@ def send(
     if is_postgres():
         found = _fetch(
             "WITH guard AS (UPDATE runs_run SET inbox_seq = inbox_seq + 1, "
-            f"rung_at = clock_timestamp() WHERE {guard} RETURNING id, inbox_seq) "
-            "INSERT INTO runs_inboxevent (id, run_id, seq, body, created_at) "
-            "SELECT %s::uuid, id, inbox_seq, %s::jsonb, %s FROM guard RETURNING seq",
+            f"rung_at = clock_timestamp() WHERE {guard} RETURNING id, inbox_seq, workflow_id), "
+            "sent AS (INSERT INTO runs_inboxevent (id, run_id, seq, body, created_at) "
+            "SELECT %s::uuid, id, inbox_seq, %s::jsonb, %s FROM guard) "
+            "SELECT workflow_id FROM guard",
             (*values, event_id, json.dumps(body), now),
         )
-        return found[0][0] if found else None
+        return _uuid(found[0][0]) if found else None
     with transaction.atomic():
         found = _portable_rows(
             "UPDATE runs_run SET inbox_seq = inbox_seq + 1, rung_at = %s "
-            f"WHERE {guard} RETURNING inbox_seq",
+            f"WHERE {guard} RETURNING inbox_seq, workflow_id",
             (datetime.now(UTC), *values),
         )
         if not found:
@@ -850,8 +877,7 @@ def send(
             "VALUES (%s, %s, %s, %s, %s)",
             [(event_id, run_id, found[0][0], json.dumps(body), now)],
         )
-    seq: int = found[0][0]
-    return seq
+    return _uuid(found[0][1])
 
 
 def take_timer(timer_id: UUID) -> bool:
@@ -1231,19 +1257,58 @@ def _twice(raw: Any, run: Callable[[], R]) -> R:
             return run()
 
 
-def _do(raw: Any, command: bytes) -> None:
-    from psycopg.pq import ExecStatus
-
-    _refuse(raw, raw.pgconn.exec_(command), ExecStatus.COMMAND_OK)
-
-
-def _run_at_once(raw: Any, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+def _run_at_once(raw: Any, sql: str, values: Sequence[object]) -> _Found:
     """One prepared statement in one call of libpq; outside or inside a transaction."""
-    from psycopg.pq import ExecStatus
-
     parameters = [one.encode() if isinstance(one, str) else one for one in values]
     formats = [int(isinstance(one, bytes)) for one in values]
-    result = raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats)
+    return _rows_of(raw, raw.pgconn.exec_prepared(_prepared(raw, sql), parameters, formats))
+
+
+def _run_in_turn(raw: Any, statements: Sequence[tuple[str, Sequence[str]]]) -> list[_Found]:
+    """Prepared statements with their values, in a transaction of their own, in one round trip.
+
+    Each sees what was committed until it began. Between two synchronisations a pipeline is one
+    transaction: it commits with the last statement, and with an error nothing lands.
+    """
+    prepared = [
+        (_prepared(raw, sql), [value.encode() for value in values]) for sql, values in statements
+    ]
+    try:
+        raw.pgconn.enter_pipeline_mode()
+        for name, parameters in prepared:
+            raw.pgconn.send_query_prepared(name, parameters)
+        raw.pgconn.pipeline_sync()
+        results = _results_in_turn(raw.pgconn)
+        raw.pgconn.exit_pipeline_mode()
+    except BaseException:
+        raw.pgconn.finish()  # in the middle of a pipeline it is of no use any more
+        raise
+    return [_rows_of(raw, result) for result in results]
+
+
+def _results_in_turn(pgconn: Any) -> list[Any]:
+    """The results until the synchronisation; should the commit fail, its error is the last."""
+    import psycopg
+    from psycopg.pq import ConnStatus, ExecStatus
+
+    arrival = select.poll()
+    arrival.register(pgconn.socket, select.POLLIN)
+    results: list[Any] = []
+    while pgconn.status == ConnStatus.OK:
+        while pgconn.is_busy():
+            arrival.poll()
+            pgconn.consume_input()
+        result = pgconn.get_result()  # None: that was all of one statement
+        if result is not None and result.status == ExecStatus.PIPELINE_SYNC:
+            return results
+        if result is not None:
+            results.append(result)
+    raise psycopg.OperationalError(pgconn.get_error_message())
+
+
+def _rows_of(raw: Any, result: Any) -> _Found:
+    from psycopg.pq import ExecStatus
+
     _refuse(raw, result, ExecStatus.TUPLES_OK)
     columns = range(result.nfields)
     return [

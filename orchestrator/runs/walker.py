@@ -9,7 +9,9 @@ with another one whose turn it is (`fairness`), and `walk` does the following.
    next fence. Somebody else's valid claim: nothing to do, he will see the inbox before he parks.
    Attempts that were planned and not begun are taken over with the claim; attempts that an earlier
    claim began and never finished are lost, and the planner is told so (`AttemptLost`): it alone
-   decides whether to call again.
+   decides whether to call again. With PostgreSQL a claim costs one round trip, and waits for the
+   disk only when it begins attempts that are not light (below): one that is lost in a crash of the
+   database leaves the run as it was.
 2. *Drain.* Everything in the inbox, in order, through the planner.
 3. *Commit.* What the planner made of it goes into one statement guarded by the fence (`recording`):
    journal, audit entries, step results, run state, and the attempts of the calls to make now. While
@@ -136,10 +138,10 @@ def walk(run_id: UUID) -> bool:
 
 def _claim(run_id: UUID, boot: Boot) -> Claim | None:
     try:
-        return statements.claim(run_id, boot.id)
+        return statements.claim(run_id, boot.id, pace.light_agents())
     except OperationalError:
         connection.close()  # it may have broken since this thread used it last
-        return statements.claim(run_id, boot.id)
+        return statements.claim(run_id, boot.id, pace.light_agents())
 
 
 def _walk_claimed(boot: Boot, claim: Claim, wakes: Wakes) -> bool:
@@ -155,10 +157,10 @@ def _walk_claimed(boot: Boot, claim: Claim, wakes: Wakes) -> bool:
             _note_late(claim.run_id, walk.recording.unwritten_results())
     except DatabaseError:
         logger.exception("walk ended by a database error", extra=fields)
-        _give_back(claim, seconds=RETRY_SECONDS)
+        _give_back(boot, claim, seconds=RETRY_SECONDS)
     except Exception as error:
         logger.exception("walk ended by a fault", extra=fields)
-        _give_back(claim, seconds=BROKEN_SECONDS, fault=error)
+        _give_back(boot, claim, seconds=BROKEN_SECONDS, fault=error)
     return False
 
 
@@ -172,6 +174,7 @@ class _Walk:
         self.wakes = wakes
         self.drained_seq = claim.drained_seq
         self.inbox_seq = claim.inbox_seq
+        self.received = claim.received
         self.slice_ends = time.monotonic() + SLICE_SECONDS
         self.types = types_of(claim.binding)
         self.facts = _facts(claim, self.types)
@@ -251,7 +254,8 @@ class _Walk:
         return is_quick and not self.places.concern(call)
 
     def _drain(self) -> None:
-        for received in statements.received(self.run_id, self.drained_seq):
+        known, self.received = self.received, []
+        for received in known or statements.received(self.run_id, self.drained_seq):
             event = _event_of(received)
             self.is_careful = self.is_careful or isinstance(event, events.AttemptLost)
             self.recording.apply(event, statements.CLOCK.now(), inbox_id=received.id)
@@ -694,12 +698,12 @@ def _is_passing(error: OperationalError) -> bool:
     return state in {"40P01", "40001", "55P03"} or "locked" in str(error)
 
 
-def _give_back(claim: Claim, *, seconds: float, fault: Exception | None = None) -> None:
+def _give_back(boot: Boot, claim: Claim, *, seconds: float, fault: Exception | None = None) -> None:
     """Give up the claim after an error; if even that fails, the lease runs out."""
     connection.close()
     rung_at = statements.CLOCK.now() + timedelta(seconds=seconds)
     with suppress(DatabaseError):
-        statements.release(claim.run_id, claim.fence, rung_at=rung_at)
+        statements.release(claim.run_id, claim.fence, owner=boot.id, rung_at=rung_at)
         if fault is not None:
             _note_fault(claim.run_id, fault)
 

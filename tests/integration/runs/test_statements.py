@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 from django.apps import apps
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
 
 from orchestrator.core import events
 from orchestrator.ids import new_id
@@ -77,11 +77,11 @@ def test_a_commit_with_a_stale_fence_changes_no_row(world, doorbells, document, 
 
 
 def test_parking_releasing_and_looking_with_a_stale_fence_change_no_row(world, doorbells):
-    run = world.start(chain("a"))
-    claim = statements.claim(run.id, new_id())
+    run, owner = world.start(chain("a")), new_id()
+    claim = statements.claim(run.id, owner)
     before = everything()
     assert statements.park(run.id, claim.fence - 1) is None
-    assert statements.release(run.id, claim.fence - 1, rung_at=now()) is None
+    assert statements.release(run.id, claim.fence - 1, owner=owner, rung_at=now()) is None
     assert statements.inbox_seq(run.id, claim.fence - 1) is None
     assert statements.free(run.id, new_id(), only_expired=False) is None
     assert everything() == before
@@ -281,3 +281,99 @@ def test_a_step_is_one_statement_and_one_commit(world, doorbells, monkeypatch):
         committed(recording, claim, now=at)
     assert len(seen) == 1
     assert len(others) == 0
+
+
+def test_whoever_sends_an_event_learns_of_which_workflow_the_run_is_and_rings_there(
+    world, doorbells, monkeypatch
+):
+    run, rung = world.start(chain("a")), []
+    monkeypatch.setattr(services, "ring", lambda *one, **more: rung.append((one, more)))
+    event = events.CancelRequested(reason="Enough.", actor="bench")
+    asked = {"event_id": new_id(), "now": now()}
+    assert statements.send(run.id, event.model_dump(mode="json"), **asked) == run.workflow_id
+    with transaction.atomic():
+        assert services.commit_inbox_event(run.id, event, event_id=new_id(), now=now())
+        assert rung == []
+    assert rung == [((run.id,), {"workflow_id": run.workflow_id, "first": True})]
+
+
+def test_a_claim_reads_what_its_inbox_holds_that_was_not_applied(world, doorbells):
+    run = world.start(chain("a"))
+    for kind in ("x", "y", "z"):
+        statements.send(run.id, {"type": kind}, event_id=new_id(), now=now())
+    Run.objects.filter(id=run.id).update(drained_seq=1)
+    claim = statements.claim(run.id, new_id())
+    assert [(one.seq, one.body["type"]) for one in claim.received] == [(2, "y"), (3, "z")]
+    assert claim.received == statements.received(run.id, 1)
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_an_owner_that_does_not_get_a_run_takes_over_nothing_of_it(world, doorbells, is_inside):
+    """Not even of a run that it holds already, whose planned calls wait for the next claim."""
+    run, owner = world.start(chain("a")), new_id()
+    until = now() + timedelta(seconds=60)
+    Run.objects.filter(id=run.id).update(owner=owner, lease_until=until)
+    before = everything()
+    if is_inside:
+        with transaction.atomic():
+            assert statements.claim(run.id, owner) is None
+    else:
+        assert statements.claim(run.id, owner) is None
+    assert everything() == before
+
+
+def test_a_claim_inside_a_transaction_takes_its_planned_calls_over_too(world, doorbells):
+    run = world.start(chain("a"))
+    with transaction.atomic(), transaction.atomic():
+        claim = statements.claim(run.id, new_id())
+    assert [one["step"] for one in claim.begun] == ["a"]
+
+
+def test_only_its_owner_gives_a_claim_back(world, doorbells):
+    """After a crash of the database two claims may have had the same fence."""
+    run, owner = world.start(chain("a")), new_id()
+    claim = statements.claim(run.id, owner)
+    before = everything()
+    assert statements.release(run.id, claim.fence, owner=new_id(), rung_at=now()) is None
+    assert everything() == before
+    assert statements.release(run.id, claim.fence, owner=owner, rung_at=now()) is not None
+    assert Run.objects.get(id=run.id).owner is None
+
+
+@pytest.mark.postgres
+def test_a_claim_waits_for_the_disk_only_when_it_begins_calls_that_are_not_light(world, doorbells):
+    def waits_for_the_disk(light):
+        run = world.start(chain("a"))
+        version_id = Attempt.objects.get(run=run).agent_version_id
+        place = (new_id().hex, run.id.hex)
+        listed = "{" + ",".join(one.hex for one in (version_id, new_id())[not light :]) + "}"
+        connection.ensure_connection()
+        claim = (statements._CLAIM_SQL, place)
+        hydrate = (statements._HYDRATE_AT_ONCE_SQL, (*place, listed))
+        claimed, read = statements._run_in_turn(connection.connection, (claim, hydrate))
+        assert len(claimed) == 1
+        return read[0][-1] is None
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = on")  # test servers do without, all of them
+        assert waits_for_the_disk(light=False)
+        assert not waits_for_the_disk(light=True)
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on",)  # it was for the claim alone
+        cursor.execute("RESET synchronous_commit")
+
+
+@pytest.mark.postgres
+def test_a_claim_whose_connection_breaks_raises_and_the_next_connection_claims(world, doorbells):
+    run = world.start(chain("a"))
+    connection.ensure_connection()
+    before = everything()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+    other.close()
+    with pytest.raises(OperationalError):
+        statements.claim(run.id, new_id())
+    connection.close()
+    assert everything() == before
+    assert statements.claim(run.id, new_id()) is not None
