@@ -328,8 +328,10 @@ class _Walk:
         """
         if self.places.has_waiting:
             self.to_call += self.places.taken_up()
-        light = [call for call in self.to_call if self._is_light(call)]
-        others = [call for call in self.to_call if call not in light] if light else self.to_call
+        light: list[InvokeAgent] = []
+        others: list[InvokeAgent] = []
+        for call in self.to_call:
+            (light if self._is_light(call) else others).append(call)
         self.to_call = light
         self._call_side_by_side(others)
         while self.to_call:
@@ -491,25 +493,25 @@ class _Interest:
         self._thread = threading.get_ident()
         self._looked = time.monotonic()
         self._trouble: Exception | None = None
-        self.aborted = threading.Event()
+        self.is_aborted = False
 
     def is_gone(self) -> bool:
         """Whether the call may stop."""
         if self._walk.boot.lost.is_set():
             self._trouble = StaleClaimError()
-            self.aborted.set()
+            self.is_aborted = True
         now = time.monotonic()
         is_due = now - self._looked >= LOOK_SECONDS / 2
-        if is_due and threading.get_ident() == self._thread and not self.aborted.is_set():
+        if is_due and threading.get_ident() == self._thread and not self.is_aborted:
             self._looked = now
             try:
                 if not self._walk.is_wanted(self._call):
-                    self.aborted.set()
+                    self.is_aborted = True
             except (StaleClaimError, DatabaseError) as error:
                 # Raised here it would become the agent's failure; the walker raises it instead.
                 self._trouble = error
-                self.aborted.set()
-        return self.aborted.is_set()
+                self.is_aborted = True
+        return self.is_aborted
 
     def raise_trouble(self) -> None:
         """Raise what went wrong while the call was under way."""
@@ -544,7 +546,7 @@ class _Flight:
 
     def abort(self) -> None:
         """Stop it if it can be stopped; what still comes back is dropped."""
-        self.interest.aborted.set()
+        self.interest.is_aborted = True
         self.future.cancel()
 
 

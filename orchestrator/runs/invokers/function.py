@@ -168,11 +168,11 @@ class _Exchange:
 
     messages: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
     files: queue.SimpleQueue[ArtefactFile | None] = field(default_factory=queue.SimpleQueue)
-    closed: threading.Event = field(default_factory=threading.Event)
+    is_closed: bool = False
 
     def open_artefact(self, sha256: str) -> ArtefactFile:
         """Ask the caller's thread for the file; runs in the agent's thread."""
-        if not self.closed.is_set():
+        if not self.is_closed:
             self.messages.put(OpenFile(sha256, self.files.put))
             found = self.files.get()
             if found is not None:
@@ -181,7 +181,7 @@ class _Exchange:
 
     def close(self) -> None:
         """The caller is gone: a question that still waits is answered with nothing."""
-        self.closed.set()
+        self.is_closed = True
         self.files.put(None)
 
 
