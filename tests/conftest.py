@@ -23,6 +23,12 @@ PROFILE = os.environ.setdefault("BATON_TEST_PROFILE", "sqlite")
 _servers: Servers | None = None
 _home: Path | None = None
 
+LONGEST_FILES = (
+    *("test_killed_workers.py", "test_routes.py", "test_fault_points.py", "test_compose.py"),
+    *("test_broker_trouble.py", "test_fair_shares.py", "test_crash_points.py"),
+)
+"""They come first: with whole files for each worker, one of them at the end would keep one worker alone."""
+
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes that tests start would be slow
 
 
@@ -80,7 +86,11 @@ def pytest_collection_modifyitems(config, items):
         (dropped if item.get_closest_marker(skipped) else kept).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
+    items[:] = sorted(kept, key=lambda item: _turn(item.path.name))
+
+
+def _turn(file):
+    return LONGEST_FILES.index(file) if file in LONGEST_FILES else len(LONGEST_FILES)
 
 
 def pytest_collection_finish(session):

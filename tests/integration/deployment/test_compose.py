@@ -76,7 +76,7 @@ def test_every_command_starts_in_its_environment(committed_db, tmp_path):
                 command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
             if name == "migrate":
-                assert child.wait(60) == 0, (tmp_path / "migrate.log").read_text()[-2000:]
+                assert child.wait(120) == 0, (tmp_path / "migrate.log").read_text()[-2000:]
             else:
                 children[name] = child
         assert _answers(f"http://127.0.0.1:{port}/healthz"), _logs(tmp_path)
@@ -93,7 +93,7 @@ def test_every_command_starts_in_its_environment(committed_db, tmp_path):
 
 
 def _answers(url: str) -> bool:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(url, timeout=3) as answer:
