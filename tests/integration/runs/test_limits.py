@@ -225,8 +225,11 @@ def test_what_is_released_may_be_reserved_again(world):
     assert invariants() == {}
 
 
-def test_of_a_thousand_calls_at_once_exactly_as_many_are_made_as_are_left(world):
+def test_of_a_thousand_calls_at_once_exactly_as_many_are_made_as_are_left(world, profile):
     amount, calls = 300, 1000
+    askers = (
+        6 if profile == "sqlite" else 24
+    )  # SQLite lets one write, and keeps no order among the others
     row = limit(world, amount)
     dues = ledger.dues_of(world.workspace.id, None, "scripted", Takes())
     left = iter(range(calls))
@@ -248,7 +251,7 @@ def test_of_a_thousand_calls_at_once_exactly_as_many_are_made_as_are_left(world)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=work) for _ in range(24)]
+    threads = [threading.Thread(target=work) for _ in range(askers)]
     for thread in threads:
         thread.start()
     for thread in threads:
