@@ -135,7 +135,8 @@ class Sharing(Rounds):
             if failed is not None:
                 has_acted = self.steps[step_id].called_before or self.steps[step_id].attempt > 0
                 self.steps[step_id] = changed(self.steps[step_id], called_before=has_acted)
-                result, port = failed, None
+                # what was decided stays known, and by whom, though it cannot be written
+                result, port = failed.model_copy(update={"basis": result.basis}), None
         self.writing = {step_id: writes} if writes else {}
         super()._leave(step_id, result, port=port)
         self.writing = {}

@@ -83,17 +83,14 @@ def test_a_killed_child_of_a_prefork_worker_is_replaced(world, processes, fakes)
 
 
 @pytest.mark.postgres
-def test_a_broker_that_forgets_everything_loses_no_run(world, processes, fakes):
-    import redis
-
+def test_a_broker_that_forgets_everything_loses_no_run(world, processes, fakes, broker):
     slug = world.publish(chain("a", "b"))
     processes.start()
     processes.start()
     with fakes.held():
         runs = [world.start(slug, text=f"run {number}") for number in range(100)]
         wait_for(lambda: fakes.calls("a"))
-        with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
-            client.flushall()
+        broker.client.flushall()
     wait_for(lambda: Run.objects.filter(status="succeeded").count() == len(runs), every=0.2)
     wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
     # The way through the broker works again as well: a new run is picked up at once.

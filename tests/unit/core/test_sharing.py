@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.events import RunResumed
+from orchestrator.core.events import ResultGiven, RunResumed
+from orchestrator.core.overrides import giver_of
 from orchestrator.core.planner import replay
 from orchestrator.core.shared_keys import heads_of, present
 from orchestrator.core.state import RunState, patch_of, patched
@@ -155,6 +156,17 @@ def test_what_the_key_cannot_take_is_a_failure_with_its_place(rule, contract, wr
     assert (result.kind.value, result.reason_code) == ("contract", "context_refused")
     assert result.violations[0].path.startswith("/context/total")
     assert shared(flow) == {}
+
+
+def test_who_gave_a_result_that_cannot_be_written_stays_known():
+    flow = two(first="steps.a.output.v", contract=TEXT)
+    flow.start(n=1)
+    flow.fail("a", retryable=False)
+    given = {"step": "a", "iteration": 1, "output": {"v": 7}, "reason": "known", "actor": "otto"}
+    flow.send(ResultGiven(**given))
+    result = flow.step("a").result
+    assert result.reason_code == "context_refused"
+    assert giver_of(result) == "otto"
 
 
 def test_what_is_too_large_is_refused():
