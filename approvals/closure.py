@@ -18,7 +18,7 @@ from orchestrator.core.json import JsonObject, JsonValue
 RISKS = ("none", "read", "write", "irreversible")
 """Risk classes: the highest side effect of what a version calls, from the lowest."""
 
-PERSON_BEFORE = ("nothing", "read", "write", "irreversible")
+PERSON_BEFORE = ("nothing", *RISKS[1:])
 """Before which side effect, and what is above it, a workflow must ask a person."""
 
 MOST_NEEDED = 5

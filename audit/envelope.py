@@ -22,7 +22,7 @@ stand beside it and the envelope holds `commit = HMAC-SHA256(salt, bytes)` of ea
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -37,10 +37,6 @@ MAX_BYTES = 65_535
 """The length of an entry is a uint16 in tlog-tiles."""
 
 MAX_INTEGER = 2**53 - 1
-
-_BLOCK_BYTES = 64
-_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +76,9 @@ def instant(value: datetime) -> str:
 def commit_of(salt: bytes, content: bytes) -> str:
     """Return the hex commitment that stands in an envelope for bytes kept elsewhere.
 
-    HMAC-SHA256 (RFC 2104), for salts of at most 64 bytes. Written out, because the library looks
-    its algorithm up each time, which takes three times as long as hashing.
+    HMAC-SHA256 (RFC 2104).
     """
-    key = salt.ljust(_BLOCK_BYTES, b"\0")
-    inner = hashlib.sha256(key.translate(_INNER_PAD) + content).digest()
-    return hashlib.sha256(key.translate(_OUTER_PAD) + inner).hexdigest()
+    return hmac.digest(salt, content, "sha256").hex()
 
 
 def envelope_bytes(fields: JsonObject) -> bytes:

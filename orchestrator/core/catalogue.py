@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias, get_args
 
 from orchestrator.core.definition import OutcomeKind
 from orchestrator.core.json import JsonObject
 from orchestrator.core.money import Money
+
+SideEffect: TypeAlias = Literal["none", "read", "write", "irreversible"]
+SIDE_EFFECTS: Final[tuple[str, ...]] = get_args(SideEffect)
+"""What agents change in the world, from the lowest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class AgentInterface:
     input_schema: JsonObject
     output_schema: JsonObject
     effect: Literal["idempotent", "once"] = "idempotent"
-    side_effect: Literal["none", "read", "write", "irreversible"] = "none"
+    side_effect: SideEffect = "none"
     waits: bool = False
     examples: tuple[AgentExample, ...] = ()
     price: Money | None = None

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from orchestrator.core.catalogue import Catalogue
+from orchestrator.core.catalogue import SIDE_EFFECTS, Catalogue
 from orchestrator.core.definition import GateStep, Step, WorkflowDefinition, doers_of
 from orchestrator.core.findings import Finding
 from orchestrator.core.flow import Flow
 
-EFFECTS: Final = ("none", "read", "write", "irreversible")
-"""Side effects of agents, from the lowest."""
 _WORDS: Final = {
     "read": "reads outside data",
     "write": "writes outside data",
@@ -29,12 +27,13 @@ def people_missing(
     definition: WorkflowDefinition, flow: Flow, catalogue: Catalogue
 ) -> Iterator[Finding]:
     """An error for each step that has such an effect and no gate before it."""
-    if catalogue.person_before not in EFFECTS:
+    if catalogue.person_before not in SIDE_EFFECTS:
         return
-    lowest = EFFECTS.index(catalogue.person_before)
+    lowest = SIDE_EFFECTS.index(catalogue.person_before)
     for step_id, step in definition.steps.items():
         effect = _effect_of(step, catalogue)
-        if EFFECTS.index(effect) >= max(lowest, 1) and not _is_asked_for(definition, flow, step_id):
+        counts = SIDE_EFFECTS.index(effect) >= max(lowest, 1)
+        if counts and not _is_asked_for(definition, flow, step_id):
             yield Finding.model_construct(
                 severity="error",
                 code="person_missing",
@@ -53,7 +52,7 @@ def _effect_of(step: Step, catalogue: Catalogue) -> str:
     """The highest side effect of the agents that may do a step's work."""
     known = (catalogue.agents.get((one.agent, one.version)) for one in doers_of(step))
     effects = (one.side_effect for one in known if one is not None)
-    return max(effects, key=EFFECTS.index, default="none")
+    return max(effects, key=SIDE_EFFECTS.index, default="none")
 
 
 def _is_asked_for(definition: WorkflowDefinition, flow: Flow, step_id: str) -> bool:

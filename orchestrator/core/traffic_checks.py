@@ -61,8 +61,7 @@ class TrafficChecks:
         )
 
     def _many_calls(self) -> Iterator[Finding]:
-        budget = self.definition.policies.budget
-        if budget is not None and (budget.calls is not None or budget.money is not None):
+        if self.definition.policies.budget is not None:
             return
         calls = {
             step_id: calls_of(step) * self._times(step_id)
