@@ -84,6 +84,14 @@ class Builder:
         """Replace what stands in a field; what follows is typed there too."""
         box.fill(text)
 
+    def look_up(self, box: Locator, text: str) -> None:
+        """Type into a field that opens a list: the list is open only while the field has the focus."""
+        box.click()
+        expect(box).to_be_focused()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(text)
+        expect(box).to_have_value(text)
+
     def text(self, label: str, value: str, within: Locator | None = None) -> None:
         box = (within or self.inspector).get_by_role("textbox", name=label, exact=True)
         if box.input_value() != value:
@@ -124,7 +132,7 @@ class Builder:
         box = where.get_by_role("combobox", name=label, exact=True)
         if box.get_attribute("title") == expression:
             return
-        self.type_into(box, typed_value(expression))
+        self.look_up(box, typed_value(expression))
         self.pick(where, expression)
 
     def pick(self, where: Locator, expression: str) -> None:
@@ -406,7 +414,7 @@ class Builder:
             self.text("Condition, expression", when, item)
             return
         line = item.get_by_role("group", name="Line 1", exact=True)
-        self.type_into(line.get_by_role("combobox", name="Line 1, field", exact=True), field)
+        self.look_up(line.get_by_role("combobox", name="Line 1, field", exact=True), field)
         self.pick(line, field)
         line.get_by_role("combobox", name="Line 1, operator", exact=True).select_option(
             label=operator
