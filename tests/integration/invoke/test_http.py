@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import ssl
+import threading
 import time
+from dataclasses import replace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from orchestrator import egress
 from orchestrator.egress import Destination, EgressDeniedError
@@ -299,11 +306,75 @@ def test_an_unknown_host_is_unavailable(settings):
     assert (result.kind, result.reason_code) == ("unavailable", "service_unreachable")
 
 
-def test_the_client_knows_its_event_loop_without_searching_for_it():
-    """Where sniffio is missing, httpcore looks for it anew at each of a request's eight locks."""
-    import sniffio
+@pytest.fixture
+def trusted(monkeypatch, tmp_path):
+    """An https service whose certificate is for people.demo, and trusted; its port."""
+    certificate, key = certificate_for("people.demo")
+    (tmp_path / "certificate.pem").write_bytes(certificate)
+    (tmp_path / "key.pem").write_bytes(key)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    client = ssl.create_default_context(cadata=certificate.decode())
+    monkeypatch.setattr(egress, "_tls", lambda: client)
+    body = b'{"name": "Ada", "age": 36}'
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
 
-    async def library():
-        return sniffio.current_async_library()
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
 
-    assert asyncio.run(library()) == "asyncio"
+    ready, ports = threading.Event(), []
+
+    async def serve():
+        async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=server) as listening:
+            ports.append(listening.sockets[0].getsockname()[1])
+            ready.set()
+            await asyncio.Event().wait()
+
+    threading.Thread(target=lambda: asyncio.run(serve()), daemon=True).start()
+    assert ready.wait(40)
+    return ports[0]
+
+
+def certificate_for(host):
+    """A certificate that signs itself, and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return made.public_bytes(pem), secret
+
+
+def test_a_certificate_must_be_that_of_the_name_and_not_of_the_address(trusted, settings):
+    settings.EGRESS_HOSTS = dict.fromkeys(("people.demo", "other.demo"), ("127.0.0.1", trusted))
+    known, other = (
+        outcome(call(Destination("people", f"https://{host}", allow_private=True), "good"))
+        for host in ("people.demo", "other.demo")
+    )
+    assert (known.type, known.output) == ("value", {"name": "Ada", "age": 36})
+    assert (other.kind, other.reason_code) == ("unavailable", "service_unreachable")
+
+
+def test_a_header_that_would_begin_another_is_never_sent(reachable, service):
+    service.requests.clear()
+    given = replace(call(reachable, "good"), traceparent="00-1\r\nX-Other: 1")
+    result = outcome(given)
+    assert (result.kind, result.reason_code) == ("unavailable", "answer_broken_off")
+    assert service.requests == []
