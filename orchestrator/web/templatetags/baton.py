@@ -357,9 +357,9 @@ class _TitleNode(template.Node):
         self.nodelist = nodelist
 
     def render(self, context: Context) -> SafeString:
-        text = self.nodelist.render(context).strip()
+        text = SafeString(self.nodelist.render(context).strip())  # strip forgets that it is safe
         context.dicts[0]["page_title"] = text
-        return SafeString(text)
+        return text
 
 
 @register.tag

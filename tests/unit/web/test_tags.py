@@ -79,6 +79,8 @@ def test_text_from_outside_is_escaped_and_its_hidden_characters_are_shown():
 def test_the_title_of_a_page_is_written_once_and_used_twice():
     page = Template("{% page_title %} Runs {% endpage_title %}|{{ page_title }}")
     assert page.render(Context({})) == "Runs|Runs"
+    page = Template("{% page_title %} {{ name }} {% endpage_title %}|{{ page_title }}")
+    assert page.render(Context({"name": "A's & b"})) == "A&#x27;s &amp; b|A&#x27;s &amp; b"
 
 
 def test_only_the_running_shape_turns():
