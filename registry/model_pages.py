@@ -14,8 +14,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from orchestrator import access
 from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of
+from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.money import Money, format_money
+from orchestrator.egress import EgressDeniedError
 from orchestrator.web import forms
 from registry import providers, routes
 from registry.models import ModelRoute
@@ -49,6 +51,7 @@ PROVIDER_FORM: Final[JsonObject] = {
             "title": "Address",
             "description": "As its documentation gives it. It never changes; the key is bound to "
             "it.",
+            "format": "uri",
             "minLength": 1,
             "maxLength": 200,
             "examples": ["https://api.anthropic.com"],
@@ -74,9 +77,11 @@ def models(request: HttpRequest) -> HttpResponse:
         place: frozenset(routes.provider_names(place))
         for place in {row.workspace_id for row in found}
     }
+    found_providers = list(routes.list_providers(actor).order_by("workspace__name", "name", "id"))
+    provided = {row.workspace_id for row in found_providers if row.disabled_at is None}
     context = {
-        "places": list(places),
-        "providers": list(routes.list_providers(actor).order_by("workspace__name", "name", "id")),
+        "places": [(place, place.id in provided) for place in places],
+        "providers": found_providers,
         "routes": [
             {"row": row, "choices": _shown(row, enabled[row.workspace_id])} for row in found
         ],
@@ -95,15 +100,18 @@ def new_provider(request: HttpRequest, slug: str) -> HttpResponse:
         made = []
 
         def carry_out(value: dict[str, Any]) -> None:
-            row = providers.add_provider(
-                workspace_id=workspace.id,
-                name=value["name"],
-                protocol=_PROTOCOLS[value["protocol"]],
-                base_url=value["base_url"],
-                allow_private=value["allow_private"],
-                actor=actor,
-                now=timezone.now(),
-            )
+            try:
+                row = providers.add_provider(
+                    workspace_id=workspace.id,
+                    name=value["name"],
+                    protocol=_PROTOCOLS[value["protocol"]],
+                    base_url=value["base_url"],
+                    allow_private=value["allow_private"],
+                    actor=actor,
+                    now=timezone.now(),
+                )
+            except EgressDeniedError as error:
+                raise _at_the_address(error) from error
             made.append(row)
 
         shown = forms.submit(request, PROVIDER_FORM, carry_out)
@@ -113,6 +121,12 @@ def new_provider(request: HttpRequest, slug: str) -> HttpResponse:
     shown = shown or forms.show(PROVIDER_FORM, {"allow_private": False})
     context = {"workspace": workspace, "form": shown}
     return render(request, "registry/new_provider.html", context, status=shown.status)
+
+
+def _at_the_address(error: EgressDeniedError) -> InvalidInputError:
+    """The refusal of an address as something to mend in its field."""
+    violation = {"path": "/base_url", "rule": error.rule, "reason": error.message}
+    return InvalidInputError(error.message, detail={"violations": [violation]})
 
 
 @require_safe

@@ -222,7 +222,8 @@ def _text_kind(schema: JsonObject) -> Kind:
     if schema.get("format") == "date-time":
         return Kind.INSTANT
     limit = schema.get("maxLength")
-    is_long = isinstance(limit, int) and limit > LONG_TEXT and "pattern" not in schema
+    has_form = "pattern" in schema or "format" in schema
+    is_long = isinstance(limit, int) and limit > LONG_TEXT and not has_form
     return Kind.LONG_TEXT if is_long else Kind.TEXT
 
 

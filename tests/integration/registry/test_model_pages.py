@@ -1,6 +1,7 @@
 """Models over pages and API, as administrators and others meet them."""
 
 import json
+import re
 
 import pytest
 
@@ -50,9 +51,13 @@ def text_of(client, path):
 def test_an_administrator_sets_up_models_on_their_pages(administrator, world):
     new = f"{LIST}{world.claims.slug}/"
     assert "Add a provider first" in text_of(administrator, f"{new}routes/new/")
+    assert f'{new}routes/new/"' not in text_of(administrator, LIST)
+    form = text_of(administrator, f"{new}providers/new/")
+    assert re.search('<input [^>]*name="input.base_url"', form)
     about = {"name": "local", "protocol": "Anthropic messages", "base_url": "ftp://models"}
     wrong = administrator.post(f"{new}providers/new/", fields(**about))
-    assert wrong.status_code == 403
+    assert wrong.status_code == 422
+    assert 'href="#input.base_url"' in wrong.content.decode()
     about["base_url"] = "https://models.example"
     assert administrator.post(f"{new}providers/new/", fields(**about)).status_code == 302
     row = ModelProvider.objects.get()
