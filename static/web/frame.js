@@ -381,6 +381,14 @@
     for (const field of $$("[data-file]", root)) enhanceFile(field);
     for (const list of $$("[data-repeat]", root)) enhanceRepeat(list);
     for (const area of $$("[data-subscribe]", root)) subscribeOnce(area);
+    for (const here of $$(".settings__nav > [aria-current], .tabs > [aria-current], .segments > [aria-current]", root)) bringIntoSight(here);
+  };
+  /** Scroll a row that is wider than its place, and nothing else, so that what is current can be seen. */
+  const bringIntoSight = (here) => {
+    const row = here.parentElement;
+    if (row.scrollWidth <= row.clientWidth) return;
+    const [own, place] = [here.getBoundingClientRect(), row.getBoundingClientRect()];
+    row.scrollLeft += own.left - place.left - (place.width - own.width) / 2;
   };
   const enhanceFile = (field) => {
     if (field.dataset.ready) return;
