@@ -548,6 +548,13 @@ def versions_used(definition: WorkflowDefinition) -> dict[tuple[str, int], Agent
     return versions_used_in([definition])
 
 
+def agent_names(definition: WorkflowDefinition) -> dict[str, str]:
+    """The names of the agents that a definition calls, by slug; missing ones are left out."""
+    slugs = {slug for slug, _ in _named(definition)}
+    rows = Agent.objects.filter(slug__in=slugs) if slugs else Agent.objects.none()
+    return dict(rows.values_list("slug", "name"))
+
+
 def versions_used_in(
     definitions: Iterable[WorkflowDefinition],
 ) -> dict[tuple[str, int], AgentVersion]:

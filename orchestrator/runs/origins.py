@@ -30,6 +30,7 @@ from orchestrator.web.templatetags.baton import Look
 
 _TOLD_AS: Final[Mapping[str, str]] = {"result": "result_tag", "score": "score", "reason": "reason"}
 """Names that expressions read of a step -> what they are called in a snapshot."""
+NO_NAMES: Final[Mapping[str, str]] = {}
 MAX_LEAVES: Final = 4
 MAX_TEXT: Final = 160
 """How much of a value is shown: leaves, characters."""
@@ -52,7 +53,10 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class OriginLine:
-    """A step on the way back. `given_by`: the person who gave the result in its agent's place."""
+    """A step on the way back. `given_by`: the person who gave the result in its agent's place.
+
+    `agents` are `slug@number`, `by` the same in words.
+    """
 
     id: str
     name: str
@@ -61,17 +65,13 @@ class OriginLine:
     look: Look
     iteration: int
     agents: tuple[str, ...]
+    by: str
     stand_in: str
     given_by: str
     is_edited: bool
     review: str
     child: str
     given: tuple[Given, ...]
-
-    @property
-    def by(self) -> str:
-        """The agents in words."""
-        return ", ".join(version_words(one) for one in self.agents)
 
     def as_json(self, hashes: Mapping[str, str]) -> JsonObject:
         """For the API; `hashes` are those of agent versions, by `slug@number`."""
@@ -99,28 +99,39 @@ class OriginLine:
 
 
 def origin_lines(
-    run: Snapshot, compiled: CompiledWorkflow, step_id: str, field: str = ""
+    run: Snapshot,
+    compiled: CompiledWorkflow,
+    step_id: str,
+    field: str = "",
+    *,
+    names: Mapping[str, str] = NO_NAMES,
 ) -> tuple[OriginLine, ...]:
     """The step and all that its output, or one field of it, was made of; the nearest first.
 
     Steps without a result are left out: they had nothing to do with it in this run. Nothing of a
-    step that has none itself.
+    step that has none itself. `names` are those of agents by slug, for people.
     """
     steps: Mapping[str, StepSnapshot] = run["steps"]
     if not steps.get(owner_of(step_id), {}).get("result_tag"):
         return ()
     found = origins_of(compiled, owner_of(step_id), field, shared=_writers(run, compiled))
     return tuple(
-        _line(run, compiled, one.step, one.readings)
+        _line(run, compiled, one.step, one.readings, names=names)
         for one in found
         if steps.get(one.step, {}).get("result_tag")
     )
 
 
 def _line(
-    run: Snapshot, compiled: CompiledWorkflow, step_id: str, readings: tuple[Reading, ...]
+    run: Snapshot,
+    compiled: CompiledWorkflow,
+    step_id: str,
+    readings: tuple[Reading, ...],
+    *,
+    names: Mapping[str, str],
 ) -> OriginLine:
     step, state = compiled.steps[step_id].step, run["steps"].get(step_id, {})
+    agents = tuple(dict.fromkeys(f"{one.agent}@{one.version}" for one in _called(step, state)))
     return OriginLine(
         id=step_id,
         name=step.name,
@@ -128,8 +139,9 @@ def _line(
         kind=kind_word(step),
         look=step_look(state),
         iteration=int(state.get("iteration") or 1),
-        agents=tuple(dict.fromkeys(f"{one.agent}@{one.version}" for one in _called(step, state))),
-        stand_in=stand_in_of(step, state),
+        agents=agents,
+        by=", ".join(version_words(one, names) for one in agents),
+        stand_in=stand_in_of(step, state, names),
         given_by=str(state.get("given_by") or ""),
         is_edited=bool(state.get("input_edited")),
         review=_decided(state),

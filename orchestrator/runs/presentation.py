@@ -6,11 +6,13 @@ documents and agents is text and stays text: templates put it out through the `o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 from designer.words import team_word
 from orchestrator.core.compilation import CompiledWorkflow, member_kind, member_word
@@ -21,14 +23,12 @@ from orchestrator.core.definition import (
     EventAwaited,
     GateStep,
     GateType,
-    Relay,
     RouterStep,
     StartStep,
     Step,
     TeamStep,
     WaitStep,
     WorkflowDefinition,
-    called_in,
     doers_of,
     is_member,
     owner_of,
@@ -37,6 +37,7 @@ from orchestrator.core.json import JsonValue
 from orchestrator.core.loops import forward_links
 from orchestrator.core.results import BasisKind
 from orchestrator.core.sharing import CONFLICT, REFUSED
+from orchestrator.runs.talks import answered_word, spoken
 from orchestrator.web.templatetags.baton import Look, duration, look_of, money_text
 
 Snapshot: TypeAlias = Mapping[str, Any]
@@ -46,8 +47,6 @@ MAX_VALUES: Final = 120
 MAX_TEXT: Final = 6_000
 LONG_TEXT: Final = 140
 MAX_PIPS: Final = 24
-MAX_BRIEF: Final = 240
-"""Characters of a message in a list."""
 
 _WAITING: Final[Mapping[str, Look]] = {
     "review": Look("person", "waiting", "Waiting for review"),
@@ -103,6 +102,12 @@ def waits_outside(waiting_for: Iterable[str]) -> bool:
     return any(one in {"time", "event", "child"} for one in waiting_for)
 
 
+def waits_word(waiting_for: Iterable[str]) -> str:
+    """What a run does that needs nobody, by what its steps wait for; empty for anything else."""
+    found = next((one for one in waiting_for if one in _WAITING and one not in _FOR_PEOPLE), "")
+    return "" if found in {"", "members"} else _WAITING[found].word
+
+
 def run_look(
     status: str,
     *,
@@ -118,58 +123,6 @@ def run_look(
     if status == "waiting" and not waits_for_person:
         return look_of("waiting_timer")
     return look_of("waiting_person") if status == "waiting" else look_of(status)
-
-
-def _spoken(step: Step, one: Mapping[str, Any]) -> dict[str, Any]:
-    """Who said what to whom, for a call of a team that talks."""
-    if not isinstance(step, TeamStep) or step.votes:
-        return {}
-    who, verdict = called_in(one["id"]), one["verdict"]
-    verdict = "does_not_fit" if verdict == "refused" else verdict
-    is_lead = who == len(step.members)
-    whom = doers_of(step)[who].agent
-    return {
-        "sender": _sender(step, one["given"]) if not is_lead else "",
-        "whom": f"{whom}, the supervisor" if is_lead else whom,
-        "said": _in_brief(one["given"]),
-        "answer": _in_brief(one["answer"]),
-        "verdict": look_of("does_not_fit" if verdict == "refused" else verdict)
-        if verdict
-        else None,
-        "at": instant_of(one["started_at"]),
-    }
-
-
-def _sender(step: TeamStep, given: JsonValue) -> str:
-    """Who asks: the supervisor, or the peer that passed the work on."""
-    if step.lead is not None:
-        return "supervisor"
-    named = given.get("from") if isinstance(given, dict) else None
-    return named if isinstance(named, str) and isinstance(step.protocol, Relay) else ""
-
-
-_PLAIN: Final = {"": "empty", "True": "yes", "False": "no"}
-
-
-def _of_object(value: dict[str, JsonValue]) -> str:
-    is_money = value.keys() == {"minor", "currency"}
-    return money_text(value) if is_money else _in_brief(value)
-
-
-def _in_brief(payload: JsonValue) -> str:
-    """A message in a line: its plain values, and how much there is of the rest."""
-    if not isinstance(payload, dict):
-        return ""
-    parts: list[str] = []
-    for name, value in payload.items():
-        if isinstance(value, list):
-            parts += [f"{name}: {len(value)}"] if value else []
-        elif isinstance(value, dict):
-            parts += [f"{name} ({inner})"] if (inner := _of_object(value)) else []
-        elif value is not None:
-            parts.append(f"{name}: {_PLAIN.get(str(value), value)}")
-    text = ", ".join(parts)
-    return text if len(text) <= MAX_BRIEF else f"{text[:MAX_BRIEF]}…"
 
 
 def trial_look(result: str) -> Look:
@@ -387,9 +340,13 @@ class MemberLine:
 
 @dataclass(frozen=True, slots=True)
 class MemberPage:
-    """A page of a step's members: `filters` are (status, word, count), `next` where to go on."""
+    """A page of a step's members: `filters` are (status, word, count), `next` where to go on.
+
+    `answered` is what a member has done that answered.
+    """
 
     word: str
+    answered: str
     lines: tuple[MemberLine, ...]
     filters: tuple[tuple[str, str, int], ...]
     status: str
@@ -406,10 +363,11 @@ def member_page(
     start: int,
     total: int,
     now: datetime,
+    names: Mapping[str, str],
 ) -> MemberPage:
     """Members as the page lists them; the filters are in the order of `counts`.
 
-    `total` counts those of the status that was asked for.
+    `total` counts those of the status that was asked for, `names` are those of agents by slug.
     """
     lines = []
     for one in found:
@@ -423,13 +381,15 @@ def member_page(
                 took=duration(((ended or now) - begun).total_seconds()) if begun else "",
                 iteration=one["iteration"],
                 tries=one["attempt"],
-                **_spoken(step, one),
+                at=begun if isinstance(step, TeamStep) and not step.votes else None,
+                **(spoken(step, one, names) if isinstance(step, TeamStep) else {}),
             )
         )
     filters = tuple((key, look_of(key).word, count) for key, count in counts.items())
     end = start + len(lines)
     word = member_kind(step).capitalize()
-    return MemberPage(word, tuple(lines), filters, status, total, end if end < total else None)
+    further = end if end < total else None
+    return MemberPage(word, answered_word(step), tuple(lines), filters, status, total, further)
 
 
 def not_reached(step_id: str, run: Snapshot, definition: WorkflowDefinition) -> str:
@@ -544,7 +504,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Everything the page says about one step; `owner` is the step that it is a member of."""
+    """Everything the page says about one step; `owner` is the step that it is a member of.
+
+    `limit` is the id of the limit that refused its call, `own_agent` the first of its agents.
+    """
 
     id: str
     name: str
@@ -579,8 +542,10 @@ class Panel:
     tries: tuple[Try, ...]
     way: str
     given_by: str = ""
+    own_agent: str = ""
     stand_in: str = ""
     stand_in_because: str = ""
+    limit: str = ""
     told: Told | None = None
     child: Mapping[str, Any] | None = None
     cost: tuple[Mapping[str, Any], ...] = ()
@@ -597,8 +562,15 @@ _FAILURES: Final[Mapping[str, str]] = {
 }
 
 
-def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datetime) -> Panel:
-    """What the panel of a step, or of a member of one, shows."""
+def panel_of(
+    run: Snapshot,
+    compiled: CompiledWorkflow,
+    step_id: str,
+    now: datetime,
+    *,
+    names: Mapping[str, str],
+) -> Panel:
+    """What the panel of a step, or of a member of one, shows; `names` are of agents by slug."""
     definition, step = compiled.definition, compiled.step(step_id).step
     state: StepSnapshot = run["steps"].get(step_id, {})
     begun, ended = instant_of(state.get("started_at")), instant_of(state.get("ended_at"))
@@ -613,7 +585,7 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         kind=kind_word(step),
         owner=owner_of(step_id) if is_member(step_id) else "",
         owner_name=definition.steps[owner_of(step_id)].name,
-        agent=", ".join(f"{one.agent} v{one.version}" for one in doers_of(step)),
+        agent=_agents_words(step, names),
         summary=step.summary,
         look=step_look(state),
         status=str(state.get("status", "pending")),
@@ -640,15 +612,46 @@ def panel_of(run: Snapshot, compiled: CompiledWorkflow, step_id: str, now: datet
         output=payload_of(gave) if gave is not None else None,
         result=look_of(state["result_tag"]) if state.get("result_tag") in _RESULTS else None,
         score=_score_of(step, state),
-        basis=tuple(_ground(one) for one in state.get("basis") or ()),
-        tries=tuple(_try(one, now) for one in state.get("attempts") or ()),
+        basis=() if _limit_of(state) else tuple(_ground(one) for one in state.get("basis") or ()),
+        tries=tuple(_try(one, now, names) for one in state.get("attempts") or ()),
         way=_way_word(definition, step_id, state),
         given_by=str(state.get("given_by") or ""),
-        stand_in=stand_in_of(step, state),
-        stand_in_because=_first_failure(state) if stand_in_of(step, state) else "",
+        own_agent=version_words(next(iter(_labels(step)), ""), names),
+        stand_in=stand_in_of(step, state, names),
+        stand_in_because=_first_failure(state) if stand_in_of(step, state, names) else "",
+        limit=_limit_of(state),
         told=_told(run, step, state),
         child=_child(state.get("child")),
         cost=tuple(state.get("cost") or ()),
+    )
+
+
+def _labels(step: Step) -> list[str]:
+    """The agent versions that may do the step's work, as `slug@number`."""
+    return [f"{one.agent}@{one.version}" for one in doers_of(step)]
+
+
+def _limit_of(state: StepSnapshot) -> str:
+    """The limit for which nothing was left; the reason tells it in words.
+
+    Agents name grounds as they like, so what is no id of a limit is none.
+    """
+    if state.get("failure_kind") != "budget":
+        return ""
+    for one in state.get("basis") or ():
+        name, _, key = str(one.get("id", "")).partition("/")
+        with suppress(ValueError):
+            if name == "budget_limit":
+                return str(UUID(key))
+    return ""
+
+
+def _agents_words(step: Step, names: Mapping[str, str]) -> str:
+    """The agent versions that may do the step's work, each once."""
+    counts = Counter(_labels(step))
+    return ", ".join(
+        version_words(label, names) + (f" ({count} times)" if count > 1 else "")
+        for label, count in counts.items()
     )
 
 
@@ -660,8 +663,10 @@ def _failure_word(state: StepSnapshot) -> str:
 
 def _child(child: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The run that a step started; of several each with its look and its place from 1."""
-    if child is None or "runs" not in child:
-        return child
+    if child is None:
+        return None
+    if "runs" not in child:
+        return {**child, "look": _child_look(child)}
     runs = [
         {
             **one,
@@ -671,6 +676,15 @@ def _child(child: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         for one in child["runs"]
     ]
     return {**child, "runs": runs}
+
+
+def _child_look(child: Mapping[str, Any]) -> Look | None:
+    """How the run of a step stands; None before it has begun."""
+    status = str(child.get("run_status") or "")
+    if not status:
+        return None
+    is_troubled = bool(child.get("needs_attention"))
+    return run_look(status, waits_for_person=False, is_outside=True, is_troubled=is_troubled)
 
 
 def _told(run: Snapshot, step: Step, state: StepSnapshot) -> Told | None:
@@ -788,7 +802,7 @@ def _scaled(key: str, value: object) -> tuple[str, str]:
     return key, str(value)
 
 
-def _try(one: Mapping[str, Any], now: datetime) -> Try:
+def _try(one: Mapping[str, Any], now: datetime, names: Mapping[str, str]) -> Try:
     begun, ended = instant_of(one.get("started_at")), instant_of(one.get("ended_at"))
     kind = _FAILURES.get(str(one.get("failure_kind") or ""), "")
     reason = str(one.get("reason") or "")
@@ -799,23 +813,24 @@ def _try(one: Mapping[str, Any], now: datetime) -> Try:
         begun=begun,
         took=duration(((ended or now) - begun).total_seconds()) if begun else "",
         reason=": ".join(part for part in (kind.capitalize(), reason) if part),
-        agent=version_words(str(one.get("agent") or "")),
+        agent=version_words(str(one.get("agent") or ""), names),
     )
 
 
-def version_words(label: str) -> str:
-    """An agent version `slug@number` in words."""
+def version_words(label: str, names: Mapping[str, str]) -> str:
+    """An agent version `slug@number` in words; `names` are those of agents by slug."""
     slug, _, number = label.partition("@")
-    return f"{slug} v{number}" if number else slug
+    name = names.get(slug, slug)
+    return f"{name} v{number}" if number else name
 
 
-def stand_in_of(step: Step, state: StepSnapshot) -> str:
+def stand_in_of(step: Step, state: StepSnapshot, names: Mapping[str, str]) -> str:
     """Which agent answered in place of the step's own; empty when its own did, or nobody yet."""
     if not isinstance(step, AgentStep) or not step.fallbacks:
         return ""
     for one in state.get("basis") or ():
         if str(one.get("id", "")).endswith(".fallbacks"):
-            return version_words(str(one.get("row") or ""))
+            return version_words(str(one.get("row") or ""), names)
     return ""
 
 
@@ -1019,7 +1034,10 @@ def route_of(
 
 
 def step_to_show(run: Snapshot, definition: WorkflowDefinition) -> str | None:
-    """The step that is open at first: one in trouble, else one that waits or runs, else the end."""
+    """The step that is open at first: one in trouble, else one that waits or runs, else the end.
+
+    One that is ready waits too, for its turn, for a place or for a worker.
+    """
     order = outline(definition)
     steps: Mapping[str, StepSnapshot] = run["steps"]
 
@@ -1038,6 +1056,7 @@ def step_to_show(run: Snapshot, definition: WorkflowDefinition) -> str | None:
         or (first({"failed"}) if run["status"] in ("failed", "rolled_back") else None)
         or first({"waiting"})
         or first({"running"})
+        or first({"ready"})
         or next((one for one in ended if steps.get(one, {}).get("status") == "succeeded"), None)
         or first({"succeeded", "failed"})
     )

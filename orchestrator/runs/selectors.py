@@ -534,13 +534,20 @@ class MemberList:
 
 
 def list_members(
-    run_id: UUID, step: str, *, status: str = "", start: int = 0, size: int = MEMBER_PAGE
+    run_id: UUID,
+    step: str,
+    *,
+    status: str = "",
+    start: int = 0,
+    size: int = MEMBER_PAGE,
+    with_messages: bool = False,
 ) -> MemberList:
     """The members of a step, what needs a look first; without their inputs and outputs.
 
     Each `{"id", "index", "status", "waiting_for", "result_tag", "iteration", "attempt", "reason",
     "started_at", "ended_at"}`. `status` keeps those of one status, `total` counts them. The calls
-    of a team that talks come in order, with `given`, `answer` and the `verdict` on the handoff.
+    of a team that talks come in order, with `given`, `answer` and the `verdict` on the handoff;
+    `with_messages` gives these of every member.
     """
     groups = _stored_states([run_id])[run_id].get("groups")
     group = groups.get(step) if isinstance(groups, dict) else None
@@ -562,7 +569,7 @@ def list_members(
         StepRun.objects.filter(pk__in=[one["pk"] for one in page]).values_list("pk", "result")
     )
     shown = tuple(_member(one, results.get(one["pk"]) or {}) for one in page)
-    if named is not None:
+    if named is not None or with_messages:
         shown = _with_messages(run_id, page, shown)
     return MemberList(shown, dict(counts), len(found))
 
@@ -1017,9 +1024,9 @@ def _workers_waited_for(run: Run, attempts: Sequence[Attempt]) -> dict[tuple[str
 def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, JsonObject]:
     """The run that each step started last, and earlier ones; no query when none starts any.
 
-    `{"run": id or null, "name", "status", "reason", "earlier": [{"run", "iteration"}]}`; of a step
-    that starts one for each item also `"runs": [{"run", "index", "status", "reason"}]`, with the
-    statuses of the runs.
+    `{"run": id or null, "name", "status", "run_status" (of the run; null before it has begun),
+    "needs_attention", "reason", "earlier": [{"run", "iteration"}]}`; of a step that starts one for
+    each item also `"runs": [{"run", "index", "status", "reason"}]`, with the statuses of the runs.
     """
     found: dict[str, JsonObject] = {}
     if not any(isinstance(step, WorkflowStep) for step in definition.steps.values()):
@@ -1028,16 +1035,14 @@ def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, Json
         ChildRun.objects.filter(parent_id=run_id).defer("input"),
         key=lambda row: (row.iteration, int(member_of(row.step) or 0)),
     )
-    runs = {
-        run_id: (status, name)
-        for run_id, status, name in Run.objects.filter(id__in=[one.id for one in rows]).values_list(
-            "id", "status", "workflow__name"
-        )
-    }
-    titles = {run_id: name for run_id, (_, name) in runs.items()}
+    columns = ("id", "status", "needs_attention", "workflow__name")
+    began = Run.objects.filter(id__in=[one.id for one in rows]).values(*columns)
+    runs = {one["id"]: one for one in began}
+    titles = {key: str(one["workflow__name"]) for key, one in runs.items()}
     for row in rows:
         if is_member(row.step):
-            _add_run_of_item(found, row, titles, runs.get(row.id, (row.status, ""))[0])
+            status = runs[row.id]["status"] if row.id in runs else row.status
+            _add_run_of_item(found, row, titles, status)
             continue
         earlier: list[JsonValue] = [
             {"run": str(one.id), "iteration": one.iteration}
@@ -1048,6 +1053,8 @@ def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, Json
             "run": str(row.id) if row.status == "started" else None,
             "name": f"{titles.get(row.id, row.workflow)} v{row.number}",
             "status": row.status,
+            "run_status": runs[row.id]["status"] if row.id in runs else None,
+            "needs_attention": row.id in runs and runs[row.id]["needs_attention"],
             "reason": row.reason,
             "earlier": earlier,
         }
@@ -1083,13 +1090,14 @@ def _add_run_of_item(
 
 
 def _parent_of(detail: RunDetail) -> JsonObject | None:
-    """The run whose step started this one: `{"run", "step", "iteration", "title"}`."""
+    """The run whose step started this one: `{"run", "step", "iteration", "title", "workflow"}`."""
     parent = detail.binding.get("parent")
     if not isinstance(parent, dict):
         return None
-    title = Run.objects.values_list("title", flat=True).filter(id=parent["run"]).first()
+    run = Run.objects.filter(id=parent["run"]).values_list("title", "workflow__name").first()
+    title, workflow = run or ("", "")
     shown = {name: parent[name] for name in ("run", "step", "iteration")}
-    return {**shown, "title": title or ""}
+    return {**shown, "title": title, "workflow": workflow}
 
 
 def _member_counts(group: MemberGroup) -> JsonObject:

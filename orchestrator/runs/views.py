@@ -25,7 +25,7 @@ from orchestrator.access import Actor
 from orchestrator.accounts import selectors as accounts
 from orchestrator.accounts.authentication import actor_of
 from orchestrator.core.contracts import Validator
-from orchestrator.core.definition import RouterStep, is_member, owner_of
+from orchestrator.core.definition import RouterStep, TeamStep, is_member, owner_of
 from orchestrator.core.errors import ConflictError, DomainError, InvalidInputError
 from orchestrator.core.examples import sample_document
 from orchestrator.core.json import JsonObject
@@ -37,6 +37,7 @@ from orchestrator.runs.shared_data import conflict_lines, key_lines, read_by, wr
 from orchestrator.runs.timeline import timeline_of
 from orchestrator.runs.trials import NotTriableError
 from orchestrator.web.lists import Column, Empty, Filter, Link, ListSpec, Option, render_list
+from registry import selectors as registry
 from registry.selectors import AgentNotUsableError
 
 LOG_VIEWS: Final[Mapping[str, str]] = {
@@ -249,6 +250,7 @@ def shown_rows(actor: Actor, rows: list[Run]) -> dict[UUID, dict[str, Any]]:
                 is_troubled=run.needs_attention,
             ),
             "took": presentation.took(run.started_at, run.ended_at),
+            "waits": presentation.waits_word(one for _, one in briefs[run.id].steps),
         }
         for run in rows
     }
@@ -379,6 +381,7 @@ class _Page:
         self.selected = self.asked or shown
         self.tab = _one_of(request.GET.get("tab", ""), STEP_TABS)
         self.view = _one_of(request.GET.get("log", ""), LOG_VIEWS)
+        self._names: dict[str, str] | None = None
 
     def everything(self) -> dict[str, Any]:
         picture = {
@@ -473,7 +476,9 @@ class _Page:
     def step(self) -> dict[str, Any]:
         if self.selected is None:
             return {"panel": None}
-        panel = presentation.panel_of(self.snapshot, self.compiled, self.selected, self.now)
+        panel = presentation.panel_of(
+            self.snapshot, self.compiled, self.selected, self.now, names=self._agent_names()
+        )
         context: dict[str, Any] = {
             "panel": panel,
             "resume": resume_offer(self.actor, self.run, self.snapshot, self.selected),
@@ -488,7 +493,9 @@ class _Page:
                 one for one in found if self.selected in {one.target, *one.sources}
             ]
         elif self.tab == "origin":
-            lines = origin_lines(self.snapshot, self.compiled, self.selected)
+            lines = origin_lines(
+                self.snapshot, self.compiled, self.selected, names=self._agent_names()
+            )
             people = people_named(one.given_by for one in lines)
             context["origins"] = [(one, people.get(one.given_by, "")) for one in lines]
         elif self.tab == "journal":
@@ -512,18 +519,30 @@ class _Page:
         }
 
     def _members(self, step_id: str) -> presentation.MemberPage:
+        step = self.definition.steps[step_id]
         found = selectors.list_members(
-            self.run.id, step_id, status=self.member_status, start=self.member_start
+            self.run.id,
+            step_id,
+            status=self.member_status,
+            start=self.member_start,
+            with_messages=isinstance(step, TeamStep),
         )
         return presentation.member_page(
-            self.definition.steps[step_id],
+            step,
             found.rows,
             found.counts,
             status=self.member_status,
             start=self.member_start,
             total=found.total,
             now=self.now,
+            names=self._agent_names(),
         )
+
+    def _agent_names(self) -> dict[str, str]:
+        """The names of the agents that the run calls, by slug; read once."""
+        if self._names is None:
+            self._names = registry.agent_names(self.definition)
+        return self._names
 
     def _events(self) -> list[Mapping[str, Any]]:
         """The whole journal; long ones are read in pages."""

@@ -3,7 +3,7 @@
 from orchestrator.runs import services
 from orchestrator.runs.walker import walk
 from tests.integration.runs.test_children import child_of, go_on, running
-from tests.integration.runs.world import chain, now
+from tests.integration.runs.world import chain, decide, now, with_gate
 
 
 def test_parent_and_child_lead_to_each_other(world, doorbells, fakes, operator):
@@ -16,6 +16,7 @@ def test_parent_and_child_lead_to_each_other(world, doorbells, fakes, operator):
     assert f"Open the run of <bdi>{child.workflow.name} v1</bdi>" in page
     inside = operator.get(f"/runs/{child.id}/").content.decode()
     assert f'href="/runs/{run.id}/?step=w"' in inside
+    assert f"<bdi>{run.workflow.name}</bdi>: <bdi>o-7</bdi>" in inside
     told = operator.get(f"/api/v1/runs/{run.id}/").json()["steps"]["w"]["child"]
     assert (told["run"], told["status"], told["earlier"]) == (str(child.id), "started", [])
     parent = operator.get(f"/api/v1/runs/{child.id}/").json()["parent"]
@@ -23,6 +24,18 @@ def test_parent_and_child_lead_to_each_other(world, doorbells, fakes, operator):
     journal = operator.get(f"/api/v1/runs/{run.id}/events/").json()["events"]
     assert "“Inner” starts a run of another workflow and waits for its end." in journal[0]["text"]
     assert "The run that “Inner” started has ended as “done”." in journal[-1]["text"]
+
+
+def test_a_parent_says_how_its_child_stands(world, doorbells, fakes, operator):
+    run = world.start(running(world.publish(with_gate())), text="o-7")
+    go_on()
+    told = operator.get(f"/api/v1/runs/{run.id}/").json()["steps"]["w"]["child"]
+    assert (told["run_status"], told["needs_attention"]) == ("waiting", False)
+    assert "Runs a workflow" in operator.get("/runs/").content.decode()
+    decide(world, child_of(run))
+    go_on()
+    told = operator.get(f"/api/v1/runs/{run.id}/").json()["steps"]["w"]["child"]
+    assert told["run_status"] == "succeeded"
 
 
 def test_the_page_lists_the_runs_that_were_started_for_items(world, doorbells, fakes, operator):

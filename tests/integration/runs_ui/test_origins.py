@@ -36,7 +36,7 @@ def test_the_page_leads_back_to_the_input_and_names_who_had_a_hand_in_it(
     run = letter_run(world, fakes)
     page = operator.get(f"/runs/{run.id}/?step=done&tab=origin")
     text = text_of(page)
-    back = [text.index(words) for words in ("Done End", "Letter scripted v1", "Rate scripted v1")]
+    back = [text.index(words) for words in ("Done End", "Letter Scripted v1", "Rate Scripted v1")]
     assert back == sorted(back)
     assert "letter 12 % Letter , output.text" in text
     assert "Given by Operator in place of the agent." in text

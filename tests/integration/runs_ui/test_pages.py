@@ -8,7 +8,7 @@ import pytest
 from orchestrator.runs import examples
 from orchestrator.runs.models import Run
 from orchestrator.runs.walker import walk
-from tests.integration.runs.world import INPUT, agent, chain, definition, mapped
+from tests.integration.runs.world import INPUT, agent, chain, definition, mapped, voting
 from tests.integration.runs_ui.conftest import client_of
 from tests.integration.runs_ui.flows import failed, finished, fresh, troubled, waiting
 
@@ -499,3 +499,14 @@ class TestRollingBack:
         assert "the step says no way to undo it" in shown
         listed = operator.get(f"/api/v1/runs/{run.id}/").json()
         assert list(listed["not_undone"]) == ["book"]
+
+
+def test_a_vote_lists_who_voted_what(world, doorbells, fakes, operator):
+    votes = [{"type": "value", "output": {"label": "vote", "text": text}} for text in ("pay", "no")]
+    fakes.script("vote", votes[0], votes[1], votes[0])
+    run = world.start(voting(3))
+    walk(run.id)
+    text = text_of(operator.get(f"/runs/{run.id}/?step=team"))
+    assert text.count("Voted pay") == 2
+    assert text.count("Voted no") == 1
+    assert "Scripted v1 (3 times) · Team vote" in text

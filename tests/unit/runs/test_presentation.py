@@ -265,7 +265,7 @@ def test_members_are_listed_with_filters_by_status_and_a_next_page(definition):
     ]  # fmt: skip
     counts = {"failed": 1, "waiting": 1, "succeeded": 70}
     page = shown.member_page(
-        definition.steps["damage"], rows, counts, status="", start=0, total=72, now=T0
+        definition.steps["damage"], rows, counts, status="", start=0, total=72, now=T0, names={}
     )
     assert [(one.place, one.look.word, one.tries) for one in page.lines] == [
         (2, "Failed", 2),
@@ -279,7 +279,14 @@ def test_members_are_listed_with_filters_by_status_and_a_next_page(definition):
     assert page.next == 2
     assert (
         shown.member_page(
-            definition.steps["damage"], rows, counts, status="", start=70, total=72, now=T0
+            definition.steps["damage"],
+            rows,
+            counts,
+            status="",
+            start=70,
+            total=72,
+            now=T0,
+            names={},
         ).next
         is None
     )
@@ -289,7 +296,9 @@ class TestPanel:
     def panel(self, definition, step_id, steps, **more):
         known = catalogue(replace(agent("a"), version=2), agent("b"))
         compiled = compile_workflow(definition, known)
-        return shown.panel_of(snapshot(steps, **more), compiled, step_id, T0)
+        return shown.panel_of(
+            snapshot(steps, **more), compiled, step_id, T0, names={"a": "Assessor"}
+        )
 
     def test_the_start_shows_what_the_run_was_given(self, definition):
         panel = self.panel(definition, "start", {"start": step("succeeded")})
@@ -369,6 +378,43 @@ class TestPanel:
         panel = self.panel(definition, "way", {"way": step("succeeded", port="sure")})
         assert panel.way == "Score above 0.70: on to Paid"
 
+    def test_agents_have_their_names_in_the_panel(self, definition):
+        tries = [attempt(1, 0, 1, agent="a@2"), attempt(2, 1, 2, agent="gone@1")]
+        panel = self.panel(definition, "damage", {"damage": step("running", attempts=tries)})
+        assert (panel.agent, panel.own_agent) == ("Assessor v2", "Assessor v2")
+        assert [one.agent for one in panel.tries] == ["Assessor v2", "gone v1"]
+
+    def test_a_step_for_which_nothing_is_left_leads_to_the_limit(self, definition):
+        limit = "01a21d17-d5ea-7215-83f3-6a35162af127"
+
+        def panel(kind, ground):
+            basis = [{"kind": "threshold", "id": ground, "values": {"limit": 2}}]
+            state = step("failed", failure_kind=kind, basis=basis)
+            return self.panel(definition, "fraud", {"fraud": state})
+
+        asked = panel("budget", f"budget_limit/{limit}")
+        assert (asked.limit, asked.basis) == (limit, ())
+        for other in (
+            panel("budget", "budget_limit/x"),
+            panel("agent_error", f"budget_limit/{limit}"),
+        ):
+            assert (other.limit, len(other.basis)) == ("", 1)
+
+    def test_the_run_that_a_step_started_says_how_it_stands(self, definition):
+        def look(**child):
+            return self.panel(definition, "fraud", {"fraud": step(child=child)}).child["look"]
+
+        assert look(run=None, run_status=None) is None
+        assert look(run="r", run_status="waiting", needs_attention=False).word == "Waiting"
+        assert look(run="r", run_status="waiting", needs_attention=True).word == "Needs a decision"
+        assert look(run="r", run_status="succeeded").word == "Succeeded"
+
+
+def test_a_list_says_what_a_run_waits_for_that_needs_nobody():
+    assert shown.waits_word(["", "child", ""]) == "Runs a workflow"
+    assert shown.waits_word(["review", "event"]) == "Waits for an event"
+    assert shown.waits_word(["", "review", "members", "new"]) == ""
+
 
 class TestMessagesAndJournal:
     EVENT = {
@@ -444,6 +490,10 @@ class TestWhatIsOpenFirst:
         del steps["fraud"]
         assert shown.step_to_show(snapshot(steps), definition) == "look"
         del steps["look"]
+        assert shown.step_to_show(snapshot(steps), definition) == "damage"
+
+    def test_a_step_that_waits_for_a_place_is_shown_before_what_is_done(self, definition):
+        steps = {"start": step("succeeded"), "damage": step("ready", waiting_for="place")}
         assert shown.step_to_show(snapshot(steps), definition) == "damage"
 
     def test_a_run_that_ended_well_shows_its_end(self, definition):
