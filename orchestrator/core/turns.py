@@ -6,7 +6,8 @@ A step that is ready and has not begun waits when its section is taken (`waiting
 when the step after which it may begin has not ended (`waiting_for` "milestone"). It is looked at
 again whenever the planner looks for the next step: it becomes ready, or, when it is too late, it is
 skipped and its links die. A step that lines up for its section does so when it becomes ready, or
-when it is no longer too early; `RunState.sections` keeps the order.
+when it is no longer too early; `RunState.sections` keeps the order. Who is too early again, as what
+it follows began anew, gives its place up.
 
 A stretch is in its section from when its turn comes until none of its steps is under way: a step
 that waits for its next try, for a person, or for the calls of a map that finish late keeps the
@@ -55,6 +56,7 @@ class Turns(Progress):
             self._pass_over(compiled)
             return False
         if moment is Moment.EARLY:
+            self._step_out(compiled)
             self._hold(compiled, "milestone")
             return False
         if compiled.section:
@@ -102,6 +104,18 @@ class Turns(Progress):
         queue = self.sections.get(compiled.section, ())
         if compiled.stretch not in queue:
             self.sections = {**self.sections, compiled.section: (*queue, compiled.stretch)}
+
+    def _step_out(self, compiled: CompiledStep) -> None:
+        """Give up the place of a stretch that is too early again.
+
+        It lined up when the step that it follows had ended, and that one was begun anew: it may
+        itself wait for the section.
+        """
+        queue = self.sections.get(compiled.section, ())
+        if compiled.stretch in queue:
+            left = tuple(one for one in queue if one != compiled.stretch)
+            others = {key: kept for key, kept in self.sections.items() if key != compiled.section}
+            self.sections = {**others, compiled.section: left} if left else others
 
     def _is_under_way(self, stretch: str) -> bool:
         return any(

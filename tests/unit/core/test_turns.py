@@ -318,6 +318,25 @@ def test_a_step_that_lost_its_place_to_the_limit_of_the_run_is_looked_at_again()
     assert flow.status("x") == "skipped"
 
 
+def test_a_step_that_is_too_early_again_keeps_nobody_from_the_section():
+    steps = {**agents("first", "then", **TILL), **JOIN}
+    steps["then"]["only_while"] = {"after": "first"}
+    flow = Flow(
+        steps,
+        joined("first", "then"),
+        policies={"exceptions": {"mode": "end", "outcome": "failed"}},
+    )
+    flow.start()
+    flow.fail("first", "contract")
+    assert flow.state.status.value == "failed"
+    flow.send(RunResumed(step="then", input=None, reason="again", actor="otto"))
+    assert flow.calls() == ["first"], "it had ended when the other one lined up, and began anew"
+    flow.succeed("first")
+    assert flow.calls() == ["then"]
+    flow.succeed("then")
+    assert flow.state.outcome == "done"
+
+
 def test_a_step_in_a_section_lines_up_only_once_it_is_not_too_early():
     steps = {
         **agents("b"),
