@@ -517,6 +517,13 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
         "workflow.publish", "trigger", body={}
     ),
     ("POST", "api/v1/triggers/<uuid:pk>/try/"): api("run.start", "trigger", body={}),
+    ("GET", "workflows/<slug:slug>/cases/<int:number>/"): Row("run.read", "workflow", path=FIRST),
+    ("GET", "api/v1/workflows/<slug:slug>/cases/<int:number>/"): api(
+        "run.read", "workflow", path=FIRST
+    ),
+    ("GET", "api/v1/workflows/<slug:slug>/cases/<int:number>/counts/"): api(
+        "run.read", "workflow", path=FIRST
+    ),
     ("GET", "observations/"): Row("run.read"),
     ("GET", "observations/<uuid:observation_id>/dismiss/"): Row("run.override", "observation"),
     ("POST", "observations/<uuid:observation_id>/dismiss/"): Row(

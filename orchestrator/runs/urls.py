@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from orchestrator.runs import (
     bulk_views,
+    case_views,
     observation_views,
     recovery_views,
     retention_views,
@@ -16,6 +17,7 @@ from orchestrator.runs import (
 )
 from orchestrator.runs.api import AgentTrialViewSet, BreakerViewSet, RunViewSet, StepTrialViewSet
 from orchestrator.runs.bulk_api import BulkActViewSet
+from orchestrator.runs.case_api import CaseViewSet
 from orchestrator.runs.event_api import EventViewSet
 from orchestrator.runs.hooks import hook
 from orchestrator.runs.observation_api import ObservationViewSet
@@ -42,6 +44,11 @@ urlpatterns = [
         "workflows/<slug:slug>/triggers/<slug:name>/do/<slug:verb>/",
         trigger_views.act,
         name="trigger-act",
+    ),
+    path(
+        "workflows/<slug:slug>/cases/<int:number>/",
+        case_views.running_cases,
+        name="cases",
     ),
     path("events/", trigger_views.events, name="events"),
     path("observations/", observation_views.observations, name="observations"),
@@ -73,6 +80,16 @@ urlpatterns = [
         "api/v1/agents/<slug:slug>/try/",
         AgentTrialViewSet.as_view({"post": "create"}),
         name="api-try-agent",
+    ),
+    path(
+        "api/v1/workflows/<slug:slug>/cases/<int:number>/",
+        CaseViewSet.as_view({"get": "list"}),
+        name="api-cases",
+    ),
+    path(
+        "api/v1/workflows/<slug:slug>/cases/<int:number>/counts/",
+        CaseViewSet.as_view({"get": "counts"}, pagination_class=None),
+        name="api-case-counts",
     ),
     path(
         "api/v1/triggers/<uuid:trigger_id>/firings/",
