@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Required, TypedDict, Unpack
+from typing import NamedTuple, Required, TypedDict, Unpack
 from uuid import UUID
 
 from django.db import models
@@ -31,8 +30,7 @@ class CanonicalJson(bytes):
     """A payload that the caller has as the bytes that `envelope.payload_bytes` gives for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedPayload:
+class PreparedPayload(NamedTuple):
     """A row of `audit_auditpayload`; `entry_id`, workspace and run are those of the entry."""
 
     commit: str
@@ -42,8 +40,7 @@ class PreparedPayload:
     media: str
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedEntry:
+class PreparedEntry(NamedTuple):
     """A row of `audit_auditoutbox` and its payload rows, not yet written."""
 
     id: UUID
@@ -191,33 +188,20 @@ def _prepare_payload(name: str, content: bytes, media: str) -> PreparedPayload:
 def _fields(
     entry_id: UUID, payloads: tuple[PreparedPayload, ...], given: EntryFields
 ) -> JsonObject:
-    actor, subject = given["actor"], given["subject"]
     fields: JsonObject = {
         "v": envelope.VERSION,
         "id": str(entry_id),
         "at": envelope.instant(given["now"]),
         "action": given["action"],
-        "actor": _present(
-            {
-                "kind": actor.kind,
-                "id": actor.id,
-                "via": actor.via,
-                "on_behalf_of": actor.on_behalf_of,
-            }
-        ),
-        "subject": _present(
-            {
-                "kind": subject.kind,
-                "id": subject.id,
-                "version": subject.version,
-                "content_sha256": subject.content_sha256,
-            }
-        ),
+        "actor": _actor_fields(given["actor"]),
+        "subject": _subject_fields(given["subject"]),
     }
-    for name, key in _OPTIONAL.items():
+    for key, name in _OPTIONAL:
         value = given.get(key)
-        if value is not None and value != "":
-            fields[name] = _text(value) if isinstance(value, UUID) else value  # type: ignore[assignment]  # text or a number
+        if type(value) is UUID:
+            fields[name] = _text(value)
+        elif value is not None and value != "":
+            fields[name] = value  # type: ignore[assignment]  # text or a number
     if payloads:
         fields["payload"] = {
             one.name: {"commit": one.commit, "media": one.media, "bytes": len(one.bytes)}
@@ -225,24 +209,50 @@ def _fields(
         }
     decision = given.get("decision")
     if decision is not None:
-        said = {"reason_text_ref": payloads[0].commit} if given.get("reason") else {}
-        fields["decision"] = {**decision, **said}
+        said = given.get("reason")
+        fields["decision"] = (
+            {**decision, "reason_text_ref": payloads[0].commit} if said else decision
+        )
     return fields
 
 
-_OPTIONAL = {"workspace": "workspace_id"} | {
-    name: name
-    for name in (
-        *("run", "step", "attempt", "before_sha256", "after_sha256", "run_seq", "event_id"),
-        *("request_id", "trace_id"),
-    )
-}
-"""Name in the envelope -> name in `EntryFields`, of what stands there only when it is said."""
+_OPTIONAL = (
+    ("workspace_id", "workspace"),
+    *(
+        (name, name)
+        for name in (
+            *("run", "step", "attempt", "before_sha256", "after_sha256", "run_seq", "event_id"),
+            *("request_id", "trace_id"),
+        )
+    ),
+)
+"""Name in `EntryFields` and in the envelope, of what stands there only when it is said."""
 
 
 @lru_cache(maxsize=256)
 def _text(value: UUID) -> str:
     return str(value)
+
+
+@lru_cache(maxsize=256)
+def _actor_fields(actor: Actor) -> JsonObject:
+    return _present(
+        {
+            "kind": actor.kind,
+            "id": actor.id,
+            "via": actor.via,
+            "on_behalf_of": actor.on_behalf_of,
+        }
+    )
+
+
+def _subject_fields(subject: Subject) -> JsonObject:
+    fields: JsonObject = {"kind": subject.kind, "id": subject.id}
+    if subject.version is not None:
+        fields["version"] = subject.version
+    if subject.content_sha256:
+        fields["content_sha256"] = subject.content_sha256
+    return fields
 
 
 def _present(values: JsonObject) -> JsonObject:

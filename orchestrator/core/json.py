@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic import JsonValue as JsonValue
@@ -122,6 +122,58 @@ def check_json(value: object, *, max_depth: int = MAX_DEPTH, max_size: int | Non
         TooLargeError: more than `max_size`.
         InvalidInputError: names the place as a JSON pointer, in `detail["violations"]` as well.
     """
+    if not _is_clean(value, max_depth, MAX_BYTES if max_size is None else min(max_size, MAX_BYTES)):
+        _check_parts(value, max_depth, max_size)
+
+
+def _is_clean(value: object, max_depth: int, left: float) -> bool:
+    """Whether nothing is wrong with a value, level by level; False also when that is not certain.
+
+    Several times faster than the walk that knows the places, and most values are clean. Looks only
+    into JSON's own types, whose methods are nobody else's; `left` as `max_size`.
+    """
+    level: list[Any] = [value]
+    left -= 1
+    for _ in range(max_depth):
+        deeper: list[Any] = []
+        for node in level:
+            kind = type(node)
+            if kind is str:
+                left -= len(node)
+                if not _is_clean_text(node):
+                    return False
+            elif kind is dict or kind is list:
+                left -= _parts_of(node)
+                if left < 0:
+                    return False
+                deeper += node.values() if kind is dict else node
+            elif not (node is None or kind is bool or _is_exact(node, kind)):
+                return False
+        if not deeper:
+            return left >= 0
+        level = deeper
+    return False
+
+
+def _parts_of(node: Any) -> float:
+    """How much an object or list counts; without end when a key is not clean."""
+    if type(node) is list:
+        return len(node)
+    is_clean = all(type(key) is str and _is_clean_text(key) for key in node)
+    return len(node) + sum(map(len, node)) if is_clean else math.inf
+
+
+def _is_clean_text(text: str) -> bool:
+    return "\x00" not in text and (text.isascii() or not _SURROGATE.search(text))
+
+
+def _is_exact(node: Any, kind: type) -> bool:
+    # NaN is not between anything
+    return (kind is int or kind is float) and -MAX_EXACT < node < MAX_EXACT
+
+
+def _check_parts(value: object, max_depth: int, max_size: int | None) -> None:
+    """Find out what is wrong with a value, and where."""
     place: list[str] = []
     levels: list[Iterator[tuple[object, object]]] = [iter([("", value)])]
     left = math.inf if max_size is None else max_size

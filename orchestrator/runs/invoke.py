@@ -168,16 +168,10 @@ class PreparedCall:
         )
 
 
-def _read_status(version_id: str) -> str:
-    return registry.version_status(UUID(version_id))
-
-
-_statuses = Fresh(_read_status, STATUS_SECONDS)
+_statuses = Fresh(registry.version_status, STATUS_SECONDS)
 _endpoints = Fresh(registry.get_endpoint, STATUS_SECONDS)
 _models = Fresh(routes.models_of, STATUS_SECONDS)
-_breakers: Fresh[str, Breaker] = Fresh(
-    lambda version_id: breakers.read_breaker(UUID(version_id)), STATUS_SECONDS
-)
+_breakers = Fresh(breakers.read_breaker, STATUS_SECONDS)
 
 
 def forget_status() -> None:
@@ -219,7 +213,7 @@ def prepare_call(
     except (DomainError, ValueError) as error:
         logger.exception("agent version cannot be used", extra=_fields(context))
         return PreparedCall(context, None, None, _unusable(error))
-    breaker = _breakers.get(str(version.id))
+    breaker = _breakers.get(version.id)
     refusal = refusal or _left_alone(version, context, breaker)
     call = AgentCall(
         manifest=version.manifest,
@@ -411,7 +405,7 @@ def _stopped(prepared: PreparedCall) -> Refused | None:
 
 
 def _kill_switch(version: registry.RegisteredVersion, mode: str) -> Refused | None:
-    status = _statuses.get(str(version.id))
+    status = _statuses.get(version.id)
     if status in (TRIABLE if mode == "test" else CALLABLE):
         return None
     return Refused(
@@ -443,9 +437,9 @@ def _left_alone(
     through = breaker.lets_through(context.now)
     if through is None:
         through = breakers.begin_probe(version.id, version.workspace_id, now=context.now)
-        _breakers.forget(str(version.id))
+        _breakers.forget(version.id)
         if not through:  # another call is the probe, or was it already
-            breaker = _breakers.get(str(version.id))
+            breaker = _breakers.get(version.id)
             through = breaker.lets_through(context.now)
     return None if through else refused(version.label, breaker)
 
@@ -458,7 +452,7 @@ def _is_news(prepared: PreparedCall, result: StepResult) -> bool:
     """
     if counts_as_failure(result):
         return True
-    known = _breakers.peek(str(prepared.context.agent_version_id))
+    known = _breakers.peek(prepared.context.agent_version_id)
     is_well = prepared.breaker.is_healthy and (known is None or known.is_healthy)
     return not is_well and counts_as_answer(result)
 
@@ -475,7 +469,7 @@ def _tell_breaker(said: tuple[PreparedCall, StepResult]) -> None:
             breakers.note_answer(version.id, version.workspace_id, now=now)
     except DatabaseError:  # the call's result matters more than the count
         logger.exception("breaker could not be told", extra=_fields(prepared.context))
-    _breakers.forget(str(version.id))
+    _breakers.forget(version.id)
 
 
 def _authority(context: InvocationContext, version: registry.RegisteredVersion) -> Refused | None:

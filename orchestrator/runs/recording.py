@@ -16,7 +16,19 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeAlias, assert_never
+from functools import cache
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypeAlias,
+    Union,
+    assert_never,
+    get_args,
+    get_origin,
+)
 from uuid import UUID
 
 from django.db import transaction
@@ -103,7 +115,6 @@ MAX_PATCHES: Final = 64
 """After so many commits that wrote only what changed of the state, the whole of it is written."""
 MAX_CONTENTS: Final = 256
 _PAYLOADS: Final = frozenset({"input", "output"})
-_AS_THEY_ARE: Final = (str, int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,23 +428,24 @@ class Recording:
 
     def _bare(self, model: BaseModel) -> dict[str, object]:
         """An event or result as it stands in the journal: payloads replaced by hash and size."""
-        bare: dict[str, object] = {}
-        for name, value in model.__dict__.items():
-            if value is None:
-                continue
-            if name in _PAYLOADS and isinstance(value, dict):
-                bare[name] = self._content(value).reference
-            elif name == "result":
-                # A step's result, or the mapped result of the run.
-                is_payload = isinstance(value, dict)
-                bare[name] = self._content(value).reference if is_payload else self._bare(value)
-            elif name == "value":
-                bare[name] = _Content.of({"value": value}).reference
-            elif isinstance(value, _AS_THEY_ARE):
-                bare[name] = value
-            else:
-                bare[name] = to_jsonable_python(value, exclude_none=True)
+        bare = {name: value for name, value in model.__dict__.items() if value is not None}
+        for name in _composed(type(model)):
+            value = bare.get(name)
+            if value is not None and value != ():
+                bare[name] = self._written(name, value)
         return bare
+
+    def _written(self, name: str, value: Any) -> object:
+        """The value of one field of an event or result as it stands in the journal."""
+        if name in _PAYLOADS and isinstance(value, dict):
+            return self._content(value).reference
+        if name == "result":
+            # A step's result, or the mapped result of the run.
+            is_payload = isinstance(value, dict)
+            return self._content(value).reference if is_payload else self._bare(value)
+        if name == "value":
+            return _Content.of({"value": value}).reference
+        return to_jsonable_python(value, exclude_none=True)
 
     def _content(self, payload: JsonObject) -> _Content:
         """The bytes of a payload; made once while the same object goes from place to place."""
@@ -1164,6 +1176,25 @@ def step_of_subject(subject_id: str) -> tuple[str, int]:
     """Step and iteration out of a key that `subject_id_of` made."""
     _, step, iteration = subject_id.split("/")
     return step, int(iteration.partition(".")[0])
+
+
+@cache
+def _composed(kind: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of an event or result that the journal does not keep as they are."""
+    fields = kind.model_fields.items()
+    return tuple(name for name, one in fields if not _is_scalar(one.annotation))
+
+
+def _is_scalar(annotation: Any) -> bool:
+    """Whether values of this type are text or numbers."""
+    origin = get_origin(annotation)
+    if origin is Literal or annotation is type(None):
+        return True
+    if origin is Annotated:
+        return _is_scalar(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return all(map(_is_scalar, get_args(annotation)))
+    return isinstance(annotation, type) and issubclass(annotation, str | int | float)
 
 
 def _key(event: events.AttemptSucceeded | events.AttemptFailed | events.AttemptLost) -> AttemptKey:

@@ -413,7 +413,7 @@ def _start_sql(shape: Shape) -> str:
         "fresh AS (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM runs_rundetail "
         "WHERE idempotency_key = %s::text))",
         f"guard AS (INSERT INTO runs_run ({_names(_START_COLUMNS)}) "
-        "SELECT run.* FROM fresh, run RETURNING id)",
+        "SELECT run.* FROM fresh, run RETURNING id, workspace_id)",
         f"detail AS (INSERT INTO runs_rundetail ({_names(_DETAIL_COLUMNS)}) "
         "SELECT given.* FROM guard, given)",
         *_insert_parts(shape),
@@ -684,7 +684,7 @@ def _commit_sql(columns: tuple[str, ...], shape: Shape, drops: str, ended: bool)
                 WHEN {given_up} THEN NULL ELSE rung_at END
             FROM (VALUES ({_marks(given)})) AS r({_names(given)})
             WHERE runs_run.id = %s::uuid AND fence = %s::integer
-            RETURNING runs_run.id, inbox_seq, owner IS NOT NULL AS held)""",
+            RETURNING runs_run.id, workspace_id, inbox_seq, owner IS NOT NULL AS held)""",
         *_insert_parts(shape),
     ]
     if drops == "all":
@@ -1046,11 +1046,20 @@ Shape: TypeAlias = tuple[str, ...]
 """Which tables get rows, in order."""
 
 
+_OF_RUN: Final[Mapping[str, str]] = {"run_id": "guard.id", "workspace_id": "guard.workspace_id"}
+"""Columns that are the same in all rows of a commit: the statement takes them from the run."""
+
+
+@cache
+def _own_columns(part: str) -> Mapping[str, str]:
+    """The columns in which the rows of a table differ."""
+    columns = _TABLES[part].columns
+    return {name: kind for name, kind in columns.items() if name not in _OF_RUN}
+
+
 def _columns_of(rows: Rows, shape: Shape) -> list[object]:
-    """The rows of tables as parameters: one array per column."""
-    return [
-        array for part in shape for array in _arrays(_TABLES[part].columns, getattr(rows, part))
-    ]
+    """The rows of tables as parameters: one array per column in which they differ."""
+    return [array for part in shape for array in _arrays(_own_columns(part), getattr(rows, part))]
 
 
 def _arrays(columns: Mapping[str, str], rows: Sequence[Row]) -> list[_Array]:
@@ -1200,12 +1209,14 @@ def _insert_parts(shape: Shape) -> list[str]:
     """One part of the statement for each table; each inserts nothing without a guard."""
     parts = []
     for part in shape:
-        table = _TABLES[part]
-        arrays = ", ".join(f"%s::{kind}[]" for kind in table.columns.values())
-        names = _names(table.columns)
+        table, own = _TABLES[part], _own_columns(part)
+        shared = [name for name in table.columns if name in _OF_RUN]
+        arrays = ", ".join(f"%s::{kind}[]" for kind in own.values())
+        values = ", ".join(_OF_RUN[name] for name in shared)
         parts.append(
-            f"{part} AS (INSERT INTO {table.name} ({names}) "
-            f"SELECT r.* FROM guard, unnest({arrays}) AS r({names}){_on_conflict(table)})"
+            f"{part} AS (INSERT INTO {table.name} ({_names([*shared, *own])}) "
+            f"SELECT {values}, r.* FROM guard, unnest({arrays}) AS r({_names(own)})"
+            f"{_on_conflict(table)})"
         )
     return parts
 

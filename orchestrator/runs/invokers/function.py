@@ -37,6 +37,7 @@ from orchestrator.agents.base import (
 )
 from orchestrator.core.json import detached, printable
 from orchestrator.core.policies import FailureKind
+from orchestrator.core.progress import changed
 from orchestrator.core.results import Failed, NotFound, Refused, StepResult, Uncertain, Value
 from orchestrator.runs.invokers import isolated
 from orchestrator.runs.invokers.base import (
@@ -137,6 +138,8 @@ def _open(call: AgentCall, sha256: str) -> ArtefactFile | None:
 
 def _as_result(result: object) -> StepResult:
     """What the function returned as a step result; its output is judged at the door."""
+    if type(result) is Value and _says_nothing_beside(vars(result)):
+        return changed(_BARE, output=vars(result)["output"])
     if isinstance(result, Value | NotFound | Uncertain | Refused | Failed):
         fields = dict(vars(result))
         output = fields.get("output")
@@ -151,6 +154,19 @@ def _as_result(result: object) -> StepResult:
     if inspect.iscoroutine(result):
         result.close()
     return _no_result(f"{printable(type(result).__name__)}, which is not a step result")
+
+
+_BARE = Value(output={})
+
+
+def _says_nothing_beside(fields: dict[str, object]) -> bool:
+    """Whether a value is an output and nothing else, so that there is nothing to read."""
+    usual = vars(_BARE)
+    return (
+        fields.keys() == usual.keys()
+        and fields["output"] is not None
+        and all(fields[name] is value for name, value in usual.items() if name != "output")
+    )
 
 
 def _no_result(what: str) -> Failed:

@@ -78,7 +78,7 @@ def test_a_call_goes_through_when_another_workers_probe_has_closed_the_breaker_m
     cool_down(world)
     run = world.start(chain("a"))
     version = version_of(world)
-    invoke._breakers.get(str(version.id))  # so this worker knows it as open
+    invoke._breakers.get(version.id)  # so this worker knows it as open
     assert breakers.begin_probe(version.id, world.workspace.id, now=now())
     breakers.note_answer(version.id, world.workspace.id, now=now())
     walk(run.id)

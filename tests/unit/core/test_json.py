@@ -15,6 +15,8 @@ from orchestrator.core.json import (
     Model,
     Text,
     TooLargeError,
+    _check_parts,
+    _is_clean,
     check_json,
     detached,
     parse_json,
@@ -188,3 +190,13 @@ def test_a_text_is_refused_exactly_when_its_value_is(value, is_escaped, max_dept
     with suppress(InvalidInputError):
         found.append(repr(parse_json(text, max_depth=max_depth)))
     assert found == expected
+
+
+@given(ANYTHING | VALUES, st.integers(0, 4), st.integers(0, 30))
+def test_the_quick_look_finds_clean_exactly_what_the_walk_does(value, max_depth, max_size):
+    try:
+        _check_parts(value, max_depth, max_size)
+    except InvalidInputError:
+        assert not _is_clean(value, max_depth, max_size)
+    else:
+        assert _is_clean(value, max_depth, max_size)
