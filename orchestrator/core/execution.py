@@ -33,6 +33,7 @@ from orchestrator.core.conversations import Conversations
 from orchestrator.core.definition import (
     CALLING,
     PARTIAL,
+    AgentRef,
     AgentStep,
     EmitStep,
     EndStep,
@@ -76,8 +77,15 @@ from orchestrator.core.state import (
     is_terminal,
 )
 
-
-_CALL = InvokeAgent.model_construct()
+_CALL = InvokeAgent(
+    step="",
+    uses=AgentRef(agent="agent", version=1),
+    iteration=0,
+    attempt=0,
+    input={},
+    timeout_seconds=0,
+    idempotency_key="",
+)
 """What all calls have in common; making one of it costs a third of making it anew."""
 
 
