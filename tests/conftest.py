@@ -16,6 +16,7 @@ from pathlib import Path
 
 import django
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import Servers
 
@@ -28,6 +29,12 @@ LONGEST_FILES = (
     "test_crash_points.py",
 )
 """They come first: with whole files for each worker, one of them at the end would keep one worker alone."""
+
+# no example fails because the machine is slow
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes that tests start would be slow
 
