@@ -519,6 +519,12 @@ def labels_of_workers(version_ids: Iterable[UUID]) -> dict[UUID, str]:
     return {key: label for key, label in rows.values_list("id", "manifest__worker") if label}
 
 
+def slugs_of(version_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The agents that versions are of, by their slugs."""
+    rows = AgentVersion.objects.filter(id__in=set(version_ids))
+    return dict(rows.values_list("id", "agent__slug"))
+
+
 def prices_of(version_ids: Iterable[UUID]) -> dict[UUID, Money]:
     """What a call costs, for the versions that declare it."""
     rows = AgentVersion.objects.filter(id__in=set(version_ids), manifest__has_key="price")

@@ -524,6 +524,8 @@ ROUTES: Final[Mapping[tuple[str, str], Row | tuple[Row, ...]]] = {
     ("GET", "api/v1/workflows/<slug:slug>/cases/<int:number>/counts/"): api(
         "run.read", "workflow", path=FIRST
     ),
+    ("GET", "engine-time/"): Row("run.read"),
+    ("GET", "api/v1/engine-time/"): api("run.read"),
     ("GET", "observations/"): Row("run.read"),
     ("GET", "observations/<uuid:observation_id>/dismiss/"): Row("run.override", "observation"),
     ("POST", "observations/<uuid:observation_id>/dismiss/"): Row(

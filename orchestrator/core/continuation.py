@@ -122,12 +122,14 @@ def obstacles(
 ) -> tuple[Obstacle, ...]:
     """Why a run that walks `old` could not go on with `new`; nothing when it could.
 
+    Gates that would be passed by come first, then the run itself, then steps by rank.
     `is_child`: the run that started it waits for one of the outcomes that it knows.
     """
     if state.status not in GOING_ON:
         return (Obstacle("ended", "/", "It has ended."),)
     check = _Check(state, old, new, now)
-    return tuple(dict.fromkeys(check.all_of_it(is_child=is_child)))
+    found = dict.fromkeys(check.all_of_it(is_child=is_child))
+    return tuple(sorted(found, key=lambda one: one.rule != "gate"))
 
 
 def carried(state: RunState, old: CompiledWorkflow, new: CompiledWorkflow) -> RunState:
@@ -561,7 +563,7 @@ class _Check:
     def _ways_in(self, compiled: CompiledStep, run: StepRunState) -> Iterator[Obstacle]:
         was, before = self.old.steps.get(compiled.id), self.state.steps.get(compiled.id)
         if run.status is StepStatus.PENDING:
-            if compiled.incoming and self._is_settled(compiled):
+            if was is not None and compiled.incoming and self._is_settled(compiled):
                 yield self._of(
                     compiled, "overdue", f"/steps/{compiled.id}",
                     "would have begun already there, for everything that it waits for has come",

@@ -292,6 +292,12 @@ class Recording:
             self._pending.attempts[key] = self.live[key] = leased
         return list(calls.values())
 
+    def note_call(self, key: AttemptKey, now: datetime) -> None:
+        """Note when a planned call is made; its attempt's end is written together with that."""
+        row = self.live.get(key)
+        if row is not None:
+            self.live[key] = {**row, "started_at": now}
+
     def unwritten_results(self) -> list[AttemptKey]:
         """The attempts whose end waits for a commit: what is lost when the fence is stale."""
         return [key for key, row in self._pending.attempts.items() if row["ended_at"] is not None]

@@ -133,7 +133,7 @@ _TABLES: Final[Mapping[str, _Table]] = {
             "ended_at": "timestamptz",
         },
         key=("run_id", "step", "iteration", "number"),
-        update=("status", "result_tag", "failure_kind", "reason", "ended_at"),
+        update=("status", "result_tag", "failure_kind", "reason", "started_at", "ended_at"),
     ),
     "handoffs": _Table(
         "runs_handoff",

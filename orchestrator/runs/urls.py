@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from orchestrator.runs import (
     bulk_views,
     case_views,
+    engine_views,
     observation_views,
     recovery_views,
     retention_views,
@@ -18,6 +19,7 @@ from orchestrator.runs import (
 from orchestrator.runs.api import AgentTrialViewSet, BreakerViewSet, RunViewSet, StepTrialViewSet
 from orchestrator.runs.bulk_api import BulkActViewSet
 from orchestrator.runs.case_api import CaseViewSet
+from orchestrator.runs.engine_api import EngineTimeViewSet
 from orchestrator.runs.event_api import EventViewSet
 from orchestrator.runs.hooks import hook
 from orchestrator.runs.observation_api import ObservationViewSet
@@ -51,6 +53,7 @@ urlpatterns = [
         name="cases",
     ),
     path("events/", trigger_views.events, name="events"),
+    path("engine-time/", engine_views.engine, name="engine"),
     path("observations/", observation_views.observations, name="observations"),
     path("observations/<uuid:observation_id>/dismiss/", observation_views.dismiss, name="observed"),
     path("settings/retention/", retention_views.policies, name="retention"),
@@ -80,6 +83,11 @@ urlpatterns = [
         "api/v1/agents/<slug:slug>/try/",
         AgentTrialViewSet.as_view({"post": "create"}),
         name="api-try-agent",
+    ),
+    path(
+        "api/v1/engine-time/",
+        EngineTimeViewSet.as_view({"get": "list"}, pagination_class=None),
+        name="api-engine-time",
     ),
     path(
         "api/v1/workflows/<slug:slug>/cases/<int:number>/",

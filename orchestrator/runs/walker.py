@@ -396,6 +396,7 @@ class _Walk:
         prepared = prepare_call(context, call, is_cancelled=interest.is_gone)
         if (after := self.places.after(call)) is not None:
             prepared = replace(prepared, after=after)
+        self.recording.note_call(key_of(call), statements.CLOCK.now())
         return prepared, interest
 
     def _call_here(self, call: InvokeAgent, prepared: PreparedCall, interest: _Interest) -> None:

@@ -255,6 +255,16 @@ def duration(seconds: float | None) -> str:
     return "0 s"
 
 
+@register.filter
+def milliseconds(span_ms: float | None) -> str:
+    """Return a short length of time for people: `7.3 ms`, `264 ms`; from a second as `duration`."""
+    if span_ms is None:
+        return NOTHING
+    if span_ms >= 1_000:
+        return duration(span_ms / 1_000)
+    return f"{span_ms:.1f} ms" if span_ms < 100 else f"{span_ms:.0f} ms"
+
+
 @register.simple_tag
 def money(value: Any) -> SafeString:
     """Show a Money object, `{"minor": 124000, "currency": "EUR"}`, with its currency."""

@@ -58,6 +58,14 @@ def test_a_duration_is_told_in_two_units_at_most(seconds, text):
     assert baton.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("span_ms", "text"),
+    [(None, "–"), (0.04, "0.0 ms"), (7.31, "7.3 ms"), (263.9, "264 ms"), (158_115.2, "2 min 38 s")],
+)
+def test_a_short_duration_is_told_in_milliseconds(span_ms, text):
+    assert baton.milliseconds(span_ms) == text
+
+
 def test_a_status_is_shape_word_and_tone_together():
     html = baton.state("failed")
     assert "tone-bad" in html
