@@ -60,7 +60,13 @@ def test_a_duration_is_told_in_two_units_at_most(seconds, text):
 
 @pytest.mark.parametrize(
     ("span_ms", "text"),
-    [(None, "–"), (0.04, "0.0 ms"), (7.31, "7.3 ms"), (263.9, "264 ms"), (158_115.2, "2 min 38 s")],
+    [
+        (None, baton.NOTHING),
+        (0.04, "0.0 ms"),
+        (7.31, "7.3 ms"),
+        (263.9, "264 ms"),
+        (158_115.2, "2 min 38 s"),
+    ],
 )
 def test_a_short_duration_is_told_in_milliseconds(span_ms, text):
     assert baton.milliseconds(span_ms) == text
