@@ -32,7 +32,7 @@ from approvals.closure import Member
 from orchestrator import access
 from orchestrator.access import Actor
 from orchestrator.accounts.selectors import names_of
-from orchestrator.agents.llm import LlmConfig
+from orchestrator.agents.llm import LlmConfig, terms_of
 from orchestrator.agents.money import Money, money_of
 from orchestrator.core.catalogue import AgentExample, AgentInterface, Catalogue, Repair
 from orchestrator.core.catalogue import DomainType as CoreType
@@ -40,6 +40,7 @@ from orchestrator.core.contracts import Validator, bundle, standard_types
 from orchestrator.core.definition import GateStep, WorkflowDefinition, agents_of
 from orchestrator.core.errors import ConflictError, InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject
+from orchestrator.core.model_usage import ModelTerms
 from orchestrator.core.schemas import inline
 from registry.closure import agent_version_member, type_member
 from registry.comparison import Side
@@ -118,7 +119,12 @@ class RegisteredVersion:
             examples=tuple(
                 AgentExample(one.title, one.input, one.output) for one in self.manifest.examples
             ),
+            models=self._terms(),
         )
+
+    def _terms(self) -> ModelTerms | None:
+        config = self.manifest.config
+        return terms_of(config, self.inlined()[1]) if isinstance(config, LlmConfig) else None
 
 
 # ---- for people --------------------------------------------------------------------------------

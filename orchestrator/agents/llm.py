@@ -1,13 +1,13 @@
 """What a language model is asked: instructions, the input as data, the form of the answer. Pure.
 
-Tokens are estimated before a call, since only the model counts them exactly: one for three ASCII
-characters, one for two bytes of everything else (UTF-8), so that a text is rather thought too long
-than too short. What does not fit is trimmed as the agent declares, field by field in its order, or
-the call is not made; nothing is ever left out without being named.
+Tokens are estimated before a call (`core/model_usage.py`). What does not fit is trimmed as the
+agent declares, field by field in its order, or the call is not made; nothing is ever left out
+without being named.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self
 
@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from orchestrator.core.canonical import canonical_bytes, content_sha256
 from orchestrator.core.json import JsonObject, JsonValue, Model, Text
+from orchestrator.core.model_usage import ModelTerms, estimated_tokens, fenced
 
 FRAME_TOKENS: Final = 32
 """What names of roles and marks around the texts take."""
@@ -78,11 +79,14 @@ class _Limit:
     room: int
 
 
-def estimated_tokens(text: str) -> int:
-    """How many tokens a text is, rather too many than too few; the rule stands above."""
-    ascii_only = len(text.encode("ascii", "ignore"))
-    others = len(text.encode("utf-8", "surrogatepass")) - ascii_only
-    return -(-ascii_only // 3) + -(-others // 2)
+def terms_of(config: LlmConfig, schema: JsonObject) -> ModelTerms:
+    """How an agent with this configuration, whose answer has this schema, asks its models."""
+    return ModelTerms(
+        route=config.route,
+        fixed_tokens=_fixed_tokens(_system(config, ()), schema),
+        output_tokens=config.max_output_tokens,
+        repairs=config.max_repairs,
+    )
 
 
 def compose(config: LlmConfig, given: JsonObject, schema: JsonObject, room: int) -> Prompt | None:
@@ -107,18 +111,22 @@ def compose(config: LlmConfig, given: JsonObject, schema: JsonObject, room: int)
 def _prompt(
     config: LlmConfig, fields: JsonObject, schema: JsonObject, trimmed: list[str]
 ) -> Prompt:
-    system = f"{config.instructions}\n\n{RULES}"
-    if trimmed:
-        system += f"\n\nThe input was too long. Trimmed: {'; '.join(trimmed)}."
-    user = f"<input>{_fenced(fields)}</input>"
-    size = estimated_tokens(system) + estimated_tokens(user)
-    size += estimated_tokens(canonical_bytes(schema).decode()) + FRAME_TOKENS
+    system, user = _system(config, trimmed), fenced(fields)
+    size = _fixed_tokens(system, schema) + estimated_tokens(user)
     return Prompt(system, user, schema, size, tuple(trimmed))
 
 
-def _fenced(fields: JsonObject) -> str:
-    """The input as JSON in which no text can close the fence around it."""
-    return canonical_bytes(fields).decode().replace("<", "\\u003c")
+def _system(config: LlmConfig, trimmed: Sequence[str]) -> str:
+    system = f"{config.instructions}\n\n{RULES}"
+    if trimmed:
+        system += f"\n\nThe input was too long. Trimmed: {'; '.join(trimmed)}."
+    return system
+
+
+def _fixed_tokens(system: str, schema: JsonObject) -> int:
+    """What is said beside the input."""
+    said = estimated_tokens(system) + estimated_tokens(canonical_bytes(schema).decode())
+    return said + FRAME_TOKENS
 
 
 def _cut(

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from orchestrator.core.definition import OutcomeKind
 from orchestrator.core.json import JsonObject
+from orchestrator.core.model_usage import ModelTerms
 from orchestrator.core.money import Money
 
 SideEffect: TypeAlias = Literal["none", "read", "write", "irreversible"]
@@ -31,7 +32,8 @@ class AgentInterface:
     `effect`: `once` calls are never repeated after an ambiguous outcome. `side_effect`: what the
     agent changes in the world. `waits`: the call spends its time waiting (network), not computing.
     `price`: what its owner declares that a call costs.
-    `lacks`: what must be set up before it can be called, in words; empty: nothing.
+    `models`: how it asks language models, when it does. `lacks`: what must be set up before it can
+    be called, in words; empty: nothing.
     """
 
     slug: str
@@ -46,6 +48,7 @@ class AgentInterface:
     examples: tuple[AgentExample, ...] = ()
     price: Money | None = None
     lacks: str = ""
+    models: ModelTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)

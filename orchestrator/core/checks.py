@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from orchestrator.core.begin_checks import BeginChecks
-from orchestrator.core.budgets import price_of, spent
+from orchestrator.core.budgets import Wanted, price_of, spent, wanted_by
 from orchestrator.core.catalogue import (
     MAX_NESTING,
     AgentInterface,
@@ -529,6 +529,7 @@ class _Checker:
         if budget is None:
             return
         self._check_prices(budget)
+        self._check_tokens(budget)
         if budget.calls is not None and budget.calls < callers:
             self.add(
                 "warning",
@@ -543,7 +544,7 @@ class _Checker:
         for step_id, step in self.definition.steps.items():
             for called in agents_of(step):
                 interface = self.catalogue.agents.get((called.agent, called.version))
-                if interface is None or not spent(budget, 0, price=price_of(budget, interface)):
+                if interface is None or not spent(budget, 0, Wanted(price_of(budget, interface))):
                     continue
                 self.add(
                     "warning",
@@ -553,6 +554,37 @@ class _Checker:
                     at=_Place(step_id),
                     hint="Allow a run at least what each of its agents costs once.",
                 )
+
+    def _check_tokens(self, budget: BudgetPolicy) -> None:
+        """A step whose call may take more tokens than a whole run has is never called."""
+        if budget.tokens is None:
+            return
+        asks_models = False
+        for step_id, step in self.definition.steps.items():
+            for called in doers_of(step):
+                interface = self.catalogue.agents.get((called.agent, called.version))
+                if interface is None or interface.models is None:
+                    continue
+                asks_models = True
+                wanted = wanted_by(budget, interface, {}, {})
+                if spent(budget, 0, Wanted(models=wanted.models)):
+                    self.add(
+                        "warning",
+                        "tokens_above_budget",
+                        f"A call of {interface.name} by {self.name(step_id)} may take "
+                        f"{wanted.tokens:,} tokens and more, and the budget of a run allows "
+                        f"{budget.tokens:,}: it is never made.",
+                        at=_Place(step_id),
+                        hint="Allow more tokens, or let the agent answer in fewer.",
+                    )
+        if not asks_models:
+            self.add(
+                "warning",
+                "budget_without_models",
+                "The budget limits tokens, and no step calls an agent that asks language models.",
+                at=_Place(field="policies.budget.tokens"),
+                hint="Runs that this workflow starts have their own budgets.",
+            )
 
     def _check_lacks(self) -> None:
         """Every agent can be called as things stand."""

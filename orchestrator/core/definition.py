@@ -835,19 +835,21 @@ class MoneyBudget(Model):
 class BudgetPolicy(Part):
     """What one run may use. `calls`: calls of agents, further tries and items of a list included.
 
-    `money`: what those calls may cost at the prices that agents declare in its currency. A step
-    whose call would pass either fails (kind `budget`, `core/budgets.py`).
+    `tokens`: what those calls may make language models read and write. `money`: what they may cost,
+    at the prices that agents declare in its currency and those of the models. A step whose call
+    would pass one of them fails (kind `budget`, `core/budgets.py`).
     """
 
-    added: ClassVar[frozenset[str]] = frozenset({"money"})
+    added: ClassVar[frozenset[str]] = frozenset({"tokens", "money"})
 
     calls: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
     money: MoneyBudget | None = None
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
-        if self.calls is None and self.money is None:
-            raise ValueError("a budget says how many calls, how much money, or both")
+        if self.calls is None and self.tokens is None and self.money is None:
+            raise ValueError("a budget says how many calls, how many tokens, or how much money")
         return self
 
 

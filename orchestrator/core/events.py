@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.core.json import JsonObject, JsonValue, Model, Text
+from orchestrator.core.model_usage import TokenRates
 from orchestrator.core.results import (
     Failed,
     NotFound,
@@ -36,12 +37,14 @@ class EventBase(Model):
 class RunStarted(EventBase):
     """The run was accepted; its input fits the input contract.
 
-    `depth` counts the runs that led to it, one by the event of another; None: none did.
+    `depth` counts the runs that led to it, one by the event of another; None: none did. `rates`:
+    what tokens cost then, by route, in the currency of the run's budget; None: nothing asks for it.
     """
 
     type: Literal["run_started"] = "run_started"
     input: JsonObject
     depth: int | None = None
+    rates: dict[str, TokenRates] | None = None
 
 
 class AttemptSucceeded(EventBase):

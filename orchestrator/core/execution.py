@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal, assert_never
 
-from orchestrator.core.budgets import price_of, spent
 from orchestrator.core.children import Children
 from orchestrator.core.commands import (
     InvokeAgent,
@@ -70,6 +69,7 @@ from orchestrator.core.results import (
     Violation,
 )
 from orchestrator.core.routing import given, routed
+from orchestrator.core.spending import MOST_PUT_OFF, Spending
 from orchestrator.core.state import (
     LinkStatus,
     RunStatus,
@@ -89,7 +89,7 @@ _CALL = InvokeAgent(
 """What all calls have in common; making one of it costs a third of making it anew."""
 
 
-class Execution(Conversations, Children):
+class Execution(Conversations, Children, Spending):
     """Steps 2 to 4 of the theory of operation in `core/planner.py`."""
 
     def advance(self) -> None:
@@ -118,9 +118,9 @@ class Execution(Conversations, Children):
         if ready:
             return min(ready, key=self._turn)
         places = self.definition.policies.max_parallel - self.open.running - len(self.prepared)
-        if places <= 0 or len(agents) == len(self.prepared):
+        if places <= 0 or len(agents) == len(self.prepared) or len(self.put_off) >= MOST_PUT_OFF:
             return None
-        return min(agents.difference(self.prepared), key=self._turn)
+        return min(agents.difference(self.prepared, self.put_off), key=self._turn, default=None)
 
     def _turn(self, step_id: str) -> tuple[bool, int, int, str]:
         compiled, member = self.workflow.steps[owner_of(step_id)], member_of(step_id)
@@ -159,27 +159,8 @@ class Execution(Conversations, Children):
             return
         if isinstance(step, (MapStep, TeamStep)):
             self._begin_members(step_id)
-        elif failed := self._spent(step_id):
-            self._leave(step_id, failed)
         else:
-            self.prepared.append(step_id)
-
-    def _spent(self, step_id: str) -> Failed | None:
-        """The failure of a step for whose call the run's budget leaves nothing."""
-        budget = self.definition.policies.budget
-        if budget is None:
-            return None
-        calls = self.calls + len(self.prepared)
-        money = self.money + sum(map(self._price, self.prepared))
-        return spent(budget, calls, money=money, price=self._price(step_id))
-
-    def _price(self, step_id: str) -> int:
-        """What the step's next call takes of the run's money; of several agents, the dearest."""
-        compiled, run = self.workflow.step(step_id), self.steps[step_id]
-        one = compiled.interfaces[run.fallback :][:1]
-        asked = one if isinstance(compiled.step, AgentStep) else compiled.interfaces
-        budget = self.definition.policies.budget
-        return max((price_of(budget, called) for called in asked), default=0)
+            self._admit(step_id)
 
     def _hand_over(self, compiled: CompiledStep) -> bool:
         """Map a step's input and let its contract judge it; False when that failed the step."""
@@ -250,8 +231,7 @@ class Execution(Conversations, Children):
             started_at=run.started_at or self.now,
         )
         if self.definition.policies.budget is not None and not run.undo:
-            self.calls += 1
-            self.money += self._price(step_id)
+            self._count_call(step_id)
         self.events.append(
             AttemptLeased(step=step_id, iteration=run.iteration, attempt=run.attempt)
         )

@@ -21,7 +21,9 @@ One call to `plan` applies one driving event and then goes on as far as it can w
 3. Prepare ready *calling* steps: map their input, let the contract judge it (the handoff), open
    gates. What fails here is treated like any failure and may make further steps ready: go to 2.
 4. Lease prepared agent steps, at most `max_parallel` running at once; the others stay ready. Of a
-   run that has a budget each lease counts, and who finds it spent fails (`core/budgets.py`).
+   run that has a budget each lease counts, and who finds it spent fails (`core/budgets.py`). What
+   language models take is reserved until the call ends; who finds the rest of the budget reserved
+   stays ready until then (`core/spending.py`).
 5. Say what the run is doing now: running, waiting (nothing ready or running), paused or ended.
 
 A *back link* leads to a step that every way to its source has passed. Taking it begins the next
@@ -328,6 +330,8 @@ class _Planner(Undoing):
         if self.status is not RunStatus.PENDING:
             return False
         self.changes |= {"input": event.input, "started_at": self.now, "depth": event.depth or 0}
+        if event.rates:
+            self.changes["rates"] = event.rates
         self._run_moves("run_started")
         fresh = StepRunState()
         self.steps = Touched(dict.fromkeys(self.workflow.order, fresh))
@@ -339,6 +343,7 @@ class _Planner(Undoing):
     def _attempt_succeeded(self, event: AttemptSucceeded) -> bool:
         if not self._is_current_attempt(event):
             return False
+        self._count_result(event.step, event.result)
         if self.steps[event.step].undo:
             self._undo_ended(event.step, event.result)
         else:
@@ -374,6 +379,8 @@ class _Planner(Undoing):
     def _attempt_failed(self, event: AttemptFailed | AttemptLost) -> bool:
         if not self._is_current_attempt(event):
             return False
+        if isinstance(event, AttemptFailed):
+            self._count_result(event.step, event.result)
         self._fail(event.step, event.result if isinstance(event, AttemptFailed) else _LOST)
         return True
 
@@ -567,8 +574,7 @@ class _Planner(Undoing):
             self._make_ready(event.step, **iteration_given(self.steps[event.step]))
             self._give(event)
         else:
-            if self._spent(event.step):
-                self.calls = self.money = 0
+            self._allow_again(event.step)
             self._run_again(event.step, event.input)
         return True
 
@@ -700,7 +706,7 @@ class _Planner(Undoing):
         """Let a failed run go on at a step; `begin` makes that step ready."""
         self._run_moves("run_resumed")
         resumes = self.before.resumes + 1
-        self.calls = self.money = 0
+        self._begin_budget()
         self.changes |= {
             "outcome": None,
             "result": None,

@@ -19,6 +19,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 
+from orchestrator.core.budgets import Wanted
 from orchestrator.core.commands import (
     CancelAttempt,
     CancelTimer,
@@ -58,6 +59,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.joins import Arrivals, arrivals
 from orchestrator.core.json import JsonObject
+from orchestrator.core.model_usage import Usage, less
 from orchestrator.core.overrides import takes_result
 from orchestrator.core.results import (
     Failed,
@@ -189,7 +191,9 @@ class Progress:
         self.rounds = state.rounds
         self.sections = state.sections
         self.calls = state.calls
+        self.tokens = state.tokens
         self.money = state.money
+        self.reserved = state.reserved
         self.groups = dict(state.groups)
         self.shared = state.context
         self.changes: dict[str, Any] = {}
@@ -198,6 +202,8 @@ class Progress:
         self.passed: list[tuple[str, StepRunState]] = []
         self.open = self._open_steps() if open_steps is None else open_steps
         self.prepared: list[str] = []
+        self.wanted: dict[str, Wanted] = {}
+        self.put_off: set[str] = set()
         self.is_leasing = False
         self.views: dict[str, JsonObject] = {}
         self.writing: dict[str, tuple[Any, ...]] = {}
@@ -344,8 +350,18 @@ class Progress:
         status = next_status(STEP_TRANSITIONS, run.status, event)
         self._count(step_id, run.status, -1)
         self._count(step_id, status, 1)
+        if run.reserved is not None:  # nobody knows what the call took
+            self._release(run.reserved, took=run.reserved)
+            changes["reserved"] = None
         run = self.steps[step_id] = changed(run, status=status, **changes)
         return run
+
+    def _release(self, reserved: Usage, *, took: Usage) -> None:
+        """Count what a call took in place of what was reserved for it."""
+        self.tokens += took.tokens
+        self.money += took.money
+        self.reserved = less(self.reserved, reserved)
+        self.put_off.clear()  # there may be room for them now, or none any more
 
     def _run_moves(self, event: str) -> None:
         self.status = next_status(RUN_TRANSITIONS, self.status, event)
@@ -436,6 +452,7 @@ class Progress:
         """Abort what an open step has under way; what this plan asked for is not asked for."""
         if step_id in self.prepared:
             self.prepared.remove(step_id)
+            self.put_off.clear()
         run, was = self.steps[step_id], self.before.steps.get(step_id)
         if run.status is StepStatus.RUNNING:
             self.commands.append(
@@ -494,7 +511,9 @@ class Progress:
             rounds=self.rounds,
             sections=self.sections,
             calls=self.calls,
+            tokens=self.tokens,
             money=self.money,
+            reserved=self.reserved,
             groups=self.groups,
             context=self.shared,
             **self.changes,

@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 
 from orchestrator.core.errors import IllegalTransitionError
 from orchestrator.core.json import JsonObject, JsonValue, Model
+from orchestrator.core.model_usage import TokenRates, Usage
 from orchestrator.core.policies import OUTCOME_UNKNOWN
 from orchestrator.core.results import Failed, StepResult, Uncertain, Value
 
@@ -108,7 +109,8 @@ class StepRunState(Model):
     `former_iteration`. `undo`: this iteration undoes the one before it. `unclear`: nobody knows
     what an earlier try of this iteration did. `called_before`: a call of an earlier iteration, or
     of an agent that another took over from, may have had an effect; or the step told an event, or
-    started a run. `seen`: the versions of all shared values when the iteration began.
+    started a run. `seen`: the versions of all shared values when the iteration began. `reserved` is
+    what the call under way takes of the run's budget at most, as far as models take it.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -132,6 +134,7 @@ class StepRunState(Model):
     unclear: bool = False
     called_before: bool = False
     seen: dict[str, int] = Field(default_factory=dict)
+    reserved: Usage | None = None
 
 
 class SharedVersion(Model):
@@ -265,11 +268,12 @@ class RunState(Model):
     names the timer of the run's time limit. `rounds` counts per back link how often it was taken
     since its loop was entered. `sections` lists per section the stretches that are in it, or wait
     for it, by their first steps: the one that has it first. `calls` counts the calls of a run that
-    has a budget, `money` what they cost in its currency, since a person last let it go on. While a
-    run is rolled back, `undo` are the steps that are still to be undone, in order; `not_undone`
-    gives per step the reason why it was not undone. `depth` counts the runs that led to this one,
-    or to an event that it heard. `context` holds every version of what the steps share, by
-    `<key>@<number>`; versions are added and never changed.
+    has a budget, `tokens` and `money` what they took of it, since a person last let it go on; what
+    is `reserved` for calls under way comes on top of that. `rates`: what tokens cost, by route,
+    when it began. While a run is rolled back, `undo` are the steps that are still to be undone, in
+    order; `not_undone` gives per step the reason why it was not undone. `depth` counts the runs
+    that led to this one, or to an event that it heard. `context` holds every version of what the
+    steps share, by `<key>@<number>`; versions are added and never changed.
     """
 
     run_id: str
@@ -288,7 +292,10 @@ class RunState(Model):
     rounds: dict[str, int] = Field(default_factory=dict)
     sections: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     calls: int = 0
+    tokens: int = 0
     money: int = 0
+    reserved: Usage | None = None
+    rates: dict[str, TokenRates] = Field(default_factory=dict)
     undo: tuple[str, ...] = ()
     not_undone: dict[str, str] = Field(default_factory=dict)
     depth: int = 0

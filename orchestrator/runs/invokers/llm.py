@@ -17,11 +17,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from orchestrator import egress
-from orchestrator.agents.llm import LlmConfig, Prompt, compose, estimated_tokens
+from orchestrator.agents.llm import LlmConfig, Prompt, compose
 from orchestrator.agents.money import Money
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.core.json import JsonObject, JsonValue, parse_json, printable
+from orchestrator.core.model_usage import (
+    CORRECTION_TOKENS,
+    count,
+    estimated_tokens,
+    reported,
+    whole_minor,
+)
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.results import Basis, BasisKind, Failed, Refused, StepResult, Value
 from orchestrator.egress import CallFailedError, EgressDeniedError, Limits, Request
@@ -31,8 +38,6 @@ from registry.routes import CallableModel, ModelChoice
 MAX_ANSWER_BYTES: Final = 4_000_000
 OVERLOADED: Final = frozenset({408, 425, 429})
 MAX_FINDINGS: Final = 10
-CORRECTION_TOKENS: Final = 600
-"""What is said about one wrong answer takes at most."""
 _SHOWN: Final = 120
 
 
@@ -386,19 +391,15 @@ def most_usage(call: AgentCall) -> Usage:
 
 def usage_of(result: StepResult) -> Usage | None:
     """What a call took, as its result says; None: nobody knows."""
-    found = next((one for one in result.basis if one.kind is BasisKind.MODEL), None)
-    if found is None or found.values.get("usage_unknown"):
+    said = reported(result)
+    if said is None:
         return None
-    said = found.values
-    tokens = _count(said.get("tokens_in")) + _count(said.get("tokens_out"))
-    currency = str(said.get("currency", ""))
-    cost = _count(said.get("cost_minor_millionths"))
-    return Usage(tokens, _as_money({currency: cost} if currency else {}))
+    return Usage(said.tokens, _as_money({said.currency: said.cost} if said.currency else {}))
 
 
 def _as_money(costs: Mapping[str, int]) -> tuple[Money, ...]:
     """Amounts in whole minor units, rounded up."""
-    return tuple(Money(-(-cost // 1_000_000), currency) for currency, cost in costs.items())
+    return tuple(Money(whole_minor(cost), currency) for currency, cost in costs.items())
 
 
 def _config(call: AgentCall) -> LlmConfig:
@@ -461,8 +462,8 @@ def _openai_reply(body: Mapping[str, Any]) -> Reply:
         finish=finish,
         model=str(body.get("model") or ""),
         request_id=str(body.get("id") or ""),
-        tokens_in=_count(usage.get("prompt_tokens")),
-        tokens_out=_count(usage.get("completion_tokens")),
+        tokens_in=count(usage.get("prompt_tokens")),
+        tokens_out=count(usage.get("completion_tokens")),
     )
 
 
@@ -516,8 +517,8 @@ def _anthropic_reply(body: Mapping[str, Any]) -> Reply:
         finish=finish,
         model=str(body.get("model") or ""),
         request_id=str(body.get("id") or ""),
-        tokens_in=_count(usage.get("input_tokens")),
-        tokens_out=_count(usage.get("output_tokens")),
+        tokens_in=count(usage.get("input_tokens")),
+        tokens_out=count(usage.get("output_tokens")),
         call_id=str(called["id"]) if called else "",
     )
 
@@ -530,10 +531,6 @@ def _with_temperature(body: JsonObject, asked: Asked) -> JsonObject:
     if asked.config.temperature is not None:
         body["temperature"] = asked.config.temperature
     return body
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 PROTOCOLS: Final[

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.agents.llm import LlmConfig, compose, estimated_tokens
+from orchestrator.agents.llm import LlmConfig, compose, terms_of
+from orchestrator.core.model_usage import estimated_tokens
 
 SCHEMA = {"type": "object"}
 

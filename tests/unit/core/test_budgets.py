@@ -9,9 +9,16 @@ from pydantic import ValidationError
 
 from orchestrator.core.checks import check_definition
 from orchestrator.core.definition import BudgetPolicy
-from orchestrator.core.events import RunResumed
+from orchestrator.core.events import (
+    AttemptLost,
+    CancelRequested,
+    PauseRequested,
+    RunResumed,
+    RunStarted,
+)
+from orchestrator.core.model_usage import ModelTerms, TokenRates
 from orchestrator.core.money import Money
-from orchestrator.core.results import Failed
+from orchestrator.core.results import Basis, Failed, Value
 from tests.unit.core.flows import Flow, agent, call, each
 
 END = {"kind": "end", "name": "Bad", "outcome": "failed"}
@@ -241,7 +248,7 @@ def test_a_price_in_another_currency_takes_nothing():
 
 
 def test_a_budget_that_limits_nothing_is_refused():
-    with pytest.raises(ValidationError, match="how many calls, how much money"):
+    with pytest.raises(ValidationError, match="how many calls, how many tokens"):
         BudgetPolicy()
 
 
@@ -253,6 +260,209 @@ def test_the_checker_warns_of_a_step_that_no_run_can_afford():
     flow = priced(minor=199)
     found = check_definition(flow.definition, flow.catalogue)
     assert [one.code for one in found if "budget" in one.code] == ["price_above_budget"] * 3
+
+
+# ---- language models ---------------------------------------------------------------------------
+
+
+def test_tokens_count_as_the_model_says_and_the_call_that_may_take_too_many_is_not_made():
+    flow = asking("a", "b", tokens=MOST + 99)
+    flow.start(n=1)
+    assert reserved_of(flow) == (MOST, 0)
+    flow.end_with("a", answered(100))
+    step = flow.step("b")
+    assert not flow.emitted("invoke_agent")
+    assert (flow.state.tokens, reserved_of(flow)) == (100, (0, 0))
+    assert (step.waiting_for, step.result.reason_code) == ("exception", "budget_spent")
+    assert step.result.reason == (
+        f"The calls of the run have used 100 of the {MOST + 99:,} tokens that its budget allows; "
+        f"this one may take {MOST:,}."
+    )
+    flow.decide_exception("b", "retry")
+    flow.end_with("b", answered(40))
+    assert (flow.state.outcome, flow.state.tokens) == ("done", 40)
+
+
+def test_a_longer_input_reserves_more():
+    short, long = (TERMS.most({"text": "x" * many}) for many in (3, 3_000))
+    assert (long[0] - short[0], long[1]) == (3 * 999, short[1])
+    assert sum(TERMS.most({})) == MOST
+
+
+def test_what_others_have_reserved_is_waited_for_and_what_they_did_not_take_is_used():
+    names = [f"s{number}" for number in range(30)]
+    flow = side_by_side(names, tokens=2 * MOST + 29 * 50)
+    flow.start(n=1)
+    under_way, most = flow.calls(), 0
+    assert len(under_way) == 2
+    while under_way:
+        most = max(most, flow.state.tokens + flow.state.reserved.tokens)
+        flow.end_with(under_way.pop(0), answered(50))
+        under_way += flow.calls()
+    assert flow.state.outcome == "done"
+    assert flow.state.tokens == 30 * 50
+    assert MOST < most <= 2 * MOST + 29 * 50
+
+
+def test_once_it_is_used_up_the_branches_that_waited_fail():
+    names = [f"s{number}" for number in range(12)]
+    flow = side_by_side(names, tokens=2 * MOST)
+    flow.start(n=1)
+    under_way, made = flow.calls(), 0
+    while under_way:
+        made += 1
+        flow.end_with(under_way.pop(0), answered(MOST // 2))
+        under_way += flow.calls()
+    assert (flow.state.outcome, made) == ("done", 3)
+    failed = [one.result for one in flow.state.steps.values() if one.status == "failed"]
+    assert {one.reason_code for one in failed} == {"budget_spent"}
+    assert len(failed) == 9
+
+
+def test_a_call_of_which_nobody_knows_what_it_took_counts_whole():
+    lost = Failed(kind="timeout", reason_code="deadline_passed", reason="It was late.")
+    unknown = answered(1, usage_unknown=True)
+    for result in (lost, unknown, Value(output={})):
+        flow = asking("a", tokens=10 * MOST)
+        flow.start(n=1)
+        flow.end_with("a", result)
+        assert flow.state.tokens == MOST
+    flow = asking("a", tokens=10 * MOST)
+    flow.start(n=1)
+    flow.send(AttemptLost(step="a", iteration=1, attempt=1))
+    assert (flow.state.tokens, reserved_of(flow)) == (MOST, (0, 0))
+
+
+@pytest.mark.parametrize("code", ["no_model_configured", "context_too_large", "limit_reached"])
+def test_a_call_that_reached_no_model_counts_nothing(code):
+    flow = asking("a", tokens=10 * MOST)
+    flow.start(n=1)
+    flow.end_with("a", Failed(kind="budget", reason_code=code, reason="No.", retryable=False))
+    assert (flow.state.tokens, reserved_of(flow)) == (0, (0, 0))
+
+
+def test_calls_that_a_pause_or_the_end_breaks_off_count_whole():
+    for event in (PauseRequested, CancelRequested):
+        flow = asking("a", tokens=10 * MOST)
+        flow.start(n=1)
+        flow.send(event(reason="wait", actor="otto"))
+        assert (flow.state.tokens, reserved_of(flow)) == (MOST, (0, 0))
+
+
+def test_who_is_put_off_takes_no_place_of_another_agent():
+    steps = {name: call("asks") for name in ("a", "b")} | {"c": call("work")}
+    flow = Flow(steps, ("start-a", "start-b", "start-c", "c-done"), ASKS, policies=budget(MOST))
+    flow.start(n=1)
+    assert flow.calls() == ["a", "c"]
+    assert flow.step("b").status == "ready"
+    assert flow.state.status == "running"
+
+
+def test_of_those_put_off_the_one_that_a_cancelled_call_leaves_nothing_for_fails():
+    steps = {"a": call("asks"), "b": call("asks"), "c": call("work"), "bad": END}
+    steps["join"] = {"kind": "join", "name": "First", "policy": "first", "losers": "cancel"}
+    arrows = ("start-a", "start-b", "start-c", "a-join", "c-join", "b.failed-bad", "b-done")
+    flow = Flow(steps, (*arrows, "join-done"), ASKS, policies=budget(MOST))
+    flow.start(n=1)
+    flow.succeed("c")
+    assert flow.step("a").status == "cancelled"
+    assert flow.step("b").result.reason_code == "budget_spent"
+    assert (flow.state.tokens, reserved_of(flow)) == (MOST, (0, 0))
+
+
+def test_a_list_whose_items_were_refused_tokens_has_them_anew_when_a_person_lets_it_run_again():
+    flow = Flow(
+        {"each": each(input={"n": "item"}, slug="asks")},
+        ("start-each", "each-done"),
+        ASKS,
+        policies={"max_parallel": 1, **budget(MOST + 10)},
+    )
+    flow.start(items=[1, 2])
+    flow.end_with("each.0", answered(MOST, {"v": 1}))
+    assert (flow.step("each").waiting_for, flow.step("each").result.kind) == ("exception", "budget")
+    flow.decide_exception("each", "retry")
+    assert flow.calls() == ["each.1"]
+    assert flow.state.tokens == 0
+
+
+def test_what_models_cost_is_reserved_at_the_rates_of_the_start_and_counts_as_they_say():
+    flow = asking("a", "b", money=500)
+    flow.send(RunStarted(input={}, rates={"strong": RATES}))
+    reads, writes = TERMS.most({})
+    most = -(-(reads * 2_000 + writes * 8_000) // 1_000_000)
+    assert reserved_of(flow) == (0, most)
+    flow.end_with("a", answered(100, cost_minor_millionths=495_000_001, currency="EUR"))
+    assert flow.state.money == 496
+    assert "may cost" in flow.step("b").result.reason
+
+
+def test_what_models_cost_in_another_currency_takes_nothing():
+    flow = asking("a", money=500)
+    flow.start(n=1)
+    flow.end_with("a", answered(100, cost_minor_millionths=450_000_000, currency="USD"))
+    assert (flow.state.outcome, flow.state.money) == ("done", 0)
+
+
+def test_a_budget_of_calls_knows_no_tokens():
+    flow = Flow({"a": call("asks")}, ("start-a", "a-done"), ASKS, policies={"budget": {"calls": 3}})
+    flow.start(n=1)
+    flow.end_with("a", answered(100))
+    assert {"tokens", "reserved", "rates"}.isdisjoint(flow.state.stored())
+
+
+def test_the_checker_warns_of_tokens_that_no_call_has_enough_of_and_of_those_that_nobody_takes():
+    few = asking("a", tokens=MOST - 1)
+    found = check_definition(few.definition, few.catalogue)
+    assert [one.code for one in found if "budget" in one.code] == ["tokens_above_budget"]
+    none = chain("a", budget=1).definition
+    policies = none.policies.model_copy(update={"budget": BudgetPolicy(tokens=9)})
+    found = check_definition(
+        none.model_copy(update={"policies": policies}), chain("a", budget=1).catalogue
+    )
+    assert [one.code for one in found if "budget" in one.code] == ["budget_without_models"]
+
+
+TERMS = ModelTerms(route="strong", fixed_tokens=90, output_tokens=100, repairs=2)
+ASKS = replace(agent("asks"), kind="llm", models=TERMS)
+MOST = sum(TERMS.most({}))
+RATES = TokenRates(input_minor=2_000, output_minor=8_000)
+
+
+def budget(tokens):
+    return {"budget": {"tokens": tokens}}
+
+
+def asking(*names, tokens=None, money=None):
+    """start -> one agent after another that asks a model -> done."""
+    arrows = [
+        f"{one}-{other}" for one, other in zip(("start", *names), (*names, "done"), strict=True)
+    ]
+    limits = {"tokens": tokens} if money is None else globals()["money"](money)
+    return Flow({name: call("asks") for name in names}, arrows, ASKS, policies={"budget": limits})
+
+
+def side_by_side(names, tokens):
+    """Many branches that ask a model, and a join that takes what has come."""
+    join = {"kind": "join", "name": "Join", "policy": "best_effort"}
+    arrows = [f"start-{name}" for name in names]
+    arrows += [f"{name}{port}-join" for name in names for port in ("", ".failed")]
+    steps = {**{name: call("asks") for name in names}, "join": join}
+    return Flow(steps, [*arrows, "join-done"], ASKS, policies=budget(tokens))
+
+
+def answered(tokens, output=None, **figures):
+    """What a model gives that took so many tokens."""
+    said = {"tokens_in": tokens - 1, "tokens_out": 1, **figures}
+    return Value(
+        output=output or {}, basis=(Basis(kind="model", id="model_route/strong", values=said),)
+    )
+
+
+def reserved_of(flow):
+    held = flow.state.reserved
+    by_step = [one.reserved for one in flow.state.steps.values() if one.reserved]
+    assert sum(one.tokens for one in by_step) == (held.tokens if held else 0)
+    return (held.tokens, held.money) if held else (0, 0)
 
 
 DEAR = replace(agent("dear"), price=Money(200, "EUR"))

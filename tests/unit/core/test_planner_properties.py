@@ -10,6 +10,7 @@ import os
 import random
 from dataclasses import replace
 from datetime import timedelta
+from functools import reduce
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -53,6 +54,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.flow import Flow
 from orchestrator.core.loops import way_around
+from orchestrator.core.model_usage import ModelTerms, TokenRates, Usage, more
 from orchestrator.core.money import Money
 from orchestrator.core.overrides import giver_of
 from orchestrator.core.planner import (
@@ -67,7 +69,7 @@ from orchestrator.core.planner import (
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import HELD
 from orchestrator.core.protocols import places_of
-from orchestrator.core.results import Failed, Uncertain, Value
+from orchestrator.core.results import Basis, Failed, Uncertain, Value
 from orchestrator.core.shared_keys import heads_of, name_of, present, values_at
 from orchestrator.core.state import TERMINAL_STEP, RunState, is_terminal, patch_of, patched
 from orchestrator.core.waits import arrived
@@ -104,7 +106,10 @@ LISTS = ("[1, 2, 3]", "[input.n]", "[]", "input.xs", "input.n")
 NUMBERED = {"type": "object", "properties": {"v": {"type": "integer"}}, "required": ["v"]}
 WRITER = replace(agent("writes"), side_effect="write", price=Money(3, "EUR"))
 WORKER = replace(agent("work"), price=Money(2, "EUR"))
-AGENTS = (WORKER, agent("once", effect="once"), agent("spare"), WRITER)
+TERMS = ModelTerms(route="strong", fixed_tokens=10, output_tokens=40, repairs=1)
+ASKER = replace(agent("asks"), kind="llm", models=TERMS, price=Money(1, "EUR"))
+RATES = {"strong": TokenRates(input_minor=1_000, output_minor=10_000)}
+AGENTS = (WORKER, agent("once", effect="once"), agent("spare"), WRITER, ASKER)
 OUTCOMES = {"fine": "success", "other": "success", "broken": "failure"}
 INNER = WorkflowInterface(
     slug="inner",
@@ -159,9 +164,11 @@ SMALL, LARGE = 7, 58
 
 
 def priced(rnd):
-    """A budget of money, with or without one of calls."""
+    """A budget of money or tokens, with or without one of calls."""
     money = {"minor": rnd.randint(1, 12), "currency": rnd.choice(["EUR", "EUR", "USD"])}
-    return {"money": money, **rnd.choice([{}, {"calls": rnd.randint(1, 6)}])}
+    tokens = {"tokens": rnd.randint(1, 6) * sum(TERMS.most({"v": 1}))}
+    limits = rnd.choice([{"money": money}, tokens, {"money": money, **tokens}])
+    return {**limits, **rnd.choice([{}, {"calls": rnd.randint(1, 6)}])}
 
 
 def random_definition(rnd):
@@ -177,7 +184,9 @@ def random_definition(rnd):
             "exceptions": {"mode": rnd.choice(["inbox", "inbox", "end"]), "outcome": "failed"},
             "timeout_outcome": "failed",
             "max_parallel": rnd.choice([1, 2, 16]),
-            "budget": rnd.choice([None, None, {"calls": rnd.randint(1, 6)}, priced(rnd)]),
+            "budget": rnd.choice(
+                [None, None, {"calls": rnd.randint(1, 6)}, priced(rnd), priced(rnd)]
+            ),
         },
     )
     for index, name in enumerate(names):
@@ -288,7 +297,7 @@ def random_step(rnd, name, before):
     read = f"steps.{rnd.choice(before)}.output.v" if before and rnd.random() < 0.5 else "input.n"
     named = {"name": name.upper()}
     if kind in {"agent", "once"}:
-        slug = rnd.choice(["work", "writes"]) if kind == "agent" else "once"
+        slug = rnd.choice(["work", "writes", "asks"]) if kind == "agent" else "once"
         undo = {"uses": {"agent": rnd.choice(["spare", "once"]), "version": 1}, "input": {"v": "1"}}
         return {
             **named,
@@ -298,7 +307,7 @@ def random_step(rnd, name, before):
             "retry": {"max_attempts": rnd.randint(1, 3)},
             "fallbacks": [
                 {"agent": one, "version": 1}
-                for one in rnd.choice([("spare", "once"), ("once", "writes")])[
+                for one in rnd.choice([("spare", "once"), ("asks", "writes")])[
                     : rnd.choice([0, 0, 1, 2])
                 ]
             ],
@@ -309,7 +318,7 @@ def random_step(rnd, name, before):
             **named,
             "kind": "map",
             "items": rnd.choice(LISTS),
-            "uses": {"agent": rnd.choice(["work", "writes", "once"]), "version": 1},
+            "uses": {"agent": rnd.choice(["work", "writes", "once", "asks"]), "version": 1},
             "input": {"v": rnd.choice(["item", "index", read])},
             "retry": {"max_attempts": rnd.randint(1, 2)},
             "max_parallel": rnd.choice([1, 2, 8]),
@@ -323,7 +332,7 @@ def random_step(rnd, name, before):
             "kind": "team",
             "members": [
                 {"uses": {"agent": slug, "version": 1}, "weight": rnd.choice([1, 1, 2])}
-                for slug in rnd.choices(["work", "writes", "once"], k=rnd.choice([2, 3]))
+                for slug in rnd.choices(["work", "writes", "asks"], k=rnd.choice([2, 3]))
             ],
             "input": {"v": read},
             "ballot": "v",
@@ -469,6 +478,10 @@ class World:
         """Calls of an agent that changes something."""
         self.acted = set()
         """Steps of which such a call may have changed something."""
+        self.asking = {}
+        """What the calls under way that ask a model take at most: tokens and money, by place."""
+        self.taken = Usage(tokens=0, money=0)
+        """What calls have taken altogether, as this world has it."""
         self.allowances = 1
         """How often the budget was given: at the start, and by people since."""
         self.inputs = {}
@@ -552,7 +565,9 @@ class World:
 
     def take_out(self, event):
         if isinstance(event, (AttemptSucceeded, AttemptFailed, AttemptLost)):
-            self.calls.remove((event.step, event.iteration, event.attempt))
+            place = (event.step, event.iteration, event.attempt)
+            self.calls.remove(place)
+            self.note_end(place, getattr(event, "result", None))
         elif isinstance(event, (ReviewDecided, ExceptionDecided)):
             self.reviews.remove(event.step)
         elif isinstance(event, EventArrived):
@@ -572,9 +587,34 @@ class World:
         if command.uses.agent == "writes":
             self.writing.add(place)
         self.calls.add(place)
+        if place not in self.undoing:
+            self.note_call(place, command)
         request = (command.uses, command.input)
         known = self.inputs.setdefault(command.idempotency_key, request)
         assert known == request, "one key, two requests"
+
+    def note_call(self, place, command):
+        price = next(one.price for one in AGENTS if one.slug == command.uses.agent)
+        self.taken = more(self.taken, Usage(tokens=0, money=price.minor if price else 0))
+        if command.uses.agent == "asks":
+            reads, writes = TERMS.most(command.input)
+            rate = self.state.rates.get("strong")
+            cost = rate.cost(reads, writes) if rate is not None else 0
+            self.asking[place] = Usage(tokens=reads + writes, money=cost)
+
+    def note_end(self, place, result=None):
+        """A call is over; what one took that says nothing of it counts whole."""
+        asked = self.asking.pop(place, None)
+        if asked is None:
+            return
+        basis = result.basis if result is not None else ()
+        if basis:
+            said = basis[0].values
+            money = said["cost_minor_millionths"] // 10**6
+            asked = Usage(tokens=said["tokens_in"] + said["tokens_out"], money=money)
+        elif result is not None and result.type == "refused":
+            return  # by the door, or by a policy: no model was asked
+        self.taken = more(self.taken, asked)
 
     def publish_event(self, command, before):
         assert command.id == f"run-1/{command.step}/{command.iteration}"
@@ -596,6 +636,7 @@ class World:
     def cancel_attempt(self, command, before):
         place = (command.step, command.iteration, command.attempt)
         self.calls.remove(place)
+        self.note_end(place)
         if place in self.writing:
             self.acted.add(owner_of(command.step))
 
@@ -719,13 +760,28 @@ class World:
     def check_budget(self):
         budget = self.workflow.definition.policies.budget
         if budget is None:
-            assert self.state.calls == self.state.money == 0
+            assert self.state.calls == self.state.tokens == self.state.money == 0
+            assert self.state.reserved is None
             return
+        under_way = [run.reserved for run in self.state.steps.values() if run.reserved]
+        held = reduce(more, under_way, Usage(tokens=0, money=0))
+        assert held == (self.state.reserved or Usage(tokens=0, money=0))
+        assert all(one.reserved is None or one.status == "running" for one in self.steps())
         if budget.money is not None:
-            assert self.state.money <= (budget.money.minor if budget.money.currency == "EUR" else 0)
+            limit = budget.money.minor if budget.money.currency == "EUR" else 0
+            assert self.state.money + held.money <= limit
+            assert budget.money.currency != "EUR" or self.taken.money <= limit * self.allowances
+        if budget.tokens is not None:
+            asked = reduce(more, self.asking.values(), Usage(tokens=0, money=0))
+            assert held.tokens == asked.tokens, "what is under way is what is reserved"
+            assert self.state.tokens + held.tokens <= budget.tokens
+            assert self.taken.tokens <= budget.tokens * self.allowances
         if budget.calls is not None:
             assert self.state.calls <= budget.calls
             assert len(self.invoked - self.undoing) <= budget.calls * self.allowances
+
+    def steps(self):
+        return self.state.steps.values()
 
     def check_members(self):
         """A step that waits for members has some under way, and not more than it may.
@@ -767,7 +823,9 @@ class World:
         found = []
         for step, iteration, attempt in sorted(self.calls):
             place = {"step": step, "iteration": iteration, "attempt": attempt}
-            found.append(AttemptSucceeded(**place, result=self.answer(step)))
+            figures = self.figures((step, iteration, attempt))
+            answer = self.answer(step).model_copy(update=figures)
+            found.append(AttemptSucceeded(**place, result=answer))
             kind = rnd.choice(list(FailureKind))
             failed = Failed(
                 kind=kind,
@@ -775,6 +833,7 @@ class World:
                 reason="It broke.",
                 retryable=rnd.random() < 0.8,
                 retry_after_seconds=rnd.choice([None, None, 0, 45]),
+                **figures,
             )
             found.append(rnd.choice([AttemptFailed(**place, result=failed), AttemptLost(**place)]))
         found += [self.decision(step) for step in sorted(self.reviews)]
@@ -814,6 +873,19 @@ class World:
                     )
                 )
         return found
+
+    def figures(self, place):
+        """What an answer says that a model took, at most what was reserved; or nothing."""
+        asked = self.asking.get(place)
+        if asked is None or self.rnd.random() < 0.3:
+            return {}
+        said = {
+            "tokens_in": self.rnd.randint(0, asked.tokens),
+            "tokens_out": 0,
+            "cost_minor_millionths": self.rnd.randint(0, asked.money) * 10**6,
+            "currency": "EUR",
+        }
+        return {"basis": (Basis(kind="model", id="model_route/strong", values=said),)}
 
     def answer(self, step):
         """What an agent answers; one that talks keeps to its role, most of the time."""
@@ -927,7 +999,8 @@ def results(rnd):
 @given(st.integers(0, 2**32).map(random.Random))
 def test_whatever_happens_the_run_stays_sound(rnd):
     world = World(rnd)
-    world.send(RunStarted(input={"n": rnd.randint(0, 5), "xs": [4, 5]}))
+    rates = rnd.choice([None, RATES])
+    world.send(RunStarted(input={"n": rnd.randint(0, 5), "xs": [4, 5]}, rates=rates))
     for _ in range(60):
         options = world.options()
         if not options:
