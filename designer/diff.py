@@ -188,10 +188,11 @@ def _budget(value: BudgetPolicy | None) -> str:
     if value is None:
         return NONE
     calls = "" if value.calls is None else f"{value.calls:,} calls at most"
+    tokens = "" if value.tokens is None else f"{value.tokens:,} tokens at most"
     money = ""
     if value.money is not None:
         money = f"{format_money(Money(value.money.minor, value.money.currency))} at most"
-    return ", ".join(part for part in (calls, money) if part)
+    return ", ".join(part for part in (calls, tokens, money) if part)
 
 
 def _section(value: Exclusive | None) -> str:

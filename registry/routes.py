@@ -14,6 +14,7 @@ from orchestrator import access, crypto
 from orchestrator.access import Actor
 from orchestrator.core.errors import NotFoundError
 from orchestrator.core.json import Model, Text
+from orchestrator.core.model_usage import TokenRates
 from orchestrator.egress import Destination
 from registry.models import ModelProvider, ModelRoute
 
@@ -119,6 +120,27 @@ def usable_routes(workspace_id: UUID) -> frozenset[str]:
 def choices_of(row: ModelRoute) -> tuple[ModelChoice, ...]:
     """The models of a route, the preferred first."""
     return tuple(map(ModelChoice.model_validate, row.choices))
+
+
+def rates_of(workspace_id: UUID, names: Iterable[str], currency: str) -> dict[str, TokenRates]:
+    """What tokens of these routes cost now at most, by route; those paid in the currency."""
+    rows = ModelRoute.objects.filter(workspace_id=workspace_id, name__in=names, ended_at=None)
+    found = {row.name: _dearest(choices_of(row), currency) for row in rows.order_by("name")}
+    return {name: rates for name, rates in found.items() if rates is not None}
+
+
+def _dearest(choices: Iterable[ModelChoice], currency: str) -> TokenRates | None:
+    """The prices of a route's models in a currency, the dearest of each; None: it has none."""
+    found = tuple(choices)
+    given = _paid_in(currency, (one.input_price for one in found))
+    made = _paid_in(currency, (one.output_price for one in found))
+    if not given and not made:
+        return None
+    return TokenRates(input_minor=max(given, default=0), output_minor=max(made, default=0))
+
+
+def _paid_in(currency: str, prices: Iterable[PriceOfTokens | None]) -> list[int]:
+    return [one.minor for one in prices if one is not None and one.currency == currency]
 
 
 def models_of(key: tuple[UUID, str]) -> tuple[CallableModel, ...]:

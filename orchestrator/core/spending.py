@@ -18,6 +18,7 @@ from functools import reduce
 from typing import Final
 
 from orchestrator.core.budgets import BUDGET_SPENT, NOTHING, Wanted, spent, took, wanted_by
+from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import AgentStep, BudgetPolicy, is_member, owner_of
 from orchestrator.core.fallbacks import NOT_REACHED
 from orchestrator.core.model_usage import Usage, figures_of, more
@@ -117,6 +118,20 @@ class Spending(Rounds):
             if name == step_id or (is_member(name) and owner_of(name) == step_id)
         )
         return any(isinstance(one, Failed) and one.reason_code == BUDGET_SPENT for one in results)
+
+
+def rates_wanted(workflow: CompiledWorkflow) -> tuple[str, frozenset[str]] | None:
+    """The currency in which a run must know what tokens cost, and of which routes; None: of none.
+
+    Asked for when the run starts: its reservations are made at these rates to its end.
+    """
+    budget = workflow.definition.policies.budget
+    if budget is None or budget.money is None:
+        return None
+    steps = [part for step in workflow.steps.values() for part in (step, *step.members)]
+    asked = (called.models for step in steps for called in step.interfaces)
+    routes = frozenset(one.route for one in asked if one is not None)
+    return (budget.money.currency, routes) if routes else None
 
 
 def _was_not_made(result: StepResult) -> bool:

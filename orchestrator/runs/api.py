@@ -217,14 +217,22 @@ class RunHandoffSerializer(serializers.Serializer[Any]):
 
 class MoneyBudgetSerializer(serializers.Serializer[Any]):
     used = PriceSerializer()
+    reserved = PriceSerializer(help_text="What models of calls under way may cost at most.")
     limit = PriceSerializer()
 
 
+class TokenBudgetSerializer(serializers.Serializer[Any]):
+    used = serializers.IntegerField()
+    reserved = serializers.IntegerField(help_text="What calls under way may take at most.")
+    limit = serializers.IntegerField()
+
+
 class BudgetSerializer(serializers.Serializer[Any]):
-    """Calls of agents since a person last let the run go on, and what the workflow allows."""
+    """What calls have used since a person last let the run go on, and what the workflow allows."""
 
     calls = serializers.IntegerField()
-    limit = serializers.IntegerField(allow_null=True)
+    limit = serializers.IntegerField(allow_null=True, help_text="How many calls; null: any number.")
+    tokens = TokenBudgetSerializer(allow_null=True)
     money = MoneyBudgetSerializer(allow_null=True)
 
 

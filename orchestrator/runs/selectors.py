@@ -32,6 +32,7 @@ from orchestrator.core.definition import (
 )
 from orchestrator.core.errors import InvalidInputError, NotFoundError
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.money import Money
 from orchestrator.core.overrides import WAITS_FOR, giver_of_basis
 from orchestrator.core.planner import overridable_steps, resumable_steps
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
@@ -372,14 +373,30 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
 
 
 def _budget(definition: WorkflowDefinition, run: Run) -> JsonObject | None:
-    """The calls of agents that count and what they cost, and what is allowed; None: anything."""
-    budget = definition.policies.budget
+    """What a run has used of its budget, what is reserved, what is allowed; None: anything."""
+    budget, state = definition.policies.budget, run.state
     if budget is None:
         return None
-    found: JsonObject = {"calls": run.state.get("calls", 0), "limit": budget.calls, "money": None}
+    found: JsonObject = {
+        "calls": state.get("calls", 0),
+        "limit": budget.calls,
+        "tokens": None,
+        "money": None,
+    }
+    reserved = state.get("reserved", {})
+    if budget.tokens is not None:
+        found["tokens"] = {
+            "used": state.get("tokens", 0),
+            "reserved": reserved.get("tokens", 0),
+            "limit": budget.tokens,
+        }
     if budget.money is not None:
-        used: JsonObject = {"minor": run.state.get("money", 0), "currency": budget.money.currency}
-        found["money"] = {"used": used, "limit": budget.money.model_dump()}
+        currency = budget.money.currency
+        found["money"] = {
+            "used": Money(state.get("money", 0), currency).json(),
+            "reserved": Money(reserved.get("money", 0), currency).json(),
+            "limit": budget.money.model_dump(),
+        }
     return found
 
 

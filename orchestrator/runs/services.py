@@ -40,10 +40,12 @@ from orchestrator.core.errors import (
 from orchestrator.core.events import DrivingEvent
 from orchestrator.core.gates import GIVE
 from orchestrator.core.json import JsonObject, check_json
+from orchestrator.core.model_usage import TokenRates
 from orchestrator.core.planner import initial_state, overridable_steps, resumable_steps
 from orchestrator.core.reading import read_reason
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
 from orchestrator.core.shares import Priority
+from orchestrator.core.spending import rates_wanted
 from orchestrator.core.state import GOING_ON, RunStatus
 from orchestrator.files.services import attach_payload
 from orchestrator.ids import new_id
@@ -58,6 +60,7 @@ from orchestrator.runs.trials import (
     keep_snapshot,
     pinned_for_trial,
 )
+from registry import routes
 from registry import selectors as registry
 
 if TYPE_CHECKING:
@@ -182,13 +185,23 @@ def _write_run(
         actor=facts.starter,
     )
     recording.add_entry(_started_entry(facts, accepted, now))
-    recording.apply(events.RunStarted(input=accepted, depth=depth or None), now)
+    started = events.RunStarted(input=accepted, depth=depth or None, rates=_rates(facts))
+    recording.apply(started, now)
     written = _begin(recording, _detail_row(facts, accepted, given, key), now)
     if written:
         transaction.on_commit(partial(ring, facts.run_id, workflow_id=facts.workflow_id))
         transaction.on_commit(partial(hints.note, facts.run_id, recording.seq))
         transaction.on_commit(partial(look_after_others, facts.run_id, recording, now))
     return written
+
+
+def _rates(facts: RunFacts) -> dict[str, TokenRates] | None:
+    """What tokens cost now, for a run whose budget limits what its models may cost."""
+    wanted = rates_wanted(facts.compiled)
+    if wanted is None:
+        return None
+    currency, names = wanted
+    return routes.rates_of(facts.workspace_id, names, currency) or None
 
 
 def _pinned(workflow: Workflow) -> PinnedVersion:

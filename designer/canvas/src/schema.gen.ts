@@ -65,6 +65,7 @@ export interface AwardWeights {
 /** What one run may use. `calls`: calls of agents, further tries and items of a list included. */
 export interface BudgetPolicy {
   calls?: number | null;
+  tokens?: number | null;
   money?: MoneyBudget | null;
 }
 

@@ -43,11 +43,17 @@ def anthropic(value, *, stop="tool_use", tokens=(140, 20)):
 class Models:
     """Answers from `script`, in order; a number is a status, a float a delay in front of the next.
 
-    `asked` are the requests: path, headers in lower case, body.
+    When nothing is scripted (any more) it gives the `usual` answer, `pause` seconds after it was
+    asked. `asked` are the requests: path, headers in lower case, body; `most` so many were being
+    answered at once.
     """
 
     def __init__(self) -> None:
         self.script: list[object] = []
+        self.usual: object = None
+        self.pause = 0.0
+        self.at_once = self.most = 0
+        self.lock = threading.Lock()
         self.asked: list[tuple[str, dict[str, str], dict]] = []
         models = self
 
@@ -57,7 +63,7 @@ class Models:
                 headers = {name.lower(): text for name, text in self.headers.items()}
                 models.asked.append((self.path, headers, json.loads(raw)))
                 script = models.script
-                said = script.pop(0)
+                said = script.pop(0) if script else self.usual_answer()
                 if isinstance(said, float):
                     time.sleep(said)
                     said = script.pop(0)  # of its own test, though another one has begun
@@ -71,6 +77,15 @@ class Models:
                 self.end_headers()
                 with contextlib.suppress(OSError):  # who asked has given up
                     self.wfile.write(body)
+
+            def usual_answer(self) -> object:
+                with models.lock:
+                    models.at_once += 1
+                    models.most = max(models.most, models.at_once)
+                time.sleep(models.pause)
+                with models.lock:
+                    models.at_once -= 1
+                return models.usual
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

@@ -37,6 +37,15 @@ def test_fields_give_way_in_the_declared_order_and_only_as_far_as_needed():
     assert given["notes"]
 
 
+def test_what_an_agent_may_take_is_known_from_its_version_and_the_input_alone():
+    given = {"text": "t" * 300 + "<é>"}
+    prompt = compose(config(), given, SCHEMA, 10_000)
+    once = terms_of(config().model_copy(update={"max_repairs": 0}), SCHEMA)
+    assert once.most(given) == (prompt.tokens, 1_000)
+    reads, writes = terms_of(config(), SCHEMA).most(given)
+    assert (reads, writes) == (3 * prompt.tokens + 3 * 1_600, 3_000)
+
+
 @pytest.mark.parametrize("room", range(300, 700, 37))
 def test_a_cut_keeps_as_much_as_fits(room):
     whole = {"text": "t" * 5_000, "items": ["thing"] * 400}

@@ -35,6 +35,7 @@ export const LIMITS = {
   "policies.run_timeout_seconds": [1, 366 * 86_400],
   "policies.max_parallel": [1, 256],
   "policies.budget.calls": [1, 1_000_000],
+  "policies.budget.tokens": [1, 10 ** 12],
   "policies.budget.money": [1, 10 ** 12],
 } as const satisfies Readonly<Record<string, readonly [number, number]>>;
 
@@ -296,7 +297,7 @@ const DEFINITION = shape({
     run_timeout_seconds: optional(within("policies.run_timeout_seconds")),
     timeout_outcome: pattern(ID_PATTERN),
     max_parallel: optional(within("policies.max_parallel")),
-    budget: optional(nullable(shape({ calls: nullable(within("policies.budget.calls")), money: nullable(shape({ minor: within("policies.budget.money"), currency: text(3, 3) })) }))),
+    budget: optional(nullable(shape({ calls: nullable(within("policies.budget.calls")), tokens: optional(nullable(within("policies.budget.tokens"))), money: nullable(shape({ minor: within("policies.budget.money"), currency: text(3, 3) })) }))),
     priority: optional(oneOf(PRIORITIES)),
   }),
   triggers: optional(record(ID_PATTERN, TRIGGER)),

@@ -1,4 +1,4 @@
-// What one run may use: calls of agents, and what they cost at the prices that agents declare.
+// What one run may use: calls of agents, tokens of language models, and what both cost.
 import type { BudgetPolicy, JsonValue } from "../../schema.gen";
 import { NumberField, SelectField } from "./controls";
 
@@ -21,12 +21,14 @@ export function BudgetFields({
   readonly onCommit: (budget: JsonValue | undefined) => void;
 }) {
   const calls = budget?.calls ?? null;
+  const tokens = budget?.tokens ?? null;
   const money = budget?.money ?? null;
   const currency = money?.currency ?? "EUR";
   const units = minorUnits(currency);
-  const commit = (many: number | null, cost: Money | null) => {
-    const changed = { ...(many !== null && { calls: many }), ...(cost && { money: { ...cost } }) };
-    onCommit(Object.keys(changed).length ? changed : undefined);
+  const commit = (change: { calls?: number | null; tokens?: number | null; money?: Money | null }) => {
+    const wanted = Object.entries({ calls, tokens, money, ...change });
+    const changed = Object.fromEntries(wanted.flatMap(([name, value]) => (value === null ? [] : [[name, value]])));
+    onCommit(Object.keys(changed).length ? (changed as JsonValue) : undefined);
   };
   return (
     <>
@@ -40,7 +42,20 @@ export function BudgetFields({
         optional="As many as it takes"
         hint="Further tries and items of a list count too. The step that would need one more fails."
         onCommit={(many) => {
-          commit(many, money);
+          commit({ calls: many });
+        }}
+      />
+      <NumberField
+        label="Tokens of models in a run"
+        place="policies.budget.tokens"
+        value={tokens}
+        min={1}
+        max={MOST_MINOR}
+        whole
+        optional="As many as it takes"
+        hint="What language models read and write. A call reserves the most that it can take, and counts as it was."
+        onCommit={(many) => {
+          commit({ tokens: many });
         }}
       />
       <NumberField
@@ -51,9 +66,9 @@ export function BudgetFields({
         min={1 / units}
         max={MOST_MINOR / units}
         optional="As much as it takes"
-        hint="What its calls may cost, at the prices that agents declare in this currency."
+        hint="What its calls may cost in this currency, at the prices of agents and of language models."
         onCommit={(amount) => {
-          commit(calls, amount === null ? null : { minor: Math.round(amount * units), currency });
+          commit({ money: amount === null ? null : { minor: Math.round(amount * units), currency } });
         }}
       />
       {money && (
@@ -64,7 +79,7 @@ export function BudgetFields({
           options={[...new Set([currency, ...CURRENCIES])].map((code) => ({ value: code, title: code }))}
           onCommit={(code) => {
             const amount = Math.round((money.minor / units) * minorUnits(code));
-            commit(calls, { minor: Math.max(1, amount), currency: code });
+            commit({ money: { minor: Math.max(1, amount), currency: code } });
           }}
         />
       )}
