@@ -200,6 +200,9 @@ class RunStepSerializer(serializers.Serializer[Any]):
     attempts = RunAttemptSerializer(many=True)
     review = RunStepReviewSerializer(allow_null=True)
     members = RunMemberCountsSerializer(required=False)
+    tokens = serializers.IntegerField(
+        required=False, help_text="What language models have read and written for its members."
+    )
     cost = PriceSerializer(many=True, required=False)
 
 

@@ -549,6 +549,7 @@ class Panel:
     told: Told | None = None
     child: Mapping[str, Any] | None = None
     cost: tuple[Mapping[str, Any], ...] = ()
+    tokens: int = 0
 
 
 _FAILURES: Final[Mapping[str, str]] = {
@@ -623,6 +624,7 @@ def panel_of(
         told=_told(run, step, state),
         child=_child(state.get("child")),
         cost=tuple(state.get("cost") or ()),
+        tokens=int(state.get("tokens", 0)),
     )
 
 

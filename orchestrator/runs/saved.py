@@ -7,7 +7,7 @@ over, whether it had ended or not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -89,7 +89,12 @@ def _calls(state: Mapping[str, Any]) -> int:
 
 
 def _tokens(state: Mapping[str, Any]) -> int:
-    found = (one["values"] for one in state.get("basis") or () if one.get("kind") == "model")
+    return int(state.get("tokens", 0)) + tokens_in(state.get("basis"))
+
+
+def tokens_in(basis: Iterable[Mapping[str, Any]] | None) -> int:
+    """What language models have read and written, as a result says."""
+    found = (one["values"] for one in basis or () if one.get("kind") == "model")
     return sum(one.get("tokens_in", 0) + one.get("tokens_out", 0) for one in found)
 
 

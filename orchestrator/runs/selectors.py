@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
-from operator import itemgetter
+from functools import lru_cache, reduce
+from operator import itemgetter, or_
 from statistics import quantiles
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -65,7 +65,7 @@ from orchestrator.runs.models import (
     TriggerRefusal,
     Worker,
 )
-from orchestrator.runs.saved import Saved, saved_by
+from orchestrator.runs.saved import Saved, saved_by, tokens_in
 from orchestrator.runs.sentences import sentence, step_of
 from orchestrator.runs.traffic import Answered, Called, Facts, Passed, Traffic, Turned, traffic_of
 from registry import selectors as registry
@@ -312,7 +312,8 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
     detail = RunDetail.objects.filter(run_id=run_id).first()
     if run is None or detail is None:
         raise NotFoundError("There is no such run.")
-    definition = compiled_run(run).definition
+    compiled = compiled_run(run)
+    definition = compiled.definition
     shown = ~Q(step__contains=".") | Q(step=member)
     step_runs = list(StepRun.objects.filter(shown, run_id=run_id).order_by("iteration"))
     attempts = list(Attempt.objects.filter(shown, run_id=run_id).order_by("iteration", "number"))
@@ -365,6 +366,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
             costs=costs,
             places=places,
             workers=workers,
+            tokens=_tokens_of_members(compiled, run_id),
         ),
         "links": {name: links.get(name, "open") for name in definition.links},
         "shared": run.state.get("context", {}),
@@ -990,6 +992,7 @@ def _steps(
     costs: Costs,
     places: Mapping[tuple[str, int], str],
     workers: Mapping[tuple[str, int], str],
+    tokens: Mapping[str, int],
 ) -> JsonObject:
     latest = {row.step: row for row in step_runs}  # ordered by iteration
     tries: dict[str, list[Attempt]] = defaultdict(list)
@@ -1010,6 +1013,8 @@ def _steps(
             step["seen"] = seen
         if name in groups:
             step["members"] = _member_counts(MemberGroup.model_validate(groups[name]))
+        if name in tokens:
+            step["tokens"] = tokens[name]
         if name in children:
             step["child"] = children[name]
         if name in costs:
@@ -1020,6 +1025,24 @@ def _steps(
             step |= {"waiting_for": "worker", "reason": waits}
         found[name] = step
     return found
+
+
+def _tokens_of_members(compiled: CompiledWorkflow, run_id: UUID) -> dict[str, int]:
+    """The tokens that models have taken for the members of steps; no query when none asks one."""
+    asking = [
+        step.id
+        for step in compiled.steps.values()
+        if any(called.models for member in step.members for called in member.interfaces)
+    ]
+    if not asking:
+        return {}
+    names = reduce(or_, (Q(step__startswith=f"{name}.") for name in asking))
+    rows = StepRun.objects.filter(names, run_id=run_id).order_by("iteration")
+    latest = dict(rows.values_list("step", "result__basis"))
+    sums = Counter(dict.fromkeys(asking, 0))
+    for member, basis in latest.items():
+        sums[owner_of(member)] += tokens_in(basis)
+    return {name: many for name, many in sums.items() if many}
 
 
 def _places_waited_for(run_id: UUID, attempts: Sequence[Attempt]) -> dict[tuple[str, int], str]:

@@ -171,7 +171,9 @@ def test_of_fifty_items_at_once_so_many_ask_a_model_as_the_tokens_allow(world, d
     budget = run_snapshot(run.id)["budget"]["tokens"]
     assert budget == {"used": made * 150, "reserved": 0, "limit": limit}
     assert budget["used"] <= limit
-    failed = run_snapshot(run.id)["steps"]["all"]["output"]["failed"]
+    told = run_snapshot(run.id)["steps"]["all"]
+    assert told["tokens"] == made * 150
+    failed = told["output"]["failed"]
     assert len(failed) == 50 - made
     assert {one["kind"] for one in failed} == {"budget"}
     stored, replayed = stored_and_replayed(run)

@@ -81,4 +81,6 @@ def test_items_of_a_list_count_as_the_calls_they_are():
     steps = {"read": step(0, tries=0, started_at=at(0), members=members)}
     steps["read"]["ended_at"] = at(4)
     saved = saved_by({"steps": steps}, line(read=each()), "look")
-    assert (saved.calls, saved.seconds) == (8, 4.0)
+    assert (saved.calls, saved.seconds, saved.tokens) == (8, 4.0, 0)
+    steps["read"]["tokens"] = 1_200
+    assert saved_by({"steps": steps}, line(read=each()), "look").tokens == 1_200
