@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from orchestrator.core.budgets import NOTHING
 from orchestrator.core.compilation import CompiledStep, CompiledWorkflow
 from orchestrator.core.context import Scope, build, views_of
 from orchestrator.core.contracts import Validator
@@ -43,6 +44,7 @@ from orchestrator.core.definition import (
     JoinStep,
     Link,
     MapStep,
+    MoneyBudget,
     RouterStep,
     Step,
     TransformStep,
@@ -59,6 +61,7 @@ from orchestrator.core.progress import HELD, changed
 from orchestrator.core.results import StepResult, Uncertain, Value
 from orchestrator.core.routing import Routed, routed
 from orchestrator.core.shared_keys import heads_of, present, values_at
+from orchestrator.core.spending import rates_wanted
 from orchestrator.core.state import (
     ENDED_WITH_RESULT,
     GOING_ON,
@@ -158,7 +161,9 @@ def carried(state: RunState, old: CompiledWorkflow, new: CompiledWorkflow) -> Ru
         rounds={key: used for key, used in state.rounds.items() if key in links},
         groups={name: one for name, one in state.groups.items() if name in steps},
         calls=state.calls if has_budget else 0,
+        tokens=state.tokens if has_budget else 0,
         money=state.money if has_budget else 0,
+        reserved=state.reserved if has_budget else None,
     )
 
 
@@ -304,25 +309,52 @@ class _Check:
         if budget is None:
             return
         has_called = any(run.attempt or run.called_before for run in self.state.steps.values())
-        is_uncounted = was is None or (budget.money is not None and was.money is None)
+        is_uncounted = was is None or any(
+            getattr(budget, what) is not None and getattr(was, what) is None
+            for what in ("tokens", "money")
+        )
         if has_called and is_uncounted:
             yield Obstacle("budget", "/policies/budget", "What it has used so far was not counted.")
             return
+        reserved = self.state.reserved or NOTHING
         if budget.calls is not None and self.state.calls > budget.calls:
             yield Obstacle(
                 "budget",
                 "/policies/budget/calls",
                 f"It has made {self.state.calls} calls; {budget.calls} are allowed there.",
             )
-        if budget.money is None or was is None or was.money is None or not self.state.money:
-            return
-        if budget.money.currency != was.money.currency or self.state.money > budget.money.minor:
+        tokens = self.state.tokens + reserved.tokens
+        if budget.tokens is not None and tokens > budget.tokens:
             yield Obstacle(
                 "budget",
-                "/policies/budget/money",
+                "/policies/budget/tokens",
+                f"Its calls take {tokens:,} tokens; {budget.tokens:,} are allowed there.",
+            )
+        yield from self._money(budget.money, None if was is None else was.money, reserved.money)
+
+    def _money(
+        self, money: MoneyBudget | None, was: MoneyBudget | None, reserved: int
+    ) -> Iterator[Obstacle]:
+        """What its calls cost, and whether it knows what tokens cost that it will need."""
+        if money is None:
+            return
+        place, used = "/policies/budget/money", self.state.money + reserved
+        is_other = was is not None and was.currency != money.currency
+        if used and (is_other or used > money.minor):
+            yield Obstacle(
+                "budget",
+                place,
                 "Its calls have cost more than is allowed there, or were counted in another "
                 "currency.",
             )
+        known, wanted = rates_wanted(self.old), rates_wanted(self.new)
+        if wanted is None or (
+            known is not None and known[0] == wanted[0] and wanted[1] <= known[1]
+        ):
+            return
+        yield Obstacle(
+            "budget", place, "What the tokens of its models cost was not settled when it began."
+        )
 
     def _shared(self) -> Iterator[Obstacle]:
         keys, new = self.old.definition.context, self.new.definition.context

@@ -25,8 +25,10 @@ from orchestrator.core.events import (
     TimerFired,
 )
 from orchestrator.core.flow import Flow as Ways
+from orchestrator.core.model_usage import ModelTerms, Usage
 from orchestrator.core.money import Money
 from orchestrator.core.planner import Course, plan
+from orchestrator.core.progress import changed
 from orchestrator.core.results import Value
 from orchestrator.core.state import is_terminal
 from tests.unit.core.flows import ANY, START, Flow, agent, call, catalogue, definition
@@ -136,7 +138,12 @@ def limit(rnd, whole):
     policies = whole["policies"]
     policies["max_parallel"] = rnd.choice([1, 2, 16])
     policies["budget"] = rnd.choice(
-        [None, {"calls": rnd.randint(1, 6)}, {"money": {"minor": 5, "currency": "EUR"}}]
+        [
+            None,
+            {"calls": rnd.randint(1, 6)},
+            {"tokens": rnd.choice([200, 2_000])},
+            {"money": {"minor": 5, "currency": "EUR"}},
+        ]
     )
     for link in whole["links"].values():
         if link.get("max_rounds"):
@@ -197,9 +204,10 @@ class Continued(World):
         """The limits that hold now; what was let pass before is past."""
         budget = self.workflow.definition.policies.budget
         if budget is None:
-            assert self.state.calls == self.state.money == 0
+            assert self.state.calls == self.state.tokens == self.state.money == 0
         else:
             assert budget.calls is None or self.state.calls <= budget.calls
+            assert budget.tokens is None or self.state.tokens <= budget.tokens
             assert budget.money is None or self.state.money <= budget.money.minor
 
     def answer(self, step):
@@ -457,6 +465,7 @@ BROKEN = [
     ("shared", "/context/more/initial", small, version(context={**CONTEXT, "more": {**CONTEXT["seen"], "label": "More"}})),
     ("budget", "/policies/budget/calls", small, version(policies={**POLICIES, "budget": {"calls": 2}})),
     ("budget", "/policies/budget", small, version(policies={**POLICIES, "budget": {"money": {"minor": 9, "currency": "EUR"}}})),
+    ("budget", "/policies/budget", small, version(policies={**POLICIES, "budget": {"tokens": 900}})),
     ("parallel", "/policies/max_parallel", small, version(policies={**POLICIES, "max_parallel": 1})),
 ]  # fmt: skip
 
@@ -485,6 +494,39 @@ def _joined():
 def test_each_change_that_breaks_with_the_past_is_named_with_its_place(rule, place, case, new):
     assert (rule, place) in told(case, new)
     assert all(one.reason.endswith(".") for one in against(case(), new))
+
+
+def test_tokens_beyond_the_new_limit_are_named_with_what_is_reserved():
+    flow = Flow(STEPS, ARROWS, policies={**POLICIES, "budget": {"tokens": 100}}, context=CONTEXT)
+    flow.start(n=3)
+    state = changed(flow.state, tokens=30, reserved=Usage(tokens=20, money=0))
+
+    def found(limit):
+        new = version(policies={**POLICIES, "budget": {"tokens": limit}})
+        return [one.reason for one in obstacles(state, flow.workflow, new, START)]
+
+    assert found(50) == []
+    assert found(49) == ["Its calls take 50 tokens; 49 are allowed there."]
+
+
+def test_a_money_budget_needs_what_tokens_cost_when_the_run_began():
+    asks = replace(agent("asks"), models=ModelTerms("cheap", 10, 20, 0))
+
+    def limited(**budget):
+        arrows = ("start-ask", "ask-done")
+        return Flow({"ask": call("asks")}, arrows, asks, policies={"budget": budget})
+
+    euros, dollars = ({"minor": 900, "currency": name} for name in ("EUR", "USD"))
+    runs = {"calls": limited(calls=5), "money": limited(money=euros)}
+    for run in runs.values():
+        run.start(n=1)
+
+    def found(name, new):
+        return [one.place for one in obstacles(runs[name].state, runs[name].workflow, new, START)]
+
+    assert found("money", limited(money=euros).workflow) == []
+    assert found("money", limited(money=dollars).workflow) == ["/policies/budget/money"]
+    assert found("calls", limited(money=euros).workflow) == ["/policies/budget"]
 
 
 def test_rounds_beyond_the_new_limit_are_named():
