@@ -159,10 +159,37 @@ def test_on_a_phone_the_outline_leads_to_what_belongs_to_the_whole_workflow(draf
     shown = page.get_by_role("group", name="Show the draft as")
     shown.get_by_role("button", name="Outline", exact=True).click()
     page.locator("aside.inspector").get_by_role("button", name="Close the step").click()
-    page.get_by_role("button", name="Input, outcomes and limits").click()
+    page.get_by_role("button", name="Input, triggers, shared data and outcomes").click()
     dialog = page.get_by_role("dialog", name="The workflow")
     dialog.get_by_role("textbox", name="Another outcome").fill("Sorted")
     dialog.get_by_role("button", name="Declare").click()
     expect(dialog.get_by_role("group", name="Outcome Sorted", exact=True)).to_be_visible()
     dialog.get_by_role("button", name="Close", exact=True).click()
     expect(dialog).to_have_count(0)
+
+
+def test_what_steps_share_is_declared_and_written_on_the_canvas_and_seen_in_a_run(draft, server):
+    page = draft
+    mended(page)
+    inspector = page.locator("aside.inspector")
+    inspector.get_by_role("button", name="Close the step").click()
+    inspector.get_by_role("textbox", name="Name of a new value").fill("Topic so far")
+    inspector.get_by_role("button", name="Share", exact=True).click()
+    expect(inspector).to_contain_text("Nobody yet.")
+    page.locator("[data-step=request_sorter]").click()
+    expect(inspector).to_have_attribute("aria-label", "Step Request sorter")
+    inspector.locator("summary", has_text="Writes to shared data").click()
+    inspector.get_by_role("combobox", name="Write a value").select_option("Topic so far")
+    expect(inspector.get_by_role("combobox", name="Topic so far")).to_have_value(
+        re.compile("^Topic")
+    )
+    expect(page.locator("#editor-status")).to_contain_text(re.compile("^Saved"))
+    expect(page.locator(".check-summary")).to_contain_text("No errors")
+    slug = re.findall("/workflows/([^/]+)/", page.url)[0]
+    body = {"workflow": slug, "mode": "test", "input": {"text": "My invoice is wrong."}}
+    status, run = server.api("POST", "/api/v1/runs/", server.token("business-owner"), body)
+    assert status == 201, str(run)
+    page.goto(f"/runs/{run['id']}/?log=shared")
+    log = page.locator("#run-log")
+    expect(log).to_contain_text(re.compile("Written by\\s+Request sorter"))
+    expect(log).to_contain_text("billing")

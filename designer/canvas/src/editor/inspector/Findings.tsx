@@ -43,7 +43,7 @@ export function Findings() {
                 setOnly(only === severity ? null : severity);
               }}
             >
-              {members.length}
+              {severity === "info" ? `${members.length} ${wordOf(severity, members.length)}` : members.length}
             </button>
           ))}
           <IconButton

@@ -88,7 +88,7 @@ export function StepList({ onAbout }: { readonly onAbout: () => void }) {
       <p className="worklist__about">
         <button className="button button--s" type="button" onClick={onAbout}>
           <Icon name="i-workflow" small />
-          Input, outcomes and limits
+          Input, triggers, shared data and outcomes
         </button>
       </p>
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- keys bubble up from the steps */}

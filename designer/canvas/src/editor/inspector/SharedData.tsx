@@ -56,7 +56,7 @@ export function SharedData() {
         ))}
       </ul>
       <AddLine
-        label="Another value"
+        label="Name of a new value"
         verb="Share"
         check={(label) => (label.length > 120 ? "At most 120 characters." : keys.length >= 50 ? "At most 50 values." : "")}
         onAdd={(label) => {

@@ -57,7 +57,7 @@ export function Triggers() {
         ))}
       </ul>
       <AddLine
-        label="Another trigger"
+        label="Name of a new trigger"
         verb="Add"
         check={(name) => (name.length > 120 ? "At most 120 characters." : triggers.length >= 20 ? "At most 20 triggers." : "")}
         onAdd={(name) => {
