@@ -5,10 +5,20 @@ import re
 
 import pytest
 
+from budgets.limits import AtLimit
 from orchestrator.runs import examples
 from orchestrator.runs.models import Run
 from orchestrator.runs.walker import walk
-from tests.integration.runs.world import INPUT, agent, chain, definition, mapped, voting
+from tests.integration.runs.test_limits import limit
+from tests.integration.runs.world import (
+    INPUT,
+    agent,
+    chain,
+    definition,
+    mapped,
+    review_of,
+    voting,
+)
 from tests.integration.runs_ui.conftest import client_of
 from tests.integration.runs_ui.flows import failed, finished, fresh, troubled, waiting
 
@@ -510,3 +520,14 @@ def test_a_vote_lists_who_voted_what(world, doorbells, fakes, operator):
     assert text.count("Voted pay") == 2
     assert text.count("Voted no") == 1
     assert "Scripted v1 (3 times) · Team vote" in text
+
+
+def test_a_call_for_which_nothing_is_left_leads_to_the_limit(world, doorbells, fakes, operator):
+    row = limit(world, 0, at_limit=AtLimit.ASK)
+    run = world.start(chain("a"))
+    walk(run.id)
+    page = operator.get(f"/runs/{run.id}/")
+    assert f'href="/settings/budgets/{row.id}/"' in page.content.decode()
+    assert "Decided by" not in text_of(page)
+    review = operator.get(f"/reviews/{review_of(run, 'exception').id}/")
+    assert "Open the limits" in text_of(review)
