@@ -68,6 +68,7 @@ from orchestrator.core.definition import (
     WorkflowStep,
     WriteRule,
     doers_of,
+    item_run_of,
     writes_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
@@ -567,7 +568,7 @@ class _Comparison:
     def _what_group(self, step: MapStep | TeamStep) -> str:
         if isinstance(step, TeamStep):
             return f"{team_word(step)}, {self._members(step)}"
-        return f"Map, {self._agent(step.uses)} for each of {step.items}"
+        return f"Map, {self._done_by(step)} for each of {step.items}"
 
     def _called(self, spot: _Spot, old: Any, new: Any) -> Iterator[Change]:
         if isinstance(new, TeamStep):
@@ -576,10 +577,16 @@ class _Comparison:
             yield from self._protocol(spot, old, new)
             return
         if old.uses != new.uses:
-            yield spot.change("agent", self._agent(old.uses), self._agent(new.uses))
+            runs = item_run_of(old), item_run_of(new)
+            what = "workflow" if all(runs) else "for each item" if any(runs) else "agent"
+            yield spot.change(what, self._done_by(old), self._done_by(new))
         if doers_of(old)[1:] != doers_of(new)[1:]:
             yield spot.change("fallback agents", self._others(old), self._others(new))
         yield from self._undoing(spot, old, new)
+
+    def _done_by(self, step: AgentStep | MapStep) -> str:
+        """What does the step's work: an agent, or a workflow that is run for each item."""
+        return self._agent(step.uses) if isinstance(step.uses, AgentRef) else _which(step.uses)
 
     def _agent(self, called: AgentRef) -> str:
         key = (called.agent, called.version)

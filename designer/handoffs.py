@@ -19,6 +19,7 @@ from orchestrator.core.definition import (
     TeamStep,
     WorkflowDefinition,
     doers_of,
+    item_run_of,
 )
 from orchestrator.core.findings import FieldVerdict, LinkVerdict, Verdict
 from orchestrator.core.json import JsonObject
@@ -157,8 +158,9 @@ class _Map:
         steps = self.definition.steps
         source, target = steps[link.source], steps[link.target]
         version = None
-        if isinstance(target, (AgentStep, MapStep)):
-            version = self.used.get((target.uses.agent, target.uses.version))
+        if isinstance(target, (AgentStep, MapStep)) and doers_of(target):
+            called = doers_of(target)[0]
+            version = self.used.get((called.agent, called.version))
         contract = self._contract_of(target, version)
         fit: Fit = "leads_only" if verdict.verdict == "none" and contract else verdict.verdict
         return HandoffRow(
@@ -205,6 +207,8 @@ class _Map:
                 limit = seconds_words(target.timeout.attempt_seconds)
                 called = "each" if target.votes else "each call"
                 return f"{len(target.members)} members, {called} {tries} of {limit}, {after}"
+            case MapStep() if item_run_of(target) is not None:
+                return f"a run for each item, {after}"
             case AgentStep(retry=retry) | MapStep(retry=retry):
                 tries = f"{retry.max_attempts} tries" if retry.max_attempts > 1 else "1 try"
                 others = "".join(

@@ -21,6 +21,7 @@ from designer.words import (
 from orchestrator.core.checks import Finding
 from orchestrator.core.compilation import DefinitionError, step_order
 from orchestrator.core.definition import (
+    AgentRef,
     AgentStep,
     Auction,
     Debate,
@@ -48,6 +49,8 @@ from orchestrator.core.definition import (
     WaitStep,
     WorkflowDefinition,
     WorkflowStep,
+    doers_of,
+    item_run_of,
     ports_of,
 )
 from orchestrator.core.json import JsonObject, JsonValue
@@ -338,7 +341,9 @@ def _outline_step(
         icon=described.icon,
         kind=described.kind,
         summary=step.summary,
-        agent=_agent_of(step, used) if isinstance(step, (AgentStep, MapStep)) else None,
+        agent=_agent_of(doers_of(step)[0], used)
+        if isinstance(step, (AgentStep, MapStep)) and doers_of(step)
+        else None,
         facts=tuple(described.facts),
         mappings_title=described.mappings_title,
         mappings=tuple(described.mappings.items()),
@@ -464,15 +469,16 @@ def _member_words(one: TeamMember) -> str:
 
 
 def _map_facts(step: MapStep) -> list[tuple[str, str]]:
-    allowed = step.tolerated_failures
+    allowed, run = step.tolerated_failures, item_run_of(step)
     facts = [
+        *([("Workflow", run.words)] if run is not None else []),
         ("For each of", step.items),
         ("At the same time", f"{step.max_parallel} at most"),
         ("May fail", f"{allowed} at most" if allowed else "none"),
     ]
     if step.enough is not None:
         facts += [("Enough", f"{step.enough} items"), ("Late items", _LATE_WORDS[step.late])]
-    return [*facts, *_agent_facts(step)]
+    return facts if run is not None else [*facts, *_agent_facts(step)]
 
 
 def _agent_facts(step: AgentStep | MapStep | TeamStep) -> list[tuple[str, str]]:
@@ -523,10 +529,10 @@ def _gate_facts(step: GateStep) -> list[tuple[str, str]]:
     return facts
 
 
-def _agent_of(step: AgentStep | MapStep, used: Mapping[tuple[str, int], AgentVersion]) -> AgentUsed:
-    version = used.get((step.uses.agent, step.uses.version))
+def _agent_of(called: AgentRef, used: Mapping[tuple[str, int], AgentVersion]) -> AgentUsed:
+    version = used.get((called.agent, called.version))
     if version is None:
-        return AgentUsed(name=step.uses.agent, number=step.uses.version)
+        return AgentUsed(name=called.agent, number=called.version)
     return AgentUsed(
         name=version.agent.name,
         number=version.number,

@@ -100,6 +100,7 @@ from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.loops import way_around
 from orchestrator.core.mendings import Mender
 from orchestrator.core.people_checks import people_missing
+from orchestrator.core.policies import RetryPolicy, TimeoutPolicy
 from orchestrator.core.protocols import roles_of
 from orchestrator.core.roles import Role
 from orchestrator.core.schedules import ScheduleError, read_cron, read_zone
@@ -757,6 +758,9 @@ class _Checker:
         if isinstance(step, MapStep):
             self._check_items(step_id, "items", step.items)
             self._check_enough(step_id, step)
+            if isinstance(step.uses, WorkflowRef):
+                self._check_item_run(step_id, step, step.uses)
+                return
         self._check_agent(step_id, step)
 
     def _check_items(self, step_id: str, field: str, text: str) -> None:
@@ -1036,7 +1040,8 @@ class _Checker:
     def _interface(self, step_id: str, step: AgentStep | MapStep) -> AgentInterface | None:
         interface = self.shapes.interface(step)
         if interface is None:
-            self._unknown_agent(step_id, step.uses, _Place(step_id, "uses"))
+            (called,) = doers_of(step)[:1]
+            self._unknown_agent(step_id, called, _Place(step_id, "uses"))
             return None
         for label, schema in (
             ("input", interface.input_schema),
@@ -1113,7 +1118,8 @@ class _Checker:
         self._check_each(step_id, step)
         child = self.shapes.child(step)
         if child is None:
-            self._unknown_workflow(step_id, step)
+            assert isinstance(uses, WorkflowRef), "a workflow knows itself"
+            self._unknown_workflow(step_id, uses)
             self._built(step_id, "input", step.input)
             return
         if dict(child.kinds) != step.outcomes:
@@ -1125,15 +1131,6 @@ class _Checker:
                 at=place,
                 hint="Choose it again; then its ways out are those.",
             )
-        own = self.catalogue.own
-        if isinstance(uses, WorkflowRef) and own and own in {child.slug, *child.reaches}:
-            self.add(
-                "error",
-                "runs_itself",
-                f"{self.name(step_id)} runs {child.name}, which is or runs this workflow.",
-                at=place,
-                hint="Let it run this workflow itself, or use a link that leads back.",
-            )
         if isinstance(uses, Itself) and not self.flow.ends_without(self._own_runs()):
             self.add(
                 "error",
@@ -1143,6 +1140,24 @@ class _Checker:
                 at=place,
                 hint="Lead a way past it, for when there is nothing more to do.",
             )
+        self._check_nesting(step_id, uses, child)
+        self._check_mapping(step_id, "input", step.input, contract=child.input_schema)
+
+    def _check_nesting(
+        self, step_id: str, uses: WorkflowRef | Itself, child: WorkflowInterface
+    ) -> None:
+        """What is run by name runs not this workflow in turn, and not too many in one another."""
+        place, own = _Place(step_id, "uses"), self.catalogue.own
+        if isinstance(uses, WorkflowRef) and own and own in {child.slug, *child.reaches}:
+            self.add(
+                "error",
+                "runs_itself",
+                f"{self.name(step_id)} runs {child.name}, which is or runs this workflow.",
+                at=place,
+                hint="Let it run this workflow itself, or use a link that leads back."
+                if isinstance(self.definition.steps[step_id], WorkflowStep)
+                else "Choose another workflow.",
+            )
         if child.depth >= MAX_NESTING:
             self.add(
                 "error",
@@ -1151,6 +1166,24 @@ class _Checker:
                 f"{MAX_NESTING} deep.",
                 at=place,
             )
+
+    def _check_item_run(self, step_id: str, step: MapStep, uses: WorkflowRef) -> None:
+        """The workflow that is run for each item exists and gets what it takes."""
+        if (step.timeout, step.retry) != (TimeoutPolicy(), RetryPolicy()):
+            self.add(
+                "error",
+                "limits_of_calls",
+                f"{self.name(step_id)} runs a workflow for each item, and its time limit and tries "
+                "are those of calls.",
+                at=_Place(step_id, "timeout"),
+                hint="Leave them as they are by themselves: a run has those of its own workflow.",
+            )
+        child = self.shapes.item_run(step)
+        if child is None:
+            self._unknown_workflow(step_id, uses)
+            self._built(step_id, "input", step.input)
+            return
+        self._check_nesting(step_id, uses, child)
         self._check_mapping(step_id, "input", step.input, contract=child.input_schema)
 
     def _check_each(self, step_id: str, step: WorkflowStep) -> None:
@@ -1165,7 +1198,7 @@ class _Checker:
                 "each_waits",
                 f"{self.name(step_id)} starts a run for each item, and cannot wait for them.",
                 at=place,
-                hint="Let it go on without waiting, or use a map, which calls agents.",
+                hint="Let it go on without waiting, or use a map, which waits.",
             )
         if isinstance(step.uses, Itself):
             self.add(
@@ -1185,9 +1218,7 @@ class _Checker:
             if isinstance(step, WorkflowStep) and isinstance(step.uses, Itself)
         }
 
-    def _unknown_workflow(self, step_id: str, step: WorkflowStep) -> None:
-        uses = step.uses
-        assert isinstance(uses, WorkflowRef), "a workflow knows itself"
+    def _unknown_workflow(self, step_id: str, uses: WorkflowRef) -> None:
         numbers = sorted(
             number for slug, number in self.catalogue.workflows if slug == uses.workflow
         )

@@ -12,16 +12,20 @@ What ends or holds the parent is told to the child that is waited for: cancelled
 goes back to an earlier step or no longer needs the branch; paused and continued with it. A detached
 child is on its own as soon as it was asked for; a step that starts one for each item of a list asks
 for all of them at once, or for none.
+
+An item of a map may be such a step too (`core/members.py`). It has its own child, and its end goes
+to the map instead of to links.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Literal
 
 from orchestrator.core.commands import StartChild, TellChild
 from orchestrator.core.compilation import CompiledStep
 from orchestrator.core.context import Scope, build, expression_failed, input_refused
-from orchestrator.core.definition import WorkflowStep, member_id
+from orchestrator.core.definition import WorkflowStep, is_member, item_run_of, member_id
 from orchestrator.core.emits import Emits
 from orchestrator.core.events import ChildBegun, ChildEnded
 from orchestrator.core.json import JsonObject, JsonValue
@@ -121,10 +125,11 @@ class Children(Emits):
             or (run.waiting_for, run.iteration) != (CHILD, event.iteration)
         ):
             return False
-        compiled = self.workflow.steps[event.step]
+        compiled = self.workflow.step(event.step)
         assert isinstance(compiled.step, WorkflowStep)
         result = _result_of(event, compiled.step)
-        self._leave(event.step, result, port=self._port_of(compiled, event))
+        port = event.outcome if is_member(event.step) else self._port_of(compiled, event)
+        self._leave(event.step, result, port=port)
         return True
 
     def _port_of(self, compiled: CompiledStep, event: ChildEnded) -> str:
@@ -135,13 +140,21 @@ class Children(Emits):
 
     def _tell_children(self, what: Literal["pause", "continue"]) -> None:
         """Have the runs that are waited for do what this one does."""
-        for step_id in self.workflow.order:
+        for step_id in self._asking():
             run = self.steps[step_id]
             if run.waiting_for == CHILD:
                 child = child_id(self.before.run_id, step_id, run.iteration)
                 self.commands.append(
                     TellChild(step=step_id, iteration=run.iteration, child=child, what=what)
                 )
+
+    def _asking(self) -> Iterator[str]:
+        """The step runs that may wait for runs that they asked for, in order."""
+        for step_id in self.workflow.order:
+            yield step_id
+            if step_id in self.groups and item_run_of(self.workflow.steps[step_id].step):
+                begun = self.groups[step_id].begun
+                yield from (member_id(step_id, index) for index in range(begun))
 
 
 def _listed(given: JsonObject | None) -> list[JsonValue]:

@@ -32,6 +32,7 @@ from orchestrator.core.definition import (
     Evidence,
     GateProposal,
     GateStep,
+    Itself,
     JoinStep,
     MapStep,
     Moment,
@@ -45,10 +46,12 @@ from orchestrator.core.definition import (
     TransformStep,
     WaitStep,
     WorkflowDefinition,
+    WorkflowRef,
     WorkflowStep,
     agents_of,
     called_in,
     doers_of,
+    item_run_of,
     owner_of,
     place_of,
     writes_of,
@@ -149,10 +152,11 @@ class CompiledStep:
     judges an agent's output that a person, or another agent, gives in its place. `interfaces` are
     those of all agents that the step may call, its own first. `reads` are the steps whose results
     the expressions need. `members` is what the step runs of a map (one for all) or of a team are:
-    agent steps without links; a map's own mapping gives `{"items": list}`, and `"enough"` when it
-    has one. For a wait, `moment` gives the instant, `key` the key of the awaited event, and
-    `arrival` judges that event's data; for an emit, `key` gives the key of its event. `keys` are
-    the shared values that its expressions read (`*`: all), `writes` what it writes to them.
+    steps without links, which call an agent or, in a map, run a workflow; a map's own mapping gives
+    `{"items": list}`, and `"enough"` when it has one. For a wait, `moment` gives the instant, `key`
+    the key of the awaited event, and `arrival` judges that event's data; for an emit, `key` gives
+    the key of its event. `keys` are the shared values that its expressions read (`*`: all),
+    `writes` what it writes to them.
     """
 
     id: str
@@ -438,8 +442,12 @@ def _numbers(definition: WorkflowDefinition, catalogue: Catalogue) -> dict[str, 
     steps: dict[str, NumberTree] = {}
     for step_id, step in definition.steps.items():
         schema: JsonObject | None = None
-        if isinstance(step, (AgentStep, MapStep)):
-            interface = catalogue.agents.get((step.uses.agent, step.uses.version))
+        run = item_run_of(step)
+        if run is not None:
+            schema = _results_of(catalogue.workflows.get((run.workflow, run.version)))
+        elif isinstance(step, (AgentStep, MapStep)):
+            (called,) = doers_of(step)[:1]
+            interface = catalogue.agents.get((called.agent, called.version))
             schema = interface.output_schema if interface else None
         elif isinstance(step, GateStep):
             schema = step.contract
@@ -592,7 +600,7 @@ class _Compiler:
         )
 
     def _map(self, base: CompiledStep, step: MapStep) -> CompiledStep:
-        """The list, and what each item's step run is: an agent step that has no links."""
+        """The list, and what each item's step run is: a step that has no links."""
         items = compile_expression(step.items).typed(self.numbers)
         enough = self.expression(step.enough)
         mapping: CompiledMapping = (("items", items),)
@@ -602,9 +610,25 @@ class _Compiler:
             base,
             mapping=mapping,
             contract=Validator(ITEMS_CONTRACT if enough is None else ENOUGH_CONTRACT),
-            members=(self._member(base, step, step.uses, self.per_item(step.input, items)),),
+            members=(self._item(base, step, self.per_item(step.input, items)),),
             reads=_reads(expression for _, expression in mapping),
         )
+
+    def _item(self, base: CompiledStep, step: MapStep, mapping: CompiledMapping) -> CompiledStep:
+        """What is done for one item: an agent is called, or a workflow run to its end."""
+        uses = step.uses
+        if isinstance(uses, AgentRef):
+            return self._member(base, step, uses, mapping)
+        interface = self.catalogue.workflows.get((uses.workflow, uses.version))
+        if interface is None:
+            raise _no_workflow(base.id, step, uses)
+        run = WorkflowStep(
+            name=step.name, uses=uses, outcomes=dict(interface.kinds), input=step.input
+        )
+        alone = CompiledStep(
+            id=base.id, step=run, rank=base.rank, incoming=(), outgoing=(), by_port={}
+        )
+        return self._mapped(alone, mapping, Validator(interface.input_schema))
 
     def _team(self, base: CompiledStep, step: TeamStep) -> CompiledStep:
         """What the team gets, and the members; each judges what it gets by its own contract.
@@ -718,10 +742,7 @@ class _Compiler:
     def _child(self, base: CompiledStep, step: WorkflowStep) -> CompiledStep:
         interface = interface_run(step, self.definition, self.catalogue)
         if interface is None:
-            raise DefinitionError(
-                f"'{step.name}' runs {step.uses.words}, which does not exist.",
-                detail={"step": base.id},
-            )
+            raise _no_workflow(base.id, step, step.uses)
         takes = Validator(interface.input_schema)
         if step.each is None:
             return self._mapped(base, self.mapping(step.input), takes)
@@ -751,6 +772,11 @@ class _Compiler:
         for link_id in self.incoming[step_id]:
             branches.setdefault(branch_of(self.definition, link_id), []).append(link_id)
         return tuple((name, tuple(branches[name])) for name in sorted(branches))
+
+
+def _no_workflow(step_id: str, step: Step, uses: WorkflowRef | Itself) -> DefinitionError:
+    said = f"'{step.name}' runs {uses.words}, which does not exist."
+    return DefinitionError(said, detail={"step": step_id})
 
 
 def expressions_of(compiled: CompiledStep) -> Iterator[CompiledExpression]:

@@ -154,6 +154,18 @@ class AgentRef(Model):
     version: Annotated[int, Field(ge=1)]
 
 
+class WorkflowRef(Model):
+    """The workflow version that a step, or each item of a map, runs: pinned by number."""
+
+    workflow: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    version: Annotated[int, Field(ge=1)]
+
+    @property
+    def words(self) -> str:
+        """Which version of which workflow."""
+        return f"{self.workflow} version {self.version}"
+
+
 class StepBase(Part):
     """What every step has."""
 
@@ -288,17 +300,20 @@ class Losers(StrEnum):
 
 
 class MapStep(WritingStep):
-    """Calls an agent once for each item of a list. Ports: next, partial, failed.
+    """Calls an agent, or runs a workflow, for each item of a list. Ports: next, partial, failed.
 
     `items` gives the list, at most 1,000 long; `input` is built per item, from `item` and `index`
     (from 0) too. At most `max_parallel` items are under way at once. An item has failed when its
-    call ends with anything but a value. Up to `tolerated_failures` failed items the step leaves by
-    `partial`, beyond by `failed`, and what is under way is cancelled. Output: `{"items": [output of
-    each item, null for a failed one], "failed": [{"index", "kind", "reason"}], "count": number}`.
+    call ends with anything but a value, or its run otherwise than in an outcome that counts as
+    success. Up to `tolerated_failures` failed items the step leaves by `partial`, beyond by
+    `failed`, and what is under way is cancelled. Output: `{"items": [output of each item, null for
+    a failed one], "failed": [{"index", "kind", "reason"}], "count": number}`. A map of runs waits
+    for their ends; it gives `"outcomes"` too, the names of those that they reached, null for none.
+    `timeout` and `retry` are about calls: a run has those of its own workflow.
 
     `enough`, read when the map begins, gives how many items must succeed: the step is done with the
     last of them, and fails (reason `enough_out_of_reach`) as soon as so many cannot succeed any
-    more. Items not begun by then never begin; calls under way are cancelled, or finish and are
+    more. Items not begun by then never begin; those under way are cancelled, or finish and are
     ignored (`late`). The output then has `"left_out": [{"index", "status"}]` too, each of them null
     among `items`; its status is `cancelled`, `running` or `not_begun`.
     """
@@ -307,7 +322,7 @@ class MapStep(WritingStep):
 
     kind: Literal["map"] = "map"
     items: Expression
-    uses: AgentRef
+    uses: AgentRef | WorkflowRef
     input: Mapping = Field(default_factory=dict)
     max_parallel: Annotated[int, Field(ge=1, le=64)] = 8
     tolerated_failures: Annotated[int, Field(ge=0, le=MAX_ITEMS)] = 0
@@ -714,18 +729,6 @@ class EmitStep(WritingStep):
     dataschema: Annotated[Text, StringConstraints(min_length=1, max_length=500)] | None = None
 
 
-class WorkflowRef(Model):
-    """The workflow version that a step runs: pinned by number."""
-
-    workflow: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    version: Annotated[int, Field(ge=1)]
-
-    @property
-    def words(self) -> str:
-        """Which version of which workflow."""
-        return f"{self.workflow} version {self.version}"
-
-
 class Itself(Model):
     """The workflow that the step stands in, in the very version that is running."""
 
@@ -1020,7 +1023,14 @@ def doers_of(step: Step) -> tuple[AgentRef, ...]:
     if isinstance(step, TeamStep):
         led_by = () if step.lead is None else (step.lead,)
         return (*(member.uses for member in step.members), *led_by)
-    return (step.uses,) if isinstance(step, MapStep) else ()
+    called = step.uses if isinstance(step, MapStep) else None
+    return (called,) if isinstance(called, AgentRef) else ()
+
+
+def item_run_of(step: Step) -> WorkflowRef | None:
+    """The workflow version that a map runs for each item; None for every other step."""
+    uses = step.uses if isinstance(step, MapStep) else None
+    return uses if isinstance(uses, WorkflowRef) else None
 
 
 def agents_of(step: Step) -> tuple[AgentRef, ...]:
@@ -1032,7 +1042,10 @@ def agents_of(step: Step) -> tuple[AgentRef, ...]:
 
 def workflows_of(definition: WorkflowDefinition) -> tuple[WorkflowRef, ...]:
     """The workflow versions that a definition's steps run, each once; not the one it is."""
-    named = (step.uses for step in definition.steps.values() if isinstance(step, WorkflowStep))
+    named = (
+        step.uses if isinstance(step, WorkflowStep) else item_run_of(step)
+        for step in definition.steps.values()
+    )
     others = (one for one in named if isinstance(one, WorkflowRef))
     return tuple({(one.workflow, one.version): one for one in others}.values())
 

@@ -9,6 +9,10 @@ without links, which is handed over, leased, tried again, asked about and cancel
 at once; the next one begins when one ends, so that one event costs the same however long the list
 is. `RunState.groups` counts them.
 
+Where the map runs a workflow a member is a step that does so: it asks for a run of its own, waits
+for its end like any such step (`core/children.py`), and keeps the outcome as its port. Such members
+wait and do not call, so that the run parks, and places for calls do not hold them back.
+
 A team that becomes ready begins all its members at once, with the same input; when all have ended
 their votes are counted (`core/consensus.py`). A team that talks is begun call by call
 (`core/conversations.py`).
@@ -39,6 +43,7 @@ from orchestrator.core.definition import (
     Step,
     TeamStep,
     is_member,
+    item_run_of,
     member_id,
     member_of,
     owner_of,
@@ -128,7 +133,7 @@ class Members(Sharing):
         if not is_member(step_id):
             super()._leave(step_id, result, port=port)
             return
-        self._end_step(step_id, result, None)
+        self._finish_step(step_id, result, port)  # it has no links
         owner = owner_of(step_id)
         step, group = self.workflow.steps[owner].step, self.groups[owner]
         failed = group.failed + (not isinstance(result, Value))
@@ -200,22 +205,27 @@ class Members(Sharing):
         if isinstance(step, TeamStep):
             self._count_votes(step_id, step)
             return
+        runs = item_run_of(step) is not None
         if isinstance(step, MapStep) and group.has_enough:
-            spared = StepStatus.RUNNING if step.late is Losers.IGNORE else None
+            under_way = StepStatus.WAITING if runs else StepStatus.RUNNING
+            spared = under_way if step.late is Losers.IGNORE else None
             self._cancel_members(step_id, "not_needed", spared=spared)
         outputs: list[JsonValue] = []
         failed: list[JsonValue] = []
         left_out: list[JsonValue] = []
+        outcomes: list[JsonValue] = []
         for index in range(group.total):
             run = self.steps[member_id(step_id, index)] if index < group.begun else None
             result = run.result if run and run.status in ENDED_WITH_RESULT else None
             outputs.append(result.output if isinstance(result, Value) else None)
+            outcomes.append(run.port if run else None)
             if result is None:
-                status = run.status.value if run else "not_begun"
-                left_out.append({"index": index, "status": status})
+                left_out.append({"index": index, "status": _left(run)})
             elif not isinstance(result, Value):
                 failed.append(_failure(index, result))
         output: JsonObject = {"items": outputs, "failed": failed, "count": group.total}
+        if runs:
+            output["outcomes"] = outcomes
         if group.enough is not None:
             output["left_out"] = left_out
         reason = f"{_counted(group)}." if failed else None
@@ -302,6 +312,13 @@ def _total(step: Step, run: StepRunState) -> int:
 def _enough(run: StepRunState) -> int | None:
     enough = (run.input or {}).get("enough")
     return enough if isinstance(enough, int) else None
+
+
+def _left(run: StepRunState | None) -> str:
+    """What became of an item that was not waited for; a run that goes on is running."""
+    if run is None:
+        return "not_begun"
+    return "running" if run.status is StepStatus.WAITING else run.status.value
 
 
 def _counted(group: MemberGroup) -> str:

@@ -13,16 +13,15 @@ from typing import TypeAlias
 
 from orchestrator.core.definition import (
     USUAL_ROUNDS,
-    AgentStep,
     EndStep,
     GateStep,
     Link,
-    MapStep,
     OutcomeKind,
     RouterStep,
     StartStep,
     TeamStep,
     WorkflowDefinition,
+    doers_of,
     ports_of,
 )
 from orchestrator.core.expression_types import field_names, member
@@ -439,8 +438,7 @@ class Mender:
         elif isinstance(step, TeamStep):
             uses, place = step.members[int(index)].uses, (part, index, "uses")
         else:
-            assert isinstance(step, (AgentStep, MapStep))
-            uses = step.uses
+            uses = doers_of(step)[0]
         numbers = [key[1] for key in self.shapes.catalogue.agents if key[0] == uses.agent]
         if numbers:
             path = pointer(("steps", finding.step or "", *place, "version"))

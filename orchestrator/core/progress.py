@@ -44,6 +44,7 @@ from orchestrator.core.definition import (
     AgentStep,
     JoinStep,
     is_member,
+    item_run_of,
     owner_of,
 )
 from orchestrator.core.events import (
@@ -217,7 +218,10 @@ class Progress:
     def _count(self, step_id: str, status: StepStatus, more: int) -> None:
         """Note that a step has come to a status (1) or left it (-1)."""
         if status is StepStatus.READY:
-            is_call = is_member(step_id) or isinstance(self.workflow.steps[step_id].step, AgentStep)
+            step = self.workflow.steps[owner_of(step_id)].step
+            is_call = (
+                item_run_of(step) is None if is_member(step_id) else isinstance(step, AgentStep)
+            )
             steps = self.open.ready_agents if is_call else self.open.ready
             (steps.add if more > 0 else steps.discard)(step_id)
         elif status is StepStatus.RUNNING:

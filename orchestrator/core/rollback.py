@@ -28,7 +28,13 @@ from typing import Final
 
 from orchestrator.core.compilation import CompiledStep, CompiledWorkflow
 from orchestrator.core.context import Scope, build, views_of
-from orchestrator.core.definition import EmitStep, WorkflowStep, doers_of, owner_of
+from orchestrator.core.definition import (
+    EmitStep,
+    WorkflowStep,
+    doers_of,
+    item_run_of,
+    owner_of,
+)
 from orchestrator.core.fallbacks import changes_things
 from orchestrator.core.json import JsonObject
 from orchestrator.core.results import Failed, Refused, StepResult, Uncertain, Value
@@ -41,6 +47,9 @@ _BEYOND: Final[Mapping[type, str]] = {
     EmitStep: "It told an event, and nobody can make that unheard.",
     WorkflowStep: "It ran another workflow; what that run did is undone on its own page.",
 }
+_RUNS: Final = (
+    "It ran another workflow for each item; what those runs did is undone on their own pages."
+)
 _EARLIER: Final = "It was called before its last result; what that changed is not undone."
 
 
@@ -81,10 +90,20 @@ def rollback_plan(workflow: CompiledWorkflow, state: RunState) -> RollbackPlan:
 def _beyond(workflow: CompiledWorkflow, state: RunState) -> Iterator[tuple[str, str]]:
     """The steps that did something beyond this run, the latest first."""
     for step_id in reversed(workflow.order):
+        step = workflow.steps[step_id].step
+        if item_run_of(step) is not None:
+            if any(run.called_before for run in _members_of(state, step_id)):
+                yield step_id, _RUNS
+            continue
         has_acted = step_id in state.steps and state.steps[step_id].called_before
-        reason = _BEYOND.get(type(workflow.steps[step_id].step))
+        reason = _BEYOND.get(type(step))
         if has_acted and reason is not None:
             yield step_id, reason
+
+
+def _members_of(state: RunState, step_id: str) -> Iterator[StepRunState]:
+    prefix = f"{step_id}."
+    return (run for name, run in state.steps.items() if name.startswith(prefix))
 
 
 def compensates(result: StepResult) -> bool:

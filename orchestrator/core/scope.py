@@ -42,6 +42,7 @@ from orchestrator.core.definition import (
     WaitStep,
     WorkflowDefinition,
     WorkflowStep,
+    item_run_of,
     ports_of,
     writes_of,
 )
@@ -238,9 +239,15 @@ class Shapes:
 
     def interface(self, step: Step) -> AgentInterface | None:
         """The agent version that a step calls, if it calls one that exists."""
-        if not isinstance(step, (AgentStep, MapStep)):
+        uses = step.uses if isinstance(step, (AgentStep, MapStep)) else None
+        if not isinstance(uses, AgentRef):
             return None
-        return self.catalogue.agents.get((step.uses.agent, step.uses.version))
+        return self.catalogue.agents.get((uses.agent, uses.version))
+
+    def item_run(self, step: Step) -> WorkflowInterface | None:
+        """The workflow version that a map runs for each item, if it runs one that exists."""
+        uses = item_run_of(step)
+        return None if uses is None else self.catalogue.workflows.get((uses.workflow, uses.version))
 
     def target_of(self, step_id: str) -> Target | None:
         """What the step takes; None for steps that are not mapped to."""
@@ -253,9 +260,8 @@ class Shapes:
                 interface = self.catalogue.agents.get((uses.agent, uses.version))
                 return Target("input", interface.input_schema if interface else None, step.input)
             case AgentStep() | MapStep():
-                interface = self.interface(step)
-                contract = interface.input_schema if interface else None
-                return Target("input", contract, step.input)
+                done_by = self.interface(step) or self.item_run(step)
+                return Target("input", done_by.input_schema if done_by else None, step.input)
             case GateStep():
                 is_free = step.type in {GateType.FILL, GateType.ADJUDICATE}
                 return Target("proposal", None if is_free else step.contract, step.proposal)
@@ -298,11 +304,22 @@ class Shapes:
                 return {}
 
     def _answered(self, step: AgentStep | MapStep) -> JsonObject:
-        interface = self.interface(step)
-        schema = self.inlined(interface.output_schema) if interface else {}
         if isinstance(step, MapStep):
-            return gathered(schema, is_partial=step.enough is not None)
-        return schema
+            return self._gathered(step, is_whole=False)
+        interface = self.interface(step)
+        return self.inlined(interface.output_schema) if interface else {}
+
+    def _gathered(self, step: MapStep, *, is_whole: bool) -> JsonObject:
+        """What a map gives; `is_whole`: each of its items has a value."""
+        interface, child = self.interface(step), self.item_run(step)
+        outcomes: Collection[str] | None = None if item_run_of(step) is None else ()
+        schema = self.inlined(interface.output_schema) if interface else {}
+        if child is not None:
+            outcomes = _good(child.kinds) if is_whole else child.kinds.keys()
+            schema = self._results(child, _good(child.kinds))
+        return gathered(
+            schema, is_whole=is_whole, is_partial=step.enough is not None, outcomes=outcomes
+        )
 
     def _target_outside(self, step: EmitStep | WorkflowStep) -> Target:
         if isinstance(step, EmitStep):
@@ -333,11 +350,10 @@ class Shapes:
             many: JsonObject = {"runs": runs, "count": {"type": "integer"}}
             return closed_object(many if step.each is not None else {"run": text})
         child = self.child(step)
-        results = [
-            child.results.get(name)
-            for name in sorted(ports & succeeding(step))
-            if child is not None
-        ]
+        return {} if child is None else self._results(child, ports & succeeding(step))
+
+    def _results(self, child: WorkflowInterface, outcomes: Ports) -> JsonObject:
+        results = [child.results.get(name) for name in sorted(outcomes)]
         known = [self.inlined(one) for one in results if one is not None]
         return union_of(*known) if known and len(known) == len(results) else {}
 
@@ -598,14 +614,12 @@ class Shapes:
     def _given(self, step_id: str, ports: Ports) -> JsonObject:
         """The output of a step that left by one of these ports."""
         step = self.definition.steps[step_id]
-        interface = self.interface(step)
         if isinstance(step, WorkflowStep):
             return self.resulting(step, ports)
         if isinstance(step, TeamStep):
             return self._teamed(step, ports)
-        is_whole = isinstance(step, MapStep) and step.enough is None and ports == {"next"}
-        if is_whole and interface is not None:
-            return gathered(self.inlined(interface.output_schema), is_whole=True)
+        if isinstance(step, MapStep) and step.enough is None and ports == {"next"}:
+            return self._gathered(step, is_whole=True)
         return self.outputs.get(step_id, {})
 
     def _input_readables(self) -> Iterator[Readable]:
@@ -694,10 +708,17 @@ def listed(
         yield from listed((*path, name), inner, certain=is_certain, sample=shown, label=full)
 
 
-def gathered(output: JsonObject, *, is_whole: bool = False, is_partial: bool = False) -> JsonObject:
-    """What a map gives whose agent gives this; null where an item has no value, unless it is whole.
+def gathered(
+    output: JsonObject,
+    *,
+    is_whole: bool = False,
+    is_partial: bool = False,
+    outcomes: Collection[str] | None = None,
+) -> JsonObject:
+    """What a map gives whose items give this; null where one has no value, unless it is whole.
 
-    A partial one does not wait for all items, and says which it left out.
+    A partial one does not wait for all items, and says which it left out. `outcomes` are those that
+    the run of an item may reach (empty: nobody knows which); None: no runs.
     """
     texts: JsonObject = {"kind": {"type": "string"}, "reason": {"type": "string"}}
     failure = closed_object({"index": {"type": "integer"}, **texts})
@@ -707,6 +728,10 @@ def gathered(output: JsonObject, *, is_whole: bool = False, is_partial: bool = F
         "failed": {"type": "array", "items": failure},
         "count": {"type": "integer"},
     }
+    if outcomes is not None:
+        names: list[JsonValue] = [*sorted(outcomes), *([] if is_whole else [None])]
+        reached: JsonObject = {"enum": names} if outcomes else {}
+        whole["outcomes"] = {"type": "array", "items": reached}
     return closed_object({**whole, "left_out": _LEFT_OUT} if is_partial else whole)
 
 
@@ -740,7 +765,11 @@ def per_item(step: Step | None) -> bool:
 
 def succeeding(step: WorkflowStep) -> Ports:
     """The outcomes of the workflow that a step runs that count as success."""
-    return frozenset(name for name, kind in step.outcomes.items() if kind is OutcomeKind.SUCCESS)
+    return _good(step.outcomes)
+
+
+def _good(kinds: Mapping[str, OutcomeKind]) -> Ports:
+    return frozenset(name for name, kind in kinds.items() if kind is OutcomeKind.SUCCESS)
 
 
 def closed_object(properties: JsonObject, required: Collection[str] | None = None) -> JsonObject:

@@ -28,6 +28,7 @@ from orchestrator.core.definition import (
     WaitStep,
     WorkflowDefinition,
     WorkflowStep,
+    item_run_of,
     writes_of,
 )
 from orchestrator.core.expressions import ExpressionError, Path, compile_expression
@@ -87,7 +88,8 @@ class TrafficChecks:
     def _rounds_alike(self, link: Link) -> Iterator[Finding]:
         """A loop in which nothing reads what the former round left asks its agents the same."""
         body = [self.definition.steps[step_id] for step_id in self.bodies[link.id]]
-        if any(isinstance(step, (GateStep, WaitStep, WorkflowStep)) for step in body):
+        outside = (GateStep, WaitStep, WorkflowStep)
+        if any(isinstance(step, outside) or item_run_of(step) for step in body):
             return  # what comes from outside may be another thing each time
         if not any(calls_of(step) for step in body) or self._gets_on(link):
             return
@@ -145,7 +147,7 @@ def calls_of(step: Step) -> int:
     if isinstance(step, AgentStep):
         return 1
     if isinstance(step, MapStep):
-        return MAX_ITEMS
+        return MAX_ITEMS if item_run_of(step) is None else 0
     if not isinstance(step, TeamStep):
         return 0
     members = len(step.members)

@@ -148,6 +148,9 @@ class RunMemberSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+    run = serializers.UUIDField(
+        allow_null=True, help_text="The run that the item started; null where an agent is called."
+    )
     given = serializers.DictField(
         required=False, allow_null=True, help_text="What a call of a team that talks is given."
     )

@@ -336,6 +336,8 @@ class MemberLine:
     answer: str = ""
     verdict: Look | None = None
     at: datetime | None = None
+    run: str = ""
+    """The run that an item started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +384,7 @@ def member_page(
                 iteration=one["iteration"],
                 tries=one["attempt"],
                 at=begun if isinstance(step, TeamStep) and not step.votes else None,
+                run=one["run"] or "",
                 **(spoken(step, one, names) if isinstance(step, TeamStep) else {}),
             )
         )
@@ -903,9 +906,11 @@ def port_word(step: Step, port: str) -> str:
 def _way_word(definition: WorkflowDefinition, step_id: str, state: StepSnapshot) -> str:
     """Which way the step was left by, when there was a choice."""
     port = state.get("port")
-    if not port or is_member(step_id):
+    if not port:
         return ""
-    step = definition.steps[step_id]
+    step = definition.steps[owner_of(step_id)]
+    if is_member(step_id):  # it leads nowhere; an item that was a run has the outcome of that
+        return port_word(step, port)
     targets = [
         definition.steps[link.target].name
         for link in definition.links_from(step_id)

@@ -25,6 +25,7 @@ from orchestrator.core.definition import (
     WorkflowDefinition,
     WorkflowStep,
     is_member,
+    item_run_of,
     member_id,
     member_of,
     owner_of,
@@ -362,7 +363,7 @@ def run_snapshot(run_id: UUID, actor: Actor | None = None, *, member: str = "") 
             attempts=attempts,
             reviews=reviews,
             agents=agents,
-            children=_children_of(definition, run_id),
+            children=_children_of(definition, run_id, member),
             costs=costs,
             places=places,
             workers=workers,
@@ -566,9 +567,9 @@ def list_members(
     """The members of a step, what needs a look first; without their inputs and outputs.
 
     Each `{"id", "index", "status", "waiting_for", "result_tag", "iteration", "attempt", "reason",
-    "started_at", "ended_at"}`. `status` keeps those of one status, `total` counts them. The calls
-    of a team that talks come in order, with `given`, `answer` and the `verdict` on the handoff;
-    `with_messages` gives these of every member.
+    "started_at", "ended_at", "run"}`, the last the run that an item started. `status` keeps those
+    of one status, `total` counts them. The calls of a team that talks come in order, with `given`,
+    `answer` and the `verdict` on the handoff; `with_messages` gives these of every member.
     """
     groups = _stored_states([run_id])[run_id].get("groups")
     group = groups.get(step) if isinstance(groups, dict) else None
@@ -589,7 +590,8 @@ def list_members(
     results = dict(
         StepRun.objects.filter(pk__in=[one["pk"] for one in page]).values_list("pk", "result")
     )
-    shown = tuple(_member(one, results.get(one["pk"]) or {}) for one in page)
+    runs = _runs_of_items(run_id, page)
+    shown = tuple(_member(one, results.get(one["pk"]) or {}, runs) for one in page)
     if named is not None or with_messages:
         shown = _with_messages(run_id, page, shown)
     return MemberList(shown, dict(counts), len(found))
@@ -626,7 +628,21 @@ def _member_status(row: Mapping[str, Any]) -> str:
     return StepStatus.FAILED.value if is_bad else str(row["status"])
 
 
-def _member(row: Mapping[str, Any], result: Mapping[str, Any]) -> JsonObject:
+def _runs_of_items(
+    run_id: UUID, page: Sequence[Mapping[str, Any]]
+) -> Mapping[tuple[str, int], UUID]:
+    """The runs that items started, by step run and iteration; no query when all of them call."""
+    without = [one["step"] for one in page if one["started_at"] and not one["attempt"]]
+    if not without:
+        return {}
+    rows = ChildRun.objects.filter(parent_id=run_id, step__in=without, status="started")
+    return {(row.step, row.iteration): row.id for row in rows.only("id", "step", "iteration")}
+
+
+def _member(
+    row: Mapping[str, Any], result: Mapping[str, Any], runs: Mapping[tuple[str, int], UUID]
+) -> JsonObject:
+    run = runs.get((row["step"], row["iteration"]))
     shown = ("index", "status", "waiting_for", "result_tag", "iteration", "attempt")
     return {
         "id": row["step"],
@@ -634,6 +650,7 @@ def _member(row: Mapping[str, Any], result: Mapping[str, Any]) -> JsonObject:
         "reason": result.get("reason") or "",
         "started_at": _at(row["started_at"]),
         "ended_at": _at(row["ended_at"]),
+        "run": None if run is None else str(run),
     }
 
 
@@ -1076,18 +1093,29 @@ def _workers_waited_for(run: Run, attempts: Sequence[Attempt]) -> dict[tuple[str
     }
 
 
-def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, JsonObject]:
+def _children_of(
+    definition: WorkflowDefinition, run_id: UUID, member: str
+) -> dict[str, JsonObject]:
     """The run that each step started last, and earlier ones; no query when none starts any.
 
     `{"run": id or null, "name", "status", "run_status" (of the run; null before it has begun),
     "needs_attention", "reason", "earlier": [{"run", "iteration"}]}`; of a step that starts one for
-    each item also `"runs": [{"run", "index", "status", "reason"}]`, with the statuses of the runs.
+    each item and goes on also `"runs": [{"run", "index", "status", "reason"}]`, with the statuses
+    of the runs. Of the items of a map only `member` is among them.
     """
     found: dict[str, JsonObject] = {}
-    if not any(isinstance(step, WorkflowStep) for step in definition.steps.values()):
+    steps = definition.steps.items()
+    starting = [name for name, step in steps if isinstance(step, WorkflowStep)]
+    if member and item_run_of(definition.steps[owner_of(member)]) is not None:
+        starting.append(member)
+    if not starting:
         return found
+    wanted = Q(step__in=starting)
+    for name, step in steps:
+        if isinstance(step, WorkflowStep) and step.each is not None:
+            wanted |= Q(step__startswith=member_id(name, ""))
     rows = sorted(
-        ChildRun.objects.filter(parent_id=run_id).defer("input"),
+        ChildRun.objects.filter(wanted, parent_id=run_id).defer("input"),
         key=lambda row: (row.iteration, int(member_of(row.step) or 0)),
     )
     columns = ("id", "status", "needs_attention", "workflow__name")
@@ -1095,7 +1123,7 @@ def _children_of(definition: WorkflowDefinition, run_id: UUID) -> dict[str, Json
     runs = {one["id"]: one for one in began}
     titles = {key: str(one["workflow__name"]) for key, one in runs.items()}
     for row in rows:
-        if is_member(row.step):
+        if is_member(row.step) and row.step != member:
             status = runs[row.id]["status"] if row.id in runs else row.status
             _add_run_of_item(found, row, titles, status)
             continue

@@ -232,7 +232,7 @@ export interface Link {
 /** What becomes of the late: steps that lead only to a join that has gone on, items of a map. */
 export type Losers = "cancel" | "ignore";
 
-/** Calls an agent once for each item of a list. Ports: next, partial, failed. */
+/** Calls an agent, or runs a workflow, for each item of a list. Ports: next, partial, failed. */
 export interface MapStep {
   name: string;
   summary?: string;
@@ -241,7 +241,7 @@ export interface MapStep {
   writes?: { [key: string]: string };
   kind: "map";
   items: string;
-  uses: AgentRef;
+  uses: AgentRef | WorkflowRef;
   input?: { [key: string]: string };
   max_parallel?: number;
   tolerated_failures?: number;
@@ -473,7 +473,7 @@ export interface WebhookSource {
   type: "webhook";
 }
 
-/** The workflow version that a step runs: pinned by number. */
+/** The workflow version that a step, or each item of a map, runs: pinned by number. */
 export interface WorkflowRef {
   workflow: string;
   version: number;

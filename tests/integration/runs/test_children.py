@@ -8,7 +8,7 @@ from designer import selectors as designs
 from designer import services as designer
 from orchestrator.core.errors import ConflictError
 from orchestrator.core.progress import child_id
-from orchestrator.runs import services
+from orchestrator.runs import selectors, services
 from orchestrator.runs.models import ChildRun, InboxEvent, Run, RunDetail, StepRun
 from orchestrator.runs.walker import walk
 from tests.integration.runs.world import (
@@ -365,3 +365,126 @@ def test_a_run_for_each_item_is_started_and_goes_its_own_way(world, doorbells, f
     stored, replayed = stored_and_replayed(run)
     assert stored == replayed
     assert invariants() == {}
+
+
+# ---- a map whose items are runs ------------------------------------------------------------------
+
+
+def mapping(slug, items='["one", "two", "three"]', **more):
+    """start → m, a map that runs the workflow for each item, → done; failed → bad."""
+    step = {
+        "kind": "map",
+        "name": "All of them",
+        "items": items,
+        "uses": {"workflow": slug, "version": 1},
+        "input": {"text": "item"},
+        **more,
+    }
+    steps = {"m": step, "bad": {"kind": "end", "name": "Bad", "outcome": "broken"}}
+    return definition(steps, ["start.next-m", "m.next-done", "m.partial-done", "m.failed-bad"])
+
+
+def item_runs(run, iteration=1):
+    found = (child_id(str(run.id), f"m.{index}", iteration) for index in range(3))
+    return [one for one in (Run.objects.filter(id=key).first() for key in found) if one]
+
+
+WAITING = {"kind": "wait", "name": "Wait", "awaits": {"type": "duration", "seconds": 3_600}}
+
+
+def test_a_map_waits_for_the_runs_of_its_items_and_gathers_them_in_order(world, inner):
+    run = world.start(mapping(inner, max_parallel=2), text="o-7")
+    walk(run.id)
+    assert [one.workflow.slug for one in item_runs(run)] == [inner] * 2  # the third has to wait
+    assert status_of(run) == "waiting"
+    assert invariants() == {}
+    go_on()
+    assert status_of(run) == "succeeded"
+    runs = item_runs(run)
+    assert [RunDetail.objects.get(run=one).input["text"] for one in runs] == ["one", "two", "three"]
+    output = StepRun.objects.get(run=run, step="m").output
+    assert [one["text"] for one in output["items"]] == ["one", "two", "three"]
+    assert (output["outcomes"], output["count"]) == (["done"] * 3, 3)
+    listed = selectors.list_members(run.id, "m").rows
+    assert [(one["status"], one["run"]) for one in listed] == [
+        ("succeeded", str(one.id)) for one in runs
+    ]
+    shown = selectors.run_snapshot(run.id, member="m.1")["steps"]
+    assert shown["m.1"]["child"]["run"] == str(runs[1].id)
+    ended = AuditOutbox.objects.get(action="step.completed", subject_id=f"{run.id}/m.1/1")
+    assert content_of(ended)["decision"]["child"]["run"] == str(runs[1].id)
+    stored, replayed = stored_and_replayed(run)
+    assert stored == replayed
+    assert invariants() == {}
+
+
+def test_a_map_is_resumed_with_other_runs_for_the_items_that_have_not_succeeded(
+    world, doorbells, fakes
+):
+    fakes.script(
+        "a",
+        {"type": "value", "output": {"label": "a", "text": "x"}},
+        {"type": "failed", "kind": "agent_error", "reason_code": "no", "reason": "No.",
+         "retryable": False},
+        {"type": "value", "output": {"label": "a", "text": "y"}},
+    )  # fmt: skip
+    document = chain("a")
+    document["policies"]["exceptions"]["mode"] = "end"
+    run = world.start(mapping(world.publish(document), '["one", "two"]', max_parallel=1), text="o")
+    go_on()
+    assert status_of(run) == "failed"
+    row = StepRun.objects.get(run=run, step="m")
+    assert (row.port, row.result["reason_code"]) == ("failed", "items_failed")
+    services.resume_run(run_id=run.id, step="m", reason="Again.", actor=world.operator, now=now())
+    go_on()
+    assert status_of(run) == "succeeded"
+    assert [status_of(one) for one in (*item_runs(run), *item_runs(run, 2))] == [
+        *("succeeded", "failed", "succeeded"),
+    ]
+    assert invariants() == {}
+
+
+def test_cancel_pause_and_continue_reach_the_runs_of_items(world, doorbells, fakes):
+    held = world.publish(definition({"g": WAITING}, ["start.next-g", "g.next-done"]))
+    run = world.start(mapping(held, max_parallel=2), text="o-7")
+    go_on()
+    family = [run, *item_runs(run)]
+    assert [status_of(one) for one in family] == ["waiting"] * 3
+
+    def ask(what):
+        what(run_id=run.id, reason="Because.", actor=world.operator, now=now())
+        go_on()
+        return [status_of(one) for one in family]
+
+    assert ask(services.pause_run) == ["paused"] * 3
+    assert ask(services.continue_run) == ["waiting"] * 3
+    assert ask(services.cancel_run) == ["cancelled"] * 3
+    assert ChildRun.objects.count() == 2
+    assert invariants() == {}
+
+
+def test_enough_runs_of_items_let_the_map_go_on_and_cancel_the_others(world, inner):
+    fast = definition({"g": WAITING}, ["start.next-g", "g.next-done"])
+    fast["steps"]["more"] = {
+        "kind": "router",
+        "name": "Fast?",
+        "routes": [{"port": "fast", "title": "Fast", "when": "input.text == 'two'"}],
+    }
+    fast["links"].pop("start.next-g")
+    for source, port, target in (("start", "next", "more"), ("more", "fast", "done"),
+                                 ("more", "default", "g")):  # fmt: skip
+        link = {"source": source, "port": port, "target": target}
+        fast["links"][f"{source}.{port}-{target}"] = link
+    run = world.start(mapping(world.publish(fast), enough="1"), text="o-7")
+    go_on()
+    assert status_of(run) == "succeeded"
+    assert [status_of(one) for one in item_runs(run)] == ["cancelled", "succeeded", "cancelled"]
+    assert invariants() == {}
+
+
+def test_a_sign_off_binds_the_workflow_that_is_run_for_each_item(world, inner):
+    version = designs.active_version(designs.get_workflow(world.publish(mapping(inner))))
+    reached = designs.reached_by(designs.definition_of(version))
+    assert [one.workflow.slug for one in reached.direct] == [inner]
+    designer.archive_workflow(slug=inner, actor=world.owner, now=now(), reason="Over.")
+    assert any("is archived" in str(one) for one in designs.blocks_of(version))

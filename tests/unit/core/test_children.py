@@ -385,3 +385,268 @@ def test_trying_the_step_shows_the_first_of_the_runs():
     tried = tried_step(made, catalogue(workflows=[inner()]), "w", {"input": {"order": "o-7"}})
     assert (tried.result, tried.output) == ("waiting", {"order": "o-7"})
     assert "a run for each of 1 item" in tried.reason
+
+
+# ---- a map whose items are runs ------------------------------------------------------------------
+
+LIST = ["o-1", "o-2", "o-3", "o-4"]
+MAPPED = ("start-w", "w-done", "w.partial-done", "w.failed-bad")
+
+
+def of_runs(**more):
+    step = {
+        "kind": "map",
+        "name": "Ship all",
+        "items": "input.orders",
+        "uses": {"workflow": "shipping", "version": 2},
+        "input": {"order": "item"},
+    }
+    return {**step, **more}
+
+
+def mapped(*arrows, after=None, orders=LIST, policies=None, **more):
+    """start -> w, a map of runs -> done; failed -> bad."""
+    steps = {"w": of_runs(**more), "bad": {"kind": "end", "name": "Bad", "outcome": "failed"}}
+    steps |= {"a": after} if after else {}
+    run = Flow(steps, arrows or MAPPED, input=INPUT, workflows=[inner()], policies=policies or {})
+    run.start(order="o", orders=orders)
+    return run
+
+
+def item_ended(run, index, status="succeeded", outcome="sent", *, iteration=None, **more):
+    step = f"w.{index}"
+    iteration = iteration or run.step(step).iteration
+    child = child_id("run-1", step, iteration)
+    place = {"step": step, "iteration": iteration, "child": child}
+    return run.send(ChildEnded(**place, status=status, outcome=outcome, **more))
+
+
+def asked_for(run):
+    return [one.step for one in run.emitted("start_child")]
+
+
+def told(run):
+    return [(one.step, one.what) for one in run.emitted("tell_child")]
+
+
+def sent(run, index):
+    return item_ended(run, index, output={"parcel": f"p-{index}"})
+
+
+def test_each_item_is_a_run_of_its_own_and_only_so_many_are_open_at_once():
+    run = mapped(max_parallel=2)
+    first, second = run.emitted("start_child")
+    assert (first.step, first.input, first.detached) == ("w.0", {"order": "o-1"}, False)
+    assert first.child == child_id("run-1", "w.0", 1) != second.child
+    assert (first.uses.workflow, first.uses.version) == ("shipping", 2)
+    assert (run.step("w").waiting_for, run.step("w.0").waiting_for) == ("members", "child")
+    assert run.state.status == "waiting"
+    assert "w.2" not in run.state.steps
+    sent(run, 1)
+    assert asked_for(run) == ["w.2"]
+    assert not run.emitted("invoke_agent")
+
+
+def test_runs_are_gathered_in_the_order_of_the_list_with_the_outcomes_they_reached():
+    run = mapped()
+    item_ended(run, 3, outcome="kept", output={"parcel": "p-3"})
+    for index in (1, 0, 2):
+        sent(run, index)
+    output = run.step("w").result.output
+    assert output["items"] == [{"parcel": f"p-{index}"} for index in range(4)]
+    assert output["outcomes"] == ["sent", "sent", "sent", "kept"]
+    assert (output["failed"], run.step("w").port, run.state.status) == ([], "next", "succeeded")
+    assert replay(run.workflow, "run-1", run.journal) == run.state
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "kind"),
+    [
+        ("failed", "lost", "agent_error"),
+        ("cancelled", None, "cancelled"),
+        ("not_started", None, "unavailable"),
+    ],
+)
+def test_a_run_that_does_not_succeed_is_a_failed_item(status, outcome, kind):
+    run = mapped(tolerated_failures=1)
+    item_ended(run, 1, status, outcome, reason="The van broke down.")
+    for index in (0, 2, 3):
+        sent(run, index)
+    output = run.step("w").result.output
+    assert (run.step("w").port, output["items"][1]) == ("partial", None)
+    assert output["outcomes"] == ["sent", outcome, "sent", "sent"]
+    (failed,) = output["failed"]
+    assert (failed["index"], failed["kind"]) == (1, kind)
+    assert "The van broke down." in failed["reason"]
+
+
+def test_one_failed_run_too_many_cancels_the_runs_that_are_open_and_begins_no_more():
+    run = mapped(max_parallel=2)
+    item_ended(run, 0, "failed", "lost", reason="Gone.")
+    assert told(run) == [("w.1", "cancel")]
+    assert not asked_for(run)
+    assert (run.step("w").port, run.state.outcome) == ("failed", "failed")
+    assert run.step("w").result.reason_code == "items_failed"
+    assert "Item 1: The run of shipping version 2 did not succeed." in run.step("w").result.reason
+
+
+def test_what_the_workflow_does_not_take_is_a_failed_item_and_starts_nothing():
+    run = mapped(orders=["o-1", 7], tolerated_failures=1)
+    assert asked_for(run) == ["w.0"]
+    assert run.status("w.1") == "failed"
+    sent(run, 0)
+    assert run.step("w").result.output["outcomes"] == ["sent", None]
+
+
+def test_an_end_that_is_heard_twice_late_or_of_another_iteration_counts_once():
+    run = mapped(orders=LIST[:2])
+    sent(run, 0)
+    for again in (sent(run, 0), item_ended(run, 1, iteration=2)):
+        assert not again.commands
+        assert run.state.groups["w"].open == 1
+    sent(run, 1)
+    assert (run.state.status, run.step("w").iteration) == ("succeeded", 1)
+    before = run.state
+    sent(run, 1)
+    assert run.state == before
+
+
+def test_enough_runs_end_the_map_and_the_others_are_cancelled_or_finish_unheard():
+    run = mapped(enough="2", max_parallel=3)
+    item_ended(run, 2, output={"parcel": "p-2"})
+    sent(run, 0)
+    assert told(run) == [("w.1", "cancel"), ("w.3", "cancel")]
+    left_out = run.step("w").result.output["left_out"]
+    assert [one["status"] for one in left_out] == ["cancelled", "cancelled"]
+
+    arrows = ("start-w", "w-a", "a-done", "w.partial-done", "w.failed-bad")
+    run = mapped(*arrows, after=call("a"), enough="1", late="ignore", max_parallel=2)
+    sent(run, 0)
+    assert not told(run)
+    left_out = run.step("w").result.output["left_out"]
+    assert [one["status"] for one in left_out] == ["running", "not_begun", "not_begun"]
+    was = run.step("w")
+    sent(run, 1)
+    assert (run.step("w"), run.status("w.1")) == (was, "succeeded")
+    run.succeed("a")
+    assert run.state.status == "succeeded"
+
+
+def test_the_end_of_the_run_cancels_runs_that_finish_late():
+    arrows = ("start-w", "w-a", "a-done", "w.partial-done", "w.failed-bad")
+    run = mapped(*arrows, after=call("a"), enough="1", late="ignore", max_parallel=2)
+    sent(run, 0)
+    run.succeed("a")
+    assert told(run) == [("w.1", "cancel")]
+
+
+def test_pause_continue_and_cancel_reach_the_runs_that_are_open():
+    run = mapped(max_parallel=2)
+    sent(run, 0)
+    run.send(PauseRequested(reason="wait", actor="otto"))
+    assert told(run) == [("w.1", "pause"), ("w.2", "pause")]
+    sent(run, 1)
+    assert not asked_for(run)  # the next one begins when the run goes on
+    run.send(ContinueRequested(reason="go", actor="otto"))
+    assert told(run) == [("w.2", "continue")]
+    assert asked_for(run) == ["w.3"]
+    run.send(CancelRequested(reason="enough", actor="otto"))
+    assert told(run) == [("w.2", "cancel"), ("w.3", "cancel")]
+
+
+def test_places_for_calls_do_not_hold_items_back_that_are_runs():
+    arrows = ("start-w", "start-a", "w-done", "w.partial-done", "w.failed-bad", "a-done")
+    run = mapped(*arrows, after=call("a"), policies={"max_parallel": 1})
+    assert len(asked_for(run)) == 4
+    assert run.calls() == ["a"]
+
+
+def test_resuming_keeps_the_runs_that_succeeded_and_begins_the_others_anew():
+    run = mapped(orders=LIST[:3])
+    sent(run, 0)
+    item_ended(run, 1, "failed", "lost")
+    run.send(RunResumed(step="w", reason="again", actor="otto"))
+    asked = run.emitted("start_child")
+    assert [(one.step, one.child) for one in asked] == [
+        (f"w.{index}", child_id("run-1", f"w.{index}", 2)) for index in (1, 2)
+    ]
+    for index in (1, 2):
+        sent(run, index)
+    assert run.state.status == "succeeded"
+    assert run.step("w").result.output["outcomes"] == ["sent"] * 3
+
+
+def test_a_next_round_begins_other_runs():
+    arrows = ("start-w", "w-a", "a-done", "a.not_found-w ^1", "w.failed-bad", "w.partial-done")
+    run = mapped(*arrows, after=call("a"), orders=LIST[:1])
+    sent(run, 0)
+    run.end_with("a", not_found())
+    assert [one.child for one in run.emitted("start_child")] == [child_id("run-1", "w.0", 2)]
+
+
+def test_a_rollback_leaves_the_runs_of_items_to_their_own_pages():
+    run = mapped(orders=LIST[:1])
+    sent(run, 0)
+    left = dict(rollback_plan(run.workflow, run.state).not_undone)
+    assert "own pages" in left["w"]
+    empty = mapped(orders=[])
+    assert (empty.state.status, rollback_plan(empty.workflow, empty.state).not_undone) == (
+        *("succeeded", ()),
+    )
+
+
+def test_the_checker_knows_what_a_run_for_each_item_takes_and_gives():
+    def found(step, *known, own="", output=None):
+        steps = {"w": step}
+        arrows = ["start-w", "w-done", "w.partial-done", "w.failed-done"]
+        if output:
+            steps["t"] = {"kind": "transform", "name": "T", "output": {"v": output}}
+            arrows = ["start-w", "w-t", "t-done", "w.partial-done", "w.failed-done"]
+        made = definition(steps, arrows, input=LISTED)
+        checked = check_definition(made, catalogue(workflows=known, own=own))
+        return {(one.severity, one.code, one.field) for one in checked}
+
+    assert not {one for one in found(of_runs(), inner()) if one[0] == "error"}
+    assert ("error", "unknown_workflow", "uses") in found(of_runs())
+    assert ("error", "missing_field", "input.order") in found(of_runs(input={}), inner())
+    wrong = of_runs(input={"order": "index"})
+    assert ("error", "does_not_fit", "input.order") in found(wrong, inner())
+    assert ("error", "runs_itself", "uses") in found(of_runs(), inner(), own="shipping")
+    deep = inner(depth=MAX_NESTING)
+    assert ("error", "nested_too_deep", "uses") in found(of_runs(), deep)
+    retried = of_runs(retry={"max_attempts": 5})
+    assert ("error", "limits_of_calls", "timeout") in found(retried, inner())
+    for text in ("steps.w.output.items[0].parcel", "steps.w.output.outcomes[0] == 'sent'"):
+        assert not {one for one in found(of_runs(), inner(), output=text) if one[0] == "error"}
+    for text in ("steps.w.output.items[0].lost", "steps.w.output.outcomes[0] == 'lost'"):
+        assert {one for one in found(of_runs(), inner(), output=text) if one[0] != "info"}
+
+
+LISTED = {
+    "type": "object",
+    "properties": {"orders": {"type": "array", "items": {"type": "string"}}},
+    "required": ["orders"],
+}
+
+
+def test_a_simulation_runs_each_item_too():
+    made = compile_workflow(
+        definition({"w": of_runs()}, ["start-w", "w-done"], input=LISTED),
+        catalogue(workflows=[inner()]),
+    )
+    done = simulate(
+        made,
+        {"orders": LIST},
+        lambda *_: Value(output={"parcel": "p-9"}),
+        lambda _: Answer("end"),
+        start=START,
+        children={("shipping", 2): shipping()},
+    )
+    assert done.state.status == "succeeded"
+    assert done.state.steps["w"].result.output["outcomes"] == ["sent"] * 4
+
+
+def test_a_definition_that_maps_agents_has_the_hash_it_had():
+    step = of_runs(uses={"agent": "work", "version": 1})
+    made = definition({"w": step}, ["start-w", "w-done"])
+    assert made.hashed()["steps"]["w"]["uses"] == {"agent": "work", "version": 1}

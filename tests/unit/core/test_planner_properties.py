@@ -318,9 +318,19 @@ def random_step(rnd, name, before):
             **named,
             "kind": "map",
             "items": rnd.choice(LISTS),
-            "uses": {"agent": rnd.choice(["work", "writes", "once", "asks"]), "version": 1},
+            **rnd.choice(
+                [
+                    {"uses": {"workflow": "inner", "version": 1}},
+                    {
+                        "uses": {
+                            "agent": rnd.choice(["work", "writes", "once", "asks"]),
+                            "version": 1,
+                        },
+                        "retry": {"max_attempts": rnd.randint(1, 2)},
+                    },
+                ]
+            ),
             "input": {"v": rnd.choice(["item", "index", read])},
-            "retry": {"max_attempts": rnd.randint(1, 2)},
             "max_parallel": rnd.choice([1, 2, 8]),
             "tolerated_failures": rnd.choice([0, 0, 1, 3]),
             "enough": rnd.choice([None, None, "1", "2", "input.n"]),
@@ -786,11 +796,12 @@ class World:
     def check_members(self):
         """A step that waits for members has some under way, and not more than it may.
 
-        Without its step only a call goes on, or is made again after a pause.
+        Without its step only a call goes on, or is made again after a pause, or a run of its own.
         """
         for name, run in self.state.steps.items():
             if is_member(name) and self.state.steps[owner_of(name)].waiting_for != "members":
-                assert run.status in TERMINAL_STEP or run.status.value in {"running", "ready"}
+                goes_on = run.status.value in {"running", "ready"} or run.waiting_for == "child"
+                assert run.status in TERMINAL_STEP or goes_on
         for name, step in self.state.steps.items():
             if step.waiting_for != "members":
                 continue

@@ -263,23 +263,29 @@ function StepFacts({
       return (
         <>
           <div className="pane__section stack">
-            <h3>Agent</h3>
+            <h3>{"agent" in step.uses ? "Agent" : "Workflow"}</h3>
             <dl className="facts facts--tight">
-              <Fact name="Agent">
-                {agent?.name ?? step.uses.agent} v{step.uses.version}
-              </Fact>
-              {agent?.owner && <Fact name="Owner">{agent.owner}</Fact>}
-              <Fact name="Time limit">{duration((step.timeout?.attempt_seconds ?? 30) * 1000)}</Fact>
-              <Fact name="Tries">
-                {retry?.max_attempts ?? 3}, waiting {duration((retry?.backoff_seconds ?? 1) * 1000)} to{" "}
-                {duration((retry?.max_backoff_seconds ?? 60) * 1000)}
-              </Fact>
+              {"agent" in step.uses ? (
+                <>
+                  <Fact name="Agent">
+                    {agent?.name ?? step.uses.agent} v{step.uses.version}
+                  </Fact>
+                  {agent?.owner && <Fact name="Owner">{agent.owner}</Fact>}
+                  <Fact name="Time limit">{duration((step.timeout?.attempt_seconds ?? 30) * 1000)}</Fact>
+                  <Fact name="Tries">
+                    {retry?.max_attempts ?? 3}, waiting {duration((retry?.backoff_seconds ?? 1) * 1000)} to{" "}
+                    {duration((retry?.max_backoff_seconds ?? 60) * 1000)}
+                  </Fact>
+                </>
+              ) : (
+                <Fact name="Runs">{workflowWord(step.uses)}</Fact>
+              )}
               {step.kind === "map" && <Fact name="For each of">{step.items}</Fact>}
               {step.kind === "map" && <Fact name="At the same time">{step.max_parallel ?? 8} at most</Fact>}
               {step.kind === "map" && <Fact name="May fail">{step.tolerated_failures ?? 0} at most</Fact>}
               {step.kind === "map" && step.enough != null && (
                 <Fact name="Enough">
-                  {step.enough} items; late calls {step.late === "ignore" ? "finish and do not count" : "are cancelled"}
+                  {step.enough} items; late ones {step.late === "ignore" ? "finish and do not count" : "are cancelled"}
                 </Fact>
               )}
               {step.kind === "agent" && !!step.fallbacks?.length && (
@@ -367,7 +373,7 @@ function StepFacts({
           <div className="pane__section stack">
             <h3>Workflow</h3>
             <dl className="facts facts--tight">
-              <Fact name="Runs">{workflowWord(step)}</Fact>
+              <Fact name="Runs">{workflowWord(step.uses)}</Fact>
               {step.each != null && <Fact name="For each of">{step.each}</Fact>}
               <Fact name="Waits for its end">{step.detached ? "no" : "yes"}</Fact>
             </dl>
@@ -478,7 +484,7 @@ function agentOf(
   step: Step & { kind: "agent" | "map" },
   agents: Readonly<Record<string, AgentCard>>,
 ): AgentCard | undefined {
-  return agents[`${step.uses.agent}@${step.uses.version}`];
+  return "agent" in step.uses ? agents[agentKey(step.uses.agent, step.uses.version)] : undefined;
 }
 
 function initials(name: string): string {

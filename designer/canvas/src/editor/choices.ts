@@ -29,7 +29,7 @@ export const KINDS: readonly Choice[] = [
   kind("team_handoff", "Flow", "i-team", "Relay of peers", "Agents pass the work to each other", "handoff swarm peer pass several agents", { kind: "team", way: "handoff" }),
   kind("team_debate", "Flow", "i-team", "Debate", "Agents propose in rounds until they agree", "discuss consensus rounds argue several agents", { kind: "team", way: "debate" }),
   kind("team_negotiate", "Flow", "i-team", "Negotiation", "Agents agree who does what, then do it", "split task agree propose accept several agents", { kind: "team", way: "negotiate" }),
-  kind("map", "Flow", "i-layers", "Map", "Calls an agent for each item of a list", "each loop list items batch parallel many", { kind: "map" }),
+  kind("map", "Flow", "i-layers", "Map", "Calls an agent or runs a workflow for each item of a list", "each loop list items batch parallel many", { kind: "map" }),
   kind("end", "Flow", "i-flag", "End", "Ends the run in a declared outcome", "finish outcome stop result", { kind: "end" }),
   kind("approve", "People", "i-gate", "Approve", "A person approves, rejects or returns", "gate person review decide sign", { kind: "gate", type: "approve" }),
   kind("review", "People", "i-pen", "Review and edit", "A person accepts or corrects", "gate person check edit", { kind: "gate", type: "review" }),

@@ -16,8 +16,9 @@ export const GATES = {
 /** The second line of a card: who does it. */
 export function subtitleOf(step: Step, agents: Readonly<Record<string, Pick<AgentCard, "name">>>): string {
   if (step.kind === "agent" || step.kind === "map") {
-    const { agent, version } = step.uses;
     const each = step.kind === "map" ? "Each item: " : "";
+    if ("workflow" in step.uses) return each + workflowWord(step.uses);
+    const { agent, version } = step.uses;
     return `${each}${agents[agentKey(agent, version)]?.name ?? agent} v${version}`;
   }
   if (step.kind === "team") return `${step.members.length} agents, ${teamRule(step, ({ agent, version }) => agents[agentKey(agent, version)]?.name ?? agent)}`;
@@ -28,12 +29,12 @@ export function subtitleOf(step: Step, agents: Readonly<Record<string, Pick<Agen
   }
   if (step.kind === "wait") return waitWord(step);
   if (step.kind === "emit") return `Tells ${step.event}`;
-  if (step.kind === "workflow") return workflowWord(step);
+  if (step.kind === "workflow") return workflowWord(step.uses);
   return "";
 }
 
 /** Which workflow a step runs. */
-export function workflowWord({ uses }: WorkflowStep): string {
+export function workflowWord(uses: WorkflowStep["uses"]): string {
   return "itself" in uses ? "This workflow itself" : `${uses.workflow} v${uses.version}`;
 }
 
@@ -46,7 +47,7 @@ export function waitWord({ awaits }: WaitStep): string {
 
 export function ownerOf(step: Step, agents: Readonly<Record<string, AgentCard>>): string {
   if (step.kind !== "agent" && step.kind !== "map") return "";
-  return agents[agentKey(step.uses.agent, step.uses.version)]?.owner ?? "";
+  return "agent" in step.uses ? (agents[agentKey(step.uses.agent, step.uses.version)]?.owner ?? "") : "";
 }
 
 export function initialsOf(name: string): string {

@@ -8,6 +8,7 @@ import type {
   JsonObject,
   JsonValue,
   Link,
+  MapStep,
   Outcome,
   Position,
   Route,
@@ -355,6 +356,19 @@ export function setChild(
     Object.entries(definition.links).filter(([, link]) => link.source !== id || ports.includes(link.port)),
   );
   return settle(definition, { ...definition, steps: { ...definition.steps, [id]: step }, links });
+}
+
+/** Another workflow version to run for each item of a map, or an agent to call; a run has time limits and tries of its own. */
+export function setEachItem(
+  definition: Definition,
+  { step: id, uses }: { readonly step: string; readonly uses: MapStep["uses"] | "agent" | "workflow" },
+): Definition {
+  const former = definition.steps[id];
+  if (former?.kind !== "map") return definition;
+  const step = { ...former, uses: uses === "agent" ? NO_AGENT : uses === "workflow" ? NO_WORKFLOW : uses };
+  delete step.timeout;
+  delete step.retry;
+  return settle(definition, { ...definition, steps: { ...definition.steps, [id]: step } });
 }
 
 /** What a join waits for; a number of branches stands only where one is needed, two at first. */

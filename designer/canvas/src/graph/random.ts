@@ -104,6 +104,11 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     const uses = { workflow: "inner", version: 1 };
     return (one) => (step ? edits.setChild(one, { step, uses, outcomes }) : one);
   },
+  "set each item": (definition, random) => {
+    const step = anyOfKind(definition, "map", random);
+    const uses = pick(["agent", "workflow", { workflow: "inner", version: 1 }] as const, random) ?? "agent";
+    return (one) => (step ? edits.setEachItem(one, { step, uses }) : one);
+  },
   "set detached": (definition, random) => {
     const step = anyOfKind(definition, "workflow", random);
     const detached = random() < 0.5;

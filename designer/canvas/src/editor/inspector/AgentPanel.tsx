@@ -1,10 +1,10 @@
 // A step that calls an agent, once or for each item of a list: which agent at which version, what it gets,
 // how sure it must be, and when it fails.
 import { useMemo, useState } from "react";
-import { setStepField } from "../../graph/edits";
+import { setEachItem, setStepField } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
 import { duration } from "../../graph/words";
-import { USUAL, type AgentStep, type JsonValue, type MapStep, type RetryPolicy, type TeamStep, type TimeoutPolicy } from "../../schema.gen";
+import { USUAL, type AgentRef, type AgentStep, type JsonValue, type MapStep, type RetryPolicy, type TeamStep, type TimeoutPolicy } from "../../schema.gen";
 import { Icon } from "../Icon";
 import { AgentDialog } from "./AgentDialog";
 import { FieldList } from "./ContractField";
@@ -29,12 +29,14 @@ const EFFECTS: Readonly<Record<string, string>> = {
 export function AgentPanel({
   stepId,
   step,
+  uses,
 }: {
   readonly stepId: string;
   readonly step: AgentStep | MapStep;
+  readonly uses: AgentRef;
 }) {
   const { agents, types } = useInspector();
-  const agent = agents[agentKey(step.uses.agent, step.uses.version)];
+  const agent = agents[agentKey(uses.agent, uses.version)];
   const [isChoosing, setChoosing] = useState(false);
   const set = useStepField(stepId, step.name);
   const facts = [
@@ -44,7 +46,7 @@ export function AgentPanel({
   ].filter(Boolean);
   return (
     <>
-      {step.kind === "map" && <ListFields stepId={stepId} step={step} set={set} />}
+      {step.kind === "map" && <ListFields stepId={stepId} step={step} />}
       <section className="pane__section stack" aria-label="Agent">
         <div className="field" data-place="uses">
           <span className="label" id="agent-label">
@@ -59,7 +61,7 @@ export function AgentPanel({
             }}
           >
             <span className="grow truncate" id="agent-name">
-              {agent?.name ?? step.uses.agent} v{step.uses.version}
+              {agent?.name ?? uses.agent} v{uses.version}
             </span>
             <Icon name="i-updown" small />
           </button>
@@ -71,7 +73,7 @@ export function AgentPanel({
         {isChoosing && (
           <AgentDialog
             stepId={stepId}
-            step={step}
+            step={{ name: step.name, uses }}
             onClose={() => {
               setChoosing(false);
             }}
@@ -117,16 +119,9 @@ export function AgentPanel({
 }
 
 /** What a map goes through, how much at once, and how much of it may fail. */
-function ListFields({
-  stepId,
-  step,
-  set,
-}: {
-  readonly stepId: string;
-  readonly step: MapStep;
-  readonly set: (path: readonly string[], value: JsonValue | undefined, what: string) => void;
-}) {
+export function ListFields({ stepId, step }: { readonly stepId: string; readonly step: MapStep }) {
   const { apply, definition, scope } = useInspector();
+  const set = useStepField(stepId, step.name);
   const outside = useMemo(() => scope?.filter((field) => !/^(item|index)\b/.test(field.expression)) ?? null, [scope]);
   const lists = (outside ?? []).filter((field) => field.type === "list").map((field) => field.expression);
   const numbers = (outside ?? []).filter((field) => /^(whole )?number$/.test(field.type)).map((field) => field.expression);
@@ -144,6 +139,18 @@ function ListFields({
         }}
       />
       <Mendings stepId={stepId} place="items" />
+      <Segments
+        label="Each item"
+        place="each_item"
+        value={"agent" in step.uses ? "agent" : "workflow"}
+        options={[
+          { value: "agent", title: "Calls an agent" },
+          { value: "workflow", title: "Runs a workflow" },
+        ]}
+        onCommit={(uses) => {
+          apply(`Change what ${step.name} does for each item`, (document) => setEachItem(document, { step: stepId, uses: uses as "agent" | "workflow" }));
+        }}
+      />
       <div className="field-pair">
         <NumberField
           label="At the same time"

@@ -1,11 +1,14 @@
 // A step that runs a workflow: which version, or this one, whether it waits for the end, and what it gives it.
-import { setChild } from "../../graph/edits";
+import { Fragment } from "react";
+import { setChild, setEachItem } from "../../graph/edits";
 import { agentKey } from "../../graph/editing";
-import type { WorkflowStep } from "../../schema.gen";
+import type { MapStep, WorkflowRef, WorkflowStep } from "../../schema.gen";
 import { useEditData } from "../context";
+import { ListFields } from "./AgentPanel";
 import { CheckField, Section, SelectField } from "./controls";
 import { useInspector, useStepField } from "./context";
 import { Mapping, Mendings } from "./Mapping";
+import { TryStep } from "./TryStep";
 import { ValueField } from "./ValueField";
 
 const OWN = "itself";
@@ -92,6 +95,66 @@ export function ChildPanel({ stepId, step }: { readonly stepId: string; readonly
         title={step.each == null ? "Input" : "Input of each run"}
         empty="It asks for nothing."
       />
+    </>
+  );
+}
+
+/** A map that runs a workflow for each item and waits for their ends. */
+export function EachRunPanel({
+  stepId,
+  step,
+  uses,
+}: {
+  readonly stepId: string;
+  readonly step: MapStep;
+  readonly uses: WorkflowRef;
+}) {
+  const { apply } = useInspector();
+  const { workflows: cards } = useEditData();
+  const chosen = agentKey(uses.workflow, uses.version);
+  const cardOf = (key: string) => cards.find(({ slug, version }) => agentKey(slug, version) === key);
+  const card = cardOf(chosen);
+  const options = cards.map(({ slug, version, name }) => ({ value: agentKey(slug, version), title: `${name} v${version}` }));
+  const ends = Object.entries(card?.outcomes ?? {});
+  return (
+    <>
+      <ListFields stepId={stepId} step={step} />
+      <Section title="Workflow">
+        <SelectField
+          label="Runs"
+          place="uses"
+          value={chosen}
+          options={card ? options : [{ value: chosen, title: "Choose a workflow" }, ...options]}
+          hint={cards.length ? "It stays this version, with its own time limit, tries and budget." : "No other workflow is published yet."}
+          onCommit={(key) => {
+            const other = cardOf(key);
+            if (!other) return;
+            apply(`Change what ${step.name} runs`, (document) =>
+              setEachItem(document, { step: stepId, uses: { workflow: other.slug, version: other.version } }),
+            );
+          }}
+        />
+        <Mendings stepId={stepId} place="uses" />
+        {ends.length > 0 && (
+          <dl className="facts facts--tight">
+            {ends.map(([name, kind]) => (
+              <Fragment key={name}>
+                <dt>{name}</dt>
+                <dd>{kind === "success" ? "the item has its result" : "the item has failed"}</dd>
+              </Fragment>
+            ))}
+          </dl>
+        )}
+      </Section>
+      <Mapping
+        stepId={stepId}
+        part="input"
+        mapping={step.input ?? {}}
+        contract={card?.input ?? null}
+        title="Input of each item"
+        empty="It asks for nothing."
+      />
+      <TryStep stepId={stepId} step={step} />
     </>
   );
 }

@@ -15,6 +15,7 @@ const Writes = lazy(async () => ({ default: (await import("./later")).Writes }))
 // Fetched when one is opened: few workflows have such steps.
 const TeamPanel = lazy(async () => ({ default: (await import("./later")).TeamPanel }));
 const ChildPanel = lazy(async () => ({ default: (await import("./later")).ChildPanel }));
+const EachRunPanel = lazy(async () => ({ default: (await import("./later")).EachRunPanel }));
 const EmitPanel = lazy(async () => ({ default: (await import("./later")).EmitPanel }));
 
 export function StepPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
@@ -57,8 +58,10 @@ export function StepHead({ stepId, step }: { readonly stepId: string; readonly s
 function KindPanel({ stepId, step }: { readonly stepId: string; readonly step: Step }) {
   switch (step.kind) {
     case "agent":
+      return <AgentPanel stepId={stepId} step={step} uses={step.uses} />;
     case "map":
-      return <AgentPanel stepId={stepId} step={step} />;
+      if ("workflow" in step.uses) return <EachRunPanel stepId={stepId} step={step} uses={step.uses} />;
+      return <AgentPanel stepId={stepId} step={step} uses={step.uses} />;
     case "team":
       return <TeamPanel stepId={stepId} step={step} />;
     case "router":

@@ -1,7 +1,7 @@
 // What is fetched when it is first needed, in one file, so that the editor itself stays small.
 export { Beginning } from "./Beginning";
 export { BudgetFields } from "./BudgetFields";
-export { ChildPanel } from "./ChildPanel";
+export { ChildPanel, EachRunPanel } from "./ChildPanel";
 export { EmitPanel } from "./EmitPanel";
 export { PriorityField } from "./PriorityField";
 export { SharedData } from "./SharedData";
