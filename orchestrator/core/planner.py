@@ -39,8 +39,9 @@ What steps share is read as it was when they began, and written with their end: 
 part of the state, and a write that comes too late is a failure (`core/sharing.py`).
 
 Maps and teams are made of step runs of their own, their members; `core/members.py` says how they
-begin and end. The members of a team that talks are its calls, move after move
-(`core/conversations.py`).
+begin and end. An item of a map calls an agent, or is a run of another workflow, as a step is that
+runs one; then the map waits for the ends of so many runs at a time. The members of a team that
+talks are its calls, move after move (`core/conversations.py`).
 
 A failure that is not tried again goes to the step's next agent, if it has one that takes over
 (`core/fallbacks.py`). A result that has no linked port, and a failure that is left, belong to the

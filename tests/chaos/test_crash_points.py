@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.runs import boots
 from orchestrator.runs.models import Attempt, ChildRun, Run
-from tests.integration.runs.test_children import running
+from tests.integration.runs.test_children import mapping, running
 from tests.integration.runs.world import (
     agent,
     definition,
@@ -203,4 +203,39 @@ def test_parent_and_child_both_end_whoever_dies_and_the_child_is_one(
     for one in (run, started):
         stored, replayed = stored_and_replayed(one)
         assert stored == replayed
+    assert invariants() == {}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(180)
+def test_a_worker_that_dies_between_the_runs_of_items_loses_and_doubles_none(
+    world, processes, fakes, tmp_path
+):
+    document = mapping(world.publish(paying()), max_parallel=2)
+    document["links"] = {
+        **document["links"],
+        "start.next-first": {"source": "start", "port": "next", "target": "first"},
+        "first.next-m": {"source": "first", "port": "next", "target": "m"},
+    }
+    del document["links"]["start.next-m"]
+    document["steps"]["first"] = agent("first")
+    marker = tmp_path / "met"
+    slug = world.publish(document)
+    processes.start(fault="after_child", marker=marker, BATON_FAULT_HOW="kill_group")
+    run = world.start(slug)
+    wait_for(marker.exists)
+    assert ChildRun.objects.filter(status="wanted").count() == 1, "it died between two of them"
+    processes.start()
+    wait_for(lambda: status_of(run) == "succeeded")
+    asked = ChildRun.objects.filter(parent=run)
+    assert sorted((one.step, one.iteration, one.status) for one in asked) == [
+        (f"m.{index}", 1, "started") for index in range(3)
+    ]
+    runs = Run.objects.exclude(id=run.id)
+    assert {one.id for one in runs} == {one.id for one in asked}
+    assert {status_of(one) for one in runs} == {"succeeded"}
+    assert len(fakes.calls("pay")) == 3, "called twice what must be called once"
+    wait_for(lambda: not Run.objects.filter(owner__isnull=False).exists())
+    stored, replayed = stored_and_replayed(run)
+    assert stored == replayed
     assert invariants() == {}

@@ -136,7 +136,7 @@ const SHAPES: Readonly<Record<Step["kind"], Rule>> = {
   map: shape({
     ...WRITING,
     items: expression,
-    uses,
+    uses: (value) => (isRecord(value) && "workflow" in value ? OTHER : uses)(value),
     input: optional(mapping),
     max_parallel: optional(within("max_parallel")),
     tolerated_failures: optional(within("tolerated_failures")),
