@@ -51,6 +51,7 @@ from orchestrator.core.definition import (
     WaitStep,
     doers_of,
     is_member,
+    item_run_of,
     owner_of,
     ports_of,
 )
@@ -436,7 +437,7 @@ class _Check:
             case AgentStep() as step:
                 yield from self._agent(was, step, run)
             case MapStep():
-                yield from self._items(was, compiled)
+                yield from self._items(was, compiled, run)
             case WaitStep() | EmitStep():
                 yield from self._outside(was, compiled, run)
             case _:
@@ -503,11 +504,17 @@ class _Check:
                 "has ended, and could not be undone there",
             )  # fmt: skip
 
-    def _items(self, was: CompiledStep, compiled: CompiledStep) -> Iterator[Obstacle]:
+    def _items(
+        self, was: CompiledStep, compiled: CompiledStep, run: StepRunState
+    ) -> Iterator[Obstacle]:
+        """Items that were runs must be of the same workflow; what calls gave is judged anew."""
+        if item_run_of(was.step) is not None or item_run_of(compiled.step) is not None:
+            yield from self._unchanged(was, compiled, ("uses",), run)
+            return
         contracts = was.members[0].output_contract, compiled.members[0].output_contract
-        for name, run in self.state.steps.items():
-            if owner_of(name) == was.id and is_member(name) and run.result is not None:
-                yield from self._judged(was, run.result, f"/steps/{was.id}/uses", contracts)
+        for name, item in self.state.steps.items():
+            if owner_of(name) == was.id and is_member(name) and item.result is not None:
+                yield from self._judged(was, item.result, f"/steps/{was.id}/uses", contracts)
 
     def _outside(
         self, was: CompiledStep, compiled: CompiledStep, run: StepRunState

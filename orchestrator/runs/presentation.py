@@ -384,7 +384,7 @@ def member_page(
                 iteration=one["iteration"],
                 tries=one["attempt"],
                 at=begun if isinstance(step, TeamStep) and not step.votes else None,
-                run=one["run"] or "",
+                run=one.get("run") or "",
                 **(spoken(step, one, names) if isinstance(step, TeamStep) else {}),
             )
         )

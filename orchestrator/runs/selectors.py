@@ -22,6 +22,7 @@ from orchestrator.access import Actor
 from orchestrator.accounts.selectors import get_workspace
 from orchestrator.core.compilation import CompiledWorkflow
 from orchestrator.core.definition import (
+    Step,
     WorkflowDefinition,
     WorkflowStep,
     is_member,
@@ -892,8 +893,11 @@ def _brief(
     stored = state.get("steps")
     steps: dict[str, Any] = stored if isinstance(stored, dict) else {}
     pairs = [
-        (str(one.get("status", StepStatus.PENDING)), str(one.get("waiting_for") or ""))
-        for one in (steps.get(name, {}) for name in compiled.order)
+        (
+            str(one.get("status", StepStatus.PENDING)),
+            waits_for(compiled.steps[name].step, str(one.get("waiting_for") or "")),
+        )
+        for name, one in ((name, steps.get(name, {})) for name in compiled.order)
     ]
     by_step = dict(zip(compiled.order, pairs, strict=True))
     failed_step = str(state.get("failed_step") or "")
@@ -909,6 +913,12 @@ def _brief(
         due_at=review.due_at if review else None,
         with_whom=str(review.claimed_by or review.assigned_to or "") if review else "",
     )
+
+
+def waits_for(step: Step, waiting_for: str) -> str:
+    """What keeps a run waiting at a step: a map of runs waits as a step does that runs one."""
+    is_map_of_runs = waiting_for == "members" and item_run_of(step) is not None
+    return "child" if is_map_of_runs else waiting_for
 
 
 def _place(order: Sequence[str], steps: Mapping[str, tuple[str, str]]) -> str:

@@ -404,7 +404,10 @@ class _Page:
             self.run.status,
             waits_for_person=self._waits_for_person(),
             is_outside=presentation.waits_outside(
-                str(step.get("waiting_for") or "") for step in self.steps.values()
+                selectors.waits_for(
+                    self.compiled.step(name).step, str(one.get("waiting_for") or "")
+                )
+                for name, one in self.steps.items()
             ),
             is_troubled=self.run.needs_attention,
         )

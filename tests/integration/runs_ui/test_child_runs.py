@@ -2,8 +2,15 @@
 
 from orchestrator.runs import services
 from orchestrator.runs.walker import walk
-from tests.integration.runs.test_children import child_of, go_on, running
-from tests.integration.runs.world import chain, decide, now, with_gate
+from tests.integration.runs.test_children import (
+    WAITING,
+    child_of,
+    go_on,
+    item_runs,
+    mapping,
+    running,
+)
+from tests.integration.runs.world import chain, decide, definition, now, with_gate
 
 
 def test_parent_and_child_lead_to_each_other(world, doorbells, fakes, operator):
@@ -52,6 +59,31 @@ def test_the_page_lists_the_runs_that_were_started_for_items(world, doorbells, f
     assert "2 runs of" in page
     journal = operator.get(f"/api/v1/runs/{run.id}/events/").json()["events"]
     assert "“Inner” starts 2 runs of another workflow." in journal[0]["text"]
+
+
+def test_a_map_leads_to_the_run_of_each_item(world, doorbells, fakes, operator):
+    held = world.publish(definition({"g": WAITING}, ["start.next-g", "g.next-done"]))
+    run = world.start(mapping(held, max_parallel=2), text="o-7")
+    go_on()
+    first, second = item_runs(run)
+    page = operator.get(f"/runs/{run.id}/?step=m").content.decode()
+    assert all(f'href="/runs/{one.id}/">Open its run' in page for one in (first, second))
+    assert "Waiting to retry" not in page
+    listed = operator.get("/runs/").content.decode()
+    assert "Waiting to retry" not in listed
+    inside = operator.get(f"/runs/{run.id}/?step=m.0").content.decode()
+    assert f'href="/runs/{first.id}/"' in inside
+    assert "Runs a workflow" in inside
+    told = operator.get(f"/api/v1/runs/{run.id}/steps/m/members/").json()
+    assert [(one["index"], one["waiting_for"], one["run"]) for one in told["members"]] == [
+        (0, "child", str(first.id)),
+        (1, "child", str(second.id)),
+    ]
+    counted = operator.get(f"/api/v1/runs/{run.id}/").json()["steps"]["m"]["members"]
+    assert (counted["total"], counted["open"]) == (3, 2)
+    assert f'href="/runs/{run.id}/?step=m.0"' in operator.get(f"/runs/{first.id}/").content.decode()
+    journal = operator.get(f"/api/v1/runs/{run.id}/events/").json()["events"]
+    assert "“All of them”, item 1 starts a run of another workflow and waits" in journal[0]["text"]
 
 
 def test_the_page_says_why_a_child_could_not_start(world, doorbells, fakes, owner):

@@ -7,6 +7,7 @@ import pytest
 from orchestrator.core.catalogue import MAX_NESTING, WorkflowInterface
 from orchestrator.core.checks import check_definition
 from orchestrator.core.compilation import compile_workflow
+from orchestrator.core.continuation import obstacles
 from orchestrator.core.definition import OutcomeKind
 from orchestrator.core.events import (
     CancelRequested,
@@ -21,7 +22,7 @@ from orchestrator.core.results import Value
 from orchestrator.core.rollback import rollback_plan
 from orchestrator.core.simulation import Answer, simulate
 from orchestrator.core.step_trials import tried_step
-from tests.unit.core.flows import START, Flow, call, catalogue, definition, not_found
+from tests.unit.core.flows import START, Flow, agent, call, catalogue, definition, not_found
 
 TAKES = {
     "type": "object",
@@ -627,6 +628,25 @@ LISTED = {
     "properties": {"orders": {"type": "array", "items": {"type": "string"}}},
     "required": ["orders"],
 }
+
+
+def test_a_case_whose_items_were_runs_goes_on_with_the_same_workflow_alone():
+    arrows = ("start-w", "w-a", "a-done", "w.partial-done", "w.failed-bad")
+    run = mapped(*arrows, after=call("a"), orders=LIST[:1])
+    sent(run, 0)
+
+    def against(**more):
+        steps = {**{key: one.model_dump() for key, one in run.definition.steps.items()}}
+        steps["w"] = of_runs(**more)
+        made = definition(steps, arrows, input=INPUT)
+        known = [inner(), inner(version=3)]
+        new = compile_workflow(made, catalogue(agent("a"), workflows=known))
+        return [(one.rule, one.place) for one in obstacles(run.state, run.workflow, new, START)]
+
+    assert against() == []
+    newer = {"workflow": "shipping", "version": 3}
+    assert against(uses=newer) == [("changed", "/steps/w/uses")]
+    assert against(uses={"agent": "a", "version": 1}) == [("changed", "/steps/w/uses")]
 
 
 def test_a_simulation_runs_each_item_too():
