@@ -71,16 +71,19 @@ class CaseViewSet(ApiViewSet):
         access.require(self.actor, "run.read", workflow)
         version, now = designer.shown_version(workflow, number), timezone.now()
         found = cases.unfinished_cases(self.actor, workflow, version)
-        if wanted := request.query_params.get("verdict", ""):
-            if wanted not in {Verdict.COULD, Verdict.COULD_NOT}:
-                raise InvalidInputError("A verdict is 'could' or 'could_not'.")
+        wanted = request.query_params.get("verdict", "")
+        if wanted not in {"", Verdict.COULD, Verdict.COULD_NOT}:
+            raise InvalidInputError("A verdict is 'could' or 'could_not'.")
+        if wanted:
             outlook = cases.outlook(self.actor, workflow, version, now=now)
-            found = found.filter(id__in=outlook.having(Verdict(wanted)))
-        page = self.paginate_queryset(found) or []
-        checked = cases.check_cases(page, version, now=now)
+            page = self.paginate_queryset(found.filter(id__in=outlook.having(Verdict(wanted))))
+            checked = outlook.found
+        else:
+            page = self.paginate_queryset(found)
+            checked = cases.check_cases(page or [], cases.version_to_go_on_with(version), now=now)
         rows = [
             {"run": run, "verdict": checked[run.id].verdict, "obstacles": checked[run.id].obstacles}
-            for run in page
+            for run in page or []
         ]
         return self.get_paginated_response(CaseSerializer(rows, many=True).data)
 

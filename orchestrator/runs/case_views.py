@@ -80,7 +80,7 @@ def running_cases(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     def extras(page: list[Run]) -> Mapping[str, Any]:
         found = dict(outlook.found)
         if others := [run for run in page if run.id not in found]:
-            found |= cases.check_cases(others, version, now=now)
+            found |= cases.check_cases(others, outlook.new, now=now)
         checked = {run.id: (*WORDS[found[run.id].verdict], found[run.id].obstacles) for run in page}
         return {"runs": shown_rows(actor, page), "checked": checked}
 

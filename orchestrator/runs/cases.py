@@ -60,9 +60,10 @@ class Outlook:
     """The newest cases of a workflow against one version.
 
     `total` are all unfinished cases that walk another version, `found` what the check says of the
-    newest `CHECKED` of them.
+    newest `CHECKED` of them, `new` that version.
     """
 
+    new: CompiledWorkflow
     total: int
     found: dict[UUID, Checked]
 
@@ -113,19 +114,15 @@ def outlook(
         VersionNotReadyError: see `version_to_go_on_with`.
     """
     cases = unfinished_cases(actor, workflow, version)
+    new = version_to_go_on_with(version)
     newest = list(cases.order_by("-created_at", "-id")[:CHECKED])
-    return Outlook(cases.count(), check_cases(newest, version, now=now))
+    return Outlook(new, cases.count(), check_cases(newest, new, now=now))
 
 
 def check_cases(
-    runs: Sequence[Run], version: WorkflowVersion, *, now: datetime
+    runs: Sequence[Run], new: CompiledWorkflow, *, now: datetime
 ) -> dict[UUID, Checked]:
-    """What the check says of each run, in their order; as many queries for many as for one.
-
-    Raises:
-        VersionNotReadyError: see `version_to_go_on_with`.
-    """
-    new = version_to_go_on_with(version)
+    """What the check says of each run, in their order; as many queries for many as for one."""
     ids = [run.id for run in runs]
     fresh = {run.id: run for run in Run.objects.filter(id__in=ids)}
     states = selectors.run_states(list(fresh.values()))

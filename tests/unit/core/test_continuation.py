@@ -164,7 +164,14 @@ def share_otherwise(rnd, whole):
         )
         context[key][name] = value
     elif rnd.random() < 0.5:
-        whole["context"] = {"note": {"label": "Note", "contract": {}, "initial": "input.due"}}
+        whole["context"] = {
+            "count": {
+                "label": "Count",
+                "contract": {},
+                "rule": "add",
+                "initial": rnd.choice([None, "0"]),
+            }
+        }
 
 
 EDITS = [
@@ -286,7 +293,7 @@ def finish(world, rnd):
 
 
 @settings(
-    max_examples=EXAMPLES // 6,
+    max_examples=EXAMPLES // 10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
