@@ -306,6 +306,28 @@ def test_events_tell_type_key_data_and_the_contract():
     assert any("Tell an event, order.paid" in one for one in added)
 
 
+def test_a_map_tells_what_it_does_for_each_item():
+    document = telling()
+    document["steps"]["tell"] = {
+        "kind": "map",
+        "name": "Each",
+        "items": "[input.amount]",
+        "uses": {"workflow": "shipping", "version": 2},
+    }
+
+    def using(**uses):
+        return lambda new: new["steps"]["tell"].update(uses=uses)
+
+    assert sentences(using(workflow="shipping", version=3), document) == [
+        "Each: workflow shipping v2 → shipping v3",
+    ]
+    assert sentences(using(agent="packer", version=1), document) == [
+        "Each: for each item shipping v2 → packer v1",
+    ]
+    added = sentences(lambda new: new.update(copy.deepcopy(document)), small())
+    assert any("Map, shipping v2 for each of [input.amount]" in one for one in added)
+
+
 def test_contracts_are_told_field_by_field():
     def change(document):
         properties = document["input"]["properties"]

@@ -54,6 +54,21 @@ def test_a_row_names_contract_owner_verdict_and_limits():
     assert not row.has(["put", "nowhere"])
 
 
+def test_a_map_of_runs_has_the_limits_of_its_workflow():
+    def change(document):
+        document["steps"]["look_up_policy"] = {
+            "kind": "map",
+            "name": "Look up policies",
+            "items": "[steps.claim.output.policy_number]",
+            "uses": {"workflow": "policies", "version": 1},
+        }
+
+    _, rows = claims_rows(change)
+    row = rows["claim.next-look_up_policy"]
+    assert (row.agent, row.owner) == ("", "")
+    assert row.policy.startswith("a run for each item, then ")
+
+
 def test_ways_are_named_and_gates_show_their_due_time():
     _, rows = claims_rows()
     row = rows["read_form.uncertain-complete_form"]

@@ -115,3 +115,23 @@ def test_a_step_that_tells_an_event_says_which_and_with_what():
         "Schema version": "v2",
     }
     assert shown.mappings == (("amount", "input.amount"),)
+
+
+def test_a_map_of_runs_says_which_workflow_and_nothing_of_calls():
+    each = {
+        "kind": "map",
+        "name": "Each",
+        "items": "[input.amount]",
+        "uses": {"workflow": "shipping", "version": 2},
+        "input": {"amount": "item"},
+    }
+    steps = small()["steps"] | {"each": each}
+    document = WorkflowDefinition.model_validate(small(steps=steps))
+    (shown,) = [one for one in outline_of(document, {}) if one.id == "each"]
+    assert shown.agent is None
+    assert dict(shown.facts) == {
+        "Workflow": "shipping version 2",
+        "For each of": "[input.amount]",
+        "At the same time": "8 at most",
+        "May fail": "none",
+    }

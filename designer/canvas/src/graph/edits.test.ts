@@ -258,6 +258,16 @@ describe("ids", () => {
     expect(without.steps.letter).toEqual(each);
   });
 
+  test("a map that runs a workflow has no time limit and tries of calls", () => {
+    const { extract } = sample.steps;
+    if (extract?.kind !== "agent") throw new Error("the sample has changed");
+    const calls = { kind: "map", name: "Each", uses: extract.uses, items: "[]", retry: { max_attempts: 2 }, timeout: {} } as const;
+    const before = { ...sample, steps: { ...sample.steps, letter: calls } };
+    const uses = { workflow: "inner", version: 1 };
+    expect(edits.setEachItem(before, { step: "letter", uses }).steps.letter).toEqual({ kind: "map", name: "Each", uses, items: "[]" });
+    expect(edits.setEachItem(before, { step: "extract", uses })).toBe(before);
+  });
+
   test("a route's port follows its title with its links until it is named by hand", () => {
     const auto = edits.addRoute(sample, { step: "amount", title: "Way 2" });
     const linked = edits.connect(auto, { source: "amount", port: "way_2", target: "declined" });
