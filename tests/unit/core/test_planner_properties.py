@@ -778,7 +778,9 @@ class World:
         assert held == (self.state.reserved or Usage(tokens=0, money=0))
         assert all(one.reserved is None or one.status == "running" for one in self.steps())
         if budget.money is not None:
-            limit = budget.money.minor if budget.money.currency == "EUR" else 0
+            # agents declare prices in euros; what tokens cost is in the budget's currency
+            counts = budget.money.currency == "EUR" or self.state.rates
+            limit = budget.money.minor if counts else 0
             assert self.state.money + held.money <= limit
             assert budget.money.currency != "EUR" or self.taken.money <= limit * self.allowances
         if budget.tokens is not None:
