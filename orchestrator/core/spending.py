@@ -53,7 +53,7 @@ class Spending(Rounds):
 
     def _has_room(self, budget: BudgetPolicy, wanted: Wanted) -> bool:
         """Whether a call may be made beside those under way, whatever they still take."""
-        if wanted.models is None:
+        if not (wanted.tokens or wanted.money):
             return True
         asked = (self.wanted[one].models for one in self.prepared)
         reserved = reduce(more, filter(None, asked), self.reserved)

@@ -396,6 +396,18 @@ def test_what_models_cost_is_reserved_at_the_rates_of_the_start_and_counts_as_th
     assert "may cost" in flow.step("b").result.reason
 
 
+def test_a_call_with_a_price_waits_for_what_models_have_reserved():
+    reads, writes = TERMS.most({})
+    most = -(-(reads * 2_000 + writes * 8_000) // 1_000_000)
+    steps = {"a": call("asks"), "b": call("dear"), "all": {"kind": "join", "name": "All"}}
+    arrows = ("start-a", "start-b", "a-all", "b-all", "all-done")
+    flow = Flow(steps, arrows, ASKS, DEAR, policies={"budget": money(DEAR.price.minor + most - 1)})
+    flow.send(RunStarted(input={}, rates={"strong": RATES}))
+    assert [one.step for one in flow.emitted("invoke_agent")] == ["a"]
+    flow.end_with("a", answered(100))
+    assert [one.step for one in flow.emitted("invoke_agent")] == ["b"]
+
+
 def test_what_models_cost_in_another_currency_takes_nothing():
     flow = asking("a", money=500)
     flow.start(n=1)
