@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from django.db.models import Q
-
 from orchestrator.agents.money import Money
 from orchestrator.core.definition import is_member, owner_of
 from orchestrator.core.fallbacks import NOT_REACHED
@@ -52,10 +50,11 @@ def costs_of(run_id: UUID, agents: Iterable[str]) -> Costs:
 
 def _not_made(run_id: UUID) -> frozenset[tuple[str, int, int]]:
     """The attempts whose call was not made, as (step, iteration, number)."""
-    failed = Q(type="attempt_failed")
-    refused = Q(type="attempt_succeeded", body__event__result__type="refused")
-    rows = RunEvent.objects.filter(failed | refused, run_id=run_id)
-    bodies = (row["event"] for row in rows.values_list("body", flat=True))
+    kinds = ["attempt_failed"]
+    if Attempt.objects.filter(run_id=run_id, result_tag="refused").exists():
+        kinds.append("attempt_succeeded")  # an answer, as far as the attempt goes
+    rows = RunEvent.objects.filter(run_id=run_id, type__in=kinds)
+    bodies = (body["event"] for body in rows.values_list("body", flat=True))
     return frozenset(
         (event["step"], event["iteration"], event["attempt"])
         for event in bodies

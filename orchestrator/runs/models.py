@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from audit.governed import GovernedModel
+from orchestrator.core import journal
+from orchestrator.core.json import JsonObject
 from orchestrator.core.shares import Priority
 from orchestrator.ids import new_id
 
@@ -219,6 +222,21 @@ class Attempt(models.Model):
         return f"try {self.number} of {self.step}"
 
 
+class JournalField(models.JSONField):
+    """A journal body: in the database as `core/journal.py` writes it, read as an object."""
+
+    def from_db_value(
+        self, value: Any, expression: Any, connection: BaseDatabaseWrapper
+    ) -> JsonObject:
+        """The body as `{"event", "derived"}`."""
+        return journal.read(super().from_db_value(value, expression, connection))
+
+    def deconstruct(self) -> Any:
+        """To the database it is JSON like any other, so that no migration comes of it."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+
 class RunEvent(models.Model):
     """The journal: append only.
 
@@ -230,7 +248,7 @@ class RunEvent(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events", db_index=False)
     seq = models.PositiveIntegerField()
     type = models.CharField(max_length=32)
-    body = models.JSONField()
+    body = JournalField()
     patch = models.JSONField(null=True, blank=True)
     inbox_event_id = models.UUIDField(null=True, blank=True)
     at = models.DateTimeField()

@@ -5,9 +5,9 @@ be written; `commit` writes all that was collected since the last commit in one 
 the fence (with reviews to open or close: in one transaction, the guarded statement first). `begin`
 does the same for a run that does not exist yet. Nothing here calls an agent, waits or decides.
 
-Journal bodies hold no payloads: an `output` or `input` in an event is replaced by
-`{"sha256", "bytes"}`; the values stand once, in the step rows. Events that the run tells are stored
-in the same transaction (`publishing.py`).
+Journal bodies hold no payloads: hash and size stand for an `output` or `input` in an event, as
+`core/journal.py` writes it; the values stand once, in the step rows. Events that the run tells are
+stored in the same transaction (`publishing.py`).
 """
 
 from __future__ import annotations
@@ -16,30 +16,20 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from types import UnionType
 from typing import (
-    Annotated,
-    Any,
     Final,
-    Literal,
     TypeAlias,
-    Union,
     assert_never,
-    get_args,
-    get_origin,
 )
 from uuid import UUID
 
 from django.db import transaction
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
 
 from approvals.selectors import open_review_of
 from approvals.services import expire_review, open_review, withdraw_review
 from audit.services import CanonicalJson, PreparedEntry, Subject, prepare_entry
 from orchestrator.access import SYSTEM, Actor
-from orchestrator.core import events
+from orchestrator.core import events, journal
 from orchestrator.core.canonical import canonical_bytes, plain_bytes
 from orchestrator.core.commands import (
     CancelAttempt,
@@ -114,7 +104,6 @@ _WITHDRAWN: Final[Mapping[str, str]] = {
 MAX_PATCHES: Final = 64
 """After so many commits that wrote only what changed of the state, the whole of it is written."""
 MAX_CONTENTS: Final = 256
-_PAYLOADS: Final = frozenset({"input", "output"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +160,6 @@ class _Content:
         content = canonical_bytes(payload) if plain is None else plain
         text = json_text(payload) if plain is None else JsonText(plain, "utf-8")
         return cls(payload, content, hashlib.sha256(content).hexdigest(), text)
-
-    @property
-    def reference(self) -> JsonObject:
-        """What stands in the journal for it."""
-        return {"sha256": self.sha256, "bytes": len(self.bytes)}
 
 
 @dataclass(slots=True)
@@ -421,10 +405,7 @@ class Recording:
                 "run_id": self._run,
                 "seq": self.seq,
                 "type": event.type,
-                "body": {
-                    "event": self._bare(event),
-                    "derived": [self._bare(one) for one in planned.events],
-                },
+                "body": journal.written(event, planned.events, self._reference),
                 "patch": None,
                 "inbox_event_id": inbox_id,
                 "at": now,
@@ -432,26 +413,10 @@ class Recording:
         )
         self._pending.changes.append((before, planned))
 
-    def _bare(self, model: BaseModel) -> dict[str, object]:
-        """An event or result as it stands in the journal: payloads replaced by hash and size."""
-        bare = {name: value for name, value in model.__dict__.items() if value is not None}
-        for name in _composed(type(model)):
-            value = bare.get(name)
-            if value is not None and value != ():
-                bare[name] = self._written(name, value)
-        return bare
-
-    def _written(self, name: str, value: Any) -> object:
-        """The value of one field of an event or result as it stands in the journal."""
-        if name in _PAYLOADS and isinstance(value, dict):
-            return self._content(value).reference
-        if name == "result":
-            # A step's result, or the mapped result of the run.
-            is_payload = isinstance(value, dict)
-            return self._content(value).reference if is_payload else self._bare(value)
-        if name == "value":
-            return _Content.of({"value": value}).reference
-        return to_jsonable_python(value, exclude_none=True)
+    def _reference(self, payload: JsonObject) -> journal.Reference:
+        """What stands in the journal for a payload."""
+        content = self._content(payload)
+        return content.sha256, len(content.bytes)
 
     def _content(self, payload: JsonObject) -> _Content:
         """The bytes of a payload; made once while the same object goes from place to place."""
@@ -1182,25 +1147,6 @@ def step_of_subject(subject_id: str) -> tuple[str, int]:
     """Step and iteration out of a key that `subject_id_of` made."""
     _, step, iteration = subject_id.split("/")
     return step, int(iteration.partition(".")[0])
-
-
-@cache
-def _composed(kind: type[BaseModel]) -> tuple[str, ...]:
-    """The fields of an event or result that the journal does not keep as they are."""
-    fields = kind.model_fields.items()
-    return tuple(name for name, one in fields if not _is_scalar(one.annotation))
-
-
-def _is_scalar(annotation: Any) -> bool:
-    """Whether values of this type are text or numbers."""
-    origin = get_origin(annotation)
-    if origin is Literal or annotation is type(None):
-        return True
-    if origin is Annotated:
-        return _is_scalar(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return all(map(_is_scalar, get_args(annotation)))
-    return isinstance(annotation, type) and issubclass(annotation, str | int | float)
 
 
 def _key(event: events.AttemptSucceeded | events.AttemptFailed | events.AttemptLost) -> AttemptKey:

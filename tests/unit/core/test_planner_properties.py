@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -14,8 +15,12 @@ from functools import reduce
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
+from orchestrator.core import journal
 from orchestrator.core.beginnings import circle, entered_midway, held_midway, stretches
+from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.catalogue import WorkflowInterface
 from orchestrator.core.compilation import compile_workflow, step_order
 from orchestrator.core.definition import (
@@ -42,6 +47,7 @@ from orchestrator.core.events import (
     CancelRequested,
     ChildEnded,
     ContinueRequested,
+    DrivingEvent,
     EventArrived,
     ExceptionDecided,
     PauseRequested,
@@ -466,6 +472,47 @@ def dumped(state):
     return state.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
 
 
+DRIVING = TypeAdapter(DrivingEvent)
+
+
+def hashed(values):
+    """What refers to payloads, and notes in `values` what it referred to."""
+
+    def refer(payload):
+        content = canonical_bytes(payload)
+        sha256 = hashlib.sha256(content).hexdigest()
+        values[sha256] = payload
+        return sha256, len(content)
+
+    return refer
+
+
+def bare(model, refer):
+    """An event as the journal gives it back, made by pydantic: without nulls and payloads."""
+    found = {}
+    for name, value in model:
+        if value is None:
+            continue
+        is_payload = name in {"input", "output", "value"} or isinstance(value, dict)
+        if name == "result" and not isinstance(value, dict):
+            found[name] = bare(value, refer)
+        elif is_payload and name not in {"tested", "not_undone"}:
+            payload = {"value": value} if name == "value" else value
+            found[name] = dict(zip(("sha256", "bytes"), refer(payload), strict=True))
+        else:
+            found[name] = to_jsonable_python(value, exclude_none=True)
+    return found
+
+
+def restored(kept, values):
+    """An event of the journal with its payloads in their places."""
+    if not isinstance(kept, dict):
+        return kept
+    if set(kept) == {"sha256", "bytes"}:
+        return values[kept["sha256"]]
+    return {name: restored(value, values) for name, value in kept.items()}
+
+
 class World:
     """Stands for everything outside the planner: it keeps what the commands ask for."""
 
@@ -508,6 +555,7 @@ class World:
         self.state = made.state
         self.journal.append((event, self.now))
         self.check_stored(before, made, self.course.plan(event, self.now))
+        self.check_journal(event, made)
         changed = made.state is not before
         if changed:
             self.note_effect(event)
@@ -532,6 +580,13 @@ class World:
         patch = patch_of(before, made.state, made.steps, made.links)
         self.stored = patched(self.stored, [json.loads(json.dumps(patch))])
         assert self.stored == made.state.stored() == dumped(made.state)
+
+    def check_journal(self, event, made):
+        refer = hashed(values := {})
+        body = journal.read(json.loads(json.dumps(journal.written(event, made.events, refer))))
+        for one, kept in zip([event, *made.events], [body["event"], *body["derived"]], strict=True):
+            assert kept == bare(one, refer)
+        assert DRIVING.validate_python(restored(body["event"], values)) == event
 
     def check_rounds(self, before, made, event):
         """Who leads only to a join that has gone on leads back to nothing any more."""
