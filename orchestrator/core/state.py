@@ -303,19 +303,25 @@ class RunState(Model):
 
     def stored(self) -> JsonObject:
         """The control part as JSON: without inputs and outputs, which the step rows hold."""
-        stored = _stored(self, _RUN_PARTS)
+        stored = stored_run(self)
         if self.steps:
             stored["steps"] = {name: stored_step(step) for name, step in self.steps.items()}
         if self.links:
             stored["links"] = {link: status.value for link, status in self.links.items()}
-        if self.context:
-            stored["context"] = {name: one.stored() for name, one in self.context.items()}
         return stored
 
 
-def stored_step(step: StepRunState) -> JsonObject:
+def stored_run(state: RunState) -> JsonObject:
+    """`RunState.stored()` without steps and links."""
+    stored = _stored(state, _RUN_PARTS)
+    if state.context:
+        stored["context"] = {name: one.stored() for name, one in state.context.items()}
+    return stored
+
+
+def stored_step(step: StepRunState, *, without: frozenset[str] = frozenset()) -> JsonObject:
     """One step of `RunState.stored()`: what differs from a step that nothing has happened to."""
-    return _stored(step, _STEP_PARTS)
+    return _stored(step, _STEP_PARTS | without if without else _STEP_PARTS)
 
 
 def patch_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.db import models
@@ -10,11 +11,44 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from audit.governed import GovernedModel
 from orchestrator.core import journal
 from orchestrator.core.json import JsonObject
+from orchestrator.core.packing import unpacked
 from orchestrator.core.shares import Priority
 from orchestrator.ids import new_id
 
 STEP_RUN_LENGTH: Final = 127
 """A step's id, a dot, and a member of it."""
+
+
+class _KeptField(models.JSONField):
+    """JSON that a run keeps in a shorter form than it is read in.
+
+    To the database it is JSON like any other, so that no migration comes of it.
+    """
+
+    read: Callable[[Any], JsonObject]
+
+    def from_db_value(
+        self, value: Any, expression: Any, connection: BaseDatabaseWrapper
+    ) -> JsonObject:
+        """The value as it is read."""
+        return type(self).read(super().from_db_value(value, expression, connection))
+
+    def deconstruct(self) -> Any:
+        """As the field of which it is a kind."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+
+class JournalField(_KeptField):
+    """A journal body, `{"event", "derived"}`; kept as `core/journal.py` writes it."""
+
+    read = staticmethod(journal.read)
+
+
+class StateField(_KeptField):
+    """A stored state, kept as `core/packing.py` packs it."""
+
+    read = staticmethod(unpacked)
 
 
 class DefinitionSnapshot(models.Model):
@@ -35,8 +69,8 @@ class DefinitionSnapshot(models.Model):
 class Run(models.Model):
     """The hot row: narrow, updated at every step.
 
-    `state` is RunState.stored() as of the journal number `state_seq`; what the events after it
-    changed stands in their `patch` (`core.state.patched`). `seq` counts the journal.
+    `state` is RunState.stored() as of the journal number `state_seq`, kept packed; what the events
+    after it changed stands in their `patch` (`core.state.patched`). `seq` counts the journal.
     `owner`, `lease_until` and `fence` are the walker's claim. `inbox_seq` counts committed inbox
     events, `drained_seq` those applied. `rung_at`: the run wants a walker since then (NULL: it does
     not); whoever gives it a reason sets it in his transaction, parking clears it, and the sweeper
@@ -72,7 +106,7 @@ class Run(models.Model):
     outcome = models.CharField(max_length=63, blank=True)
     needs_attention = models.BooleanField(default=False)
     """An exception waits, or the run failed and nobody has dismissed or resumed it."""
-    state = models.JSONField(default=dict)
+    state = StateField(default=dict)
     state_seq = models.PositiveIntegerField(default=0, db_default=0)
     seq = models.PositiveIntegerField(default=0)
     inbox_seq = models.PositiveIntegerField(default=0)
@@ -220,21 +254,6 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"try {self.number} of {self.step}"
-
-
-class JournalField(models.JSONField):
-    """A journal body: in the database as `core/journal.py` writes it, read as an object."""
-
-    def from_db_value(
-        self, value: Any, expression: Any, connection: BaseDatabaseWrapper
-    ) -> JsonObject:
-        """The body as `{"event", "derived"}`."""
-        return journal.read(super().from_db_value(value, expression, connection))
-
-    def deconstruct(self) -> Any:
-        """To the database it is JSON like any other, so that no migration comes of it."""
-        name, _, args, kwargs = super().deconstruct()
-        return name, "django.db.models.JSONField", args, kwargs
 
 
 class RunEvent(models.Model):

@@ -59,6 +59,7 @@ from orchestrator.core.events import DerivedEvent, DrivingEvent
 from orchestrator.core.fallbacks import agent_in_use, label_of
 from orchestrator.core.json import JsonObject, JsonValue
 from orchestrator.core.overrides import giver_of
+from orchestrator.core.packing import packed
 from orchestrator.core.planner import Course, Plan, title_of
 from orchestrator.core.policies import FailureKind
 from orchestrator.core.progress import child_id
@@ -501,8 +502,7 @@ class Recording:
         self._pending.steps[name, former.iteration] = closed
 
     def _step_row(self, name: str, step: StepRunState) -> Row:
-        result = None if step.result is None else dict(step.result.__dict__)
-        output = None if result is None else result.pop("output", None)
+        result, output = _parts_of(step.result)
         return {
             "id": new_id(),
             "run_id": self._run,
@@ -634,7 +634,7 @@ class Recording:
             "started_at": state.started_at,
             "ended_at": state.ended_at,
         }
-        return {**row, "state": state.stored(), "state_seq": self.seq} if whole else row
+        return {**row, "state": packed(state), "state_seq": self.seq} if whole else row
 
     def _rows(self, holder: UUID | None, fence: int, *, whole: bool) -> Rows:
         """The rows to write; with the whole state, events need not say what they changed in it."""
@@ -1171,6 +1171,15 @@ def _written_after(following: Sequence[DerivedEvent]) -> tuple[events.ContextWri
             break
         found.append(one)
     return tuple(found)
+
+
+def _parts_of(result: StepResult | None) -> tuple[Row | None, JsonObject | None]:
+    """A result as a step's row keeps it: without what it does not say, and its output."""
+    if result is None:
+        return None, None
+    said = {name: value for name, value in result.__dict__.items() if value not in (None, ())}
+    output = said.pop("output", None)
+    return said, output
 
 
 def _is_excepted(step: StepRunState) -> bool:

@@ -35,6 +35,7 @@ from django.db import connection, transaction
 from pydantic_core import to_json
 
 from orchestrator.core.json import JsonObject, JsonValue
+from orchestrator.core.packing import unpacked
 from orchestrator.core.state import patched
 from orchestrator.runs import faults
 
@@ -449,7 +450,7 @@ def claim(run_id: UUID, owner: UUID, light: Sequence[UUID] = ()) -> Claim | None
             return None
         taken, details, read = portable
     CLOCK.set(taken["now"])
-    state = patched(_loaded(taken["state"]), read.pop("patches"))
+    state = patched(unpacked(_loaded(taken["state"])), read.pop("patches"))
     del taken["state_seq"]
     return Claim(run_id=run_id, **{**taken, "state": state}, **details, **read)
 

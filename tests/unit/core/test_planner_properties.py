@@ -63,6 +63,7 @@ from orchestrator.core.loops import way_around
 from orchestrator.core.model_usage import ModelTerms, TokenRates, Usage, more
 from orchestrator.core.money import Money
 from orchestrator.core.overrides import giver_of
+from orchestrator.core.packing import packed, unpacked
 from orchestrator.core.planner import (
     Course,
     initial_state,
@@ -580,6 +581,7 @@ class World:
         patch = patch_of(before, made.state, made.steps, made.links)
         self.stored = patched(self.stored, [json.loads(json.dumps(patch))])
         assert self.stored == made.state.stored() == dumped(made.state)
+        assert unpacked(json.loads(json.dumps(packed(made.state)))) == self.stored
 
     def check_journal(self, event, made):
         refer = hashed(values := {})
