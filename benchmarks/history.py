@@ -18,6 +18,14 @@ TABLES = (
 """Table, the column that names the run, and whether its id is a UUID of its own."""
 
 
+NEW_ID = (
+    "overlay(overlay(gen_random_uuid()::text placing '7' from 15) placing "
+    "overlay(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') "
+    "placing '-' from 9 for 0) from 1 for 13)::uuid"
+)
+"""A UUIDv7 like those of `orchestrator/ids.py`: an index of them grows at its end, and is full."""
+
+
 def copy_runs(runs: list[UUID], total: int) -> None:
     """Copy the rows of these runs until there are so many with them.
 
@@ -27,7 +35,7 @@ def copy_runs(runs: list[UUID], total: int) -> None:
     wanted = total - len(runs)
     with connection.cursor() as cursor:
         cursor.execute(
-            "CREATE TEMP TABLE copied AS SELECT id AS old, gen_random_uuid() AS new, "
+            f"CREATE TEMP TABLE copied AS SELECT id AS old, {NEW_ID} AS new, "
             "random() * interval '300 days' AS before "
             "FROM runs_run, generate_series(1, %s) WHERE id = ANY(%s) LIMIT %s",
             [-(-wanted // len(runs)), runs, wanted],
@@ -52,7 +60,7 @@ def settle() -> None:
 def _copy(table: str, key: str, *, has_own_id: bool, only: tuple[str, str] | None = None) -> None:
     given = {key: "c.new", "created_at": "t.created_at - c.before"}
     if has_own_id:
-        given["id"] = "gen_random_uuid()"
+        given["id"] = NEW_ID
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT column_name FROM information_schema.columns WHERE table_name = %s "

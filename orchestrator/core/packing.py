@@ -1,4 +1,4 @@
-"""How a run's state is kept in its row: steps and links as short texts.
+"""How a run's state and binding are kept in its rows: as short texts.
 
 The state of a run that waits is kept for as long as it waits, and is written anew whenever a run
 parks. `packed` gives `RunState.stored()` with two of its parts packed: `links` is the JSON text of
@@ -9,14 +9,22 @@ link ids by what became of them, `steps` that of a list per step,
 without the nulls at its end; times are microseconds since the run began. All other parts stay as
 they are, so that the database can read them. `unpacked` gives the stored form back, and leaves a
 state whose parts are objects, as former releases kept it, as it is.
+
+`packed_binding` writes what a run is pinned to as the JSON text of
+
+    [hash of the definition, workflow, version, agents by label, everything else by name]
+
+with hashes in base 64, and an agent as its id and its hash in one text.
 """
 
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic_core import to_json, to_jsonable_python
 
@@ -48,6 +56,7 @@ LINK_CODES: Final[Mapping[LinkStatus, str]] = {
 }
 _STEPS: Final = {code: status for status, code in STEP_CODES.items() if code is not None}
 _LINKS: Final = {code: status for status, code in LINK_CODES.items()}
+_BOUND: Final = ("definition_sha256", "workflow", "version")
 _APART: Final = frozenset({"status", "attempt", "port", "started_at", "ended_at"})
 """The fields that have a place in the list."""
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -74,13 +83,63 @@ def unpacked(kept: JsonObject) -> JsonObject:
     steps, links, begun = kept.get("steps"), kept.get("links"), kept.get("started_at")
     if isinstance(steps, str):
         began = datetime.fromisoformat(begun) if isinstance(begun, str) else _EPOCH
-        named = {name: _unpacked(short, began) for name, short in json.loads(steps).items()}
-        stored["steps"] = named
+        stored["steps"] = {
+            name: _unpacked(short, began) for name, short in json.loads(steps).items()
+        }
     if isinstance(links, str):
         stored["links"] = {
             link: _LINKS[code].value for code, ids in json.loads(links).items() for link in ids
         }
     return stored
+
+
+def packed_binding(binding: JsonObject) -> str:
+    """What a run is pinned to, as its row keeps it."""
+    rest = dict(binding)
+    sha256, workflow, version = (rest.pop(name, None) for name in _BOUND)
+    agents = rest.pop("agents", {})
+    assert isinstance(sha256, str)
+    assert isinstance(agents, dict)
+    pinned = {label: _packed_agent(one) for label, one in agents.items()}
+    return _text([_short(sha256), workflow, version, pinned, rest])
+
+
+def unpacked_binding(kept: JsonValue) -> JsonObject:
+    """A kept binding with its names; an object, as former releases kept it, as it is."""
+    if isinstance(kept, dict):
+        return kept
+    assert isinstance(kept, str)
+    sha256, workflow, version, agents, rest = json.loads(kept)
+    return {
+        "definition_sha256": _long(sha256),
+        "workflow": workflow,
+        "version": version,
+        "agents": {label: _unpacked_agent(one) for label, one in agents.items()},
+        **rest,
+    }
+
+
+def _packed_agent(agent: JsonValue) -> JsonValue:
+    """`{"id", "sha256"}` as one text; one of which more is known as it is."""
+    if not isinstance(agent, dict) or set(agent) != {"id", "sha256"}:
+        return agent
+    return _short(str(agent["id"]).replace("-", "") + str(agent["sha256"]))
+
+
+def _unpacked_agent(kept: JsonValue) -> JsonValue:
+    if not isinstance(kept, str):
+        return kept
+    both = _long(kept)
+    return {"id": str(UUID(both[:32])), "sha256": both[32:]}
+
+
+def _short(digits: str) -> str:
+    """Hexadecimal digits in base 64."""
+    return b64encode(bytes.fromhex(digits)).decode().rstrip("=")
+
+
+def _long(short: str) -> str:
+    return b64decode(short + "=" * (-len(short) % 4)).hex()
 
 
 def _packed(step: StepRunState, began: datetime) -> list[Any]:
@@ -98,7 +157,8 @@ def _packed(step: StepRunState, began: datetime) -> list[Any]:
 
 
 def _unpacked(short: list[Any], began: datetime) -> JsonObject:
-    status, attempt, port, started, ended, more = [*short, *[None] * (6 - len(short))]
+    filled = short + [None] * (6 - len(short))
+    status, attempt, port, started, ended, more = filled
     step: JsonObject = {} if status is None else {"status": _STEPS[status].value}
     given: Mapping[str, JsonValue] = {
         "attempt": attempt,

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from audit.governed import GovernedModel
 from orchestrator.core import journal
 from orchestrator.core.json import JsonObject
-from orchestrator.core.packing import unpacked
+from orchestrator.core.packing import unpacked, unpacked_binding
 from orchestrator.core.shares import Priority
 from orchestrator.ids import new_id
 
@@ -49,6 +49,12 @@ class StateField(_KeptField):
     """A stored state, kept as `core/packing.py` packs it."""
 
     read = staticmethod(unpacked)
+
+
+class BindingField(_KeptField):
+    """What a run is pinned to, kept as `core/packing.py` packs it."""
+
+    read = staticmethod(unpacked_binding)
 
 
 class DefinitionSnapshot(models.Model):
@@ -162,7 +168,8 @@ class RunDetail(models.Model):
     """The cold half of a run: written at start and at the end.
 
     `binding` lists what the run is pinned to: `{"definition_sha256", "agents": {"slug@n": {"id",
-    "sha256"}}, "types": {...}}`.
+    "sha256"}}, "types": {...}}`. `input_sha256` is of the input as it was given, for a repeat of
+    the idempotency key; empty without one.
     """
 
     run = models.OneToOneField(
@@ -170,7 +177,7 @@ class RunDetail(models.Model):
     )
     input = models.JSONField()
     input_sha256 = models.CharField(max_length=64)
-    binding = models.JSONField()
+    binding = BindingField()
     started_by_kind = models.CharField(max_length=16)
     started_by = models.CharField(max_length=64)
     idempotency_key = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 -- NULL: without a key

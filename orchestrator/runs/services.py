@@ -41,6 +41,7 @@ from orchestrator.core.events import DrivingEvent
 from orchestrator.core.gates import GIVE
 from orchestrator.core.json import JsonObject, check_json
 from orchestrator.core.model_usage import TokenRates
+from orchestrator.core.packing import packed_binding
 from orchestrator.core.planner import initial_state, overridable_steps, resumable_steps
 from orchestrator.core.reading import read_reason
 from orchestrator.core.rollback import MAY_BE_ROLLED_BACK, rollback_plan
@@ -240,8 +241,8 @@ def _detail_row(
     return {
         "run_id": facts.run_id,
         "input": accepted,
-        "input_sha256": content_sha256(given),
-        "binding": facts.binding,
+        "input_sha256": content_sha256(given) if key else "",
+        "binding": packed_binding(facts.binding),
         "started_by_kind": facts.starter.kind,
         "started_by": facts.starter.id,
         "idempotency_key": key,

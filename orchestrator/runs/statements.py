@@ -35,7 +35,7 @@ from django.db import connection, transaction
 from pydantic_core import to_json
 
 from orchestrator.core.json import JsonObject, JsonValue
-from orchestrator.core.packing import unpacked
+from orchestrator.core.packing import unpacked, unpacked_binding
 from orchestrator.core.state import patched
 from orchestrator.runs import faults
 
@@ -451,6 +451,7 @@ def claim(run_id: UUID, owner: UUID, light: Sequence[UUID] = ()) -> Claim | None
         taken, details, read = portable
     CLOCK.set(taken["now"])
     state = patched(unpacked(_loaded(taken["state"])), read.pop("patches"))
+    details["binding"] = unpacked_binding(details["binding"])
     del taken["state_seq"]
     return Claim(run_id=run_id, **{**taken, "state": state}, **details, **read)
 
@@ -604,7 +605,7 @@ def _portable_claim(run_id: UUID, owner: UUID) -> _Taken | None:
             (owner, taken["fence"], now, run_id),
         )
     details = dict(zip(_DETAILS, detail, strict=True))
-    details["input"], details["binding"] = _loaded(details["input"]), _loaded(details["binding"])
+    details["input"], details["binding"] = _loaded(details["input"]), json.loads(details["binding"])
     read = {
         "steps": [
             {

@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.core.packing import LINK_CODES, STEP_CODES, packed, unpacked
+from orchestrator.core.packing import (
+    LINK_CODES,
+    STEP_CODES,
+    packed,
+    packed_binding,
+    unpacked,
+    unpacked_binding,
+)
 from orchestrator.core.state import LinkStatus, RunState, RunStatus, StepRunState, StepStatus
 
 BEGAN = datetime(2026, 11, 27, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -54,3 +61,29 @@ def test_every_status_has_a_code_of_its_own():
     assert set(LINK_CODES) == set(LinkStatus)
     assert len(set(STEP_CODES.values())) == len(STEP_CODES)
     assert len(set(LINK_CODES.values())) == len(LINK_CODES)
+
+
+BINDING = {
+    "definition_sha256": "8ca2bfda5e7d19881192af7e6bb6cb30f7937c12e5b2150462cbb49615cbf40d",
+    "workflow": "claims",
+    "version": 3,
+    "agents": {
+        "light@1": {
+            "id": "01a21d16-ae43-73a7-9a1f-586b3993f7fa",
+            "sha256": "9fcd7dffc7d2cd6fc2b51ff48e442bc05ef67cc93327d3fb21adeee705090b80",
+        },
+        "known@2": {"id": "01a21d16-ae43-73a7-9a1f-586b3993f7fb", "sha256": "00", "more": 1},
+    },
+    "types": {"Money": 1},
+    "parent": {"run": "01a21d16-ae43-73a7-9a1f-586b3993f7fc", "level": 1},
+}
+
+
+def test_a_binding_comes_back_as_it_was_and_is_shorter():
+    kept = packed_binding(BINDING)
+    assert unpacked_binding(json.loads(json.dumps(kept))) == BINDING
+    assert len(kept) < len(json.dumps(BINDING)) * 0.7
+
+
+def test_a_binding_of_a_former_release_is_read_as_it_is():
+    assert unpacked_binding(BINDING) is BINDING
