@@ -21,7 +21,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_json, to_jsonable_python
@@ -85,8 +85,7 @@ _PAYLOADS: Final = frozenset({"input", "output"})
 _AS_THEY_ARE: Final = (str, int, float)
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """A field: `holds` is payload, result, value (of a shared key), or empty."""
 
     name: str
@@ -127,18 +126,21 @@ class _Writer:
         self._places: dict[Reference, int] = {}
 
     def short(self, model: BaseModel) -> list[Any]:
+        """An event or result as a list."""
         form = _forms()[type(model)]
         values = model.__dict__
         short: list[Any] = [form.code]
-        filled = 1
-        for field in form.fields:
-            value = values[field.name]
-            if value is None or value == field.usual:
+        for name, usual, holds in form.fields:
+            value = values[name]
+            if value is None or value == usual:
                 short.append(None)
-                continue
-            short.append(self._shortened(value, field.holds))
-            filled = len(short)
-        return short[:filled]
+            elif holds or not isinstance(value, _AS_THEY_ARE):
+                short.append(self._shortened(value, holds))
+            else:
+                short.append(value)
+        while short[-1] is None:
+            short.pop()
+        return short
 
     def _shortened(self, value: Any, holds: str) -> Any:
         if holds == "result":
@@ -147,8 +149,6 @@ class _Writer:
             return self._place_of(value)
         if holds == "value":
             return self._refer({"value": value})
-        if isinstance(value, _AS_THEY_ARE):
-            return value
         return to_jsonable_python(value, exclude_none=True)
 
     def _place_of(self, payload: JsonObject) -> int | Reference:
