@@ -18,24 +18,17 @@ TABLES = (
 """Table, the column that names the run, and whether its id is a UUID of its own."""
 
 
-NEW_ID = (
-    "overlay(overlay(gen_random_uuid()::text placing '7' from 15) placing "
-    "overlay(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') "
-    "placing '-' from 9 for 0) from 1 for 13)::uuid"
-)
-"""A UUIDv7 like those of `orchestrator/ids.py`: an index of them grows at its end, and is full."""
-
-
 def copy_runs(runs: list[UUID], total: int) -> None:
     """Copy the rows of these runs until there are so many with them.
 
-    The temporary table `copied` says which is whose copy (old, new). Copies begin within the last
-    300 days. The planner's statistics are renewed, as autovacuum does within a minute.
+    The temporary table `copied` says which is whose copy (old, new). Copies have ids in the order
+    in which they are stored, as runs have, and begin within the last 300 days. The planner's
+    statistics are renewed, as autovacuum does within a minute.
     """
     wanted = total - len(runs)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"CREATE TEMP TABLE copied AS SELECT id AS old, {NEW_ID} AS new, "
+            "CREATE TEMP TABLE copied AS SELECT id AS old, uuidv7() AS new, "
             "random() * interval '300 days' AS before "
             "FROM runs_run, generate_series(1, %s) WHERE id = ANY(%s) LIMIT %s",
             [-(-wanted // len(runs)), runs, wanted],
@@ -60,7 +53,7 @@ def settle() -> None:
 def _copy(table: str, key: str, *, has_own_id: bool, only: tuple[str, str] | None = None) -> None:
     given = {key: "c.new", "created_at": "t.created_at - c.before"}
     if has_own_id:
-        given["id"] = NEW_ID
+        given["id"] = "uuidv7()"
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT column_name FROM information_schema.columns WHERE table_name = %s "
@@ -76,6 +69,6 @@ def _copy(table: str, key: str, *, has_own_id: bool, only: tuple[str, str] | Non
         where = f"WHERE t.{only[0]} = %s" if only else ""
         cursor.execute(
             f"INSERT INTO {table} ({names}) SELECT {values} "
-            f"FROM {table} t JOIN copied c ON t.{key} = c.old {where}",
+            f"FROM {table} t JOIN copied c ON t.{key} = c.old {where} ORDER BY c.new",
             [only[1]] if only else [],
         )
