@@ -30,7 +30,7 @@ def classes(union):
 
 
 FORMS = {
-    "rs": "input depth",
+    "rs": "input depth rates",
     "as": "step iteration attempt result",
     "af": "step iteration attempt result",
     "al": "step iteration attempt",

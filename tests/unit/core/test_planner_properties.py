@@ -494,10 +494,10 @@ def bare(model, refer):
     for name, value in model:
         if value is None:
             continue
-        is_payload = name in {"input", "output", "value"} or isinstance(value, dict)
-        if name == "result" and not isinstance(value, dict):
+        is_mapped = name == "result" and isinstance(value, dict)
+        if name == "result" and not is_mapped:
             found[name] = bare(value, refer)
-        elif is_payload and name not in {"tested", "not_undone"}:
+        elif is_mapped or name in {"input", "output", "value"}:
             payload = {"value": value} if name == "value" else value
             found[name] = dict(zip(("sha256", "bytes"), refer(payload), strict=True))
         else:
