@@ -21,7 +21,8 @@ def test_run_page_and_event_list_lead_to_each_other(world, doorbells, operator):
     found = f"/events/?q={run.id}/tell/1"
     assert found in page
     listed = operator.get(found).content.decode()
-    assert f"/runs/{run.id}/" in listed
+    assert f'href="/runs/{run.id}/"' in listed
+    assert "/tell/1" not in text_of(listed)
     (row,) = operator.get("/api/v1/events/").json()["results"]
     assert (row["run"], row["source_id"]) == (str(run.id), f"{run.id}/tell/1")
     journal = operator.get(f"/api/v1/runs/{run.id}/events/").json()["events"]
