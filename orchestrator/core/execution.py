@@ -118,9 +118,12 @@ class Execution(Conversations, Children, Spending):
         if ready:
             return min(ready, key=self._turn)
         places = self.definition.policies.max_parallel - self.open.running - len(self.prepared)
-        if places <= 0 or len(agents) == len(self.prepared) or len(self.put_off) >= MOST_PUT_OFF:
+        if places <= 0 or len(agents) == len(self.prepared):
             return None
-        return min(agents.difference(self.prepared, self.put_off), key=self._turn, default=None)
+        left = agents.difference(self.prepared, self.put_off)
+        if len(self.put_off) >= MOST_PUT_OFF:
+            left = {one for one in left if not self._asks_models(one)}
+        return min(left, key=self._turn, default=None)
 
     def _turn(self, step_id: str) -> tuple[bool, int, int, str]:
         compiled, member = self.workflow.steps[owner_of(step_id)], member_of(step_id)

@@ -8,8 +8,8 @@ came back without figures counts whole, for nobody knows.
 A step whose call would pass the budget together with what is *used* fails. One that would pass it
 only together with what is *reserved* is put off: it stays ready, and is looked at again as soon as
 a call has ended and less is reserved. So many branches side by side never take more than there is,
-and none fails for what another one did not take in the end. Few are put off at a time; then no
-further call begins until one has ended.
+and none fails for what another one did not take in the end. When a few are put off, others that
+ask models are not looked at before a call has ended.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from orchestrator.core.progress import changed
 from orchestrator.core.results import Failed, Refused, StepResult
 from orchestrator.core.rounds import Rounds
 
-MOST_PUT_OFF: Final = 8
+MOST_PUT_OFF: Final = 2
 
 
 class Spending(Rounds):
@@ -80,6 +80,11 @@ class Spending(Rounds):
             for called in one.interfaces
         ]
         return max(asked, key=lambda one: (one.tokens, one.money), default=Wanted())
+
+    def _asks_models(self, step_id: str) -> bool:
+        """Whether the step's next call is one of a language model."""
+        compiled, place = self.workflow.step(step_id), self.steps[step_id].fallback
+        return any(called.models for called in compiled.interfaces[place : place + 1])
 
     def _count_call(self, step_id: str) -> None:
         """Count a call that begins."""
