@@ -67,6 +67,7 @@ _CHILD_LOOKS: Final[Mapping[str, Look]] = {
     "dropped": Look("idle", "cancelled", "Not needed any more"),
 }
 """Runs that were asked for and have not begun."""
+_QUEUED: Final = frozenset({"place", "worker"})
 _FOR_PEOPLE: Final = frozenset({"review", "exception"})
 _NOT_WRITTEN: Final[Mapping[str, str]] = {
     CONFLICT: "another step wrote first",
@@ -661,7 +662,12 @@ def _agents_words(step: Step, names: Mapping[str, str]) -> str:
 
 
 def _failure_word(state: StepSnapshot) -> str:
-    """What went wrong, in a few words; a write that was refused is no bad answer."""
+    """What went wrong, in a few words; a write that was refused is no bad answer.
+
+    Of a call that waits for a place or a worker nothing did, whatever became of the try before.
+    """
+    if state.get("waiting_for") in _QUEUED:
+        return ""
     by_code = _NOT_WRITTEN.get(str(state.get("reason_code") or ""))
     return by_code or _FAILURES.get(str(state.get("failure_kind") or ""), "")
 

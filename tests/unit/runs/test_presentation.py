@@ -400,6 +400,12 @@ class TestPanel:
         ):
             assert (other.limit, len(other.basis)) == ("", 1)
 
+    def test_a_call_that_waits_for_a_place_is_not_told_as_what_the_try_before_was(self, definition):
+        state = step("ready", failure_kind="lost", waiting_for="place", reason="Waits for a place.")
+        assert self.panel(definition, "fraud", {"fraud": state}).failure == ""
+        lost = {**state, "status": "failed", "waiting_for": ""}
+        assert self.panel(definition, "fraud", {"fraud": lost}).failure == "the worker was lost"
+
     def test_the_run_that_a_step_started_says_how_it_stands(self, definition):
         def look(**child):
             return self.panel(definition, "fraud", {"fraud": step(child=child)}).child["look"]
