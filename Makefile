@@ -33,7 +33,7 @@ test-e2e: setup-dev browser
 	@.venv/bin/pytest tests/e2e -q -n 2 --dist loadfile --no-loadscope-reorder
 
 chaos: setup-dev
-	@BATON_EXAMPLES=10000 .venv/bin/pytest tests/unit/core/test_planner_properties.py -q -n 2 --timeout 1800
+	@BATON_EXAMPLES=10000 .venv/bin/pytest tests/unit/core/test_planner_properties.py tests/unit/core/test_continuation.py -q -n 2 --timeout 1800
 	@bash scripts/faketime.sh
 	@BATON_TEST_PROFILE=sqlite .venv/bin/pytest tests/chaos -q -m "nightly or not nightly"
 	@BATON_TEST_PROFILE=postgres .venv/bin/pytest tests/chaos -q -m "nightly or not nightly"

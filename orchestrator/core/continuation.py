@@ -151,10 +151,12 @@ def carried(state: RunState, old: CompiledWorkflow, new: CompiledWorkflow) -> Ru
     }
     links = _carried_links(state, old, new, steps)
     keys = new.definition.context.keys()
+    has_budget = new.definition.policies.budget is not None
     for name, run in steps.items():
         if run.seen.keys() - keys:
             steps[name] = changed(run, seen={k: v for k, v in run.seen.items() if k in keys})
-    has_budget = new.definition.policies.budget is not None
+    if not has_budget:
+        steps |= {name: changed(run, reserved=None) for name, run in steps.items() if run.reserved}
     return changed(
         state,
         steps=steps,

@@ -506,12 +506,16 @@ def test_each_change_that_breaks_with_the_past_is_named_with_its_place(rule, pla
 def test_tokens_beyond_the_new_limit_are_named_with_what_is_reserved():
     flow = Flow(STEPS, ARROWS, policies={**POLICIES, "budget": {"tokens": 100}}, context=CONTEXT)
     flow.start(n=3)
-    state = changed(flow.state, tokens=30, reserved=Usage(tokens=20, money=0))
+    held = Usage(tokens=20, money=0)
+    steps = {**flow.state.steps, "aside": changed(flow.step("aside"), reserved=held)}
+    state = changed(flow.state, tokens=30, reserved=held, steps=steps)
 
     def found(limit):
         new = version(policies={**POLICIES, "budget": {"tokens": limit}})
         return [one.reason for one in obstacles(state, flow.workflow, new, START)]
 
+    kept = carried(state, flow.workflow, version(policies={**POLICIES, "budget": None}))
+    assert (kept.tokens, kept.reserved, kept.steps["aside"].reserved) == (0, None, None)
     assert found(50) == []
     assert found(49) == ["Its calls take 50 tokens; 49 are allowed there."]
 
