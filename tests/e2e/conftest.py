@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
 
 from tests.databases import copy_migrated_file
@@ -22,6 +23,7 @@ from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "screenshots"
+PICTURE_TRIES = 20
 PATIENCE_MS = 40_000
 """How long a page may take on a machine that is busy with other things; no test measures speed."""
 expect.set_options(timeout=PATIENCE_MS)
@@ -267,9 +269,20 @@ class Person:
         return address
 
     def screenshot(self, name: str):
-        """Keep what the page looks like in screenshots/ (ignored by git)."""
+        """Keep what the page looks like in screenshots/ (ignored by git).
+
+        The browser has no picture of a page while another one takes its place: it is asked again.
+        """
         SCREENSHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=str(SCREENSHOTS / f"{name}.png"))
+        for left in reversed(range(PICTURE_TRIES)):
+            self.page.wait_for_load_state()
+            try:
+                self.page.screenshot(path=str(SCREENSHOTS / f"{name}.png"))
+                return
+            except PlaywrightError:
+                if not left:
+                    raise
+            self.page.wait_for_timeout(500)
 
 
 @pytest.fixture

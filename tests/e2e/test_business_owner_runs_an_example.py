@@ -12,6 +12,7 @@ def test_three_clicks_from_the_landing_page_to_a_finished_run(person):
     page.goto("/")
     person.screenshot("landing")
     page.get_by_role("button", name=re.compile("^(Continue as )?Business owner", re.I)).click()
+    expect(page.get_by_role("link", name="Run Paid at once", exact=True)).to_be_visible()
     person.screenshot("home")
     page.get_by_role("link", name="Run Paid at once", exact=True).click()
     expect(page.get_by_label("Reference")).to_have_value("CL-2026-101")
