@@ -236,14 +236,9 @@ def _text(value: UUID) -> str:
 
 @lru_cache(maxsize=256)
 def _actor_fields(actor: Actor) -> JsonObject:
-    return _present(
-        {
-            "kind": actor.kind,
-            "id": actor.id,
-            "via": actor.via,
-            "on_behalf_of": actor.on_behalf_of,
-        }
-    )
+    """What there is of an actor; what does not apply is left out."""
+    names = ("kind", "id", "via", "on_behalf_of")
+    return {name: said for name in names if (said := getattr(actor, name))}
 
 
 def _subject_fields(subject: Subject) -> JsonObject:
@@ -253,8 +248,3 @@ def _subject_fields(subject: Subject) -> JsonObject:
     if subject.content_sha256:
         fields["content_sha256"] = subject.content_sha256
     return fields
-
-
-def _present(values: JsonObject) -> JsonObject:
-    """Leave out what does not apply: empty text and None."""
-    return {name: value for name, value in values.items() if value is not None and value != ""}

@@ -83,33 +83,8 @@ def parse_json(
         is_long = str(error).startswith("Exceeds the limit")
         reason = "a number has too many digits" if is_long else str(error)
         raise InvalidInputError(f"This JSON cannot be read: {reason}.") from None
-    is_text_clean = "\\u" not in text and (text.isascii() or isinstance(raw, bytes))
-    if not (is_text_clean and _is_plain(value, max_depth)):
-        check_json(value, max_depth=max_depth, max_size=max_bytes)
+    check_json(value, max_depth=max_depth, max_size=max_bytes)
     return value
-
-
-def _is_plain(value: JsonValue, max_depth: int) -> bool:
-    """Whether nothing but its texts could be wrong with a parsed value; several times faster.
-
-    A parser that refuses control characters and what is not UTF-8 lets NUL bytes and surrogates
-    pass only where they are escaped: a text without escapes needs no look at its parts.
-    """
-    level: list[JsonValue] = [value]
-    for _ in range(max_depth):
-        deeper: list[JsonValue] = []
-        for node in level:
-            kind = type(node)
-            if kind is dict:
-                deeper += node.values()  # type: ignore[union-attr]  # it is one
-            elif kind is list:
-                deeper += node  # type: ignore[arg-type]  # it is one
-            elif (kind is int or kind is float) and not -MAX_EXACT < node < MAX_EXACT:  # type: ignore[operator]  # it is a number
-                return False
-        if not deeper:
-            return True
-        level = deeper
-    return False
 
 
 def check_json(value: object, *, max_depth: int = MAX_DEPTH, max_size: int | None = None) -> None:

@@ -16,11 +16,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import (
-    Final,
-    TypeAlias,
-    assert_never,
-)
+from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
 from django.db import transaction
